@@ -1,0 +1,82 @@
+"""Dotted paths into a template's context, such as ``doc.author.name``.
+
+A path stands for the value at that place and for all below it. Two paths *overlap* when they are equal or one is an
+ancestor of the other: a change of ``doc`` may show in a block that reads ``doc.author``, and a change of
+``doc.author`` may show in a block that reads ``doc``. The path :data:`ALL` overlaps with every path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+__all__ = ["ALL", "ancestors", "freeze_paths", "overlap", "validate_path"]
+
+ALL: Final = "*"
+"""The path that stands for every path."""
+
+
+def validate_path(path: str) -> str:
+    """Return ``path`` if it is well formed.
+
+    Args:
+        path: :data:`ALL`, or segments joined by dots; a segment is a non-empty run of characters that are neither
+            white space, control characters, nor ``*``.
+
+    Raises:
+        TypeError: ``path`` is not a string.
+        ValueError: ``path`` is empty or malformed.
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"a path is a string such as 'doc.title', not {type(path).__name__}: {path!r}")
+    if path == ALL:
+        return path
+    if not path:
+        raise ValueError("a path is empty: write the name of a context variable, such as 'tasks', or '*' for all")
+    if not path.isprintable() or any(character.isspace() for character in path):
+        raise ValueError(f"the path {path!r} has white space or control characters: write it as 'doc.title'")
+    for segment in path.split("."):
+        if not segment:
+            raise ValueError(f"the path {path!r} has an empty segment: write names joined by single dots")
+        if ALL in segment:
+            raise ValueError(
+                f"the path {path!r} has a '*' in it: a path already stands for all below it, so write the part "
+                "before the '*', or '*' alone for every path"
+            )
+    return path
+
+
+def freeze_paths(paths: Iterable[str], *, what: str = "changed_paths") -> frozenset[str]:
+    """Return ``paths`` as a non-empty frozen set of well-formed paths.
+
+    Args:
+        paths: Any iterable of paths; a bare string is refused, for it would be taken letter by letter.
+        what: The argument's name, for the message.
+
+    Raises:
+        TypeError: ``paths`` is a bare string or not iterable, or a path is not a string.
+        ValueError: ``paths`` is empty, or a path is malformed.
+    """
+    if isinstance(paths, str | bytes):
+        raise TypeError(f"{what} is a bare string: write {{{paths!r}}}, a set of paths, not {paths!r}")
+    if not isinstance(paths, Iterable):
+        raise TypeError(f"{what} is a set of paths, not {type(paths).__name__}")
+    frozen = frozenset(validate_path(path) for path in paths)
+    if not frozen:
+        raise ValueError(f"{what} is empty: name at least one path, or '*' for all")
+    return frozen
+
+
+def ancestors(path: str) -> Iterator[str]:
+    """Yield the paths above ``path``, nearest first: ``a.b.c`` gives ``a.b``, then ``a``."""
+    end = path.rfind(".")
+    while end != -1:
+        yield path[:end]
+        end = path.rfind(".", 0, end)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Tell whether a change of one path may show where the other is read."""
+    if one == other or ALL in (one, other):
+        return True
+    return one.startswith(f"{other}.") or other.startswith(f"{one}.")
