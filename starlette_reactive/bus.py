@@ -1,0 +1,597 @@
+"""ReactiveBus: who is told of a change, in this process.
+
+An emit is noted in the change log and offered to each subscription of its scope. Rules that hold throughout:
+
+- **Emitting never blocks and never fails half-way.** All work on the bus goes through an inbox. Whoever finds the bus
+  free works the inbox off; whoever does not leaves the event there, and the one at work takes it along. So an emit is
+  safe from any thread, from a signal handler that interrupts an emit, and from a callback of the bus itself.
+- **What waits for a subscriber is decided at the emit**, under the bus's lock: counters are exact when ``emit_sync``
+  returns, and a waiting event cannot be lost to a cancelled reader. The anyio memory stream of a subscription only
+  tells a sleeping reader that something waits.
+- **A loop is woken once per event**, however many of its tasks are told.
+- **User callbacks run outside the lock**; what they raise is logged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from .changelog import ChangeLog, Reading
+from .events import ChangeEvent, ConnectionInfo
+from .loops import LoopClosedError, Mailbox, current_mailbox
+
+__all__ = ["DisconnectCallback", "DropCallback", "Member", "ReactiveBus", "Subscription"]
+
+logger = logging.getLogger("starlette_reactive.bus")
+
+DropCallback = Callable[[str, ChangeEvent], object]
+DisconnectCallback = Callable[[str, ConnectionInfo | None], object]
+
+_DROP_LOG_INTERVAL = 10.0  # seconds between two log lines on dropped events of a scope
+
+
+class ReactiveBus:
+    """Delivers change events to the subscriptions of their scope.
+
+    Any number of threads and event loops may emit and subscribe, on asyncio and on trio.
+
+    Args:
+        maxsize: How many events may wait for one subscriber, at least 1.
+        overflow: What happens to an event for which there is no room. ``"coalesce"`` merges its paths into the newest
+            waiting event, so that no path is lost; ``"drop"`` drops it, counts it and calls ``on_drop``.
+        on_drop: Called as ``on_drop(scope, event)`` for each event dropped, in the emitting thread.
+
+    Raises:
+        ValueError: ``maxsize`` is below 1, or ``overflow`` is not one of the two.
+    """
+
+    def __init__(
+        self,
+        maxsize: int = 256,
+        *,
+        overflow: Literal["coalesce", "drop"] = "coalesce",
+        on_drop: DropCallback | None = None,
+    ) -> None:
+        if maxsize < 1:
+            raise ValueError(f"maxsize is {maxsize}: a subscriber needs room for at least 1 event")
+        if overflow not in ("coalesce", "drop"):
+            raise ValueError(f"overflow is {overflow!r}: write 'coalesce' or 'drop'")
+        self._maxsize = maxsize
+        self._drops = overflow == "drop"
+        self._on_drop = on_drop
+        self._lock = threading.Lock()
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._callbacks: deque[Callable[[], object]] = deque()
+        self._log = ChangeLog()
+        self._scopes: dict[str, _Scope] = {}
+        self._subscriber_count = 0
+        self._emitted_count = 0
+        self._dropped_count = 0
+        self._coalesced_count = 0
+        self._drop_logged: dict[str, float] = {}
+
+    # Emitting
+
+    def emit_sync(self, event: ChangeEvent) -> None:
+        """Tell the subscriptions of ``event.scope``; from any thread, without blocking.
+
+        Raises:
+            TypeError: ``event`` is not a :class:`ChangeEvent`.
+        """
+        if not isinstance(event, ChangeEvent):
+            raise TypeError(f"emit takes a ChangeEvent, not {type(event).__name__}: {event!r}")
+        self._do(functools.partial(self._deliver, event))
+
+    async def emit(self, event: ChangeEvent) -> None:
+        """Tell the subscriptions of ``event.scope``; the event is accepted when this returns.
+
+        Raises:
+            TypeError: ``event`` is not a :class:`ChangeEvent`.
+        """
+        self.emit_sync(event)
+        await checkpoint()
+
+    def _deliver(self, event: ChangeEvent) -> None:
+        self._emitted_count += 1
+        self._log.note(event)
+        scope = self._scopes.get(event.scope)
+        if scope is None:
+            return
+        rung: dict[Mailbox, list[_Subscriber]] = {}
+        for subscriber in scope.subscribers:
+            if subscriber.admits(event):
+                self._offer(subscriber, event)
+                if (mailbox := subscriber.ring()) is not None:
+                    rung.setdefault(mailbox, []).append(subscriber)
+        self._wake(rung)
+
+    def _offer(self, subscriber: _Subscriber, event: ChangeEvent) -> None:
+        waiting = subscriber.waiting
+        if len(waiting) < self._maxsize:
+            waiting.append(event)
+        elif self._drops:
+            self._dropped_count += 1
+            self._callbacks.append(functools.partial(self._report_drop, event))
+        else:
+            self._coalesced_count += 1
+            waiting[-1] = _merge(waiting[-1], event)
+
+    def _wake(self, rung: dict[Mailbox, list[_Subscriber]]) -> None:
+        for mailbox, subscribers in rung.items():
+            try:
+                mailbox.wake()
+            except LoopClosedError:
+                for subscriber in subscribers:
+                    self._remove(subscriber)
+
+    def _report_drop(self, event: ChangeEvent) -> None:
+        now = time.monotonic()
+        if now - self._drop_logged.get(event.scope, -_DROP_LOG_INTERVAL) >= _DROP_LOG_INTERVAL:
+            recent = {scope: at for scope, at in self._drop_logged.items() if now - at < _DROP_LOG_INTERVAL}
+            self._drop_logged = {**recent, event.scope: now}
+            logger.warning(
+                "a subscriber of scope %r does not keep up: an event for %s was dropped (%d in all)",
+                event.scope,
+                ", ".join(sorted(event.changed_paths)),
+                self._dropped_count,
+            )
+        if self._on_drop is not None:
+            self._on_drop(event.scope, event)
+
+    # Subscribing
+
+    def subscribe(
+        self,
+        scope: str,
+        *,
+        connection: ConnectionInfo | None = None,
+        origin: str | None = None,
+        after: str | None = None,
+        on_disconnect: DisconnectCallback | None = None,
+    ) -> Subscription:
+        """Register for the events of a scope, from this call on.
+
+        Events of the same ``origin``, and events whose audience does not hold the connection's ``user_id``, never
+        reach the subscription.
+
+        Args:
+            scope: The scope to listen to.
+            connection: Who listens, for audience and presence.
+            origin: The origin whose events are left out.
+            after: A cursor; the subscription first yields one event with what changed since then, if anything did.
+            on_disconnect: Called once as ``on_disconnect(scope, connection)`` when the subscription ends, whatever
+                ends it, in the thread that ends it. It must be a plain function.
+
+        Raises:
+            TypeError: ``scope`` is not a string, or ``on_disconnect`` is a coroutine function.
+            ValueError: ``scope`` is empty.
+        """
+        _check_scope(scope)
+        if inspect.iscoroutinefunction(on_disconnect):
+            raise TypeError(
+                "on_disconnect is a coroutine function, but a subscription may end where nothing can be awaited: "
+                "pass a plain function here, or the coroutine function to reactive_stream"
+            )
+        subscriber = _Subscriber(scope, connection, origin, on_disconnect)
+        with self._exclusive():
+            subscription = self._register(subscriber)
+            if after is not None:
+                position = self._log.parse(after)
+                paths = self._log.read(scope, position).paths_for(position or 0, subscriber.user_id, origin)
+                if paths:
+                    subscriber.waiting.append(ChangeEvent(scope, paths))
+        return subscription
+
+    def watch(self, scope: str) -> Subscription:
+        """Register for every event of a scope, whoever caused it and whomever it is for.
+
+        This is for those who judge origin and audience themselves, as a group of viewers does.
+        """
+        _check_scope(scope)
+        with self._exclusive():
+            return self._register(_Subscriber(scope, None, None, None, watches=True))
+
+    def _register(self, subscriber: _Subscriber) -> Subscription:
+        subscription = subscriber.handle = Subscription(self, subscriber)
+        self._scope(subscriber.scope).subscribers[subscriber] = None
+        self._subscriber_count += 1
+        return subscription
+
+    def join(self, scope: str, connection: ConnectionInfo | None, end: Callable[[], object]) -> Member:
+        """Count a viewer in who is told of changes by other means than a subscription of their own.
+
+        Args:
+            scope: The scope that is viewed.
+            connection: Who views it, for presence and :meth:`close_user`.
+            end: Called when the bus ends the viewer's connection, in any thread; it must not raise or block.
+        """
+        _check_scope(scope)
+        member = Member(self, scope, connection, end)
+        with self._exclusive():
+            self._scope(scope).members[member] = None
+        return member
+
+    def leave(self, member: Member) -> None:
+        """Count a viewer out again; doing so twice changes nothing."""
+        self._do(functools.partial(self._leave, member))
+
+    def _leave(self, member: Member) -> None:
+        scope = self._scopes.get(member.scope)
+        if scope is not None and member in scope.members:
+            del scope.members[member]
+            self._forget_if_empty(member.scope)
+
+    def _scope(self, name: str) -> _Scope:
+        return self._scopes.setdefault(name, _Scope({}, {}))
+
+    def _forget_if_empty(self, name: str) -> None:
+        scope = self._scopes[name]
+        if not scope.subscribers and not scope.members:
+            del self._scopes[name]
+
+    # Ending
+
+    def close(self, scope: str | None = None) -> None:
+        """End all subscriptions and streams of a scope, or of every scope.
+
+        A subscription yields what already waits for it, then ends. The bus can be used again afterwards.
+        """
+        self._do(functools.partial(self._close, scope))
+
+    def _close(self, name: str | None) -> None:
+        names = list(self._scopes) if name is None else [name] if name in self._scopes else []
+        rung: dict[Mailbox, list[_Subscriber]] = {}
+        for scope in [self._scopes[each] for each in names]:
+            for member in list(scope.members):
+                self._callbacks.append(member.end)
+                self._leave(member)
+            for subscriber in list(scope.subscribers):
+                self._finish(subscriber, rung)
+        self._wake(rung)
+
+    def close_user(self, user_id: str, *, scope: str | None = None) -> int:
+        """End the subscriptions and streams of a user, in one scope or in every scope, and return how many."""
+        ended = 0
+        rung: dict[Mailbox, list[_Subscriber]] = {}
+        with self._exclusive():
+            scopes = self._scopes.values() if scope is None else filter(None, [self._scopes.get(scope)])
+            for each in list(scopes):
+                for member in [member for member in each.members if _is(member.connection, user_id)]:
+                    self._callbacks.append(member.end)
+                    self._leave(member)
+                    ended += 1
+                for subscriber in [one for one in each.subscribers if _is(one.connection, user_id)]:
+                    self._finish(subscriber, rung)
+                    ended += 1
+            self._wake(rung)
+        return ended
+
+    def _finish(self, subscriber: _Subscriber, rung: dict[Mailbox, list[_Subscriber]]) -> None:
+        mailbox = subscriber.mailbox
+        self._remove(subscriber)
+        if mailbox is not None:
+            rung.setdefault(mailbox, []).append(subscriber)
+
+    def _remove(self, subscriber: _Subscriber) -> None:
+        if subscriber.closed:
+            return
+        subscriber.finish()
+        del self._scopes[subscriber.scope].subscribers[subscriber]
+        self._subscriber_count -= 1
+        self._forget_if_empty(subscriber.scope)
+        if subscriber.on_disconnect is not None:
+            self._callbacks.append(
+                functools.partial(subscriber.on_disconnect, subscriber.scope, subscriber.connection)
+            )
+
+    # Asking
+
+    def cursor(self, scope: str) -> str:
+        """Return the place in the scope's history as of now: opaque ASCII, safe in a URL and in an SSE id.
+
+        Take it before reading the data that a page shows, and what changes from then on will reach the page.
+        """
+        return self._log.cursor(self.position(scope))
+
+    async def cursor_now(self, scope: str) -> str:
+        """Return :meth:`cursor`, as a coroutine."""
+        return self.cursor(scope)
+
+    def read(self, scope: str, after: int | None) -> Reading:
+        """Return what the change log says happened in a scope after a position."""
+        with self._exclusive():
+            return self._log.read(scope, after)
+
+    def position_of(self, cursor: str) -> int | None:
+        """Return the position that a cursor stands for; ``None`` if it is malformed or of another process's life."""
+        return self._log.parse(cursor)
+
+    def position(self, scope: str) -> int:
+        """Return the position that :meth:`cursor` stands for."""
+        with self._exclusive():
+            return self._log.position(scope)
+
+    def cursor_at(self, position: int | None) -> str:
+        """Return the cursor of a position; ``None`` stands for one that is not known."""
+        return self._log.cursor(position)
+
+    def presence(self, scope: str) -> frozenset[ConnectionInfo]:
+        """Return who is connected to a scope, of those that gave a :class:`ConnectionInfo`."""
+        with self._exclusive():
+            found = self._scopes.get(scope)
+            if found is None:
+                return frozenset()
+            present = [*found.subscribers, *found.members]
+            return frozenset(one.connection for one in present if one.connection is not None)
+
+    @property
+    def emitted_count(self) -> int:
+        """How many events were emitted, dropped ones included."""
+        return self._emitted_count
+
+    @property
+    def dropped_count(self) -> int:
+        """How often an event was dropped for a subscriber."""
+        return self._dropped_count
+
+    @property
+    def coalesced_count(self) -> int:
+        """How often an event was merged into one that waited for the same subscriber."""
+        return self._coalesced_count
+
+    @property
+    def subscriber_count(self) -> int:
+        """How many subscriptions are open; streams that share a render share one."""
+        return self._subscriber_count
+
+    # The inbox
+
+    def _do(self, work: Callable[[], None]) -> None:
+        self._inbox.append(work)
+        self._work_off()
+
+    def _work_off(self) -> None:
+        # After the release it is looked again: what came in between found the bus taken and relies on this.
+        while self._inbox and self._lock.acquire(blocking=False):
+            try:
+                self._empty_inbox()
+            finally:
+                self._lock.release()
+        self._call_back()
+
+    def _empty_inbox(self) -> None:
+        while self._inbox:
+            self._inbox.popleft()()
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        try:
+            with self._lock:
+                self._empty_inbox()
+                yield
+        finally:
+            self._work_off()
+
+    def _call_back(self) -> None:
+        while self._callbacks:
+            try:
+                callback = self._callbacks.popleft()
+            except IndexError:  # another thread took it
+                return
+            try:
+                callback()
+            except Exception:
+                logger.exception("a callback of the bus raised")
+
+
+class Subscription:
+    """The events of one scope for one reader: an async iterator of :class:`ChangeEvent`, and a context manager.
+
+    It is made by :meth:`ReactiveBus.subscribe`. Leaving the ``with`` block, or :meth:`close`, ends it at once and
+    discards what waits; so does letting go of it after having iterated. It has one reader at a time.
+    """
+
+    def __init__(self, bus: ReactiveBus, subscriber: _Subscriber) -> None:
+        self._bus = bus
+        self._subscriber = subscriber
+
+    @property
+    def scope(self) -> str:
+        """The scope listened to."""
+        return self._subscriber.scope
+
+    @property
+    def connection(self) -> ConnectionInfo | None:
+        """Who listens."""
+        return self._subscriber.connection
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChangeEvent:
+        """Return the next event, waiting for it; ends when the bus or the subscription is closed."""
+        await checkpoint()  # nothing is taken yet, so a cancellation here loses nothing
+        while True:
+            with self._bus._exclusive():  # noqa: SLF001 - the other half of one mechanism
+                event = self._subscriber.take()
+            if event is not None:
+                return event
+            if self._subscriber.closed:
+                raise StopAsyncIteration
+            await self._subscriber.wait()
+
+    def drain(self) -> list[ChangeEvent]:
+        """Take what waits, without waiting."""
+        with self._bus._exclusive():  # noqa: SLF001 - as above
+            events = list(self._subscriber.waiting)
+            self._subscriber.waiting.clear()
+        return events
+
+    def close(self) -> None:
+        """End the subscription; from any thread, and as often as one likes."""
+        subscriber = self._subscriber
+        self._bus._do(functools.partial(_close_subscriber, self._bus, subscriber))  # noqa: SLF001 - as above
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._subscriber.closed:
+            self.close()
+
+
+def _close_subscriber(bus: ReactiveBus, subscriber: _Subscriber) -> None:
+    rung: dict[Mailbox, list[_Subscriber]] = {}
+    subscriber.waiting.clear()
+    bus._finish(subscriber, rung)  # noqa: SLF001 - the other half of one mechanism
+    bus._wake(rung)  # noqa: SLF001 - as above
+
+
+class Member:
+    """A viewer whom the bus counts and can send away, but does not deliver to."""
+
+    __slots__ = ("_bus", "connection", "end", "scope")
+
+    def __init__(
+        self, bus: ReactiveBus, scope: str, connection: ConnectionInfo | None, end: Callable[[], object]
+    ) -> None:
+        self._bus = bus
+        self.scope = scope
+        self.connection = connection
+        self.end = end
+
+    def leave(self) -> None:
+        """Be counted out; from any thread, and as often as one likes."""
+        self._bus.leave(self)
+
+
+class _Subscriber:
+    """What the bus keeps of a subscription. All but :meth:`wait` happens under the bus's lock."""
+
+    __slots__ = (
+        "_bell",
+        "_doorbell",
+        "closed",
+        "connection",
+        "handle",
+        "mailbox",
+        "on_disconnect",
+        "origin",
+        "scope",
+        "user_id",
+        "waiting",
+        "watches",
+    )
+
+    def __init__(
+        self,
+        scope: str,
+        connection: ConnectionInfo | None,
+        origin: str | None,
+        on_disconnect: DisconnectCallback | None,
+        *,
+        watches: bool = False,
+    ) -> None:
+        self.scope = scope
+        self.watches = watches
+        self.connection = connection
+        self.user_id = None if connection is None else connection.user_id
+        self.origin = origin
+        self.on_disconnect = on_disconnect
+        self.waiting: deque[ChangeEvent] = deque()
+        self.closed = False
+        # Until it is iterated the bus keeps the handle, so that a subscription nobody holds still counts. From then on
+        # a reader holds it, and one who lets go of it has left.
+        self.handle: Subscription | None = None
+        self._doorbell, self._bell = anyio.create_memory_object_stream[None](1)
+        self.mailbox: Mailbox | None = None  # of the loop in which a reader sleeps, or is about to
+
+    def admits(self, event: ChangeEvent) -> bool:
+        if self.watches:
+            return True
+        if event.origin is not None and event.origin == self.origin:
+            return False
+        return event.audience is None or self.user_id in event.audience
+
+    def take(self) -> ChangeEvent | None:
+        self.handle = None
+        if self.waiting:
+            return self.waiting.popleft()
+        self.mailbox = None if self.closed else current_mailbox()
+        return None
+
+    async def wait(self) -> None:
+        with contextlib.suppress(anyio.EndOfStream, anyio.ClosedResourceError):
+            await self._bell.receive()
+
+    def ring(self) -> Mailbox | None:
+        """Have a sleeping reader woken at the next wake-up of its loop, and return that loop's mailbox."""
+        mailbox, self.mailbox = self.mailbox, None
+        if mailbox is not None:
+            mailbox.post(self._push_doorbell)
+        return mailbox
+
+    def finish(self) -> None:
+        self.closed = True
+        self.handle = None
+        mailbox, self.mailbox = self.mailbox, None
+        if mailbox is None:
+            self._shut()
+        else:
+            mailbox.post(self._shut)  # a reader sleeps, and only its own loop may wake it
+
+    def _push_doorbell(self) -> None:
+        with contextlib.suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            self._doorbell.send_nowait(None)
+
+    def _shut(self) -> None:
+        self._doorbell.close()
+        self._bell.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    subscribers: dict[_Subscriber, None]
+    members: dict[Member, None]
+
+
+def _merge(waiting: ChangeEvent, event: ChangeEvent) -> ChangeEvent:
+    audiences = (waiting.audience, event.audience)
+    return ChangeEvent(
+        waiting.scope,
+        waiting.changed_paths | event.changed_paths,
+        origin=waiting.origin if waiting.origin == event.origin else None,
+        audience=None if None in audiences else frozenset().union(*filter(None, audiences)),
+    )
+
+
+def _is(connection: ConnectionInfo | None, user_id: str) -> bool:
+    return connection is not None and connection.user_id == user_id
+
+
+def _check_scope(scope: str) -> None:
+    if not isinstance(scope, str):
+        raise TypeError(f"scope is a string, not {type(scope).__name__}: {scope!r}")
+    if not scope:
+        raise ValueError("scope is empty: it must name something, such as 'board:42'")

@@ -1,0 +1,531 @@
+"""DependencyIndex: from changed paths to the blocks that show them.
+
+Registration collects facts; the first question after it freezes them into tables, which any thread may then read.
+
+A changed path matters to a block that reads the path itself, something above it, or something below it. Two tables
+answer that without looking at what does not match: the blocks that read exactly a path, asked for each ancestor of
+the changed path, and the blocks that read a path or something below it, asked for the changed path alone.
+
+A block's own paths are those it reads outside the registered blocks nested in it: what is read only there is shown by
+updating the nested block.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypedDict, TypeVar
+
+from jinja2 import Environment
+
+from .blocks import BlockRef, Placement
+from .errors import BlockNotFoundError, BlockRenderError
+from .jinja import DYNAMIC, BlockReads, Element, PageReads, analyse, elements
+from .jinja.environments import Templates, environment_of
+from .paths import ALL, ancestors, freeze_paths, overlap, validate_path
+
+__all__ = ["AffectedBlock", "DependencyIndex", "Explanation"]
+
+logger = logging.getLogger("starlette_reactive.index")
+
+
+class AffectedBlock(TypedDict):
+    """A block in an :class:`Explanation`: its template, its name, and the id of the element it goes to."""
+
+    template: str
+    block: str
+    target: str
+
+
+class Explanation(TypedDict):
+    """What a change causes, step by step; see :meth:`DependencyIndex.explain_affected`."""
+
+    original_paths: frozenset[str]
+    expanded_paths: frozenset[str]
+    derived_paths: frozenset[str]
+    affected_blocks: list[AffectedBlock]
+
+
+class DependencyIndex:
+    """Knows which blocks show which paths. Build it once at start-up, then read it from any thread.
+
+    Args:
+        env: The Jinja environment (or Starlette's ``Jinja2Templates``) of blocks that are registered by hand; blocks
+            registered from a template bring their own.
+    """
+
+    def __init__(self, env: Templates | None = None) -> None:
+        self._env = None if env is None else environment_of(env)
+        self._environments: dict[str, Environment] = {}
+        self._pages: dict[str, PageReads] = {}
+        self._entries: dict[_Key, _Entry] = {}
+        self._derivations: dict[str, set[str]] = {}
+        self._lock = threading.Lock()
+        self._frozen: _Tables | None = None
+
+    # Registration
+
+    def register_template(
+        self,
+        env: Templates,
+        template_name: str,
+        *,
+        block_names: Iterable[str] | None = None,
+        dom_id_map: Mapping[str, str] | None = None,
+    ) -> int:
+        """Register a template's blocks with the paths that its syntax tree says they read.
+
+        Args:
+            env: The environment, or Starlette's ``Jinja2Templates``.
+            template_name: The page's template, as the loader knows it.
+            block_names: The blocks to register; ``None``: all that can be rendered alone. What the others read then
+                counts for the nearest block around them.
+            dom_id_map: The ids of the blocks' elements, by block name, where they differ from the block's name.
+
+        Returns:
+            How many blocks the call registered.
+
+        Raises:
+            TemplateLoadError: The template does not exist or does not parse.
+            BlockNotFoundError: A name in ``block_names`` or ``dom_id_map`` is not a block of the template.
+            BlockRenderError: A block in ``block_names`` cannot be rendered alone.
+        """
+        page = self._page(env, template_name)
+        ids = dict(dom_id_map or {})
+        names = list(page.blocks) if block_names is None else _names(block_names, "block_names")
+        for name in (*names, *ids):
+            _reads(page, name)
+        if block_names is not None:
+            for name in names:
+                _require_alone(page, page.blocks[name])
+        chosen = [name for name in names if page.blocks[name].alone is None]
+        for name in chosen:
+            self._add(BlockRef(template_name, name, dom_id=ids.get(name)), Placement.INSIDE, analysed=True)
+        return len(chosen)
+
+    def register_from_sse_swaps(
+        self, env: Templates, template_name: str, source: str | None = None, *, exclude_blocks: Iterable[str] = ()
+    ) -> int:
+        """Register the blocks inside or around the elements that carry ``sse-swap``, with their ids and event names.
+
+        A block that stands inside its element, and a block that has the element as its root, are both found, wherever
+        in the page's inheritance they are. An element that shows no block, or one that cannot be rendered alone, is
+        left out with a warning that names its place.
+
+        Args:
+            env: The environment, or Starlette's ``Jinja2Templates``.
+            template_name: The page's template, as the loader knows it.
+            source: The template's text, where it is not to be read from the loader.
+            exclude_blocks: Blocks to leave alone, such as an editor that the browser manages.
+
+        Returns:
+            How many blocks the call registered.
+
+        Raises:
+            TemplateLoadError: The template does not exist or does not parse.
+            BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
+        """
+        page = self._page(env, template_name, source)
+        excluded = frozenset(_names(exclude_blocks, "exclude_blocks"))
+        for name in excluded:
+            _reads(page, name)
+        registered = set()
+        for element in elements(environment_of(env), template_name, source):
+            for ref, placement in _refs_of(page, element, excluded):
+                self._add(ref, placement, analysed=True)
+                registered.add(ref.block_name)
+        return len(registered)
+
+    def register(self, path: str, block_ref: BlockRef) -> None:
+        """Register by hand that a block shows a path.
+
+        Args:
+            path: A dotted path, or ``"*"`` for every path.
+            block_ref: The block.
+
+        Raises:
+            TypeError: ``block_ref`` is not a :class:`BlockRef`, or ``path`` is not a string.
+            ValueError: The path is empty or malformed.
+            TemplateLoadError: The template is not one that the environment given to the index can load.
+            BlockNotFoundError: The template has no such block.
+        """
+        validate_path(path)
+        if not isinstance(block_ref, BlockRef):
+            raise TypeError(f"block_ref is a BlockRef, not {type(block_ref).__name__}: {block_ref!r}")
+        if self._env is not None and block_ref.template_name not in self._pages:
+            self._page(self._env, block_ref.template_name)
+        if block_ref.template_name in self._pages:
+            _reads(self._pages[block_ref.template_name], block_ref.block_name)
+        entry = self._add(block_ref, Placement.INSIDE, analysed=False)
+        with self._lock:
+            entry.by_hand.add(path)
+            self._frozen = None
+
+    def derive(self, path: str, *, from_paths: Iterable[str]) -> None:
+        """Declare that a path's value is computed from others, and so changes with them.
+
+        Derivations add up, are followed over several steps, and may be circular.
+
+        Args:
+            path: The computed path.
+            from_paths: What it is computed from.
+
+        Raises:
+            TypeError: ``from_paths`` is a bare string.
+            ValueError: A path is empty or malformed.
+        """
+        validate_path(path)
+        sources = freeze_paths(from_paths, what="from_paths")
+        with self._lock:
+            self._derivations.setdefault(path, set()).update(sources)
+            self._frozen = None
+
+    def _page(self, env: Templates, template_name: str, source: str | None = None) -> PageReads:
+        environment = environment_of(env)
+        page = analyse(environment, template_name, source)
+        self._environments[template_name] = environment
+        self._pages[template_name] = page
+        return page
+
+    def _add(self, ref: BlockRef, placement: Placement, *, analysed: bool) -> _Entry:
+        with self._lock:
+            entry = self._entries.setdefault((ref.template_name, ref.block_name), _Entry())
+            known = {(each.target_id, each.event_name) for each in entry.placements}
+            if (ref.target_id, ref.event_name) not in known:
+                entry.placements[ref] = placement
+            entry.analysed = entry.analysed or analysed
+            self._frozen = None
+            return entry
+
+    # Questions
+
+    @property
+    def derivations(self) -> dict[str, frozenset[str]]:
+        """The declared derivations: each computed path with what it is computed from."""
+        return {path: frozenset(sources) for path, sources in self._derivations.items()}
+
+    def affected_blocks(self, changed_paths: Iterable[str]) -> list[BlockRef]:
+        """Return the blocks to render after a change.
+
+        Args:
+            changed_paths: The paths that changed; those derived from them are added.
+
+        Returns:
+            The blocks in template order, without those that stand inside another one of the list.
+
+        Raises:
+            TypeError: ``changed_paths`` is a bare string.
+        """
+        tables = self._tables()
+        return tables.refs(tables.outermost(tables.matching(tables.expand(_paths(changed_paths)))))
+
+    def touched_blocks(self, changed_paths: Iterable[str]) -> list[BlockRef]:
+        """Return the blocks whose HTML a change may alter: those that show it, and those around them."""
+        tables = self._tables()
+        return tables.refs(tables.with_those_around(tables.matching(tables.expand(_paths(changed_paths)))))
+
+    def blocks_inside(self, block_ref: BlockRef) -> list[BlockRef]:
+        """Return the registered blocks that stand inside a registered block."""
+        tables = self._tables()
+        return tables.refs(tables.inside[tables.number[block_ref.template_name, block_ref.block_name]])
+
+    def outermost(self, blocks: Iterable[BlockRef]) -> list[BlockRef]:
+        """Return registered blocks in template order, without those that stand inside another one of them."""
+        tables = self._tables()
+        chosen = set(blocks)
+        numbers = tables.outermost({tables.number[ref.template_name, ref.block_name] for ref in chosen})
+        return [ref for ref in tables.refs(numbers) if ref in chosen]
+
+    def expand(self, changed_paths: Iterable[str]) -> frozenset[str]:
+        """Return the paths together with all that are derived from them."""
+        return self._tables().expand(_paths(changed_paths))
+
+    def explain_affected(self, changed_paths: Iterable[str]) -> Explanation:
+        """Return what :meth:`affected_blocks` does, step by step."""
+        original = frozenset(_paths(changed_paths))
+        expanded = self.expand(original)
+        return {
+            "original_paths": original,
+            "expanded_paths": expanded,
+            "derived_paths": expanded - original,
+            "affected_blocks": [
+                {"template": ref.template_name, "block": ref.block_name, "target": ref.target_id}
+                for ref in self.affected_blocks(original)
+            ],
+        }
+
+    def block_dependencies(self, template_name: str, block_name: str) -> frozenset[str]:
+        """Return every path that can cause a block to be rendered again.
+
+        These are the block's own paths and, where those are derived, what they are derived from.
+
+        Raises:
+            BlockNotFoundError: No such block is registered.
+        """
+        tables = self._tables()
+        try:
+            own = tables.own[tables.number[template_name, block_name]]
+        except KeyError:
+            raise self._not_registered(template_name, block_name) from None
+        found = set(own)
+        unseen = list(own)
+        while unseen:
+            path = unseen.pop()
+            for derived, sources in self._derivations.items():
+                if overlap(derived, path):
+                    unseen.extend(sources - found)
+                    found |= sources
+        return frozenset(found)
+
+    def blocks(self) -> list[BlockRef]:
+        """Return every registered block, in template order."""
+        tables = self._tables()
+        return tables.refs(tables.all)
+
+    def placement(self, block_ref: BlockRef) -> Placement:
+        """Return how a registered block and its element lie in each other."""
+        return self._entries[block_ref.template_name, block_ref.block_name].placements[block_ref]
+
+    def environment(self, template_name: str) -> Environment | None:
+        """Return the environment that a registered template was read from, or the index's own."""
+        return self._environments.get(template_name, self._env)
+
+    def _not_registered(self, template_name: str, block_name: str) -> BlockNotFoundError:
+        known = [f"{template}:{block}" for template, block in self._entries]
+        wanted = f"{template_name}:{block_name}"
+        return BlockNotFoundError(
+            f"the block {wanted} is not registered in the index{_did_you_mean(wanted, known)}",
+            template=template_name,
+            block=block_name,
+        )
+
+    def _tables(self) -> _Tables:
+        tables = self._frozen
+        if tables is None:
+            with self._lock:
+                tables = self._frozen = _Tables(self._entries, self._pages, self._derivations)
+        return tables
+
+
+_Key = tuple[str, str]
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class _Entry:
+    placements: dict[BlockRef, Placement] = field(default_factory=dict)
+    by_hand: set[str] = field(default_factory=set)
+    analysed: bool = False
+
+
+class _Tables:
+    """The registered facts, frozen for questions. Blocks are numbered in template order."""
+
+    def __init__(
+        self, entries: Mapping[_Key, _Entry], pages: Mapping[str, PageReads], derivations: Mapping[str, set[str]]
+    ) -> None:
+        keys = _in_template_order(entries, pages)
+        self.number = {key: number for number, key in enumerate(keys)}
+        self.all = frozenset(range(len(keys)))
+        self._refs = [tuple(entries[key].placements) for key in keys]
+        self.own = [frozenset(_own_paths(key, entries, pages)) for key in keys]
+        self._around = [
+            frozenset(self.number[outer] for outer in _enclosing(key, pages) if outer in self.number) for key in keys
+        ]
+        self.inside = [frozenset(inner for inner in self.all if number in self._around[inner]) for number in self.all]
+        self._always = frozenset(number for number, paths in enumerate(self.own) if ALL in paths)
+        self._exact = _Lookup((path, {number}) for number, paths in enumerate(self.own) for path in paths)
+        self._derived = _Lookup(
+            (source, {derived}) for derived, sources in derivations.items() for source in sorted(sources)
+        )
+        self._derivations_all = frozenset(derivations)
+
+    def expand(self, paths: frozenset[str]) -> frozenset[str]:
+        if not self._derivations_all:
+            return paths
+        expanded = set(paths)
+        unseen = list(paths)
+        while unseen:
+            path = unseen.pop()
+            derived = self._derivations_all if path == ALL else self._derived.overlapping(path)
+            unseen.extend(derived - expanded)
+            expanded |= derived
+        return frozenset(expanded)
+
+    def matching(self, paths: frozenset[str]) -> frozenset[int]:
+        if ALL in paths:
+            return self.all
+        found = self._always
+        for path in paths:
+            found |= self._exact.overlapping(path)
+        return found if paths else frozenset()
+
+    def outermost(self, numbers: Iterable[int]) -> list[int]:
+        chosen = frozenset(numbers)
+        return [number for number in chosen if self._around[number].isdisjoint(chosen)]
+
+    def with_those_around(self, numbers: frozenset[int]) -> frozenset[int]:
+        return numbers.union(*(self._around[number] for number in numbers))
+
+    def refs(self, numbers: Iterable[int]) -> list[BlockRef]:
+        return [ref for number in sorted(numbers) for ref in self._refs[number]]
+
+
+class _Lookup(Generic[_T]):
+    """Values by path, found from every path that overlaps with theirs."""
+
+    def __init__(self, items: Iterable[tuple[str, set[_T]]]) -> None:
+        exact: dict[str, set[_T]] = {}
+        at_or_below: dict[str, set[_T]] = {}
+        for path, values in items:
+            exact.setdefault(path, set()).update(values)
+            for place in (path, *ancestors(path)):
+                at_or_below.setdefault(place, set()).update(values)
+        self._exact = {path: frozenset(values) for path, values in exact.items()}
+        self._at_or_below = {path: frozenset(values) for path, values in at_or_below.items()}
+        self._everywhere = self._exact.get(ALL, frozenset())
+
+    def overlapping(self, path: str) -> frozenset[_T]:
+        found = self._at_or_below.get(path, frozenset()) | self._everywhere
+        for ancestor in ancestors(path):
+            if (above := self._exact.get(ancestor)) is not None:
+                found |= above
+        return found
+
+
+def _in_template_order(entries: Mapping[_Key, _Entry], pages: Mapping[str, PageReads]) -> list[_Key]:
+    templates = {template: number for number, template in enumerate(dict.fromkeys(template for template, _ in entries))}
+    positions = {
+        (template, block): number
+        for template in templates
+        if template in pages
+        for number, block in enumerate(pages[template].blocks)
+    }
+    registered = {key: number for number, key in enumerate(entries)}
+    return sorted(entries, key=lambda key: (templates[key[0]], positions.get(key, len(positions)), registered[key]))
+
+
+def _own_paths(key: _Key, entries: Mapping[_Key, _Entry], pages: Mapping[str, PageReads]) -> Iterator[str]:
+    entry = entries[key]
+    yield from entry.by_hand
+    template, name = key
+    if not entry.analysed:
+        return
+    blocks = pages[template].blocks
+    shown_elsewhere = {block for block in blocks if (template, block) in entries and entries[template, block].analysed}
+    for block in blocks.values():
+        if block.name == name or (
+            block.name not in shown_elsewhere and _nearest_of(block, blocks, shown_elsewhere) == name
+        ):
+            yield from block.paths
+
+
+def _nearest_of(block: BlockReads, blocks: Mapping[str, BlockReads], wanted: set[str]) -> str | None:
+    outer = block.parent
+    while outer is not None and outer not in wanted:
+        outer = blocks[outer].parent
+    return outer
+
+
+def _enclosing(key: _Key, pages: Mapping[str, PageReads]) -> Iterator[_Key]:
+    template, name = key
+    if template not in pages or name not in pages[template].blocks:
+        return
+    outer = pages[template].blocks[name].parent
+    while outer is not None:
+        yield template, outer
+        outer = pages[template].blocks[outer].parent
+
+
+def _refs_of(page: PageReads, element: Element, excluded: frozenset[str]) -> Iterator[tuple[BlockRef, Placement]]:
+    """Find the blocks that an element with ``sse-swap`` shows, as references with their placement."""
+    swap = element.attributes.get("sse-swap") or element.attributes.get("data-sse-swap")
+    if not swap:
+        return
+    events = [event for event in (part.strip() for part in swap.split(",")) if event and DYNAMIC not in event]
+    dom_id = element.attributes.get("id")
+    dom_id = None if not dom_id or DYNAMIC in dom_id else dom_id
+    place = f"{element.template}:{element.line}"
+    found = _shown_by(element, {*events, dom_id})
+    if found is None or not events:
+        if events != ["message"]:
+            logger.warning(
+                "%s: the element <%s sse-swap=%r> shows no block: put one block inside it, or make it the root of one",
+                place,
+                element.tag,
+                swap,
+            )
+        return
+    name, placement = found
+    if name in excluded:
+        return
+    reads = page.blocks[name]
+    if reads.alone is not None:
+        logger.warning("%s: the block %r cannot be rendered alone: %s", place, name, reads.alone)
+        return
+    event = next((each for each in (name, dom_id) if each in events), events[0])
+    target = dom_id or name
+    yield (
+        BlockRef(
+            page.template_name,
+            name,
+            dom_id=None if target == name else target,
+            event=None if event == target else event,
+        ),
+        placement,
+    )
+
+
+def _shown_by(element: Element, names: set[str | None]) -> tuple[str, Placement] | None:
+    if element.sole:
+        return element.holds[0], Placement.INSIDE
+    named_inside = [block for block in element.holds if block in names]
+    if element.around is not None and (element.root or (element.around in names and not named_inside)):
+        return element.around, Placement.AROUND
+    if named_inside or len(element.holds) == 1:
+        return (named_inside or list(element.holds))[0], Placement.INSIDE
+    return None
+
+
+def _reads(page: PageReads, block_name: str) -> BlockReads:
+    try:
+        return page.blocks[block_name]
+    except KeyError:
+        known = ", ".join(page.blocks) or "none"
+        raise BlockNotFoundError(
+            f"the template {page.template_name!r} has no block {block_name!r}"
+            f"{_did_you_mean(block_name, page.blocks)}; its blocks are: {known}",
+            template=page.template_name,
+            block=block_name,
+        ) from None
+
+
+def _require_alone(page: PageReads, reads: BlockReads) -> None:
+    if reads.alone is not None:
+        around = f"register the block {reads.parent!r} around it" if reads.parent else "put a block around it"
+        raise BlockRenderError(
+            f"the block {reads.name!r} of {page.template_name!r} cannot be rendered alone: {reads.alone}; {around}",
+            template=reads.template,
+            block=reads.name,
+            line=reads.line,
+        )
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _names(names: Iterable[str], what: str) -> list[str]:
+    if isinstance(names, str):
+        raise TypeError(f"{what} is a bare string: write {{{names!r}}}, a set of names")
+    return list(dict.fromkeys(names))
+
+
+def _paths(changed_paths: Iterable[str]) -> frozenset[str]:
+    if isinstance(changed_paths, str | bytes):
+        raise TypeError(f"changed_paths is a bare string: write {{{changed_paths!r}}}, a set of paths")
+    return changed_paths if isinstance(changed_paths, frozenset) else frozenset(changed_paths)

@@ -1,0 +1,332 @@
+"""One render for all viewers that share it: dirty paths → context → patches.
+
+A group has one subscription, which only wakes it; what changed it reads from the change log, so that a burst is one
+reading and nothing is lost to a full queue. It runs as a task of the event loop, from its first viewer to its last.
+
+What failed stays owed: a context builder that raises, or a block that does not render, is tried again with the next
+change and after a growing, jittered pause.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import logging
+import random
+import time
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from anyio.lowlevel import RunVar
+from jinja2 import Environment
+
+from ..blocks import BlockRef, Patch
+from ..bus import ReactiveBus
+from ..errors import BlockNotFoundError, TemplateLoadError
+from ..index import DependencyIndex
+from ..jinja import compile_block
+from ..loops import LoopClosedError, current_mailbox, spawn
+from ..paths import ALL
+from .context import BuildContext
+from .feed import Feed, Viewer
+from .pulse import pulse
+from .wire import error_markup
+
+__all__ = ["Group", "Recipe", "Seat", "group_for"]
+
+logger = logging.getLogger("starlette_reactive.live")
+
+MIN_INTERVAL = 0.02  # seconds between the starts of two renders, so that a stream of changes is gathered
+FIRST_RETRY, LAST_RETRY = 0.5, 60.0  # seconds after which a failure is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the viewers of a scope are served.
+
+    Args:
+        bus: Who tells of changes.
+        scope: The scope.
+        index: Which blocks show what.
+        build: Gives the context for changed paths.
+        env: The environment of all blocks; ``None``: the one that each was registered with.
+        heartbeat_interval: Seconds between heartbeats; 0: none.
+        send_timeout: Seconds after which a viewer that reads nothing is sent away; ``None``: never.
+        debug: Whether a failing block shows its error in the page.
+    """
+
+    bus: ReactiveBus
+    scope: str
+    index: DependencyIndex
+    build: BuildContext
+    env: Environment | None
+    heartbeat_interval: float
+    send_timeout: float | None
+    debug: bool
+
+
+class Seat:
+    """A viewer in its group, as its stream sees it.
+
+    Args:
+        viewer: The viewer's place in the feed.
+        abort: Called when the viewer reads nothing for too long.
+    """
+
+    __slots__ = ("abort", "beat", "end_reason", "sending_since", "viewer")
+
+    def __init__(self, viewer: Viewer, abort: Callable[[], object]) -> None:
+        self.viewer = viewer
+        self.abort = abort
+        self.beat = 0
+        self.sending_since: float | None = None
+        self.end_reason: str | None = None
+
+
+class Group:
+    """Renders for its viewers what changes in a scope."""
+
+    def __init__(self, recipe: Recipe, key: Hashable) -> None:
+        self._recipe = recipe
+        self._key = key
+        self._mailbox = current_mailbox()
+        self._subscription = recipe.bus.watch(recipe.scope)  # before the feed reads its position
+        self.feed = Feed(recipe.bus, recipe.scope, recipe.index, self._demand)
+        self._seats: dict[Seat, None] = {}
+        self._paths: set[str] = set()  # what the owed blocks show
+        self._failures = 0
+        self._retry_at = float("inf")
+        self._pause = anyio.CancelScope()
+        self._demanded = False
+        self._running = anyio.CancelScope()
+        self._next_beat = time.monotonic() + recipe.heartbeat_interval
+        self.beat = 0
+
+    # Viewers
+
+    def take_seat(self, seat: Seat) -> None:
+        """Let a viewer in."""
+        self._seats[seat] = None
+        seat.beat = self.beat
+        self.feed.join(seat.viewer)
+
+    def leave(self, seat: Seat) -> None:
+        """Let a viewer out; the last one ends the group."""
+        self._seats.pop(seat, None)
+        if not self._seats:
+            self._close()
+
+    def end(self, seat: Seat, reason: str) -> None:
+        """Have a viewer's stream end."""
+        seat.end_reason = seat.end_reason or reason
+        self.feed.wake()
+
+    def end_soon(self, seat: Seat) -> None:
+        """Have a viewer's stream end; from any thread."""
+        self._mailbox.post(functools.partial(self.end, seat, "closed"))
+        with contextlib.suppress(LoopClosedError):
+            self._mailbox.wake()
+
+    def _end_all(self, reason: str) -> None:
+        for seat in self._seats:
+            seat.end_reason = seat.end_reason or reason
+        self.feed.wake()
+
+    # Life
+
+    def start(self, context: contextvars.Context) -> None:
+        """Begin to serve; the context builder sees these context variables."""
+        spawn(self._run, name=f"starlette-reactive group {self._recipe.scope}", context=context)
+        pulse().add(self)
+
+    def _close(self) -> None:
+        self._running.cancel()
+        self._subscription.close()
+        pulse().remove(self)
+        groups = _groups.get(None)
+        if groups is not None and groups.get(self._key) is self:
+            del groups[self._key]
+
+    def on_pulse(self, now: float, *, stopping: bool) -> None:
+        """Beat, look for viewers that read nothing, and end the streams when the server stops."""
+        if stopping:
+            self._end_all("shutdown")
+            return
+        interval, timeout = self._recipe.heartbeat_interval, self._recipe.send_timeout
+        if interval > 0 and now >= self._next_beat:
+            self.beat += 1
+            self._next_beat = now + interval
+            self.feed.wake()
+        if timeout is not None:
+            for seat in list(self._seats):
+                if seat.sending_since is not None and now - seat.sending_since > timeout:
+                    seat.abort()
+
+    async def _run(self) -> None:
+        with self._running:
+            try:
+                await self._serve()
+            except Exception:
+                logger.exception("the streams of scope %r end because of a fault", self._recipe.scope)
+            self._end_all("closed")
+            self._close()
+
+    async def _serve(self) -> None:
+        while True:
+            self._subscription.drain()
+            self._demanded = False
+            started = time.monotonic()
+            if self._note_changes() or (self.feed.owed and self._is_due()):
+                await self._render()
+                await anyio.sleep(max(0.0, started + MIN_INTERVAL - time.monotonic()))
+            if not await self._wait():
+                return
+
+    async def _wait(self) -> bool:
+        """Sleep until something changes or is demanded, or a retry is due; false: the bus closed the scope."""
+        pause = None if self._retry_at == float("inf") else max(0.0, self._retry_at - time.monotonic())
+        with anyio.move_on_after(pause) as self._pause:
+            if self._demanded:
+                return True
+            try:
+                await anext(self._subscription)
+            except StopAsyncIteration:
+                return False
+        return True
+
+    def _is_due(self) -> bool:
+        return self._failures == 0 or time.monotonic() >= self._retry_at
+
+    def _demand(self, blocks: Iterable[BlockRef], paths: frozenset[str]) -> None:
+        self.feed.demand(blocks)
+        self._paths |= paths
+        self._demanded = True
+        self._pause.cancel()
+
+    # Rendering
+
+    def _note_changes(self) -> bool:
+        """Read the change log; true: there is something new to render."""
+        bus, scope, index = self._recipe.bus, self._recipe.scope, self._recipe.index
+        before = self.feed.position
+        reading = bus.read(scope, before)
+        if reading.position == before:
+            return False
+        if reading.changes is None:
+            changed = entitled = frozenset((ALL,))
+            whole = True
+        else:
+            changed = frozenset(change.path for change in reading.changes)
+            entitled = frozenset(
+                change.path
+                for change in reading.changes
+                if change.for_all
+                or any(
+                    change.position_for(seat.viewer.user_id, seat.viewer.origin) > before for seat in self._seats
+                )
+            )
+            whole = all(change.for_all for change in reading.changes)
+        affected = index.affected_blocks(entitled) if entitled else []
+        self.feed.invalidate(index.touched_blocks(changed), affected, reading.position, whole=whole)
+        if affected:
+            self._paths |= entitled
+        return bool(affected)
+
+    async def _render(self) -> None:
+        index = self._recipe.index
+        paths = index.expand(self._paths)
+        blocks = index.outermost(self.feed.owed)
+        try:
+            context = await self._recipe.build(paths)
+        except Exception as error:
+            logger.exception("the context builder of scope %r failed", self._recipe.scope)
+            self._fail()
+            if self._recipe.debug:
+                self.feed.publish((), self._error_patches(blocks, error))
+            return
+        await self._render_blocks(blocks, context)
+
+    async def _render_blocks(self, blocks: list[BlockRef], context: Any) -> None:
+        rendered: list[Patch] = []
+        failed: list[Patch] = []
+        htmls: dict[tuple[str, str], str | Exception] = {}
+        for ref in blocks:
+            key = (ref.template_name, ref.block_name)
+            if key not in htmls:
+                htmls[key] = await self._html(ref, context)
+            html = htmls[key]
+            if isinstance(html, str):
+                rendered.append(Patch(ref, html, self._recipe.index.placement(ref)))
+            else:
+                failed.extend(self._error_patches([ref], html))
+        # Viewers are told of what came while this rendered only with the next reading; it is not part of this one.
+        shown = failed if self._recipe.debug else []
+        if rendered or shown:
+            self.feed.publish(rendered, shown)
+            self._next_beat = time.monotonic() + self._recipe.heartbeat_interval
+        if failed:
+            self._fail()
+        else:
+            self._succeed()
+
+    async def _html(self, ref: BlockRef, context: Any) -> str | Exception:
+        try:
+            environment = self._recipe.env or self._recipe.index.environment(ref.template_name)
+            if environment is None:
+                raise TemplateLoadError(
+                    f"no environment is known for the template {ref.template_name!r}: pass templates= to "
+                    "reactive_stream, or env to DependencyIndex",
+                    template=ref.template_name,
+                )
+            return await compile_block(environment, ref.template_name, ref.block_name).render_async(context)
+        except Exception as error:
+            if isinstance(error, (BlockNotFoundError, TemplateLoadError)):
+                logger.error("%s", error)
+            else:
+                logger.exception("the block %r of %r failed to render", ref.block_name, ref.template_name)
+            return error
+
+    def _error_patches(self, blocks: list[BlockRef], error: Exception) -> list[Patch]:
+        markup = {ref: error_markup(ref.block_name, error) for ref in blocks}
+        return [Patch(ref, html, self._recipe.index.placement(ref)) for ref, html in markup.items()]
+
+    def _fail(self) -> None:
+        pause = min(LAST_RETRY, FIRST_RETRY * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        self._failures = min(self._failures + 1, 16)
+        self._retry_at = time.monotonic() + pause
+
+    def _succeed(self) -> None:
+        self._failures = 0
+        self._retry_at = float("inf")
+        if not self.feed.owed:
+            self._paths.clear()
+
+
+_groups: RunVar[dict[Hashable, Group]] = RunVar("starlette_reactive_groups")
+
+
+def group_for(recipe: Recipe, share: Hashable | None) -> Group:
+    """Return the group that a stream belongs to in the running event loop, started.
+
+    Args:
+        recipe: How its viewers are served.
+        share: Streams of the same bus, index, scope and share key share a group; ``None``: a group of its own.
+    """
+    if share is None:
+        group = Group(recipe, None)
+        group.start(contextvars.copy_context())
+        return group
+    groups = _groups.get(None)
+    if groups is None:
+        groups = {}
+        _groups.set(groups)
+    key = (recipe.bus, recipe.index, recipe.scope, share)
+    group_found = groups.get(key)
+    if group_found is None:
+        group_found = groups[key] = Group(recipe, key)
+        # A shared render belongs to no viewer, so it sees no viewer's context variables.
+        group_found.start(contextvars.Context())
+    return group_found

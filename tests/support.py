@@ -1,0 +1,160 @@
+"""What several tests need: a required-or-skipped part, and a client that speaks ASGI to one response."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from jinja2 import DictLoader, Environment
+from starlette.types import ASGIApp, Message
+
+
+def require(present: object, what: str) -> None:
+    """Skip the test where ``what`` is missing, or fail it where everything is required."""
+    if present:
+        return
+    if os.environ.get("REACTIVE_REQUIRE_ALL") == "1":
+        pytest.fail(f"{what} is missing, and REACTIVE_REQUIRE_ALL=1 requires it")
+    pytest.skip(f"{what} is missing")
+
+
+def environment(**templates: str) -> Environment:
+    """Return an environment of templates given as ``name=source``, each called ``name.html``."""
+    return Environment(
+        loader=DictLoader({f"{name}.html": source for name, source in templates.items()}), autoescape=True
+    )
+
+
+async def eventually(condition: Callable[[], object], *, timeout: float = 5) -> None:
+    """Let other tasks and threads go on until a condition holds."""
+    with anyio.fail_after(timeout):
+        while not condition():
+            await anyio.sleep(0.001)
+
+
+@dataclass
+class Frame:
+    """One frame of an event stream, as a browser would read it; comments are frames here too."""
+
+    event: str | None = None
+    data: str | None = None
+    id: str | None = None
+    retry: int | None = None
+    comment: str | None = None
+
+
+def parse(text: str) -> list[Frame]:
+    """Read complete frames."""
+    assert "\r" not in text
+    assert not text or text.endswith("\n\n"), f"a frame is cut: {text!r}"
+    return [_frame(part) for part in text.split("\n\n")[:-1]]
+
+
+def _frame(text: str) -> Frame:
+    frame = Frame()
+    data: list[str] = []
+    for line in text.split("\n"):
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            data.append(value)
+        elif name == "retry":
+            frame.retry = int(value)
+        else:
+            assert name in ("", "event", "id"), f"unknown field {name!r}"
+            setattr(frame, name or "comment", value)
+    frame.data = "\n".join(data) if data else None
+    return frame
+
+
+@dataclass
+class Connection:
+    """One client of an endless response."""
+
+    disconnect: anyio.Event = field(default_factory=anyio.Event)
+    accepts: anyio.Event = field(default_factory=anyio.Event)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    start: dict[str, Any] = field(default_factory=dict)
+    chunks: list[bytes] = field(default_factory=list)
+    complete: bool = False
+    _requested: bool = False
+    _read: int = 0
+
+    @property
+    def frames(self) -> list[Frame]:
+        """Every frame sent so far."""
+        return parse(b"".join(self.chunks).decode())
+
+    @property
+    def updates(self) -> list[Frame]:
+        """The frames with data."""
+        return [frame for frame in self.frames if frame.data is not None]
+
+    async def next_update(self, timeout: float = 5) -> Frame:
+        """Wait for the next frame with data."""
+        await eventually(lambda: len(self.updates) > self._read, timeout=timeout)
+        self._read += 1
+        return self.updates[self._read - 1]
+
+    async def receive(self) -> Message:
+        if not self._requested:
+            self._requested = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self.disconnect.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        await checkpoint()
+        await self.accepts.wait()
+        if message["type"] == "http.response.start":
+            self.start = dict(message)
+        else:
+            self.chunks.append(message["body"])
+            self.complete = not message["more_body"]
+
+
+@asynccontextmanager
+async def connect(
+    app: ASGIApp, *, query: str = "", headers: Mapping[str, str] | None = None, reading: bool = True, wait: bool = True
+) -> AsyncIterator[Connection]:
+    """Open a stream, wait for its first bytes, and disconnect at the end.
+
+    Args:
+        app: The response, or any ASGI application.
+        query: The query string.
+        headers: The request's headers.
+        reading: Whether the client takes what is sent; ``connection.accepts.set()`` lets it begin.
+        wait: Whether to wait for the first bytes.
+    """
+    connection = Connection()
+    if reading:
+        connection.accepts.set()
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "query_string": query.encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
+    }
+
+    async def run() -> None:
+        try:
+            await app(scope, connection.receive, connection.send)
+        finally:
+            connection.ended.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        if reading and wait:
+            await eventually(lambda: connection.chunks or connection.ended.is_set())
+        yield connection
+        connection.accepts.set()
+        connection.disconnect.set()
+        with anyio.fail_after(5):
+            await connection.ended.wait()
