@@ -1,0 +1,493 @@
+"""The state of an interpretation, and the few ways in which it changes.
+
+The interpreter walks the composed page from its outermost template, blocks in place. Whatever is evaluated is noted
+in the *sink* of the text that evaluates it: each block has one, the page outside of blocks has one, and so has each
+statement at a template's top level, for what such a statement binds is needed by the blocks that look it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from jinja2 import Environment, nodes
+
+from ..paths import ALL, overlap
+from .scopes import (
+    BOTTOM,
+    NO_PATHS,
+    UNKNOWN,
+    Binding,
+    BlockText,
+    Cell,
+    Context,
+    Global,
+    Macro,
+    Module,
+    Scope,
+    Value,
+    alias,
+    join,
+    with_reads,
+)
+from .sources import Library, Parsed
+
+__all__ = ["ABSENT", "Active", "Arguments", "BlockRecord", "Machine", "Run", "Sink", "Unit"]
+
+ABSENT: Final = object()
+"""Stands for what the environment does not have, among the things that were looked up in it."""
+WORK: Final = 400_000
+"""How many nodes an analysis visits before calls and includes are no longer followed, and count as everything."""
+
+
+class Sink:
+    """What a piece of text reads, and which top-level statements it builds on.
+
+    ``seen`` holds paths that are evaluated without their value being used at once (``{% set a = doc.title %}``): they
+    count only where nothing read covers them.
+    """
+
+    __slots__ = ("needs", "notes", "reads", "seen")
+
+    def __init__(self) -> None:
+        self.reads: set[str] = set()
+        self.seen: set[str] = set()
+        self.needs: set[Unit] = set()
+        self.notes: dict[str, None] = {}
+
+    def take(self, other: Sink, *, needs: bool = True) -> None:
+        """Add what ``other`` noted."""
+        self.reads |= other.reads
+        self.seen |= other.seen
+        self.notes.update(other.notes)
+        if needs:
+            self.needs |= other.needs
+
+    def paths(self) -> frozenset[str]:
+        """Return all paths that count."""
+        if ALL in self.reads:
+            return frozenset((ALL,))
+        loose = [path for path in self.seen if not any(overlap(path, read) for read in self.reads)]
+        return frozenset((*self.reads, *loose))
+
+
+class Unit:
+    """A statement at the top level of a template, or in an ``if`` there; what it needs to run."""
+
+    __slots__ = ("effective", "level", "needs", "node", "order", "outer", "run")
+
+    def __init__(self, node: nodes.Node, run: Run, outer: Unit | None, order: int) -> None:
+        self.node = node
+        self.run = run
+        self.level = len(run.levels) - 1
+        self.outer = outer
+        self.order = order
+        self.needs: set[Unit] = set()
+        self.effective = False
+
+
+class Run:
+    """One execution of a template and its parents: the page's, or an included template's.
+
+    Attributes:
+        levels: The template, its parent, … up to the outermost known.
+        blocks: Each block's definitions, the one that counts first.
+        around: The run that includes this one.
+        bare: It is included without context.
+        open_ended: A parent is not known, for the reason given.
+    """
+
+    __slots__ = ("around", "bare", "blocks", "context", "effective", "levels", "open_ended", "placed_in", "units")
+
+    def __init__(self, context: Context, around: Run | None = None, *, bare: bool = False) -> None:
+        self.context = context
+        self.around = around
+        self.bare = bare
+        self.levels: list[Parsed] = []
+        self.blocks: dict[str, list[tuple[Parsed, nodes.Block]]] = {}
+        self.effective: list[Unit] = []
+        self.units: dict[int, Unit] = {}
+        self.open_ended: str | None = None
+        self.placed_in: BlockRecord | None = None
+
+    def enter(self, parsed: Parsed) -> None:
+        """Go on with ``parsed``: the template itself, or the next parent."""
+        self.levels.append(parsed)
+        for name, block in parsed.blocks.items():
+            self.blocks.setdefault(name, []).append((parsed, block))
+
+
+class BlockRecord:
+    """What is found out about a block of the page."""
+
+    __slots__ = (
+        "barrier",
+        "bound",
+        "conflict",
+        "definition",
+        "modifiers",
+        "name",
+        "parent",
+        "run",
+        "sink",
+        "template",
+        "visits",
+    )
+
+    def __init__(self, name: str, parent: BlockRecord | None, run: Run, parsed: Parsed, node: nodes.Block) -> None:
+        self.name = name
+        self.parent = parent
+        self.run = run
+        self.template = parsed
+        self.definition = node
+        self.sink = Sink()
+        self.barrier: str | None = None
+        self.bound: str | None = None
+        self.conflict: str | None = None
+        self.modifiers: tuple[tuple[str, object], ...] = ()
+        self.visits = 0
+
+    @property
+    def alone(self) -> str | None:
+        """Why it can't be rendered alone; None: it can."""
+        return self.barrier or self.bound or self.conflict
+
+
+class Machine:
+    """State and primitives of the interpretation of one page."""
+
+    def __init__(self, env: Environment, library: Library, choices: tuple[int, ...] = ()) -> None:
+        self.env = env
+        self.library = library
+        self.choices = choices
+        self.offered: list[int] = []
+        self.sink = Sink()
+        self.pc: frozenset[str] = NO_PATHS
+        self.unit: Unit | None = None
+        self.open: list[BlockRecord] = []
+        self.records: dict[str, BlockRecord] = {}
+        self.barriers: list[str] = []
+        self.modifiers: tuple[tuple[str, object], ...] = ()
+        self.inline = 0
+        self.captures = 0
+        self.version = 0
+        self.changes = 0
+        self.placements = 0
+        self.work = 0
+        self.order = 0
+        self.cells: dict[tuple[int, object], Cell] = {}
+        self.activation: object = None
+        self.changed_paths: dict[str, Cell] = {}
+        self.resolved: dict[int, list[str]] = {}
+        self.lookups: dict[tuple[str, str], Any] = {}
+        self.used: dict[str, Parsed] = {}
+        self.active: list[Active] = []
+        self.provisional: dict[tuple[object, ...], frozenset[str]] = {}
+        self.remembered: dict[tuple[object, ...], tuple[Sink, Value]] = {}
+        self.buffer: Value = UNKNOWN
+        self.known_parent = False
+        self.silent = False
+        self.conditional = False
+        self.page: Run
+        self.scope: Scope
+        self.run: Run
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def read(self, paths: frozenset[str]) -> None:
+        """Note that ``paths`` are read."""
+        if paths:
+            self.sink.reads |= paths
+            if self.changed_paths:
+                self._read_changed(paths)
+
+    def _read_changed(self, paths: frozenset[str]) -> None:
+        for path, cell in list(self.changed_paths.items()):
+            if any(overlap(path, read) for read in paths):
+                self.touch(cell)
+                self.sink.reads |= cell.content().reads
+
+    def read_everything(self, note: str) -> Value:
+        """Note that anything may be read here, and why; return a value that may come from anything."""
+        self.sink.reads.add(ALL)
+        self.sink.notes[note] = None
+        run: Run | None = self.run
+        while run is not None:
+            self.sink.needs.update(run.effective)
+            run = run.around
+        context: Context | None = self.scope.context
+        while context is not None:
+            for name, binding in context.handed.items():
+                self.bind_open_blocks(context, name, binding)
+            context = context.parent
+        return Value(reads=frozenset((ALL,)))
+
+    def consume(self, value: Value) -> None:
+        """Note that ``value`` is used: shown, tested, iterated, compared."""
+        self.read(value.aliases | value.reads if value.aliases else value.reads)
+        if value.objects:
+            self.read(self.paths_within(value))
+
+    def paths_of(self, value: Value) -> frozenset[str]:
+        """Return every path that ``value`` comes from, in its containers too."""
+        paths = value.aliases | value.reads
+        return paths | self.paths_within(value) if value.objects else paths
+
+    def paths_within(self, value: Value) -> frozenset[str]:
+        """Return the paths that the objects of ``value`` hold, noting that they are looked into."""
+        paths: set[str] = set()
+        seen: set[int] = set()
+        todo = list(value.objects)
+        while todo:
+            found = todo.pop()
+            if id(found) in seen:
+                continue
+            seen.add(id(found))
+            if isinstance(found, Cell):
+                self.touch(found)
+                content = found.content()
+                paths |= content.aliases | content.reads
+                todo.extend(content.objects)
+            elif isinstance(found, Module):
+                paths |= found.reads
+        return frozenset(paths)
+
+    def see(self, value: Value) -> Value:
+        """Note that ``value`` is evaluated here without being used yet."""
+        if value.aliases or value.reads:
+            self.sink.seen |= value.aliases | value.reads
+        return value
+
+    def step(self) -> bool:
+        """Count work; tell whether there is work left."""
+        self.work += 1
+        return self.work < WORK
+
+    # ── names ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def lookup(self, name: str) -> Value:
+        """Return what ``name`` means here."""
+        scope: Scope | None = self.scope
+        result = BOTTOM
+        while scope is not None:
+            binding = scope.names.get(name)
+            if binding is not None:
+                if binding.definers:
+                    self.sink.needs |= binding.definers
+                result = join(result, binding.value)
+                if binding.certain:
+                    return result
+            if scope.parent is None:
+                return self.resolve(scope.context, name, result, scope.template)
+            scope = scope.parent
+        return result
+
+    def resolve(
+        self, context: Context | None, name: str, result: Value = BOTTOM, template: Parsed | None = None
+    ) -> Value:
+        """Return what ``name`` means in ``context``, joined to ``result``.
+
+        A template whose parent exports the name after it has run may have looked it up before: both meanings count.
+        """
+        while context is not None:
+            binding = context.names.get(name)
+            if binding is not None:
+                self.sink.needs |= binding.definers
+                result = join(result, binding.value)
+                if binding.certain and not self._exported_later(context, name, template):
+                    return result
+            binding = context.handed.get(name)
+            if binding is not None:
+                self.sink.needs |= binding.definers
+                self.bind_open_blocks(context, name, binding)
+                result = join(result, binding.value)
+                if binding.certain:
+                    return result
+            if context.unknown is not None:
+                result = join(result, context.unknown)
+            if context.parent is None:
+                return join(result, self._outermost(context, name))
+            context = context.parent
+        return result
+
+    def _exported_later(self, context: Context, name: str, template: Parsed | None) -> bool:
+        owner = context.owners.get(name)
+        if template is None or owner is None or owner is template or context is not self.run.context:
+            return False
+        levels = self.run.levels
+        return template in levels and levels.index(owner) > levels.index(template)
+
+    def _outermost(self, context: Context, name: str) -> Value:
+        found = self.lookups.get(("globals", name), self)
+        if found is self:
+            found = self.lookups["globals", name] = self.env.globals.get(name, ABSENT)
+        if found is ABSENT:
+            return alias(name) if context.renders else Value()
+        value = Value(objects=frozenset((Global(name, found),)))
+        return value._replace(aliases=frozenset((name,))) if context.renders else value
+
+    def bind_open_blocks(self, context: Context, name: str, binding: Binding) -> None:
+        """Note that the blocks opened since ``name`` was handed in can't be rendered without it."""
+        for record in self.open[context.depth :]:
+            if record.bound is None:
+                record.bound = f"it reads {name!r}, bound {binding.how}"
+
+    def store(self, name: str, value: Value, how: str, lineno: int) -> None:
+        """Bind ``name`` in the current scope, as a top-level statement exports it too."""
+        scope = self.scope
+        definers = frozenset((self.unit,)) if self.unit is not None else frozenset()
+        binding = Binding(
+            with_reads(value, self.pc) if self.pc else value, definers, True, f"{how} at {scope.template.name}:{lineno}"
+        )
+        scope.names[name] = binding
+        if scope.root:
+            scope.context.names[name] = binding
+            scope.context.owners[name] = scope.template
+            self.mark_effect()
+        if scope.watched:
+            self.version += 1
+
+    def mark_effect(self) -> None:
+        """Note that the current top-level statement leaves something behind."""
+        unit = self.unit
+        if unit is not None and not unit.effective:
+            unit.effective = True
+            unit.run.effective.append(unit)
+
+    # ── containers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def cell(self, node: nodes.Node, *, stateful: bool = False) -> Cell:
+        """Return the cell of what ``node`` makes."""
+        key = (id(node), self.activation)
+        found = self.cells.get(key)
+        if found is None:
+            found = self.cells[key] = Cell(stateful=stateful)
+        return found
+
+    def touch(self, cell: Cell) -> None:
+        """Note that the content of ``cell`` is looked at."""
+        if cell.writers:
+            self.sink.needs |= cell.writers
+        for writer, how in cell.blocks.items():
+            self._note_conflict(writer, how)
+
+    def _note_conflict(self, writer: BlockRecord, how: str) -> None:
+        around: set[BlockRecord] = set()
+        outer: BlockRecord | None = writer
+        while outer is not None:
+            around.add(outer)
+            outer = outer.parent
+        for record in reversed(self.open):
+            if record in around:
+                return
+            if record.conflict is None:
+                record.conflict = f"it reads what the block {writer.name!r} changes {how}"
+
+    def put(self, cell: Cell, key: object, value: Value, lineno: int, *, known: bool = True) -> None:
+        """Add ``value`` to a cell, at ``key`` if that is known: what was there may be there still."""
+        value = with_reads(value, self.pc) if self.pc else value
+        before = cell.items.get(key, BOTTOM) if known else cell.rest
+        after = join(before, value)
+        if after != before:
+            self.note_change()
+            if known:
+                cell.items[key] = after
+            else:
+                cell.rest = after
+        self.change(cell, lineno)
+
+    def change(self, cell: Cell, lineno: int) -> None:
+        """Note that the text at hand changes ``cell``."""
+        if self.open:
+            record = self.open[-1]
+            if record not in cell.blocks:
+                cell.blocks[record] = f"at {self.scope.template.name}:{lineno}"
+                self.note_change()
+        if self.unit is not None and self.unit not in cell.writers:
+            cell.writers.add(self.unit)
+            self.note_change()
+            self.mark_effect()
+
+    def note_change(self) -> None:
+        """Note that a container changed: what is remembered of calls may not hold any more."""
+        self.version += 1
+        self.changes += 1
+
+    def change_path(self, paths: Iterable[str], value: Value, lineno: int) -> None:
+        """Note that the template changes an object of the context itself."""
+        for path in paths:
+            cell = self.changed_paths.get(path)
+            if cell is None:
+                cell = self.changed_paths[path] = Cell()
+            self.put(cell, None, Value(reads=self.paths_of(value)), lineno, known=False)
+
+    # ── pieces of text ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def place(self, node: nodes.Node) -> str:
+        """Return template and line of ``node``."""
+        return f"{self.scope.template.name}:{node.lineno}"
+
+    # The rest of the interpreter, by module: expressions, calls, statements.
+
+    def evaluate(self, node: nodes.Node) -> Value:
+        """Return the value of an expression."""
+        raise NotImplementedError
+
+    def execute(self, body: Iterable[nodes.Node]) -> None:
+        """Interpret statements."""
+        raise NotImplementedError
+
+    def bind(self, target: nodes.Node, value: Value, how: str) -> None:
+        """Bind an assignment's target."""
+        raise NotImplementedError
+
+    def call(self, callee: Value, arguments: Arguments, node: nodes.Node, *, direct: bool = False) -> Value:
+        """Call a value."""
+        raise NotImplementedError
+
+    def show_block(self, text: BlockText) -> None:
+        """Interpret a block's body in place."""
+        raise NotImplementedError
+
+    def loop_body(self, node: nodes.For, scope: Scope, item: Value, reads: frozenset[str]) -> None:
+        """Interpret a loop's body for ``item``."""
+        raise NotImplementedError
+
+
+class Active(NamedTuple):
+    """A call under way: what is called, and what tells it from other calls of it."""
+
+    node: nodes.Node
+    key: tuple[object, ...]
+    arguments: Arguments | None = None
+
+
+class Arguments:
+    """The arguments of a call, evaluated."""
+
+    __slots__ = ("caller", "named", "positional", "spread")
+
+    def __init__(
+        self,
+        positional: list[Value],
+        named: dict[str, Value],
+        spread: Value | None = None,
+        caller: Macro | None = None,
+    ) -> None:
+        self.positional = positional
+        self.named = named
+        self.spread = spread
+        self.caller = caller
+
+    def values(self) -> list[Value]:
+        """Return all of them, in order."""
+        values = [*self.positional, *self.named.values()]
+        if self.spread is not None:
+            values.append(self.spread)
+        if self.caller is not None:
+            values.append(Value(objects=frozenset((self.caller,))))
+        return values
+
+    def key(self) -> tuple[object, ...]:
+        """Return what tells these arguments from others."""
+        return (tuple(self.positional), tuple(self.named.items()), self.spread, self.caller)

@@ -1,0 +1,118 @@
+"""The part of a page's top level that a block builds on.
+
+What a block looks up may have been bound by a ``set``, an ``import`` or a ``macro`` at the top level of its template,
+of a child or of a parent. The interpretation noted those statements; here they are cut out, in order, into trees that
+can be compiled and run for what they bind. Text and blocks among them are left out, unless they change something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from jinja2 import nodes
+
+from .machine import BlockRecord, Run, Unit
+from .sources import Parsed
+
+__all__ = ["Level", "Stage", "stages_of"]
+
+N = TypeVar("N", bound=nodes.Node)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One template of a chain of parents, and the statements of it that are wanted; empty: none is."""
+
+    parsed: Parsed
+    body: tuple[nodes.Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One run: a template with its parents, the page's own first, then those included one in the other."""
+
+    levels: tuple[Level, ...]
+    bare: bool
+
+
+def stages_of(record: BlockRecord) -> tuple[Stage, ...]:
+    """Return what has to run before the block's own function can."""
+    wanted = _closure(record.sink.needs)
+    runs: list[Run] = []
+    run: Run | None = record.run
+    while run is not None:
+        runs.insert(0, run)
+        run = None if run.bare else run.around
+    return tuple(_stage(run, wanted) for run in runs)
+
+
+def _closure(units: Iterable[Unit]) -> set[Unit]:
+    found: set[Unit] = set()
+    todo = list(units)
+    while todo:
+        unit = todo.pop()
+        if unit in found:
+            continue
+        found.add(unit)
+        todo.extend(unit.needs)
+        if unit.outer is not None:
+            todo.append(unit.outer)
+    return found
+
+
+def _stage(run: Run, wanted: set[Unit]) -> Stage:
+    here = {unit for unit in wanted if unit.run.units is run.units}
+    kept = {id(unit.node) for unit in here}
+    inner = {id(unit.outer.node) for unit in here if unit.outer is not None}
+    effective = {id(unit.node) for unit in here if unit.effective}
+    levels = []
+    for parsed in run.levels:
+        cutter = _Cutter(kept, inner, effective)
+        levels.append(Level(parsed, tuple(cutter.body(parsed.tree.body)) if kept else ()))
+    return Stage(tuple(levels), run.bare)
+
+
+class _Cutter:
+    """Copies the wanted statements of a template's top level."""
+
+    def __init__(self, kept: set[int], inner: set[int], effective: set[int]) -> None:
+        self.kept = kept
+        self.inner = inner
+        self.effective = effective
+
+    def body(self, body: list[nodes.Node]) -> list[nodes.Node]:
+        """Return copies of the wanted statements of ``body``."""
+        return [self._statement(node) for node in body if id(node) in self.kept and not isinstance(node, nodes.Extends)]
+
+    def _statement(self, node: nodes.Node) -> nodes.Node:
+        if isinstance(node, nodes.If):
+            return self._branch(node)
+        return copy(node)
+
+    def _branch(self, node: nodes.If) -> nodes.If:
+        elif_ = [self._branch(each) for each in node.elif_]
+        return _like(node, copy(node.test), self.body(node.body), elif_, self.body(node.else_))
+
+
+def copy(node: N) -> N:
+    """Return a copy of a tree: compiling folds constants in place, and the tree at hand is shared."""
+    return _like(node, *(_copy_field(getattr(node, field)) for field in node.fields))
+
+
+def _copy_field(value: Any) -> Any:
+    if isinstance(value, nodes.Node):
+        return copy(value)
+    if isinstance(value, list):
+        return [_copy_field(each) for each in value]
+    return value
+
+
+def _like(node: N, *values: Any) -> N:
+    made = object.__new__(type(node))
+    for field, value in zip(node.fields, values, strict=True):
+        setattr(made, field, value)
+    for attribute in node.attributes:
+        setattr(made, attribute, getattr(node, attribute, None))
+    return made

@@ -1,0 +1,110 @@
+"""Elements of a composed page."""
+
+from __future__ import annotations
+
+from jinja2 import DictLoader, Environment
+
+from starlette_reactive.jinja import DYNAMIC, Element, elements
+
+BASE = """<!doctype html><html><body class="a>b {{ x }}" {% if y %}data-x{% endif %}>
+<!-- <i id="no"> --><div id="one">
+{% block one %}x{% endblock %}
+</div>{% block two %}
+ <section id="{{ i }}-s" sse-swap=two><p>a<p>b<br></section>
+{% endblock %}<script>if (a<b) {{ z }} "</div>" </script><ul>{% for t in ts %}<li>{% block t scoped %}{% endblock %}
+{% endfor %}</ul>{% include 'i' %}"""
+
+
+def found(**templates: str) -> list[Element]:
+    env = Environment(loader=DictLoader(templates))
+    return elements(env, next(iter(templates)))
+
+
+def one(tag: str, **templates: str) -> Element:
+    (element,) = (each for each in found(**templates) if each.tag == tag)
+    return element
+
+
+def test_elements_are_found_across_inheritance_and_includes_with_template_and_line() -> None:
+    made = found(
+        c="{% extends 'b' %}\n{% block one %}<b>{{ super() }}</b>{% endblock %}",
+        b=BASE,
+        i="\n<footer>{% block f %}{% endblock %}</footer>",
+    )
+    assert [(each.tag, each.template, each.line) for each in made] == [
+        ("html", "b", 1),
+        ("body", "b", 1),
+        ("div", "b", 2),
+        ("b", "c", 2),
+        ("section", "b", 5),
+        ("p", "b", 5),
+        ("p", "b", 5),
+        ("br", "b", 5),
+        ("script", "b", 6),
+        ("ul", "b", 6),
+        ("li", "b", 6),
+        ("footer", "i", 2),
+    ]
+    tags = {each.tag: each for each in made}
+    assert tags["div"].holds == ("one",)
+    assert tags["div"].sole
+    assert tags["b"].around == "one"
+    assert tags["b"].root
+    assert tags["section"].root
+    assert tags["section"].parent == 1
+    assert tags["footer"].sole
+    assert tags["li"].in_loop
+
+
+def test_expressions_in_values_are_marked() -> None:
+    body = one("body", b=BASE, i="")
+    assert body.attributes == {"class": f"a>b {DYNAMIC}", "data-x": None}
+    section = one("section", b=BASE, i="")
+    assert section.attributes == {"id": f"{DYNAMIC}-s", "sse-swap": "two"}
+
+
+def test_an_element_is_not_the_root_of_a_block_that_may_lack_it() -> None:
+    assert one("p", a="{% block x %}<p>{{ y }}</p>{% endblock %}").root
+    assert not one("p", a="{% block x %}{% if y %}<p></p>{% endif %}{% endblock %}").root
+    assert not one("p", a="{% block x %}<p></p>text{% endblock %}").root
+    assert not one("p", a="{% block x %}<p></p>{{ y }}{% endblock %}").root
+    assert not one("p", a="{% block x %}<p></p><b></b>{% endblock %}").root
+    assert one("p", a="{% block x %}{# c #}<!-- d --> <p>{{ y }}</p> {% endblock %}").root
+
+
+def test_an_element_is_the_sole_holder_of_a_block_only_if_it_always_is() -> None:
+    assert one("p", a="<p> {% block x %}{{ y }}<b></b>{% endblock %} </p>").sole
+    assert not one("p", a="<p>{% if y %}{% block x %}{% endblock %}{% endif %}</p>").sole
+    assert not one("p", a="<p>{% block x %}{% endblock %}{{ y }}</p>").sole
+    assert not one("p", a="<p>{% block x %}{% endblock %}<b></b></p>").sole
+    assert not one("p", a="<p>{% block x %}{% endblock %}{% block z %}{% endblock %}</p>").sole
+    assert one("p", a="{% if y %}<p>{% block x %}{% endblock %}</p>{% endif %}").sole
+
+
+def test_alternatives_that_open_different_elements_do_not_unbalance_the_page() -> None:
+    made = found(a="{% if y %}<div id=a>{% else %}<div id=b>{% endif %}<p></p></div><i></i>")
+    assert [(each.tag, each.parent) for each in made] == [("div", None), ("div", None), ("p", 0), ("i", None)]
+
+
+def test_alternatives_within_a_tag_add_their_attributes() -> None:
+    made = one("div", a="<div {% if y %}id=a{% else %}class=b {% endif %} hidden>{% block x %}{% endblock %}</div>")
+    assert made.attributes["hidden"] is None
+    assert made.holds == ("x",)
+
+
+def test_broken_markup_is_taken_as_it_is() -> None:
+    for source in (
+        "<",
+        "<div",
+        "</",
+        "<!--",
+        "<!",
+        "<a b='",
+        "< a",
+        "</x>",
+        "<script>",
+        "<a =b>",
+        "<{{ t }} a>",
+        "<a b=>",
+    ):
+        found(a=source + "{% block x %}{{ y }}{% endblock %}")
