@@ -292,9 +292,7 @@ class ReactiveBus:
         self._subscriber_count -= 1
         self._forget_if_empty(subscriber.scope)
         if subscriber.on_disconnect is not None:
-            self._callbacks.append(
-                functools.partial(subscriber.on_disconnect, subscriber.scope, subscriber.connection)
-            )
+            self._callbacks.append(functools.partial(subscriber.on_disconnect, subscriber.scope, subscriber.connection))
 
     # Asking
 
@@ -333,8 +331,9 @@ class ReactiveBus:
             found = self._scopes.get(scope)
             if found is None:
                 return frozenset()
-            present = [*found.subscribers, *found.members]
-            return frozenset(one.connection for one in present if one.connection is not None)
+            connections = [subscriber.connection for subscriber in found.subscribers]
+            connections += [member.connection for member in found.members]
+            return frozenset(connection for connection in connections if connection is not None)
 
     @property
     def emitted_count(self) -> int:

@@ -156,6 +156,7 @@ class ChangeLog:
         log = self._scopes.get(scope)
         if log is not None:
             self._scopes.move_to_end(scope)
+        changes: tuple[Change, ...] | None
         if after is None or not 0 <= after <= self._position:
             changes = None
         elif log is None:

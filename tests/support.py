@@ -34,7 +34,7 @@ def environment(**templates: str) -> Environment:
 async def eventually(condition: Callable[[], object], *, timeout: float = 5) -> None:
     """Let other tasks and threads go on until a condition holds."""
     with anyio.fail_after(timeout):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - threads and sockets set no event
             await anyio.sleep(0.001)
 
 

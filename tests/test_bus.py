@@ -5,6 +5,7 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -111,10 +112,11 @@ def test_an_emit_that_interrupts_an_emit_does_not_deadlock_and_is_not_lost() -> 
 
         def __hash__(self) -> int:
             if len(interruptions) < 3:
-                interruptions.append(bus.emit_sync(change("inner")))
+                interruptions.append("inner")
+                bus.emit_sync(change("inner"))
             return hash(str(self))
 
-    interruptions: list[None] = []
+    interruptions: list[str] = []
     bus.emit_sync(ChangeEvent(Interrupting("s"), {"outer"}))
     paths = [path for event in subscription.drain() for path in event.changed_paths]
     assert sorted(paths) == ["inner", "inner", "inner", "outer"]
@@ -125,9 +127,12 @@ def test_an_emit_that_interrupts_an_emit_does_not_deadlock_and_is_not_lost() -> 
 def test_emits_from_many_threads_are_all_counted_and_delivered() -> None:
     bus = ReactiveBus(maxsize=10_000)
     with bus.subscribe("s") as subscription:
-        threads = [
-            threading.Thread(target=lambda: [bus.emit_sync(change()) for _ in range(500)]) for _ in range(8)
-        ]
+
+        def emit_500() -> None:
+            for _ in range(500):
+                bus.emit_sync(change())
+
+        threads = [threading.Thread(target=emit_500) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -166,7 +171,12 @@ async def test_a_loop_is_woken_once_for_an_event_however_many_listen(monkeypatch
     mailbox = current_mailbox()
     wakes: list[object] = []
     run_soon = mailbox._run_soon
-    monkeypatch.setattr(mailbox, "_run_soon", lambda function: (wakes.append(function), run_soon(function)))
+
+    def counted(function: Callable[[], object]) -> None:
+        wakes.append(function)
+        run_soon(function)
+
+    monkeypatch.setattr(mailbox, "_run_soon", counted)
     got: list[ChangeEvent] = []
 
     async def read() -> None:

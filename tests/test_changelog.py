@@ -8,7 +8,9 @@ from starlette_reactive.changelog import ChangeLog
 from starlette_reactive.events import ChangeEvent
 
 
-def since(log: ChangeLog, cursor: str, scope: str = "s", user: str | None = None, origin: str | None = None) -> set[str]:
+def since(
+    log: ChangeLog, cursor: str, scope: str = "s", user: str | None = None, origin: str | None = None
+) -> set[str]:
     position = log.parse(cursor)
     return set(log.read(scope, position).paths_for(position or 0, user, origin))
 

@@ -162,7 +162,8 @@ async def test_what_the_generator_raises_reaches_the_server_bare() -> None:
         yield "a"
         raise LookupError("broken generator")
 
-    async with connect(_catching(EventStream(generate()), caught := [])) as connection:
+    caught: list[BaseException] = []
+    async with connect(_catching(EventStream(generate()), caught)) as connection:
         await connection.ended.wait()
     assert [str(error) for error in caught] == ["broken generator"]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from starlette_reactive import BlockRef, ChangeEvent, ConnectionInfo, DependencyIndex, ReactiveBus, reactive_stream
 from starlette_reactive.live import group as group_module
@@ -373,7 +374,7 @@ async def test_every_kind_of_context_builder_is_called_as_it_asks(board: Board) 
         assert paths == {"title"}
         return board.data
 
-    class Callable_:
+    class Builder:
         async def __call__(self) -> dict[str, Any]:
             return board.data
 
@@ -386,7 +387,7 @@ async def test_every_kind_of_context_builder_is_called_as_it_asks(board: Board) 
     builders: list[Callable[..., Any]] = [
         plain,
         with_paths,
-        Callable_(),
+        Builder(),
         functools.partial(bound, "x"),
         coroutine,
         lambda data=board.data: data,
@@ -408,7 +409,7 @@ async def test_on_connect_and_on_disconnect_run_once_and_see_presence(board: Boa
         seen.append(("came", scope, len(board.bus.presence(scope))))
 
     async def left(scope: str, connection: ConnectionInfo | None) -> None:
-        await anyio.sleep(0)
+        await checkpoint()
         assert connection is not None
         seen.append((connection.session_id, scope, len(board.bus.presence(scope))))
 
@@ -466,7 +467,7 @@ async def test_a_slow_viewer_gets_the_newest_of_each_block_and_holds_up_nobody(b
         await anyio.wait_all_tasks_blocked()
         for number in range(5):
             await board.change(title=str(number))
-            await eventually(lambda number=number: quick.updates and quick.updates[-1].data == str(number))
+            assert (await quick.next_update()).data == str(number)
         assert slow.chunks == []
         slow.accepts.set()
         await settled(board, slow, updates=1)
@@ -549,9 +550,7 @@ async def test_a_block_without_an_environment_is_an_error_that_names_the_mend(
         ({"templates": "templates"}, TypeError, "templates is"),
     ],
 )
-def test_bad_arguments_are_refused(
-    board: Board, options: dict[str, Any], error: type[Exception], message: str
-) -> None:
+def test_bad_arguments_are_refused(board: Board, options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         board.stream(**options)
 

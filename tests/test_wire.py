@@ -13,7 +13,7 @@ from starlette_reactive.live.wire import Dialect, dialect_of, encode_event, enco
 @pytest.mark.parametrize("character", ["\r", "\n", "\0", "\r\n"])
 def test_a_line_break_or_nul_in_a_field_is_refused(field: str, character: str) -> None:
     with pytest.raises(ValueError, match=field):
-        SSEEvent("", **{field: f"a{character}b"})
+        SSEEvent(**{"data": "", field: f"a{character}b"})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,7 @@ from ..errors import ContextBuilderError
 __all__ = ["BuildContext", "ContextBuilder", "context_caller"]
 
 Context = Mapping[str, Any]
-ContextBuilder = (
-    Callable[[], Context | Awaitable[Context]] | Callable[[frozenset[str]], Context | Awaitable[Context]]
-)
+ContextBuilder = Callable[[], Context | Awaitable[Context]] | Callable[[frozenset[str]], Context | Awaitable[Context]]
 """What an application passes: a function or coroutine function of nothing, or of the changed paths."""
 
 BuildContext = Callable[[frozenset[str]], Awaitable[Context]]
@@ -31,11 +29,11 @@ def context_caller(builder: ContextBuilder) -> BuildContext:
     """
     if not callable(builder):
         raise TypeError(f"context_builder is a function that returns a dict, not {type(builder).__name__}")
-    call = _with_paths(builder) if _takes_paths(builder) else _without_paths(builder)
+    takes_paths, call = _takes_paths(builder), _awaitable(builder)
     name = getattr(builder, "__qualname__", repr(builder))
 
     async def build(paths: frozenset[str]) -> Context:
-        context = await call(paths)
+        context = await (call(paths) if takes_paths else call())
         if not isinstance(context, Mapping):
             raise ContextBuilderError(
                 f"the context builder {name} returned {type(context).__name__}, not a mapping: "
@@ -59,16 +57,6 @@ def _takes_paths(builder: Callable[..., Any]) -> bool:
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-def _with_paths(builder: Callable[..., Any]) -> Callable[[frozenset[str]], Awaitable[Any]]:
-    call = _awaitable(builder)
-    return lambda paths: call(paths)
-
-
-def _without_paths(builder: Callable[..., Any]) -> Callable[[frozenset[str]], Awaitable[Any]]:
-    call = _awaitable(builder)
-    return lambda _: call()
 
 
 def _awaitable(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

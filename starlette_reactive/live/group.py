@@ -25,7 +25,7 @@ from jinja2 import Environment
 
 from ..blocks import BlockRef, Patch
 from ..bus import ReactiveBus
-from ..errors import BlockNotFoundError, TemplateLoadError
+from ..errors import TemplateLoadError
 from ..index import DependencyIndex
 from ..jinja import compile_block
 from ..loops import LoopClosedError, current_mailbox, spawn
@@ -224,9 +224,7 @@ class Group:
                 change.path
                 for change in reading.changes
                 if change.for_all
-                or any(
-                    change.position_for(seat.viewer.user_id, seat.viewer.origin) > before for seat in self._seats
-                )
+                or any(change.position_for(seat.viewer.user_id, seat.viewer.origin) > before for seat in self._seats)
             )
             whole = all(change.for_all for change in reading.changes)
         affected = index.affected_blocks(entitled) if entitled else []
@@ -274,20 +272,21 @@ class Group:
 
     async def _html(self, ref: BlockRef, context: Any) -> str | Exception:
         try:
-            environment = self._recipe.env or self._recipe.index.environment(ref.template_name)
-            if environment is None:
-                raise TemplateLoadError(
-                    f"no environment is known for the template {ref.template_name!r}: pass templates= to "
-                    "reactive_stream, or env to DependencyIndex",
-                    template=ref.template_name,
-                )
-            return await compile_block(environment, ref.template_name, ref.block_name).render_async(context)
+            block = compile_block(self._environment(ref.template_name), ref.template_name, ref.block_name)
+            return await block.render_async(context)
         except Exception as error:
-            if isinstance(error, (BlockNotFoundError, TemplateLoadError)):
-                logger.error("%s", error)
-            else:
-                logger.exception("the block %r of %r failed to render", ref.block_name, ref.template_name)
+            logger.exception("the block %r of %r failed to render", ref.block_name, ref.template_name)
             return error
+
+    def _environment(self, template_name: str) -> Environment:
+        environment = self._recipe.env or self._recipe.index.environment(template_name)
+        if environment is None:
+            raise TemplateLoadError(
+                f"no environment is known for the template {template_name!r}: pass templates= to reactive_stream, or "
+                "env to DependencyIndex",
+                template=template_name,
+            )
+        return environment
 
     def _error_patches(self, blocks: list[BlockRef], error: Exception) -> list[Patch]:
         markup = {ref: error_markup(ref.block_name, error) for ref in blocks}

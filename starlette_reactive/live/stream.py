@@ -17,7 +17,16 @@ import inspect
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,7 +85,8 @@ class EventStream(EventSourceResponse):
         generator: An asynchronous or plain iterable; a plain one is iterated in a worker thread.
         templates: Where fragments come from.
         event_type: The event name of strings and dicts; ``None``: unnamed.
-        heartbeat_interval: Seconds of silence after which a comment is sent, so that proxies keep the connection; 0: never.
+        heartbeat_interval: Seconds of silence after which a comment is sent, which keeps proxies from cutting the
+            connection; 0: never.
         retry: How long clients shall wait before they connect again, in milliseconds.
         close_event: Sent, with the data ``close``, when the generator ends; htmx's ``sse-close`` listens to it.
         debug: Whether a failing fragment shows its error.
