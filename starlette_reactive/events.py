@@ -21,7 +21,7 @@ class ChangeEvent:
     Args:
         scope: What the change belongs to, such as ``"board:42"``; viewers of the same scope are told.
         changed_paths: The context paths whose values changed, as any iterable of dotted paths; ``"*"`` stands for all.
-        origin: Who caused the change, such as a tab's id; subscribers of the same origin are not told. ``None``: all are.
+        origin: Who caused it, such as a tab's id; subscribers of the same origin are not told. ``None``: all are.
         audience: Ids of the users whom the change is for, as any iterable; ``None``: everybody.
 
     Raises:
