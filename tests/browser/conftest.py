@@ -1,0 +1,82 @@
+"""A browser and the servers it looks at. Each module has its own: an open Playwright holds its thread's event loop."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import require
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+
+    from .support import Server
+
+OpenPage = Callable[[str], "Page"]
+
+if os.environ.get("REACTIVE_REQUIRE_ALL") == "1" and not importlib.util.find_spec("playwright"):
+    raise pytest.UsageError("REACTIVE_REQUIRE_ALL=1 lets nothing be skipped, and the package playwright is missing")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    from .support import chromium_path, launch_chromium
+
+    require(chromium_path(), "Chromium")
+    with sync_playwright() as playwright:
+        browser = launch_chromium(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The task board on a database of its own."""
+    from .support import running_example
+
+    with running_example(tmp_path_factory.mktemp("example") / "taskboard.sqlite3") as server:
+        yield server
+    assert "Traceback" not in "".join(server.output)
+
+
+@pytest.fixture(scope="module")
+def smallest() -> Iterator[Server]:
+    """The smallest complete program of the README."""
+    from .support import running_smallest
+
+    with running_smallest() as server:
+        yield server
+    assert "Traceback" not in "".join(server.output)
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def open_page(context: BrowserContext) -> Iterator[OpenPage]:
+    """Open an address in a tab of its own; at the end no tab may have complained in its console."""
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            complaints.append(f"{message.type}: {message.text}")
+
+    def open_page(url: str) -> Page:
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield open_page
+    assert not complaints

@@ -1,0 +1,104 @@
+"""Real servers and a real browser, for the tests here and for the script that takes the README's screenshot."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from playwright.sync_api import Browser, Playwright
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM_OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+LISTENING = re.compile(r"Uvicorn running on (http://\S+)")
+
+
+def chromium_path() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def launch_chromium(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(executable_path=chromium_path(), args=list(CHROMIUM_OPTIONS))
+
+
+@dataclass
+class Server:
+    """A server in a process of its own, and what it has printed so far."""
+
+    url: str = ""
+    output: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def running(arguments: Sequence[str], *, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run ``python`` with these arguments, which start uvicorn on a free port, until the block ends."""
+    command = [sys.executable, *arguments, "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=cwd, env=os.environ | dict(env or {}), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        server, urls = Server(), SimpleQueue[str]()
+        reader = threading.Thread(target=_read, args=(process, server, urls))
+        reader.start()
+        try:
+            server.url = _wait_for_url(server, urls)
+            yield server
+        finally:
+            _stop(process)
+            reader.join()
+
+
+def _read(process: subprocess.Popen[str], server: Server, urls: SimpleQueue[str]) -> None:
+    for line in process.stdout or ():
+        server.output.append(line)
+        if match := LISTENING.search(line):
+            urls.put(match[1])
+    urls.put("")
+
+
+def _wait_for_url(server: Server, urls: SimpleQueue[str]) -> str:
+    try:
+        url = urls.get(timeout=START_SECONDS)
+    except Empty:
+        url = ""
+    if not url:
+        raise RuntimeError("the server did not start:\n" + "".join(server.output))
+    return url
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+@contextmanager
+def running_example(database: Path) -> Iterator[Server]:
+    with running(["-m", "example_app"], env={"TASKBOARD_DATABASE": str(database)}) as server:
+        yield server
+
+
+@contextmanager
+def running_smallest() -> Iterator[Server]:
+    with running(["-m", "uvicorn", "app:app"], cwd=ROOT / "docs" / "examples" / "smallest") as server:
+        yield server
