@@ -50,6 +50,11 @@ class BlockRef:
             raise ValueError(f"the event name {self.event_name!r} has a line break or NUL in it: remove it")
 
     @property
+    def key(self) -> tuple[str, str]:
+        """The template and the block, whatever element shows it."""
+        return self.template_name, self.block_name
+
+    @property
     def target_id(self) -> str:
         """The ``id`` of the element that shows the block."""
         return self.dom_id or self.block_name

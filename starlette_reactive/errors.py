@@ -11,6 +11,7 @@ __all__ = [
     "BlockRenderError",
     "ContextBuilderError",
     "ReactiveError",
+    "StreamEndedError",
     "TemplateLoadError",
 ]
 
@@ -49,6 +50,10 @@ class BlockNotFoundError(ReactiveError, LookupError):
 
 class BlockRenderError(ReactiveError):
     """A block cannot be rendered alone."""
+
+
+class StreamEndedError(ReactiveError):
+    """There is nothing to render for these viewers any more, now or later: their streams are to end."""
 
 
 class ContextBuilderError(ReactiveError, TypeError):

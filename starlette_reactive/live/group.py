@@ -17,22 +17,19 @@ import random
 import time
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import anyio
 from anyio.lowlevel import RunVar
-from jinja2 import Environment
 
 from ..blocks import BlockRef, Patch
 from ..bus import ReactiveBus
-from ..errors import TemplateLoadError
+from ..errors import StreamEndedError
 from ..index import DependencyIndex
-from ..jinja import compile_block
 from ..loops import LoopClosedError, current_mailbox, spawn
 from ..paths import ALL
-from .context import BuildContext
 from .feed import Feed, Viewer
 from .pulse import pulse
+from .rendering import RenderBlocks, Rendered
 from .wire import error_markup
 
 __all__ = ["Group", "Recipe", "Seat", "group_for"]
@@ -51,8 +48,7 @@ class Recipe:
         bus: Who tells of changes.
         scope: The scope.
         index: Which blocks show what.
-        build: Gives the context for changed paths.
-        env: The environment of all blocks; ``None``: the one that each was registered with.
+        render: Renders blocks for changed paths.
         heartbeat_interval: Seconds between heartbeats; 0: none.
         send_timeout: Seconds after which a viewer that reads nothing is sent away; ``None``: never.
         debug: Whether a failing block shows its error in the page.
@@ -61,8 +57,7 @@ class Recipe:
     bus: ReactiveBus
     scope: str
     index: DependencyIndex
-    build: BuildContext
-    env: Environment | None
+    render: RenderBlocks
     heartbeat_interval: float
     send_timeout: float | None
     debug: bool
@@ -169,6 +164,8 @@ class Group:
         with self._running:
             try:
                 await self._serve()
+            except StreamEndedError as ended:
+                logger.info("the streams of scope %r end: %s", self._recipe.scope, ended)
             except Exception:
                 logger.exception("the streams of scope %r end because of a fault", self._recipe.scope)
             self._end_all("closed")
@@ -238,59 +235,31 @@ class Group:
         paths = index.expand(self._paths)
         blocks = index.outermost(self.feed.owed)
         try:
-            context = await self._recipe.build(paths)
+            rendered = await self._recipe.render(paths, blocks)
+        except StreamEndedError:
+            raise
         except Exception as error:
-            logger.exception("the context builder of scope %r failed", self._recipe.scope)
-            self._fail()
-            if self._recipe.debug:
-                self.feed.publish((), self._error_patches(blocks, error))
-            return
-        await self._render_blocks(blocks, context)
+            logger.exception("the blocks of scope %r could not be rendered", self._recipe.scope)
+            rendered = {ref.key: error for ref in blocks}
+        self._publish(blocks, rendered)
 
-    async def _render_blocks(self, blocks: list[BlockRef], context: Any) -> None:
-        rendered: list[Patch] = []
-        failed: list[Patch] = []
-        htmls: dict[tuple[str, str], str | Exception] = {}
-        for ref in blocks:
-            key = (ref.template_name, ref.block_name)
-            if key not in htmls:
-                htmls[key] = await self._html(ref, context)
-            html = htmls[key]
-            if isinstance(html, str):
-                rendered.append(Patch(ref, html, self._recipe.index.placement(ref)))
-            else:
-                failed.extend(self._error_patches([ref], html))
-        # Viewers are told of what came while this rendered only with the next reading; it is not part of this one.
+    def _publish(self, blocks: list[BlockRef], rendered: Rendered) -> None:
+        placement = self._recipe.index.placement
+        htmls = [(ref, rendered[ref.key]) for ref in blocks]
+        patches = [Patch(ref, html, placement(ref)) for ref, html in htmls if isinstance(html, str)]
+        failed = [
+            Patch(ref, error_markup(ref.block_name, error), placement(ref))
+            for ref, error in htmls
+            if isinstance(error, Exception)
+        ]
         shown = failed if self._recipe.debug else []
-        if rendered or shown:
-            self.feed.publish(rendered, shown)
+        if patches or shown:
+            self.feed.publish(patches, shown)
             self._next_beat = time.monotonic() + self._recipe.heartbeat_interval
         if failed:
             self._fail()
         else:
             self._succeed()
-
-    async def _html(self, ref: BlockRef, context: Any) -> str | Exception:
-        try:
-            block = compile_block(self._environment(ref.template_name), ref.template_name, ref.block_name)
-            return await block.render_async(context)
-        except Exception as error:
-            logger.exception("the block %r of %r failed to render", ref.block_name, ref.template_name)
-            return error
-
-    def _environment(self, template_name: str) -> Environment:
-        environment = self._recipe.env or self._recipe.index.environment(template_name)
-        if environment is None:
-            raise TemplateLoadError(
-                f"no environment is known for the template {template_name!r}: pass templates= to reactive_stream, or "
-                "env to DependencyIndex",
-                template=template_name,
-            )
-        return environment
-
-    def _error_patches(self, blocks: list[BlockRef], error: Exception) -> list[Patch]:
-        markup = {ref: error_markup(ref.block_name, error) for ref in blocks}
-        return [Patch(ref, html, self._recipe.index.placement(ref)) for ref, html in markup.items()]
 
     def _fail(self) -> None:
         pause = min(LAST_RETRY, FIRST_RETRY * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

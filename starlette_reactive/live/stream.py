@@ -44,10 +44,10 @@ from ..index import DependencyIndex
 from ..jinja import compile_block
 from ..jinja.environments import Templates, environment_of
 from ..responses import Fragment
-from .context import ContextBuilder, context_caller
 from .feed import Viewer
 from .group import Group, Recipe, Seat, group_for
 from .pulse import pulse
+from .rendering import ContextBuilder, block_renderer
 from .wire import HEARTBEAT, SSEEvent, dialect_of, encode_event, error_markup, with_fields
 
 __all__ = ["ConnectionCallback", "EventStream", "StreamItem", "reactive_stream"]
@@ -425,8 +425,7 @@ def reactive_stream(
         bus=bus,
         scope=scope,
         index=index,
-        build=context_caller(context_builder),
-        env=None if templates is None else environment_of(templates),
+        render=block_renderer(context_builder, None if templates is None else environment_of(templates), index),
         heartbeat_interval=heartbeat_interval,
         send_timeout=send_timeout,
         debug=debug,
