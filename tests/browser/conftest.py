@@ -11,10 +11,10 @@ import pytest
 
 from tests.support import require
 
+from .support import Server, chromium_path, launch_chromium, running_example, running_smallest
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
-
-    from .support import Server
 
 OpenPage = Callable[[str], "Page"]
 
@@ -26,8 +26,6 @@ if os.environ.get("REACTIVE_REQUIRE_ALL") == "1" and not importlib.util.find_spe
 def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
-    from .support import chromium_path, launch_chromium
-
     require(chromium_path(), "Chromium")
     with sync_playwright() as playwright:
         browser = launch_chromium(playwright)
@@ -38,8 +36,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The task board on a database of its own."""
-    from .support import running_example
-
     with running_example(tmp_path_factory.mktemp("example") / "taskboard.sqlite3") as server:
         yield server
     assert "Traceback" not in "".join(server.output)
@@ -48,8 +44,6 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def smallest() -> Iterator[Server]:
     """The smallest complete program of the README."""
-    from .support import running_smallest
-
     with running_smallest() as server:
         yield server
     assert "Traceback" not in "".join(server.output)
