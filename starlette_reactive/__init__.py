@@ -4,15 +4,25 @@ Emit a :class:`ChangeEvent` after a mutation, and every browser that shows the d
 ``{% block %}`` that show it, over Server-Sent Events.
 """
 
+from .app import Reactive
 from .blocks import BlockRef
 from .bus import ReactiveBus, Subscription
-from .errors import BlockNotFoundError, BlockRenderError, ContextBuilderError, ReactiveError, TemplateLoadError
+from .errors import (
+    BlockNotFoundError,
+    BlockRenderError,
+    ContextBuilderError,
+    ReactiveError,
+    TemplateLoadError,
+    ViewerNameError,
+)
 from .events import ChangeEvent, ConnectionInfo
 from .index import DependencyIndex
 from .live import EventStream, SSEEvent, reactive_stream
-from .responses import Fragment
+from .responses import OOB, Action, Fragment, ValidationError
 
 __all__ = [
+    "OOB",
+    "Action",
     "BlockNotFoundError",
     "BlockRef",
     "BlockRenderError",
@@ -22,10 +32,13 @@ __all__ = [
     "DependencyIndex",
     "EventStream",
     "Fragment",
+    "Reactive",
     "ReactiveBus",
     "ReactiveError",
     "SSEEvent",
     "Subscription",
     "TemplateLoadError",
+    "ValidationError",
+    "ViewerNameError",
     "reactive_stream",
 ]

@@ -303,6 +303,11 @@ class ReactiveBus:
         """
         return self._log.cursor(self.position(scope))
 
+    def latest(self) -> str:
+        """Return a cursor that stands for now in every scope; for one who does not know the scope yet."""
+        with self._exclusive():
+            return self._log.cursor(self._log.latest)
+
     async def cursor_now(self, scope: str) -> str:
         """Return :meth:`cursor`, as a coroutine."""
         return self.cursor(scope)

@@ -146,6 +146,11 @@ class ChangeLog:
             self._floor = max(self._floor, evicted.position)
         return self._position
 
+    @property
+    def latest(self) -> int:
+        """The position of the last event of any scope."""
+        return self._position
+
     def position(self, scope: str) -> int:
         """Return the position of the last event of a scope, or a later one at which nothing happened in it."""
         log = self._scopes.get(scope)

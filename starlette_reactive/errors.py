@@ -13,6 +13,7 @@ __all__ = [
     "ReactiveError",
     "StreamEndedError",
     "TemplateLoadError",
+    "ViewerNameError",
 ]
 
 
@@ -54,6 +55,10 @@ class BlockRenderError(ReactiveError):
 
 class StreamEndedError(ReactiveError):
     """There is nothing to render for these viewers any more, now or later: their streams are to end."""
+
+
+class ViewerNameError(ReactiveError, ValueError):
+    """A block that all viewers share shows what belongs to one of them."""
 
 
 class ContextBuilderError(ReactiveError, TypeError):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Generic, TypedDict, TypeVar
 
@@ -62,7 +62,8 @@ class DependencyIndex:
         self._environments: dict[str, Environment] = {}
         self._pages: dict[str, PageReads] = {}
         self._entries: dict[_Key, _Entry] = {}
-        self._derivations: dict[str, set[str]] = {}
+        self._excluded: set[_Key] = set()
+        self._derivations = _Derivations()
         self._lock = threading.Lock()
         self._frozen: _Tables | None = None
 
@@ -119,7 +120,8 @@ class DependencyIndex:
             env: The environment, or Starlette's ``Jinja2Templates``.
             template_name: The page's template, as the loader knows it.
             source: The template's text, where it is not to be read from the loader.
-            exclude_blocks: Blocks to leave alone, such as an editor that the browser manages.
+            exclude_blocks: Blocks to leave alone, such as an editor that the browser manages. What only they read
+                does not count for the blocks around them either.
 
         Returns:
             How many blocks the call registered.
@@ -129,15 +131,61 @@ class DependencyIndex:
             BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
         """
         page = self._page(env, template_name, source)
-        excluded = frozenset(_names(exclude_blocks, "exclude_blocks"))
-        for name in excluded:
-            _reads(page, name)
+        excluded = self._exclude(page, exclude_blocks)
         registered = set()
         for element in elements(environment_of(env), template_name, source):
             for ref, placement in _refs_of(page, element, excluded):
                 self._add(ref, placement, analysed=True)
                 registered.add(ref.block_name)
         return len(registered)
+
+    def register_elements(
+        self,
+        env: Templates,
+        template_name: str,
+        *,
+        exclude_blocks: Iterable[str] = (),
+        unless_read: Set[str] = frozenset(),
+    ) -> int:
+        """Register the blocks that have an element of their own with an ``id``.
+
+        That is the element which holds the block and nothing else but white space, or the single element which is the
+        root of the block. A block without one, or one that cannot be rendered alone, counts for the nearest registered
+        block around it.
+
+        Args:
+            env: The environment, or Starlette's ``Jinja2Templates``.
+            template_name: The page's template, as the loader knows it.
+            exclude_blocks: Blocks to leave alone, as for :meth:`register_from_sse_swaps`.
+            unless_read: Names; blocks that hold a use of one of them are left out.
+
+        Returns:
+            How many blocks the call registered.
+
+        Raises:
+            TemplateLoadError: The template does not exist or does not parse.
+            BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
+        """
+        page = self._page(env, template_name)
+        left_out = self._exclude(page, exclude_blocks) | _around_uses(page, unless_read)
+        shown: dict[str, tuple[BlockRef, Placement]] = {}
+        for element in elements(environment_of(env), template_name):
+            dom_id = element.attributes.get("id")
+            if not dom_id or DYNAMIC in dom_id or element.in_loop:
+                continue
+            if element.sole:
+                name, placement = element.holds[0], Placement.INSIDE
+            elif element.root and element.around is not None:
+                name, placement = element.around, Placement.AROUND
+            else:
+                continue
+            if name not in left_out and page.blocks[name].alone is None:
+                ref = BlockRef(template_name, name, dom_id=None if dom_id == name else dom_id)
+                if name not in shown or placement is Placement.INSIDE:
+                    shown[name] = (ref, placement)
+        for ref, placement in shown.values():
+            self._add(ref, placement, analysed=True)
+        return len(shown)
 
     def register(self, path: str, block_ref: BlockRef) -> None:
         """Register by hand that a block shows a path.
@@ -180,8 +228,7 @@ class DependencyIndex:
         validate_path(path)
         sources = freeze_paths(from_paths, what="from_paths")
         with self._lock:
-            self._derivations.setdefault(path, set()).update(sources)
-            self._frozen = None
+            self._derivations.add(path, sources)
 
     def _page(self, env: Templates, template_name: str, source: str | None = None) -> PageReads:
         environment = environment_of(env)
@@ -189,6 +236,15 @@ class DependencyIndex:
         self._environments[template_name] = environment
         self._pages[template_name] = page
         return page
+
+    def _exclude(self, page: PageReads, exclude_blocks: Iterable[str]) -> frozenset[str]:
+        names = frozenset(_names(exclude_blocks, "exclude_blocks"))
+        for name in names:
+            _reads(page, name)
+        with self._lock:
+            self._excluded.update((page.template_name, name) for name in names)
+            self._frozen = None
+        return names
 
     def _add(self, ref: BlockRef, placement: Placement, *, analysed: bool) -> _Entry:
         with self._lock:
@@ -205,7 +261,7 @@ class DependencyIndex:
     @property
     def derivations(self) -> dict[str, frozenset[str]]:
         """The declared derivations: each computed path with what it is computed from."""
-        return {path: frozenset(sources) for path, sources in self._derivations.items()}
+        return {path: frozenset(sources) for path, sources in self._derivations.sources.items()}
 
     def affected_blocks(self, changed_paths: Iterable[str]) -> list[BlockRef]:
         """Return the blocks to render after a change.
@@ -274,7 +330,7 @@ class DependencyIndex:
         unseen = list(own)
         while unseen:
             path = unseen.pop()
-            for derived, sources in self._derivations.items():
+            for derived, sources in self._derivations.sources.items():
                 if overlap(derived, path):
                     unseen.extend(sources - found)
                     found |= sources
@@ -288,6 +344,31 @@ class DependencyIndex:
     def placement(self, block_ref: BlockRef) -> Placement:
         """Return how a registered block and its element lie in each other."""
         return self._entries[block_ref.template_name, block_ref.block_name].placements[block_ref]
+
+    def place(self, block_ref: BlockRef) -> tuple[str, int, tuple[str, ...]]:
+        """Return the template and line in which a registered block stands, and why what it reads is not known."""
+        reads = self._pages[block_ref.template_name].blocks[block_ref.block_name]
+        return reads.template, reads.line, reads.widened
+
+    def sibling(self) -> DependencyIndex:
+        """Return an empty index that shares this one's derivations, those to come included."""
+        index = DependencyIndex()
+        index._env = self._env
+        index._derivations = self._derivations
+        return index
+
+    def only(self, template_name: str) -> DependencyIndex:
+        """Return an index of what is registered of one template, with the same derivations."""
+        index = self.sibling()
+        with self._lock:
+            for name, value in (
+                ("_environments", dict(self._environments)),
+                ("_pages", dict(self._pages)),
+                ("_entries", {key: entry for key, entry in self._entries.items() if key[0] == template_name}),
+                ("_excluded", set(self._excluded)),
+            ):
+                setattr(index, name, value)
+        return index
 
     def environment(self, template_name: str) -> Environment | None:
         """Return the environment that a registered template was read from, or the index's own."""
@@ -304,9 +385,9 @@ class DependencyIndex:
 
     def _tables(self) -> _Tables:
         tables = self._frozen
-        if tables is None:
+        if tables is None or tables.version != self._derivations.version:
             with self._lock:
-                tables = self._frozen = _Tables(self._entries, self._pages, self._derivations)
+                tables = self._frozen = _Tables(self._entries, self._pages, self._excluded, self._derivations)
         return tables
 
 
@@ -321,17 +402,35 @@ class _Entry:
     analysed: bool = False
 
 
+@dataclass(slots=True)
+class _Derivations:
+    """What is computed from what; the version tells whether tables are older than the newest derivation."""
+
+    sources: dict[str, frozenset[str]] = field(default_factory=dict)
+    version: int = 0
+
+    def add(self, path: str, sources: frozenset[str]) -> None:
+        self.sources = {**self.sources, path: self.sources.get(path, frozenset()) | sources}
+        self.version += 1
+
+
 class _Tables:
     """The registered facts, frozen for questions. Blocks are numbered in template order."""
 
     def __init__(
-        self, entries: Mapping[_Key, _Entry], pages: Mapping[str, PageReads], derivations: Mapping[str, set[str]]
+        self,
+        entries: Mapping[_Key, _Entry],
+        pages: Mapping[str, PageReads],
+        excluded: Set[_Key],
+        all_derivations: _Derivations,
     ) -> None:
+        self.version = all_derivations.version
+        derivations = all_derivations.sources
         keys = _in_template_order(entries, pages)
         self.number = {key: number for number, key in enumerate(keys)}
         self.all = frozenset(range(len(keys)))
         self._refs = [tuple(entries[key].placements) for key in keys]
-        self.own = [frozenset(_own_paths(key, entries, pages)) for key in keys]
+        self.own = [frozenset(_own_paths(key, entries, pages, excluded)) for key in keys]
         self._around = [
             frozenset(self.number[outer] for outer in _enclosing(key, pages) if outer in self.number) for key in keys
         ]
@@ -408,14 +507,20 @@ def _in_template_order(entries: Mapping[_Key, _Entry], pages: Mapping[str, PageR
     return sorted(entries, key=lambda key: (templates[key[0]], positions.get(key, len(positions)), registered[key]))
 
 
-def _own_paths(key: _Key, entries: Mapping[_Key, _Entry], pages: Mapping[str, PageReads]) -> Iterator[str]:
+def _own_paths(
+    key: _Key, entries: Mapping[_Key, _Entry], pages: Mapping[str, PageReads], excluded: Set[_Key]
+) -> Iterator[str]:
     entry = entries[key]
     yield from entry.by_hand
     template, name = key
     if not entry.analysed:
         return
     blocks = pages[template].blocks
-    shown_elsewhere = {block for block in blocks if (template, block) in entries and entries[template, block].analysed}
+    shown_elsewhere = {
+        block
+        for block in blocks
+        if (template, block) in excluded or ((template, block) in entries and entries[template, block].analysed)
+    }
     for block in blocks.values():
         if block.name == name or (
             block.name not in shown_elsewhere and _nearest_of(block, blocks, shown_elsewhere) == name
@@ -488,6 +593,19 @@ def _shown_by(element: Element, names: set[str | None]) -> tuple[str, Placement]
     if named_inside or len(element.holds) == 1:
         return (named_inside or list(element.holds))[0], Placement.INSIDE
     return None
+
+
+def _around_uses(page: PageReads, names: Set[str]) -> frozenset[str]:
+    """Find the blocks that use one of the names, and those around them."""
+    found = set()
+    for block in page.blocks.values():
+        if names.isdisjoint(path.partition(".")[0] for path in block.paths):
+            continue
+        name: str | None = block.name
+        while name is not None:
+            found.add(name)
+            name = page.blocks[name].parent
+    return frozenset(found)
 
 
 def _reads(page: PageReads, block_name: str) -> BlockReads:

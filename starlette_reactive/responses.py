@@ -1,10 +1,14 @@
-"""Values that stand for a piece of a page until it is known how to send them."""
+"""Values that an endpoint returns, or a stream yields, instead of a ready response."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
 
-__all__ = ["Fragment"]
+from starlette.responses import Response
+
+__all__ = ["OOB", "Action", "Fragment", "ValidationError"]
 
 
 class Fragment:
@@ -13,7 +17,8 @@ class Fragment:
     Args:
         template_name: The page's template, as its loader knows it.
         block_name: The block to render, alone.
-        target: On a stream, the name of the event that carries it; ``None``: an unnamed event.
+        target: On a stream, the name of the event that carries it; in an :class:`OOB`, the id of the element that it
+            goes to. ``None``: an unnamed event, and the block's own name.
         **context: The template's variables. Any name is free, ``template_name`` and ``block_name`` included.
     """
 
@@ -28,3 +33,73 @@ class Fragment:
     def __repr__(self) -> str:
         target = "" if self.target is None else f", target={self.target!r}"
         return f"Fragment({self.template_name!r}, {self.block_name!r}{target})"
+
+
+class OOB:
+    """A main fragment, and others that go to elements of their own elsewhere in the page.
+
+    Args:
+        main: What the request's own target gets.
+        *fragments: What else changes; each goes to the element with its target as id.
+        style: ``"partial"``: each is an ``<hx-partial>``, for htmx 4 and htmx 2.0.11 and later. ``"oob"``: each is a
+            ``<div hx-swap-oob>``, for any htmx, but not for rows of a table.
+
+    Raises:
+        TypeError: A value is no :class:`Fragment`.
+        ValueError: ``style`` is not one of the two.
+    """
+
+    __slots__ = ("fragments", "main", "style")
+
+    def __init__(self, main: Fragment, *fragments: Fragment, style: Literal["partial", "oob"] = "partial") -> None:
+        for fragment in (main, *fragments):
+            if not isinstance(fragment, Fragment):
+                raise TypeError(f"OOB is made of Fragments, not {type(fragment).__name__}: {fragment!r}")
+        if style not in ("partial", "oob"):
+            raise ValueError(f"style is {style!r}: write 'partial' or 'oob'")
+        self.main = main
+        self.fragments = fragments
+        self.style = style
+
+
+class Action(Response):
+    """An answer without content: 204, and what the client shall do, in the headers that htmx reads.
+
+    Args:
+        trigger: The name of an event to trigger on the client, or a mapping of names to details (``HX-Trigger``).
+        refresh: Whether the client shall reload the page (``HX-Refresh``).
+        headers: Further headers.
+    """
+
+    def __init__(
+        self,
+        trigger: str | Mapping[str, Any] | None = None,
+        refresh: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status_code=204, headers=headers)
+        if trigger is not None:
+            # ASCII, for headers are Latin-1 at best.
+            self.headers["HX-Trigger"] = trigger if isinstance(trigger, str) else json.dumps(dict(trigger))
+        if refresh:
+            self.headers["HX-Refresh"] = "true"
+
+
+class ValidationError:
+    """A form that was filled in wrongly: 422, and the form rendered again with what is wrong.
+
+    Args:
+        fragment: The form.
+        errors: What is wrong; the form's ``errors``.
+
+    Raises:
+        TypeError: ``fragment`` is no :class:`Fragment`.
+    """
+
+    __slots__ = ("errors", "fragment")
+
+    def __init__(self, fragment: Fragment, *, errors: Any) -> None:
+        if not isinstance(fragment, Fragment):
+            raise TypeError(f"ValidationError takes a Fragment, not {type(fragment).__name__}: {fragment!r}")
+        self.fragment = fragment
+        self.errors = errors

@@ -449,6 +449,43 @@ async def test_whatever_ends_a_stream_leaves_nothing_behind(board: Board, ending
         assert named(connection.updates) == [("bye", "close")]
 
 
+async def test_a_context_builder_may_finish_when_its_last_viewer_leaves(board: Board) -> None:
+    steps: list[str] = []
+
+    async def context() -> dict[str, Any]:
+        steps.append("began")
+        try:
+            await anyio.sleep(0.02)
+        finally:
+            await checkpoint()  # as a database connection does when it is given back
+            steps.append("gave back")
+        return board.data
+
+    async with connect(board.stream(context_builder=context)):
+        await board.change(title="New")
+        await eventually(lambda: steps)
+    await eventually(lambda: steps == ["began", "gave back"])
+
+
+async def test_a_context_builder_that_hangs_is_given_up_after_its_last_viewer(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_module, "CLOSING_GRACE", 0.02)
+    ended: list[bool] = []
+
+    async def context() -> dict[str, Any]:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append(True)
+        return board.data
+
+    async with connect(board.stream(context_builder=context)):
+        await board.change(title="New")
+        await anyio.sleep(0.01)
+    await eventually(lambda: ended)
+
+
 async def test_a_broken_callback_is_logged_and_harms_nothing(board: Board, caplog: pytest.LogCaptureFixture) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("broken callback")

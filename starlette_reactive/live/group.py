@@ -37,6 +37,7 @@ __all__ = ["Group", "Recipe", "Seat", "group_for"]
 logger = logging.getLogger("starlette_reactive.live")
 
 MIN_INTERVAL = 0.02  # seconds between the starts of two renders, so that a stream of changes is gathered
+CLOSING_GRACE = 10.0  # seconds that a render may go on after the last viewer has left
 FIRST_RETRY, LAST_RETRY = 0.5, 60.0  # seconds after which a failure is tried again
 
 
@@ -97,6 +98,7 @@ class Group:
         self._pause = anyio.CancelScope()
         self._demanded = False
         self._running = anyio.CancelScope()
+        self._work = anyio.CancelScope()
         self._next_beat = time.monotonic() + recipe.heartbeat_interval
         self.beat = 0
 
@@ -138,6 +140,7 @@ class Group:
         pulse().add(self)
 
     def _close(self) -> None:
+        self._work.deadline = anyio.current_time() + CLOSING_GRACE
         self._running.cancel()
         self._subscription.close()
         pulse().remove(self)
@@ -235,13 +238,16 @@ class Group:
         paths = index.expand(self._paths)
         blocks = index.outermost(self.feed.owed)
         try:
-            rendered = await self._recipe.render(paths, blocks)
+            # Cancelling a builder amid its work would leave its database connection to nobody, so it may finish.
+            with anyio.CancelScope(shield=True) as self._work:
+                rendered = await self._recipe.render(paths, blocks)
         except StreamEndedError:
             raise
         except Exception as error:
             logger.exception("the blocks of scope %r could not be rendered", self._recipe.scope)
             rendered = {ref.key: error for ref in blocks}
-        self._publish(blocks, rendered)
+        if not self._work.cancelled_caught:
+            self._publish(blocks, rendered)
 
     def _publish(self, blocks: list[BlockRef], rendered: Rendered) -> None:
         placement = self._recipe.index.placement

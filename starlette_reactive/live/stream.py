@@ -28,6 +28,7 @@ from collections.abc import (
     Mapping,
 )
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -48,9 +49,9 @@ from .feed import Viewer
 from .group import Group, Recipe, Seat, group_for
 from .pulse import pulse
 from .rendering import ContextBuilder, block_renderer
-from .wire import HEARTBEAT, SSEEvent, dialect_of, encode_event, error_markup, with_fields
+from .wire import HEARTBEAT, Dialect, SSEEvent, dialect_of, encode_close, encode_event, error_markup, with_fields
 
-__all__ = ["ConnectionCallback", "EventStream", "StreamItem", "reactive_stream"]
+__all__ = ["ConnectionCallback", "EventStream", "LiveStream", "StreamItem", "Visit", "reactive_stream"]
 
 logger = logging.getLogger("starlette_reactive.live")
 
@@ -252,32 +253,46 @@ class EventStream(EventSourceResponse):
         return await block.render_async(fragment.context)
 
 
-class _LiveStream(EventStream):
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What one connection brings along.
+
+    Args:
+        share: Connections of an equal key share their renders; ``None``: none.
+        after: The cursor to begin at, where the request names none.
+        origin: Whose own changes are left out.
+        connection: Who it is.
+        on_connect: Called once the viewer is counted in.
+        on_disconnect: Called once the viewer is counted out.
+        close_event: What ends the client when the bus closes the stream.
+        retry: How long clients shall wait before they connect again, in milliseconds, before jitter.
+        dialect: Tells the client's dialect from the request's headers.
+    """
+
+    share: Hashable | None = None
+    after: str | None = None
+    origin: str | None = None
+    connection: ConnectionInfo | None = None
+    on_connect: ConnectionCallback | None = None
+    on_disconnect: ConnectionCallback | None = None
+    close_event: str | None = None
+    retry: int = 3000
+    dialect: Callable[[Mapping[str, str]], Dialect] = dialect_of
+
+
+class LiveStream(EventStream):
     """The stream of one viewer of a scope: its place in a group, and the sending."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        *,
-        share: Hashable | None,
-        after: str | None,
-        origin: str | None,
-        connection: ConnectionInfo | None,
-        on_connect: ConnectionCallback | None,
-        on_disconnect: ConnectionCallback | None,
-        close_event: str | None,
-        retry: int | None,
-    ) -> None:
+    def __init__(self, recipe: Recipe, visit: Visit) -> None:
         super().__init__(
-            (), heartbeat_interval=recipe.heartbeat_interval, retry=retry, close_event=close_event, debug=recipe.debug
+            (),
+            heartbeat_interval=recipe.heartbeat_interval,
+            retry=round(visit.retry * random.uniform(0.75, 1.25)),  # noqa: S311 - no secret
+            close_event=visit.close_event,
+            debug=recipe.debug,
         )
         self._recipe = recipe
-        self._share = share
-        self._after = after
-        self._origin = origin
-        self._connection = connection
-        self._on_connect = on_connect
-        self._on_disconnect = on_disconnect
+        self._visit = visit
         self._receive: Receive | None = None
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -286,7 +301,7 @@ class _LiveStream(EventStream):
         try:
             with self._seat(scope) as (group, seat):
                 connected = True
-                await _call(self._on_connect, self._recipe.scope, self._connection)
+                await _call(self._visit.on_connect, self._recipe.scope, self._visit.connection)
                 async with anyio.create_task_group() as tasks:
                     self._ending = tasks.cancel_scope
                     tasks.start_soon(self._send_updates, group, seat, send)
@@ -295,19 +310,19 @@ class _LiveStream(EventStream):
         finally:
             if connected:
                 with anyio.move_on_after(_CLEANUP_TIMEOUT, shield=True):
-                    await _call(self._on_disconnect, self._recipe.scope, self._connection)
+                    await _call(self._visit.on_disconnect, self._recipe.scope, self._visit.connection)
 
     @contextmanager
     def _seat(self, scope: Scope) -> Iterator[tuple[Group, Seat]]:
-        recipe, connection = self._recipe, self._connection
-        group = group_for(recipe, self._share)  # subscribes, so all that happens from here on is noticed
+        recipe, connection = self._recipe, self._visit.connection
+        group = group_for(recipe, self._visit.share)  # subscribes, so all that happens from here on is noticed
         viewer = Viewer(
             None if connection is None else connection.user_id,
-            self._origin,
-            dialect_of(Headers(scope=scope)),
+            self._visit.origin,
+            self._visit.dialect(Headers(scope=scope)),
             self._position(scope),
         )
-        seat = Seat(viewer, self._abort)
+        seat = Seat(viewer, self._send_away)
         group.take_seat(seat)
         member = recipe.bus.join(recipe.scope, connection, functools.partial(group.end_soon, seat))
         try:
@@ -319,7 +334,7 @@ class _LiveStream(EventStream):
     def _position(self, scope: Scope) -> int | None:
         bus = self._recipe.bus
         query = QueryParams(scope.get("query_string", b""))
-        known = (Headers(scope=scope).get("last-event-id"), query.get("resume"), query.get("cursor"), self._after)
+        known = (Headers(scope=scope).get("last-event-id"), query.get("resume"), query.get("cursor"), self._visit.after)
         cursor = next((each for each in known if each), None)
         return bus.position(self._recipe.scope) if cursor is None else bus.position_of(cursor)
 
@@ -341,9 +356,12 @@ class _LiveStream(EventStream):
                 await changed.wait()
                 continue
             seat.beat = group.beat
+        dialect = seat.viewer.dialect
+        if seat.end_reason == "shutdown" and dialect is Dialect.DATASTAR:
+            self._abort()  # Datastar takes a clean end for the last word, and would not come back
         with anyio.move_on_after(_FAREWELL_TIMEOUT):
-            if self._close_event is not None and seat.end_reason == "closed":
-                await self._send_body(send, seat, encode_event(SSEEvent("close", event=self._close_event)))
+            if seat.end_reason == "closed" and (farewell := encode_close(dialect, self._close_event)):
+                await self._send_body(send, seat, farewell)
             await self._finish(send)
         if self._ending is not None:
             self._ending.cancel()
@@ -353,8 +371,11 @@ class _LiveStream(EventStream):
         await send({"type": "http.response.body", "body": body, "more_body": True})
         seat.sending_since = None
 
-    def _abort(self) -> None:
+    def _send_away(self) -> None:
         logger.info("a viewer of scope %r reads nothing and is sent away", self._recipe.scope)
+        self._abort()
+
+    def _abort(self) -> None:
         if self._ending is not None:
             self._ending.cancel()
         # A response that is cut short leaves uvicorn waiting to write the rest, which would hold up its shutdown.
@@ -430,8 +451,7 @@ def reactive_stream(
         send_timeout=send_timeout,
         debug=debug,
     )
-    return _LiveStream(
-        recipe,
+    visit = Visit(
         share=share,
         after=after,
         origin=origin,
@@ -439,8 +459,9 @@ def reactive_stream(
         on_connect=on_connect,
         on_disconnect=on_disconnect,
         close_event=close_event,
-        retry=round(retry * random.uniform(0.75, 1.25)),  # noqa: S311 - no secret
+        retry=retry,
     )
+    return LiveStream(recipe, visit)
 
 
 async def _each(generator: AsyncIterable[StreamItem] | Iterable[StreamItem]) -> AsyncGenerator[StreamItem]:

@@ -16,13 +16,18 @@ from enum import Enum
 from ..blocks import Patch, Placement
 
 __all__ = [
+    "CLOSE_EVENT",
     "HEARTBEAT",
+    "SINK_ID",
     "Dialect",
     "SSEEvent",
     "dialect_of",
+    "encode_close",
     "encode_event",
     "encode_patch",
     "error_markup",
+    "page_dialect_of",
+    "partial",
     "with_fields",
 ]
 
@@ -36,11 +41,28 @@ class Dialect(Enum):
     """An event named after the block, with the bare HTML: what ``sse-swap`` of htmx 2 and plain scripts listen to."""
     PARTIALS = "partials"
     """An unnamed event with an ``<hx-partial>``, which htmx 4 swaps into any element of the page."""
+    PARTIALS_2 = "partials-2"
+    """The same for htmx 2.0.11 and later, which cannot morph the element itself."""
+    DATASTAR = "datastar"
+    """The event ``datastar-patch-elements``."""
+    TURBO = "turbo"
+    """An unnamed event with a ``<turbo-stream>``."""
+
+
+CLOSE_EVENT = "reactive-close"
+"""The event that ends the stream of a page; the page's sink listens to it."""
+SINK_ID = "reactive-live"
+"""The id of the element that a Turbo page receives its stream by."""
 
 
 def dialect_of(headers: Mapping[str, str]) -> Dialect:
     """Return the dialect of the client that sent a request with these headers (lower-case names)."""
     return Dialect.PARTIALS if "hx-request-type" in headers else Dialect.NAMED
+
+
+def page_dialect_of(headers: Mapping[str, str]) -> Dialect:
+    """Return the dialect for a page whose sink takes partials."""
+    return Dialect.PARTIALS if "hx-request-type" in headers else Dialect.PARTIALS_2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +118,66 @@ def encode_event(event: SSEEvent) -> bytes:
 
 def encode_patch(patch: Patch, dialect: Dialect) -> bytes:
     """Return a patch as one frame in a client's dialect."""
-    if dialect is Dialect.NAMED:
-        return encode_event(SSEEvent(patch.html, event=patch.ref.event_name))
-    style = "innerMorph" if patch.placement is Placement.INSIDE else "outerMorph"
-    target = html.escape(_selector(patch.ref.target_id))
-    return encode_event(SSEEvent(f'<hx-partial hx-target="{target}" hx-swap="{style}">{patch.html}</hx-partial>'))
+    return _ENCODERS[dialect](patch, patch.placement is Placement.INSIDE)
+
+
+def encode_close(dialect: Dialect, close_event: str | None) -> bytes:
+    """Return what tells a client not to come back; empty where a clean end does.
+
+    Args:
+        dialect: The client's dialect.
+        close_event: The event's name; ``None``: the client is not told.
+    """
+    if dialect is Dialect.TURBO:
+        return encode_event(SSEEvent(f'<turbo-stream action="remove" target="{SINK_ID}"></turbo-stream>'))
+    if close_event is None or dialect is Dialect.DATASTAR:
+        return b""
+    return encode_event(SSEEvent("close", event=close_event))
+
+
+def partial(target_id: str, content: str, style: str) -> str:
+    """Return an ``<hx-partial>`` that swaps ``content`` into the element ``target_id``."""
+    target = html.escape(_selector(target_id))
+    return f'<hx-partial hx-target="{target}" hx-swap="{style}">{content}</hx-partial>'
+
+
+def _named(patch: Patch, inside: bool) -> bytes:  # noqa: ARG001 - one signature for all dialects
+    return encode_event(SSEEvent(patch.html, event=patch.ref.event_name))
+
+
+def _partials(patch: Patch, inside: bool) -> bytes:
+    return encode_event(SSEEvent(partial(patch.ref.target_id, patch.html, "innerMorph" if inside else "outerMorph")))
+
+
+def _partials_2(patch: Patch, inside: bool) -> bytes:
+    # htmx 2 takes innerMorph for innerHTML, and outerMorph too, which would nest the element in itself.
+    return encode_event(SSEEvent(partial(patch.ref.target_id, patch.html, "innerMorph" if inside else "outerHTML")))
+
+
+def _datastar(patch: Patch, inside: bool) -> bytes:
+    lines = patch.html.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    data = [f"selector {_selector(patch.ref.target_id)}", f"mode {'inner' if inside else 'outer'}"]
+    data += [f"elements {line}" for line in lines]
+    return encode_event(SSEEvent("\n".join(data), event="datastar-patch-elements"))
+
+
+def _turbo(patch: Patch, inside: bool) -> bytes:
+    action, target = "update" if inside else "replace", html.escape(patch.ref.target_id)
+    return encode_event(
+        SSEEvent(
+            f'<turbo-stream action="{action}" method="morph" target="{target}">'
+            f"<template>{patch.html}</template></turbo-stream>"
+        )
+    )
+
+
+_ENCODERS = {
+    Dialect.NAMED: _named,
+    Dialect.PARTIALS: _partials,
+    Dialect.PARTIALS_2: _partials_2,
+    Dialect.DATASTAR: _datastar,
+    Dialect.TURBO: _turbo,
+}
 
 
 def with_fields(frames: Sequence[bytes], *, cursor: str | None = None, retry: int | None = None) -> bytes:
