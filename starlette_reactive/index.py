@@ -1,35 +1,26 @@
 """DependencyIndex: from changed paths to the blocks that show them.
 
 Registration collects facts; the first question after it freezes them into tables, which any thread may then read.
-
-A changed path matters to a block that reads the path itself, something above it, or something below it. Two tables
-answer that without looking at what does not match: the blocks that read exactly a path, asked for each ancestor of
-the changed path, and the blocks that read a path or something below it, asked for the changed path alone.
-
-A block's own paths are those it reads outside the registered blocks nested in it: what is read only there is shown by
-updating the nested block.
 """
 
 from __future__ import annotations
 
 import difflib
-import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
-from typing import Generic, TypedDict, TypeVar
+from collections.abc import Iterable, Mapping, Set
+from typing import TypedDict
 
 from jinja2 import Environment
 
 from .blocks import BlockRef, Placement
 from .errors import BlockNotFoundError, BlockRenderError
-from .jinja import DYNAMIC, BlockReads, Element, PageReads, analyse, elements
+from .jinja import BlockReads, PageReads, analyse, elements
 from .jinja.environments import Templates, environment_of
-from .paths import ALL, ancestors, freeze_paths, overlap, validate_path
+from .paths import freeze_paths, overlap, validate_path
+from .shown import around_uses, own_elements, swapped_blocks
+from .tables import Derivations, Entry, Key, Tables
 
 __all__ = ["AffectedBlock", "DependencyIndex", "Explanation"]
-
-logger = logging.getLogger("starlette_reactive.index")
 
 
 class AffectedBlock(TypedDict):
@@ -61,11 +52,11 @@ class DependencyIndex:
         self._env = None if env is None else environment_of(env)
         self._environments: dict[str, Environment] = {}
         self._pages: dict[str, PageReads] = {}
-        self._entries: dict[_Key, _Entry] = {}
-        self._excluded: set[_Key] = set()
-        self._derivations = _Derivations()
+        self._entries: dict[Key, Entry] = {}
+        self._excluded: set[Key] = set()
+        self._derivations = Derivations()
         self._lock = threading.Lock()
-        self._frozen: _Tables | None = None
+        self._frozen: Tables | None = None
 
     # Registration
 
@@ -134,7 +125,7 @@ class DependencyIndex:
         excluded = self._exclude(page, exclude_blocks)
         registered = set()
         for element in elements(environment_of(env), template_name, source):
-            for ref, placement in _refs_of(page, element, excluded):
+            for ref, placement in swapped_blocks(page, element, excluded):
                 self._add(ref, placement, analysed=True)
                 registered.add(ref.block_name)
         return len(registered)
@@ -167,25 +158,11 @@ class DependencyIndex:
             BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
         """
         page = self._page(env, template_name)
-        left_out = self._exclude(page, exclude_blocks) | _around_uses(page, unless_read)
-        shown: dict[str, tuple[BlockRef, Placement]] = {}
-        for element in elements(environment_of(env), template_name):
-            dom_id = element.attributes.get("id")
-            if not dom_id or DYNAMIC in dom_id or element.in_loop:
-                continue
-            if element.sole:
-                name, placement = element.holds[0], Placement.INSIDE
-            elif element.root and element.around is not None:
-                name, placement = element.around, Placement.AROUND
-            else:
-                continue
-            if name not in left_out and page.blocks[name].alone is None:
-                ref = BlockRef(template_name, name, dom_id=None if dom_id == name else dom_id)
-                if name not in shown or placement is Placement.INSIDE:
-                    shown[name] = (ref, placement)
-        for ref, placement in shown.values():
+        left_out = self._exclude(page, exclude_blocks) | around_uses(page, unless_read)
+        registered = list(own_elements(page, elements(environment_of(env), template_name), left_out))
+        for ref, placement in registered:
             self._add(ref, placement, analysed=True)
-        return len(shown)
+        return len(registered)
 
     def register(self, path: str, block_ref: BlockRef) -> None:
         """Register by hand that a block shows a path.
@@ -246,9 +223,9 @@ class DependencyIndex:
             self._frozen = None
         return names
 
-    def _add(self, ref: BlockRef, placement: Placement, *, analysed: bool) -> _Entry:
+    def _add(self, ref: BlockRef, placement: Placement, *, analysed: bool) -> Entry:
         with self._lock:
-            entry = self._entries.setdefault((ref.template_name, ref.block_name), _Entry())
+            entry = self._entries.setdefault((ref.template_name, ref.block_name), Entry())
             known = {(each.target_id, each.event_name) for each in entry.placements}
             if (ref.target_id, ref.event_name) not in known:
                 entry.placements[ref] = placement
@@ -383,229 +360,12 @@ class DependencyIndex:
             block=block_name,
         )
 
-    def _tables(self) -> _Tables:
+    def _tables(self) -> Tables:
         tables = self._frozen
         if tables is None or tables.version != self._derivations.version:
             with self._lock:
-                tables = self._frozen = _Tables(self._entries, self._pages, self._excluded, self._derivations)
+                tables = self._frozen = Tables(self._entries, self._pages, self._excluded, self._derivations)
         return tables
-
-
-_Key = tuple[str, str]
-_T = TypeVar("_T")
-
-
-@dataclass(slots=True)
-class _Entry:
-    placements: dict[BlockRef, Placement] = field(default_factory=dict)
-    by_hand: set[str] = field(default_factory=set)
-    analysed: bool = False
-
-
-@dataclass(slots=True)
-class _Derivations:
-    """What is computed from what; the version tells whether tables are older than the newest derivation."""
-
-    sources: dict[str, frozenset[str]] = field(default_factory=dict)
-    version: int = 0
-
-    def add(self, path: str, sources: frozenset[str]) -> None:
-        self.sources = {**self.sources, path: self.sources.get(path, frozenset()) | sources}
-        self.version += 1
-
-
-class _Tables:
-    """The registered facts, frozen for questions. Blocks are numbered in template order."""
-
-    def __init__(
-        self,
-        entries: Mapping[_Key, _Entry],
-        pages: Mapping[str, PageReads],
-        excluded: Set[_Key],
-        all_derivations: _Derivations,
-    ) -> None:
-        self.version = all_derivations.version
-        derivations = all_derivations.sources
-        keys = _in_template_order(entries, pages)
-        self.number = {key: number for number, key in enumerate(keys)}
-        self.all = frozenset(range(len(keys)))
-        self._refs = [tuple(entries[key].placements) for key in keys]
-        self.own = [frozenset(_own_paths(key, entries, pages, excluded)) for key in keys]
-        self._around = [
-            frozenset(self.number[outer] for outer in _enclosing(key, pages) if outer in self.number) for key in keys
-        ]
-        self.inside = [frozenset(inner for inner in self.all if number in self._around[inner]) for number in self.all]
-        self._always = frozenset(number for number, paths in enumerate(self.own) if ALL in paths)
-        self._exact = _Lookup((path, {number}) for number, paths in enumerate(self.own) for path in paths)
-        self._derived = _Lookup(
-            (source, {derived}) for derived, sources in derivations.items() for source in sorted(sources)
-        )
-        self._derivations_all = frozenset(derivations)
-
-    def expand(self, paths: frozenset[str]) -> frozenset[str]:
-        if not self._derivations_all:
-            return paths
-        expanded = set(paths)
-        unseen = list(paths)
-        while unseen:
-            path = unseen.pop()
-            derived = self._derivations_all if path == ALL else self._derived.overlapping(path)
-            unseen.extend(derived - expanded)
-            expanded |= derived
-        return frozenset(expanded)
-
-    def matching(self, paths: frozenset[str]) -> frozenset[int]:
-        if ALL in paths:
-            return self.all
-        found = self._always
-        for path in paths:
-            found |= self._exact.overlapping(path)
-        return found if paths else frozenset()
-
-    def outermost(self, numbers: Iterable[int]) -> list[int]:
-        chosen = frozenset(numbers)
-        return [number for number in chosen if self._around[number].isdisjoint(chosen)]
-
-    def with_those_around(self, numbers: frozenset[int]) -> frozenset[int]:
-        return numbers.union(*(self._around[number] for number in numbers))
-
-    def refs(self, numbers: Iterable[int]) -> list[BlockRef]:
-        return [ref for number in sorted(numbers) for ref in self._refs[number]]
-
-
-class _Lookup(Generic[_T]):
-    """Values by path, found from every path that overlaps with theirs."""
-
-    def __init__(self, items: Iterable[tuple[str, set[_T]]]) -> None:
-        exact: dict[str, set[_T]] = {}
-        at_or_below: dict[str, set[_T]] = {}
-        for path, values in items:
-            exact.setdefault(path, set()).update(values)
-            for place in (path, *ancestors(path)):
-                at_or_below.setdefault(place, set()).update(values)
-        self._exact = {path: frozenset(values) for path, values in exact.items()}
-        self._at_or_below = {path: frozenset(values) for path, values in at_or_below.items()}
-        self._everywhere = self._exact.get(ALL, frozenset())
-
-    def overlapping(self, path: str) -> frozenset[_T]:
-        found = self._at_or_below.get(path, frozenset()) | self._everywhere
-        for ancestor in ancestors(path):
-            if (above := self._exact.get(ancestor)) is not None:
-                found |= above
-        return found
-
-
-def _in_template_order(entries: Mapping[_Key, _Entry], pages: Mapping[str, PageReads]) -> list[_Key]:
-    templates = {template: number for number, template in enumerate(dict.fromkeys(template for template, _ in entries))}
-    positions = {
-        (template, block): number
-        for template in templates
-        if template in pages
-        for number, block in enumerate(pages[template].blocks)
-    }
-    registered = {key: number for number, key in enumerate(entries)}
-    return sorted(entries, key=lambda key: (templates[key[0]], positions.get(key, len(positions)), registered[key]))
-
-
-def _own_paths(
-    key: _Key, entries: Mapping[_Key, _Entry], pages: Mapping[str, PageReads], excluded: Set[_Key]
-) -> Iterator[str]:
-    entry = entries[key]
-    yield from entry.by_hand
-    template, name = key
-    if not entry.analysed:
-        return
-    blocks = pages[template].blocks
-    shown_elsewhere = {
-        block
-        for block in blocks
-        if (template, block) in excluded or ((template, block) in entries and entries[template, block].analysed)
-    }
-    for block in blocks.values():
-        if block.name == name or (
-            block.name not in shown_elsewhere and _nearest_of(block, blocks, shown_elsewhere) == name
-        ):
-            yield from block.paths
-
-
-def _nearest_of(block: BlockReads, blocks: Mapping[str, BlockReads], wanted: set[str]) -> str | None:
-    outer = block.parent
-    while outer is not None and outer not in wanted:
-        outer = blocks[outer].parent
-    return outer
-
-
-def _enclosing(key: _Key, pages: Mapping[str, PageReads]) -> Iterator[_Key]:
-    template, name = key
-    if template not in pages or name not in pages[template].blocks:
-        return
-    outer = pages[template].blocks[name].parent
-    while outer is not None:
-        yield template, outer
-        outer = pages[template].blocks[outer].parent
-
-
-def _refs_of(page: PageReads, element: Element, excluded: frozenset[str]) -> Iterator[tuple[BlockRef, Placement]]:
-    """Find the blocks that an element with ``sse-swap`` shows, as references with their placement."""
-    swap = element.attributes.get("sse-swap") or element.attributes.get("data-sse-swap")
-    if not swap:
-        return
-    events = [event for event in (part.strip() for part in swap.split(",")) if event and DYNAMIC not in event]
-    dom_id = element.attributes.get("id")
-    dom_id = None if not dom_id or DYNAMIC in dom_id else dom_id
-    place = f"{element.template}:{element.line}"
-    found = _shown_by(element, {*events, dom_id})
-    if found is None or not events:
-        if events != ["message"]:
-            logger.warning(
-                "%s: the element <%s sse-swap=%r> shows no block: put one block inside it, or make it the root of one",
-                place,
-                element.tag,
-                swap,
-            )
-        return
-    name, placement = found
-    if name in excluded:
-        return
-    reads = page.blocks[name]
-    if reads.alone is not None:
-        logger.warning("%s: the block %r cannot be rendered alone: %s", place, name, reads.alone)
-        return
-    event = next((each for each in (name, dom_id) if each in events), events[0])
-    target = dom_id or name
-    yield (
-        BlockRef(
-            page.template_name,
-            name,
-            dom_id=None if target == name else target,
-            event=None if event == target else event,
-        ),
-        placement,
-    )
-
-
-def _shown_by(element: Element, names: set[str | None]) -> tuple[str, Placement] | None:
-    if element.sole:
-        return element.holds[0], Placement.INSIDE
-    named_inside = [block for block in element.holds if block in names]
-    if element.around is not None and (element.root or (element.around in names and not named_inside)):
-        return element.around, Placement.AROUND
-    if named_inside or len(element.holds) == 1:
-        return (named_inside or list(element.holds))[0], Placement.INSIDE
-    return None
-
-
-def _around_uses(page: PageReads, names: Set[str]) -> frozenset[str]:
-    """Find the blocks that use one of the names, and those around them."""
-    found = set()
-    for block in page.blocks.values():
-        if names.isdisjoint(path.partition(".")[0] for path in block.paths):
-            continue
-        name: str | None = block.name
-        while name is not None:
-            found.add(name)
-            name = page.blocks[name].parent
-    return frozenset(found)
 
 
 def _reads(page: PageReads, block_name: str) -> BlockReads:

@@ -18,6 +18,7 @@ PACKAGE = Path(starlette_reactive.__file__).parent
 ROOMS = [
     {"paths", "events", "blocks", "errors", "loops"},
     {"changelog", "jinja"},
+    {"tables", "shown"},
     {"bus", "index"},
     {"responses", "live", "assets"},
     {"endpoints", "replay", "tokens", "pages", "rendering", "fastapi", "app"},
