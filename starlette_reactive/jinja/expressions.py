@@ -25,6 +25,7 @@ from .scopes import (
     Value,
     constant,
     extend,
+    is_plain,
     join,
     join_all,
 )
@@ -75,12 +76,16 @@ class Expressions(Machine):
         self.consume(key)
         if key.constants:
             return join_all(self.attribute(base, each) for each in key.constants)
+        # which item it is can't be told: the container counts as used
+        self.consume(base)
         reads = self.paths_of(key)
         found = self.element(base)
         return found._replace(reads=found.reads | reads)
 
     def attribute(self, base: Value, key: object) -> Value:
         """Return what stands at a constant attribute or key of ``base``."""
+        if base.aliases and not is_plain(key):
+            self.read(base.aliases)
         if not base.objects:
             return extend(base, key)
         result = extend(base, key) if base.aliases or base.reads else BOTTOM

@@ -85,6 +85,12 @@ class Unit:
         self.needs: set[Unit] = set()
         self.effective = False
 
+    def mark_effective(self) -> None:
+        """Note that it leaves something behind."""
+        if not self.effective:
+            self.effective = True
+            self.run.effective.append(self)
+
 
 class Run:
     """One execution of a template and its parents: the page's, or an included template's.
@@ -94,10 +100,11 @@ class Run:
         blocks: Each block's definitions, the one that counts first.
         around: The run that includes this one.
         bare: It is included without context.
+        includer: The top-level statement that includes it, if it is not included from within a block.
         open_ended: A parent is not known, for the reason given.
     """
 
-    __slots__ = ("around", "bare", "blocks", "context", "effective", "levels", "open_ended", "placed_in", "units")
+    __slots__ = ("around", "bare", "blocks", "context", "effective", "includer", "levels", "open_ended", "units")
 
     def __init__(self, context: Context, around: Run | None = None, *, bare: bool = False) -> None:
         self.context = context
@@ -108,7 +115,7 @@ class Run:
         self.effective: list[Unit] = []
         self.units: dict[int, Unit] = {}
         self.open_ended: str | None = None
-        self.placed_in: BlockRecord | None = None
+        self.includer: Unit | None = None
 
     def enter(self, parsed: Parsed) -> None:
         """Go on with ``parsed``: the template itself, or the next parent."""
@@ -278,7 +285,7 @@ class Machine:
                 if binding.certain:
                     return result
             if scope.parent is None:
-                return self.resolve(scope.context, name, result, scope.template)
+                return self.resolve(scope.context, name, result, scope.template if scope.root else None)
             scope = scope.parent
         return result
 
@@ -349,10 +356,8 @@ class Machine:
 
     def mark_effect(self) -> None:
         """Note that the current top-level statement leaves something behind."""
-        unit = self.unit
-        if unit is not None and not unit.effective:
-            unit.effective = True
-            unit.run.effective.append(unit)
+        if self.unit is not None:
+            self.unit.mark_effective()
 
     # ── containers ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -403,10 +408,13 @@ class Machine:
             if record not in cell.blocks:
                 cell.blocks[record] = f"at {self.scope.template.name}:{lineno}"
                 self.note_change()
-        if self.unit is not None and self.unit not in cell.writers:
-            cell.writers.add(self.unit)
-            self.note_change()
-            self.mark_effect()
+        unit = self.unit
+        while unit is not None:
+            if unit not in cell.writers:
+                cell.writers.add(unit)
+                self.note_change()
+            unit.mark_effective()
+            unit = unit.run.includer
 
     def note_change(self) -> None:
         """Note that a container changed: what is remembered of calls may not hold any more."""

@@ -198,6 +198,13 @@ class Context:
         self.owners: dict[str, Parsed] = {}
         self.unknown = unknown
 
+    def snapshot(self) -> Context:
+        """Return what an import is handed: the names as they are now, whatever is exported later."""
+        parent = self.parent.snapshot() if self.parent is not None else None
+        taken = Context(parent, renders=self.renders, handed=self.handed, depth=self.depth, unknown=self.unknown)
+        taken.names = dict(self.names)
+        return taken
+
 
 class Scope:
     """The names of one frame: a template's top level, a block, a loop, a ``with``, a macro."""

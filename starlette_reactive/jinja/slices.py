@@ -45,6 +45,8 @@ def stages_of(record: BlockRecord) -> tuple[Stage, ...]:
     while run is not None:
         runs.insert(0, run)
         run = None if run.bare else run.around
+    # an include that leads to the block is not run as a whole: what of it is wanted is a stage of its own
+    wanted -= {run.includer for run in runs if run.includer is not None}
     return tuple(_stage(run, wanted) for run in runs)
 
 

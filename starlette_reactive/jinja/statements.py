@@ -52,11 +52,13 @@ class Statements(Calls):
         self.including: list[tuple[str, Any]] = []
         self.shown_inline: list[tuple[str, int]] = []
         self.missing: set[str] = set()
+        self.importing = 0
+        self.escaped_by: frozenset[str] = frozenset()
         self.parent: Parsed | None = None
 
     def execute(self, body: Iterable[nodes.Node]) -> None:
         """Interpret statements in order; at a template's top level each is a unit of its own."""
-        if self.scope.root:
+        if self.scope.root and not self.importing:
             for node in body:
                 self._execute_unit(node)
         else:
@@ -86,7 +88,8 @@ class Statements(Calls):
             self._execute(node)
             unit.needs |= self.sink.needs
         finally:
-            sink.take(self.sink, needs=False)
+            # what an included template needs, the text that includes it needs
+            sink.take(self.sink, needs=self.run is not self.page)
             self.unit, self.sink = outer, sink
 
     # ── text ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -390,12 +393,16 @@ class Statements(Calls):
         self.open.append(record)
         if self.captures:
             self.sink = Sink()
+        self.sink.reads |= self.escaped_by
         try:
             self.show_block(text)
         finally:
             inner = self.sink
             self.open.pop()
             self.sink, self.pc, self.unit, self.conditional = outer
+        if self.open:
+            # alone, the block around shows this one too: it needs what this one needs
+            self.sink.needs |= inner.needs
         if self.captures:
             record.sink.take(inner)
             self.sink.take(inner)
@@ -420,7 +427,7 @@ class Statements(Calls):
             self.use(option.value)
 
     def _scoped_modifier(self, node: nodes.ScopedEvalContextModifier) -> None:
-        modifiers = self.modifiers
+        outer = self.modifiers, self.escaped_by
         unknown = False
         for option in node.options:
             value = self.use(option.value)
@@ -428,13 +435,14 @@ class Statements(Calls):
                 self.modifiers = (*self.modifiers, (option.key, option.value.value))
             else:
                 unknown = True
-                self.pc = self.pc | self.paths_of(value)
+                # blocks within ask for the setting when they are shown
+                self.escaped_by = self.escaped_by | self.paths_of(value)
         if unknown:
             self.barriers.append(f"inside the autoescape at {self.place(node)}, whose setting is computed")
         try:
             self.execute(node.body)
         finally:
-            self.modifiers = modifiers
+            self.modifiers, self.escaped_by = outer
             if unknown:
                 self.barriers.pop()
 
@@ -526,15 +534,15 @@ class Statements(Calls):
     def _run_included(self, node: nodes.Include, parsed: Parsed, context: Context) -> None:
         key = (id(node), id(self.run), parsed.name, self.activation)
         run = Run(context, self.run, bare=not node.with_context)
-        run.placed_in = self.open[-1] if self.open else None
+        run.includer = self.unit
         units, self.included[key] = self.included.get(key), run
         if units is not None:
             run.units = units.units
-        modifiers, self.modifiers = self.modifiers, ()
+        outer, (self.modifiers, self.escaped_by) = (self.modifiers, self.escaped_by), ((), frozenset())
         try:
             self._elsewhere(lambda: self.run_template(run, parsed))
         finally:
-            self.modifiers = modifiers
+            self.modifiers, self.escaped_by = outer
 
     def _elsewhere(self, run: Callable[[], None]) -> None:
         """Interpret text of another template."""
@@ -647,20 +655,21 @@ class Statements(Calls):
         signature = self._signature(parsed, handed)
         if signature is None:
             return UNKNOWN
-        return self._run_module(signature, parsed, Context(self.scope.context, handed=handed, depth=len(self.open)))
+        context = Context(self.scope.context.snapshot(), handed=handed, depth=len(self.open))
+        return self._run_module(signature, parsed, context)
 
     def _run_module(self, signature: tuple[str, Any], parsed: Parsed, context: Context) -> Value:
         """Interpret an imported template; its text is made at once, and shown where the module is."""
         run = Run(context, self.run)
-        unit, self.unit = self.unit, None
         self.including.append(signature)
         self.inline += 1
+        self.importing += 1
         try:
             sink = self.capture(lambda: self._elsewhere(lambda: self.run_template(run, parsed)))
         finally:
+            self.importing -= 1
             self.inline -= 1
             self.including.pop()
-            self.unit = unit
         self.sink.take(sink)
         return Value(objects=frozenset((Module(context, frozenset(sink.reads)),)))
 
