@@ -27,6 +27,7 @@ from typing import Literal, Self
 
 import anyio
 from anyio.lowlevel import checkpoint
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from .changelog import ChangeLog, Reading
 from .events import ChangeEvent, ConnectionInfo
@@ -495,7 +496,6 @@ class _Subscriber:
 
     __slots__ = (
         "_bell",
-        "_doorbell",
         "closed",
         "connection",
         "handle",
@@ -528,7 +528,7 @@ class _Subscriber:
         # Until it is iterated the bus keeps the handle, so that a subscription nobody holds still counts. From then on
         # a reader holds it, and one who lets go of it has left.
         self.handle: Subscription | None = None
-        self._doorbell, self._bell = anyio.create_memory_object_stream[None](1)
+        self._bell: _Bell | None = None  # hung up when a reader first has to wait
         self.mailbox: Mailbox | None = None  # of the loop in which a reader sleeps, or is about to
 
     def admits(self, event: ChangeEvent) -> bool:
@@ -542,12 +542,15 @@ class _Subscriber:
         self.handle = None
         if self.waiting:
             return self.waiting.popleft()
-        self.mailbox = None if self.closed else current_mailbox()
+        if not self.closed:
+            self.mailbox = current_mailbox()
+            self._bell = self._bell or _Bell(*anyio.create_memory_object_stream[None](1))
         return None
 
     async def wait(self) -> None:
-        with contextlib.suppress(anyio.EndOfStream, anyio.ClosedResourceError):
-            await self._bell.receive()
+        if self._bell is not None:
+            with contextlib.suppress(anyio.EndOfStream, anyio.ClosedResourceError):
+                await self._bell.rings.receive()
 
     def ring(self) -> Mailbox | None:
         """Have a sleeping reader woken at the next wake-up of its loop, and return that loop's mailbox."""
@@ -566,12 +569,20 @@ class _Subscriber:
             mailbox.post(self._shut)  # a reader sleeps, and only its own loop may wake it
 
     def _push_doorbell(self) -> None:
-        with contextlib.suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            self._doorbell.send_nowait(None)
+        if self._bell is not None:
+            with contextlib.suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                self._bell.button.send_nowait(None)
 
     def _shut(self) -> None:
-        self._doorbell.close()
-        self._bell.close()
+        if self._bell is not None:
+            self._bell.button.close()
+            self._bell.rings.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Bell:
+    button: MemoryObjectSendStream[None]
+    rings: MemoryObjectReceiveStream[None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class DependencyIndex:
 
         A block that stands inside its element, and a block that has the element as its root, are both found, wherever
         in the page's inheritance they are. An element that shows no block, or one that cannot be rendered alone, is
-        left out with a warning that names its place.
+        left out with a warning that names its place; one that holds more than its block is registered with a warning.
 
         Args:
             env: The environment, or Starlette's ``Jinja2Templates``.
@@ -123,12 +123,10 @@ class DependencyIndex:
         """
         page = self._page(env, template_name, source)
         excluded = self._exclude(page, exclude_blocks)
-        registered = set()
-        for element in elements(environment_of(env), template_name, source):
-            for ref, placement in swapped_blocks(page, element, excluded):
-                self._add(ref, placement, analysed=True)
-                registered.add(ref.block_name)
-        return len(registered)
+        registered = list(swapped_blocks(page, elements(environment_of(env), template_name, source), excluded))
+        for ref, placement in registered:
+            self._add(ref, placement, analysed=True)
+        return len({ref.block_name for ref, _ in registered})
 
     def register_elements(
         self,

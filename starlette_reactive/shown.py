@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from .blocks import BlockRef, Placement
 from .jinja import DYNAMIC, Element, PageReads
@@ -13,54 +13,91 @@ __all__ = ["around_uses", "own_elements", "swapped_blocks"]
 logger = logging.getLogger("starlette_reactive.index")
 
 
-def swapped_blocks(page: PageReads, element: Element, excluded: frozenset[str]) -> Iterator[tuple[BlockRef, Placement]]:
-    """Find the blocks that an element with ``sse-swap`` shows, as references with their placement."""
-    swap = element.attributes.get("sse-swap") or element.attributes.get("data-sse-swap")
-    if not swap:
-        return
-    events = [event for event in (part.strip() for part in swap.split(",")) if event and DYNAMIC not in event]
-    dom_id = element.attributes.get("id")
-    dom_id = None if not dom_id or DYNAMIC in dom_id else dom_id
-    place = f"{element.template}:{element.line}"
-    found = _shown_by(element, {*events, dom_id})
-    if found is None or not events:
-        if events != ["message"]:
+def swapped_blocks(
+    page: PageReads, elements: Sequence[Element], excluded: Set[str]
+) -> Iterator[tuple[BlockRef, Placement]]:
+    """Find the blocks that elements with ``sse-swap`` show, as references with their placement.
+
+    What cannot work, or would replace more than it shows, is logged with its place.
+
+    Args:
+        page: What is known of the page.
+        elements: The page's elements.
+        excluded: Blocks that are not wanted.
+    """
+    for number, element in enumerate(elements):
+        swap = element.attributes.get("sse-swap") or element.attributes.get("data-sse-swap") or ""
+        events = [event for event in (part.strip() for part in swap.split(",")) if event and DYNAMIC not in event]
+        if not events:
+            continue
+        found = _shown_by(elements, number, {*events, element.attributes.get("id")})
+        if found is not None:
+            name, placement = found
+            if name not in excluded and _can_be_sent(page, element, name):
+                yield _ref(page, element, name, events), placement
+        elif events != ["message"]:  # which is what the sink of a whole page listens to
             logger.warning(
-                "%s: the element <%s sse-swap=%r> shows no block: put one block inside it, or make it the root of one",
-                place,
+                "%s:%d: the element <%s sse-swap=%r> shows no block: put a block inside it, or make it the root of one",
+                element.template,
+                element.line,
                 element.tag,
                 swap,
             )
-        return
-    name, placement = found
-    if name in excluded:
-        return
-    reads = page.blocks[name]
-    if reads.alone is not None:
-        logger.warning("%s: the block %r cannot be rendered alone: %s", place, name, reads.alone)
-        return
-    event = next((each for each in (name, dom_id) if each in events), events[0])
-    target = dom_id or name
-    yield (
-        BlockRef(
-            page.template_name,
-            name,
-            dom_id=None if target == name else target,
-            event=None if event == target else event,
-        ),
-        placement,
+
+
+def _can_be_sent(page: PageReads, element: Element, name: str) -> bool:
+    reads = page.blocks.get(name)
+    reason = "the page shows it in more than one way" if reads is None else reads.alone
+    if reason is not None:
+        logger.warning("%s:%d: the block %r cannot be rendered alone: %s", element.template, element.line, name, reason)
+    return reason is None
+
+
+def _ref(page: PageReads, element: Element, name: str, events: list[str]) -> BlockRef:
+    dom_id = element.attributes.get("id")
+    target = name if not dom_id or DYNAMIC in dom_id else dom_id
+    event = next((each for each in (name, target) if each in events), events[0])
+    return BlockRef(
+        page.template_name,
+        name,
+        dom_id=None if target == name else target,
+        event=None if event == target else event,
     )
 
 
-def _shown_by(element: Element, names: set[str | None]) -> tuple[str, Placement] | None:
+def _shown_by(elements: Sequence[Element], number: int, names: Set[str | None]) -> tuple[str, Placement] | None:
+    element = elements[number]
     if element.sole:
         return element.holds[0], Placement.INSIDE
-    named_inside = [block for block in element.holds if block in names]
-    if element.around is not None and (element.root or (element.around in names and not named_inside)):
+    inside = _blocks_inside(elements, number)
+    named = [block for block in inside if block in names]
+    if element.around is not None and (element.root or (element.around in names and not named)):
         return element.around, Placement.AROUND
-    if named_inside or len(element.holds) == 1:
-        return (named_inside or list(element.holds))[0], Placement.INSIDE
+    if named or len(inside) == 1:
+        block = (named or inside)[0]
+        logger.warning(
+            "%s:%d: the element <%s> holds more than the block %r, and an update replaces all of it: put the block "
+            "directly into an element of its own",
+            element.template,
+            element.line,
+            element.tag,
+            block,
+        )
+        return block, Placement.INSIDE
     return None
+
+
+def _blocks_inside(elements: Sequence[Element], number: int) -> list[str]:
+    """Return the outermost blocks that stand in an element, at any depth."""
+    within = {number}
+    blocks = list(elements[number].holds)
+    around = elements[number].around
+    for inner in range(number + 1, len(elements)):
+        if elements[inner].parent in within:
+            within.add(inner)
+            if elements[inner].around == around:
+                blocks.extend(elements[inner].holds)
+    return blocks
 
 
 def around_uses(page: PageReads, names: Set[str]) -> frozenset[str]:
@@ -97,7 +134,8 @@ def own_elements(
             name, placement = element.around, Placement.AROUND
         else:
             continue
-        wanted = name not in left_out and page.blocks[name].alone is None
+        reads = page.blocks.get(name)
+        wanted = name not in left_out and reads is not None and reads.alone is None
         if wanted and (name not in shown or placement is Placement.INSIDE):
             shown[name] = (BlockRef(page.template_name, name, dom_id=None if dom_id == name else dom_id), placement)
     yield from shown.values()

@@ -438,6 +438,11 @@ async def test_a_reader_that_lets_go_without_closing_is_counted_out() -> None:
     assert bus.subscriber_count == 0
 
 
+def test_a_bus_may_be_forgotten_with_its_subscriptions() -> None:
+    ReactiveBus().subscribe("s")
+    gc.collect()  # a warning of an unclosed resource would fail the test
+
+
 def test_a_subscription_that_nobody_holds_counts_until_it_is_closed() -> None:
     bus = ReactiveBus()
     bus.subscribe("s", connection=ConnectionInfo("1"))

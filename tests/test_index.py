@@ -188,7 +188,9 @@ SWAPS = {
     "around": '{% block content %}<div id="box" sse-swap="box">{{ a }}</div>{% endblock %}',
     "spaced": '<div sse-swap="box" id="box">\n  {% block content %}{{ a }}{% endblock %}\n</div>',
     "angle": '<div title="a > b" id="box" data-sse-swap="box">{% block content %}{{ a }}{% endblock %}</div>',
-    "nested": '<div id="box" sse-swap="box"><b>x</b>{% block content %}<div>{{ a }}</div>{% endblock %}</div>',
+    "beside": '<div id="box" sse-swap="box"><b>x</b>{% block content %}<div>{{ a }}</div>{% endblock %}</div>',
+    "deep": '<div id="box" sse-swap="box"><p><b>{% block content %}{{ a }}{% endblock %}</b></p></div>',
+    "two": '<p id="box" sse-swap="box, content">{% block content %}{{ a }}{% endblock %}{% block b %}{% endblock %}</p>',
 }
 
 
@@ -197,7 +199,7 @@ def test_a_block_inside_or_around_an_element_with_sse_swap_is_registered(pattern
     index = DependencyIndex()
     assert index.register_from_sse_swaps(environment(page=SWAPS[pattern]), "page.html") == 1
     (ref,) = index.affected_blocks({"a"})
-    assert ref == BlockRef("page.html", "content", dom_id="box")
+    assert ref == BlockRef("page.html", "content", dom_id="box", event="content" if pattern == "two" else None)
     assert index.placement(ref) is (Placement.AROUND if pattern == "around" else Placement.INSIDE)
 
 
@@ -254,6 +256,12 @@ def test_an_element_that_cannot_be_updated_is_named_with_its_place(
     with caplog.at_level(logging.WARNING):
         assert DependencyIndex().register_from_sse_swaps(environment(page=source), "page.html") == 0
     assert message in caplog.text
+
+
+@pytest.mark.parametrize("pattern", ["beside", "deep", "two"])
+def test_an_element_that_holds_more_than_its_block_is_named(pattern: str, caplog: pytest.LogCaptureFixture) -> None:
+    DependencyIndex().register_from_sse_swaps(environment(page=SWAPS[pattern]), "page.html")
+    assert "> holds more than the block 'content'" in caplog.text
 
 
 def test_the_sink_of_unnamed_events_is_no_mistake(caplog: pytest.LogCaptureFixture) -> None:
