@@ -190,7 +190,7 @@ SWAPS = {
     "angle": '<div title="a > b" id="box" data-sse-swap="box">{% block content %}{{ a }}{% endblock %}</div>',
     "beside": '<div id="box" sse-swap="box"><b>x</b>{% block content %}<div>{{ a }}</div>{% endblock %}</div>',
     "deep": '<div id="box" sse-swap="box"><p><b>{% block content %}{{ a }}{% endblock %}</b></p></div>',
-    "two": '<p id="box" sse-swap="box, content">{% block content %}{{ a }}{% endblock %}{% block b %}{% endblock %}</p>',
+    "two": '<p id="box" sse-swap="box, content">{% block content %}{{ a }}{% endblock %}{% block b %}b{% endblock %}',
 }
 
 

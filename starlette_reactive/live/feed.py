@@ -18,11 +18,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-import anyio
-
 from ..blocks import BlockRef, Patch
 from ..bus import ReactiveBus
 from ..index import DependencyIndex
+from ..loops import Bell
 from .wire import Dialect, encode_patch, with_fields
 
 __all__ = ["Feed", "Viewer"]
@@ -108,12 +107,11 @@ class Feed:
         self._settled = self.position = bus.position(scope)
         self._whole = True
         self.owed: set[BlockRef] = set()
-        self.changed = anyio.Event()
+        self.changed = Bell()
 
     def wake(self) -> None:
         """Wake everyone who waits for :attr:`changed`."""
-        changed, self.changed = self.changed, anyio.Event()
-        changed.set()
+        self.changed.ring()
 
     # Written by the group
 

@@ -181,6 +181,7 @@ class Group:
             started = time.monotonic()
             if self._note_changes() or (self.feed.owed and self._is_due()):
                 await self._render()
+                await self.feed.changed.rung()  # else those woken last would be two batches behind
                 await anyio.sleep(max(0.0, started + MIN_INTERVAL - time.monotonic()))
             if not await self._wait():
                 return

@@ -345,7 +345,6 @@ class LiveStream(EventStream):
         await self._send_body(send, seat, b"id: %b\n\n" % cursor.encode("ascii"))
         retry = self._retry
         while seat.end_reason is None:
-            changed = group.feed.changed
             frames = group.feed.take(seat.viewer)
             if frames:
                 await self._send_body(send, seat, frames if retry is None else with_fields([frames], retry=retry))
@@ -353,7 +352,7 @@ class LiveStream(EventStream):
             elif seat.beat != group.beat:
                 await self._send_body(send, seat, HEARTBEAT)
             else:
-                await changed.wait()
+                await group.feed.changed.wait()  # nothing is awaited between looking and this, so nothing is missed
                 continue
             seat.beat = group.beat
         dialect = seat.viewer.dialect
