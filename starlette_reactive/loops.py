@@ -90,11 +90,9 @@ class Bell:
     """How many tasks are woken in a turn."""
 
     def __init__(self) -> None:
-        native_token = current_token().native_token
+        native_token: Any = current_token().native_token
         self._loop = native_token if isinstance(native_token, asyncio.AbstractEventLoop) else None
-        self._run_soon: Callable[..., object] = (
-            native_token.run_sync_soon if self._loop is None else self._loop.call_soon
-        )
+        self._run_soon = native_token.run_sync_soon if self._loop is None else self._loop.call_soon
         self._waiting: dict[asyncio.Future[None] | anyio.Event, None] = {}
         self._to_wake: deque[asyncio.Future[None] | anyio.Event] = deque()
 
@@ -120,7 +118,7 @@ class Bell:
 
     async def rung(self) -> None:
         """Wait until everyone for whom the bell was rung has been woken."""
-        while self._to_wake:  # noqa: ASYNC110 - as many turns as there are slices
+        while self._to_wake:  # as many turns as there are slices
             await checkpoint()
 
     def _wake_slice(self) -> None:
