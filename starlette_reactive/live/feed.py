@@ -54,7 +54,7 @@ class Viewer:
 class _Entry:
     patch: Patch
     version: int
-    whole: bool = False  # the batch of this version was for every viewer, and complete
+    whole: bool = False  # the batch of this version was complete, and for every viewer but those of its origins
     current: bool = True
     frames: dict[Dialect, bytes] = field(default_factory=dict)
 
@@ -74,7 +74,8 @@ class _Entry:
 class _Batch:
     start: int  # the position up to which nothing was owed before it
     end: int  # the position after it
-    whole: bool  # it is for every viewer, and nothing is owed after it
+    whole: bool  # it is for every viewer but those of its origins, and nothing is owed after it
+    origins: frozenset[str]  # whose viewers made some of the changes
     entries: list[_Entry]
     oldest_repeated: int  # the lowest version among the blocks that came out the same
     encoded: dict[Dialect, bytes] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class Feed:
         self._sequence = 0
         self._settled = self.position = bus.position(scope)
         self._whole = True
+        self._origins: frozenset[str] = frozenset()
         self.owed: set[BlockRef] = set()
         self.changed = Bell()
 
@@ -116,7 +118,13 @@ class Feed:
     # Written by the group
 
     def invalidate(
-        self, touched: Iterable[BlockRef], affected: Iterable[BlockRef], position: int, *, whole: bool
+        self,
+        touched: Iterable[BlockRef],
+        affected: Iterable[BlockRef],
+        position: int,
+        *,
+        whole: bool,
+        origins: frozenset[str],
     ) -> None:
         """Take note of changes: ``affected`` blocks are to be rendered, all ``touched`` ones are no longer current.
 
@@ -124,7 +132,8 @@ class Feed:
             touched: Every block whose HTML may differ now.
             affected: Those to render again.
             position: Up to where in the change log this goes.
-            whole: Whether every viewer is to be told of all these changes.
+            whole: Whether every viewer is to be told of all these changes, but those of the same origin.
+            origins: Who caused them.
         """
         rendered_again = set(affected)
         for ref in touched:
@@ -135,9 +144,9 @@ class Feed:
         self.owed |= rendered_again
         self.position = position
         self._whole = self._whole and whole
+        self._origins |= origins
         if not self.owed:
-            self._settled = position
-            self._whole = True
+            self._settle_all()
 
     def demand(self, blocks: Iterable[BlockRef]) -> None:
         """Have blocks rendered that only some viewers are owed."""
@@ -168,13 +177,18 @@ class Feed:
         whole = self._whole and not self.owed
         for entry in fresh:
             entry.whole = whole
+        origins = self._origins
         if not self.owed:
-            self._settled = self.position
-            self._whole = True
+            self._settle_all()
         oldest_repeated = min((entry.version if entry.whole else 0 for entry in repeated), default=version)
         self._sequence = version
-        self._batch = _Batch(start, self.position, whole, fresh, oldest_repeated)
+        self._batch = _Batch(start, self.position, whole, origins, fresh, oldest_repeated)
         self.wake()
+
+    def _settle_all(self) -> None:
+        self._settled = self.position
+        self._whole = True
+        self._origins = frozenset()
 
     def _settle(self, ref: BlockRef) -> None:
         # What stands inside the block was rendered along with it, perhaps from newer state than its own entry.
@@ -196,7 +210,8 @@ class Feed:
             return b""
         batch = self._batch
         if batch is not None and viewer.caught_up and viewer.sequence == self._sequence - 1:
-            if batch.whole and viewer.joined < batch.oldest_repeated:
+            whole = batch.whole and viewer.origin not in batch.origins
+            if whole and viewer.joined < batch.oldest_repeated:
                 viewer.sequence = self._sequence
                 viewer.position = batch.end
                 return self._encoded(batch, viewer.dialect)

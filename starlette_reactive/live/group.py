@@ -218,6 +218,7 @@ class Group:
             return False
         if reading.changes is None:
             changed = entitled = frozenset((ALL,))
+            origins: frozenset[str] = frozenset()
             whole = True
         else:
             changed = frozenset(change.path for change in reading.changes)
@@ -227,9 +228,10 @@ class Group:
                 if change.for_all
                 or any(change.position_for(seat.viewer.user_id, seat.viewer.origin) > before for seat in self._seats)
             )
-            whole = all(change.for_all for change in reading.changes)
+            origins = frozenset(change.origin for change in reading.changes if change.origin is not None)
+            whole = all(change.audience is None for change in reading.changes)
         affected = index.affected_blocks(entitled) if entitled else []
-        self.feed.invalidate(index.touched_blocks(changed), affected, reading.position, whole=whole)
+        self.feed.invalidate(index.touched_blocks(changed), affected, reading.position, whole=whole, origins=origins)
         if affected:
             self._paths |= entitled
         return bool(affected)
