@@ -1,0 +1,1 @@
+"""What a change costs, measured: ``python -m benchmarks`` (see ``docs/performance.md``)."""

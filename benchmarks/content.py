@@ -1,0 +1,81 @@
+"""The page that every variant serves: some blocks, each a heading with the change's stamp and a list of rows.
+
+The last block's stamp is what the load client waits for: it has arrived, so the whole change has.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import DictLoader, Environment
+
+__all__ = ["PAGE", "Row", "block_names", "context", "environment", "event_name", "marker", "ready_html"]
+
+PAGE = "board.html"
+
+_BLOCK = """<section id="b{i}">{{% block b{i} %}}<h2>{{{{ list{i}.stamp }}}}</h2><ul>{{% for row in list{i}.rows %}}\
+<li{{% if row.done %}} class="done"{{% endif %}}><a href="/tasks/{{{{ row.id }}}}">{{{{ row.title|title }}}}</a> \
+{{{{ row.owner }}}}</li>{{% endfor %}}</ul>{{% endblock %}}</section>
+"""
+_PLACEHOLDER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a list."""
+
+    id: int
+    title: str
+    owner: str
+    done: bool
+
+
+def block_names(blocks: int) -> list[str]:
+    return [f"b{number}" for number in range(blocks)]
+
+
+def event_name(block: int) -> str:
+    return f"b{block}"
+
+
+def source(blocks: int) -> str:
+    body = "".join(_BLOCK.format(i=number) for number in range(blocks))
+    return f"<!doctype html><html><head><title>Board</title></head><body>\n{body}</body></html>\n"
+
+
+def environment(blocks: int) -> Environment:
+    return Environment(loader=DictLoader({PAGE: source(blocks)}), autoescape=True)
+
+
+def _stamp(number: int, block: int) -> str:
+    return f"N{number:06d}N-{block}."
+
+
+def marker(number: int, blocks: int) -> bytes:
+    """Return what a viewer has received when it has received all of a change."""
+    return _stamp(number, blocks - 1).encode()
+
+
+@functools.cache
+def _rows(rows: int) -> list[Row]:
+    return [Row(40 + each, f"paint the fence no. {each}", "ann", each % 2 == 0) for each in range(rows)]
+
+
+def context(number: int, blocks: int, rows: int) -> dict[str, Any]:
+    """Return the template's variables after a change."""
+    return {f"list{block}": {"stamp": _stamp(number, block), "rows": _rows(rows)} for block in range(blocks)}
+
+
+@functools.cache
+def _rendered(blocks: int, rows: int) -> list[str]:
+    template = environment(blocks).get_template(PAGE)
+    values = context(_PLACEHOLDER, blocks, rows)
+    return ["".join(template.blocks[name](template.new_context(values))) for name in block_names(blocks)]
+
+
+def ready_html(number: int, blocks: int, rows: int) -> list[str]:
+    """Return each block's HTML after a change, without rendering: for the variants that only deliver."""
+    old, new = f"N{_PLACEHOLDER:06d}N", f"N{number:06d}N"
+    return [html.replace(old, new) for html in _rendered(blocks, rows)]

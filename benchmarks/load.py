@@ -1,0 +1,204 @@
+"""The load client: plain sockets that read event streams, in this process, and the line to the server's control."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from .content import marker
+from .machine import cpu_seconds, resident_bytes
+
+__all__ = ["Options", "Server", "Viewers", "serving"]
+
+Options = dict[str, Any]
+"""What a server process is told: the variant's name, and its settings."""
+
+_ROOT = Path(__file__).parents[1]
+
+
+class Server:
+    """A server process of one variant, on the server's core."""
+
+    def __init__(self, variant: str, **options: Any) -> None:
+        self.variant = variant
+        self.options: Options = {"blocks": 1, "rows": 3, **options}
+        self.port, self._control_port = _free_ports(2)
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.serve",
+                json.dumps({"variant": variant, "port": self.port, "control": self._control_port, **self.options}),
+            ],
+            cwd=_ROOT,
+        )
+        self._control = self._connect_control()
+        self._answers = self._control.makefile("rb")
+        self._number = 0
+
+    def _connect_control(self) -> socket.socket:
+        deadline = time.monotonic() + 60
+        while True:
+            for port in (self.port, self._control_port):
+                try:
+                    found = socket.create_connection(("127.0.0.1", port), timeout=30)
+                except OSError:
+                    break
+                if port == self._control_port:
+                    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    return found
+                found.close()
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server of the variant {self.variant!r} ended with {self.process.returncode}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the server of the variant {self.variant!r} did not start")
+            time.sleep(0.05)
+
+    def tell(self, command: str, *args: object) -> None:
+        """Send a command that has no answer."""
+        self._control.sendall((" ".join(map(str, (command, *args))) + "\n").encode())
+
+    def ask(self, command: str, *args: object) -> Any:
+        """Send a command and return its answer."""
+        self.tell(command, *args)
+        return json.loads(self._answers.readline())
+
+    def next_change(self) -> int:
+        """Return the number of the next change."""
+        self._number += 1
+        return self._number
+
+    def marker(self, number: int) -> bytes:
+        return marker(number, self.options["blocks"])
+
+    @property
+    def cpu(self) -> float:
+        """The processor time that the process has used, in seconds."""
+        return cpu_seconds(self.process.pid)
+
+    @property
+    def memory(self) -> int:
+        """The memory that the process has, in bytes, after a collection of its garbage."""
+        self.ask("collect")
+        return resident_bytes(self.process.pid)
+
+    def stop(self) -> None:
+        for each in (self._answers, self._control):
+            each.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+class Viewers:
+    """Connections that read a stream each."""
+
+    def __init__(self) -> None:
+        self._sockets: dict[int, socket.socket] = {}
+        self._poll = select.epoll()
+        self._tails: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def connect(self, port: int, paths: Sequence[str], *, timeout: float = 30) -> list[int]:
+        """Open a stream for each path, wait for its first bytes, and return the connections' numbers."""
+        all_opened = []
+        for start in range(0, len(paths), 100):
+            opened = set()
+            for path in paths[start : start + 100]:
+                connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+                connection.sendall(_REQUEST % path.encode())
+                connection.setblocking(False)
+                number = connection.fileno()
+                self._sockets[number] = connection
+                self._poll.register(number, select.EPOLLIN)
+                opened.add(number)
+                all_opened.append(number)
+            received = dict.fromkeys(opened, b"")
+            deadline = time.monotonic() + timeout
+            while opened:
+                for number, data in self._read(deadline):
+                    if number in opened:
+                        received[number] += data
+                        _, found, body = received[number].partition(b"\r\n\r\n")
+                        if found and body:
+                            opened.discard(number)
+        return all_opened
+
+    def _read(self, deadline: float) -> Iterator[tuple[int, bytes]]:
+        remaining = deadline - time.monotonic()
+        if remaining < 0:
+            raise TimeoutError("viewers did not receive what they should")
+        for number, _ in self._poll.poll(remaining):
+            try:
+                data = self._sockets[number].recv(262144)
+            except BlockingIOError:
+                continue
+            if not data:
+                raise ConnectionError("the server ended a stream")
+            yield number, data
+
+    def wait_for(self, wanted: bytes, *, among: Iterable[int] | None = None, timeout: float = 60) -> float:
+        """Wait until every viewer, or those given, has received ``wanted``, and return when the last one had."""
+        waiting = set(self._sockets if among is None else among)
+        tails, keep = self._tails, len(wanted) - 1
+        last = time.perf_counter()
+        deadline = time.monotonic() + timeout
+        while waiting:
+            for number, data in self._read(deadline):
+                if wanted in data or wanted in tails.get(number, b"") + data[: len(wanted)]:
+                    waiting.discard(number)
+                    last = time.perf_counter()
+                tails[number] = data[-keep:]
+        return last
+
+    def drain(self, seconds: float) -> int:
+        """Read whatever comes for a while, and return how many bytes came."""
+        end = time.monotonic() + seconds
+        total = 0
+        with contextlib.suppress(TimeoutError):
+            while time.monotonic() < end:
+                total += sum(len(data) for _, data in self._read(end))
+        return total
+
+    def close(self, count: int | None = None, *, abruptly: bool = False) -> None:
+        """Close all connections, or the oldest ones; abruptly: with a reset instead of a farewell."""
+        for number in list(self._sockets)[:count]:
+            if abruptly:
+                self._sockets[number].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._poll.unregister(number)
+            self._sockets.pop(number).close()
+            self._tails.pop(number, None)
+
+
+_REQUEST = b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n"
+
+
+def _free_ports(count: int) -> list[int]:
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in servers]
+    for server in servers:
+        server.close()
+    return ports
+
+
+@contextlib.contextmanager
+def serving(variant: str, viewers: int = 0, **options: Any) -> Iterator[tuple[Server, Viewers]]:
+    """Run a server with some viewers of its one scope."""
+    server, readers = Server(variant, **options), Viewers()
+    try:
+        readers.connect(server.port, ["/stream"] * viewers)
+        yield server, readers
+    finally:
+        readers.close()
+        server.stop()

@@ -1,0 +1,79 @@
+"""Draws the results."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+import matplotlib.pyplot as plt
+
+__all__ = ["draw"]
+
+LABELS = {
+    "floor": "bare protocol, ready bytes",
+    "asgi": "bare ASGI, ready bytes",
+    "reactive": "starlette-reactive",
+    "reactive-origin": "starlette-reactive, change of another tab",
+    "starlette": "StreamingResponse, a queue each",
+    "sse": "sse-starlette, ready bytes",
+    "sse-encoded": "sse-starlette, ServerSentEvent",
+    "sse-middleware": "sse-starlette, BaseHTTPMiddleware",
+    "per-viewer": "a render for each viewer",
+    "per-viewer-sql": "a query and a render for each viewer",
+    "datastar": "Datastar's SDK",
+    "fastapi": "FastAPI's SSE",
+    "django": "django-eventstream",
+}
+OURS, OTHERS = "#3f51b5", "#9e9e9e"
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Draw what there is of the four pictures: one block, five blocks, viewers, memory."""
+    drawn = {"one_block": _bars, "five_blocks": _bars, "viewers": _lines, "memory": _bars}
+    titles = {
+        "one_block": "One block: processor time of a viewer and change, µs",
+        "five_blocks": "Five blocks: processor time of a viewer and change, µs",
+        "viewers": "Processor time of a viewer and change, µs, by viewers",
+        "memory": "Memory of an idle connection, KiB",
+    }
+    there = [name for name in drawn if name in results]
+    if not there:
+        return
+    mpl.rcParams["svg.hashsalt"] = "benchmarks"
+    figure, axes = plt.subplots((len(there) + 1) // 2, 2, figsize=(13, 4.2 * ((len(there) + 1) // 2)), squeeze=False)
+    for name, axis in zip(there, axes.flat, strict=False):
+        drawn[name](axis, results[name]["data"])
+        axis.set_title(titles[name], fontsize=10, loc="left")
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in list(axes.flat)[len(there) :]:
+        axis.axis("off")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    plt.close(figure)
+
+
+def _bars(axis: Any, data: dict[str, Any]) -> None:
+    values = data.get("cpu_us") or data["kib"]
+    medians = {name: statistics.median(rounds) for name, rounds in values.items()}
+    names = sorted(medians, key=lambda name: medians[name], reverse=True)
+    colours = [OURS if name.startswith("reactive") else OTHERS for name in names]
+    bars = axis.barh([LABELS.get(name, name) for name in names], [medians[name] for name in names], color=colours)
+    axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+    if max(medians.values()) > 20 * min(medians.values()):
+        axis.set_xscale("log")
+    axis.tick_params(labelsize=8)
+
+
+def _lines(axis: Any, data: dict[str, Any]) -> None:
+    for variant in data["variants"]:
+        medians = [statistics.median(data["cpu_us"][f"{variant} {point}"]) for point in data["points"]]
+        colour = OURS if variant == "reactive" else OTHERS
+        axis.plot(data["points"], medians, marker="o", color=colour, label=LABELS[variant])
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.legend(frameon=False, fontsize=8)
+    axis.tick_params(labelsize=8)

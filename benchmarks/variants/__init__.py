@@ -1,0 +1,43 @@
+"""The ways to bring a change to its viewers that are compared, each a server of its own.
+
+All serve the same page (:mod:`benchmarks.content`) and the stream of its changes at ``/stream``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from starlette.types import ASGIApp
+
+__all__ = ["VARIANTS", "Variant"]
+
+
+class Variant(Protocol):
+    """A server: an ASGI application, or a bare protocol."""
+
+    app: ASGIApp | None
+    protocol: Callable[[], asyncio.Protocol] | None
+    commands: dict[str, Callable[..., Any]]
+
+    def emit(self, number: int) -> None:
+        """Make a change, in the event loop."""
+
+
+VARIANTS = {
+    "floor": "benchmarks.variants.bare:Floor",
+    "asgi": "benchmarks.variants.bare:AsgiFanOut",
+    "reactive": "benchmarks.variants.reactive:Reactive",
+    "reactive-origin": "benchmarks.variants.reactive:ReactiveOrigin",
+    "starlette": "benchmarks.variants.queues:StreamingBytes",
+    "sse": "benchmarks.variants.queues:SseBytes",
+    "sse-encoded": "benchmarks.variants.queues:SseEncoded",
+    "sse-middleware": "benchmarks.variants.queues:SseMiddleware",
+    "per-viewer": "benchmarks.variants.queues:PerViewerRender",
+    "per-viewer-sql": "benchmarks.variants.queues:PerViewerQuery",
+    "datastar": "benchmarks.variants.queues:Datastar",
+    "fastapi": "benchmarks.variants.fastapi_sse:FastApi",
+    "django": "benchmarks.variants.django_sse:Django",
+}
+"""Where each variant is; modules are imported by name, for each has its own dependencies."""
