@@ -261,8 +261,6 @@ class Tokenizer:
 
     def _attribute(self, value: str | None) -> None:
         """Keep an attribute: the first of a name counts; of two in different branches neither is certain."""
-        if self.name == DYNAMIC and value is None:
-            return
         self.attributes.setdefault(self.name, value)
 
     def _finish(self) -> None:

@@ -27,7 +27,7 @@ class Element:
     Args:
         tag: Its name, in lower case.
         attributes: Its attributes by lower-case name; None: without a value. :data:`DYNAMIC` stands in a value for each
-            part that is known only when the page is rendered.
+            part that is known only when the page is rendered, and as a name for attributes that are.
         template: The template in which the tag stands.
         line: The tag's line there.
         around: The nearest block that the element stands in.
@@ -37,6 +37,8 @@ class Element:
         sole: Whether it holds exactly one block, always, and nothing else but white space and comments.
         in_loop: Whether it stands in a loop, so that the page may show it any number of times.
         parent: The position in the list of the element around it; None at the top.
+        when: The alternatives that it stands in, outermost first: the number of the choice in the page, and of the
+            alternative. Two elements are never shown together if they differ in the alternative of a choice.
     """
 
     tag: str
@@ -49,6 +51,7 @@ class Element:
     sole: bool
     in_loop: bool
     parent: int | None
+    when: tuple[tuple[int, int], ...] = ()
 
 
 def elements(env: Environment, template_name: str, source: str | None = None) -> list[Element]:
@@ -84,6 +87,7 @@ class _Made:
     parent: _Made | None
     position: int
     at_root: bool
+    when: tuple[tuple[int, int], ...]
     holds: list[str] = field(default_factory=list)
     certain: bool = True
     other: bool = False
@@ -102,6 +106,7 @@ class _Made:
             len(self.holds) == 1 and self.certain and not self.other,
             self.in_loop,
             self.parent.position if self.parent is not None else None,
+            self.when,
         )
 
 
@@ -137,6 +142,8 @@ class _Walker:
         self.places: list[_Place] = []
         self.loops = 0
         self.branches = 0
+        self.choices = 0
+        self.when: tuple[tuple[int, int], ...] = ()
         self.parsed = variant.run.levels[-1]
         self.chain = _chain(variant.run.levels)
         self.shown: list[tuple[int, str, int]] = []
@@ -236,12 +243,16 @@ class _Walker:
     def _choice(self, node: nodes.If) -> None:
         """Walk alternatives, each from where the choice begins; go on from the end of the first."""
         before = self.tokens.save(), list(self.open)
+        outer, self.choices = self.when, self.choices + 1
+        choice = self.choices
+        self.when = (*outer, (choice, 0))
         self._branch(node.body)
         after = self.tokens.save(), list(self.open)
         in_tag = not self.tokens.in_text
-        for other in (*(each.body for each in node.elif_), node.else_):
+        for number, other in enumerate((*(each.body for each in node.elif_), node.else_), start=1):
             if not other:
                 continue
+            self.when = (*outer, (choice, number))
             if in_tag:
                 # within a tag each alternative adds its attributes to the same tag
                 self._branch(other)
@@ -249,6 +260,7 @@ class _Walker:
             else:
                 self._continue(before)
                 self._branch(other)
+        self.when = outer
         self._continue(after)
 
     def _continue(self, at: tuple[tuple[object, ...], list[_Made]]) -> None:
@@ -290,7 +302,9 @@ class _Walker:
         parent = self.open[-1] if self.open else None
         place = self.places[-1] if self.places else None
         at_root = place is not None and place.element is parent
-        made = _Made(name, attributes, self.parsed.name, line, place, self.loops > 0, parent, len(self.made), at_root)
+        made = _Made(
+            name, attributes, self.parsed.name, line, place, self.loops > 0, parent, len(self.made), at_root, self.when
+        )
         self._depths[made] = self.branches
         if at_root and place is not None:
             place.roots.append(made)

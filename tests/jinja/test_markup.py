@@ -63,6 +63,20 @@ def test_expressions_in_values_are_marked() -> None:
     assert section.attributes == {"id": f"{DYNAMIC}-s", "sse-swap": "two"}
 
 
+def test_attributes_that_an_expression_may_add_are_marked() -> None:
+    assert one("p", a='<p {{ x }} id="i">').attributes == {DYNAMIC: None, "id": "i"}
+
+
+def test_elements_of_different_alternatives_are_told_apart() -> None:
+    first, second, third, last = found(a="{% if x %}<p>{% elif y %}<p>{% if z %}<b>{% endif %}{% else %}<p>{% endif %}")
+    ((choice, _),) = first.when
+    assert first.when == ((choice, 0),)
+    assert second.when == ((choice, 1),)
+    assert third.when[0] == (choice, 1)
+    assert third.when[1][0] != choice
+    assert last.when == ((choice, 2),)
+
+
 def test_an_element_is_not_the_root_of_a_block_that_may_lack_it() -> None:
     assert one("p", a="{% block x %}<p>{{ y }}</p>{% endblock %}").root
     assert not one("p", a="{% block x %}{% if y %}<p></p>{% endif %}{% endblock %}").root
