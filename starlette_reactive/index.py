@@ -250,8 +250,7 @@ class DependencyIndex:
         Raises:
             TypeError: ``changed_paths`` is a bare string.
         """
-        tables = self._tables()
-        return tables.refs(tables.outermost(tables.matching(tables.expand(_paths(changed_paths)))))
+        return self._tables().affected(_paths(changed_paths))
 
     def touched_blocks(self, changed_paths: Iterable[str]) -> list[BlockRef]:
         """Return the blocks whose HTML a change may alter: those that show it, and those around them."""
@@ -404,4 +403,6 @@ def _names(names: Iterable[str], what: str) -> list[str]:
 def _paths(changed_paths: Iterable[str]) -> frozenset[str]:
     if isinstance(changed_paths, str | bytes):
         raise TypeError(f"changed_paths is a bare string: write {{{changed_paths!r}}}, a set of paths")
-    return changed_paths if isinstance(changed_paths, frozenset) else frozenset(changed_paths)
+    return frozenset(changed_paths)
+    if isinstance(changed_paths, frozenset):
+        return changed_paths

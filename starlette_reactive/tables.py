@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .blocks import BlockRef, Placement
 from .jinja import BlockReads, PageReads
@@ -23,6 +23,7 @@ __all__ = ["Derivations", "Entry", "Key", "Tables"]
 Key = tuple[str, str]
 """A template and a block of it."""
 _T = TypeVar("_T")
+_NOTHING: frozenset[Any] = frozenset()
 
 
 @dataclass(slots=True)
@@ -95,10 +96,21 @@ class Tables:
         """Return the blocks to which one of the paths matters."""
         if ALL in paths:
             return self.all
-        found = self._always
+        found = self._always if paths else _NOTHING
         for path in paths:
-            found |= self._exact.overlapping(path)
-        return found if paths else frozenset()
+            overlapping = self._exact.overlapping(path)
+            found = found | overlapping if found else overlapping
+        return found
+
+    def affected(self, paths: frozenset[str]) -> list[BlockRef]:
+        """Return the outermost blocks to which one of the paths, or of those derived from them, matters."""
+        numbers = self.matching(self.expand(paths) if self._derivations_all else paths)
+        if not numbers:
+            return []
+        if len(numbers) == 1:  # what most changes come to: nothing to sort or to compare
+            (number,) = numbers
+            return list(self._refs[number])
+        return self.refs(self.outermost(numbers))
 
     def outermost(self, numbers: Iterable[int]) -> list[int]:
         """Return the blocks that stand in no other one of them."""
@@ -126,13 +138,18 @@ class _Lookup(Generic[_T]):
                 at_or_below.setdefault(place, set()).update(values)
         self._exact = {path: frozenset(values) for path, values in exact.items()}
         self._at_or_below = {path: frozenset(values) for path, values in at_or_below.items()}
-        self._everywhere = self._exact.get(ALL, frozenset())
+        self._everywhere = self._exact.get(ALL)
 
     def overlapping(self, path: str) -> frozenset[_T]:
-        found = self._at_or_below.get(path, frozenset()) | self._everywhere
-        for ancestor in ancestors(path):
-            if (above := self._exact.get(ancestor)) is not None:
-                found |= above
+        found = self._at_or_below.get(path, _NOTHING)
+        if self._everywhere is not None:
+            found |= self._everywhere
+        exact = self._exact
+        end = path.rfind(".")
+        while end != -1:  # as `ancestors` does, without a generator
+            if (above := exact.get(path[:end])) is not None:
+                found = found | above if found else above
+            end = path.rfind(".", 0, end)
         return found
 
 
