@@ -234,7 +234,8 @@ class Expressions(Machine):
             self.read_everything(f"{what} at {self.place(node)} is handed the context and may read anything")
             return
         for name in sorted(names):
-            self.consume(self.lookup(name))
+            value = self.lookup(name)
+            self.consume(value._replace(aliases=NO_PATHS) if self._is_installed(name, value) else value)
 
     def _hand_on(self, function: object, node: nodes.Node, args: list[nodes.Node]) -> None:
         """Note what a filter or test reads that ``map``, ``select`` and the like call by name."""

@@ -65,7 +65,7 @@ def _closure(units: Iterable[Unit]) -> set[Unit]:
 
 
 def _stage(run: Run, wanted: set[Unit]) -> Stage:
-    here = {unit for unit in wanted if unit.run.units is run.units}
+    here = {unit for unit in wanted if unit.run is run}
     kept = {id(unit.node) for unit in here}
     inner = {id(unit.outer.node) for unit in here if unit.outer is not None}
     effective = {id(unit.node) for unit in here if unit.effective}

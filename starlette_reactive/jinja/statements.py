@@ -48,12 +48,15 @@ class Statements(Calls):
         self.leaving: list[set[str]] = []
         self.macros: dict[tuple[int, int, int], Macro] = {}
         self.modules: dict[str, Value] = {}
-        self.included: dict[tuple[object, ...], Run] = {}
         self.including: list[tuple[str, Any]] = []
         self.shown_inline: list[tuple[str, int]] = []
         self.missing: set[str] = set()
         self.importing = 0
         self.escaped_by: frozenset[str] = frozenset()
+        self.modified = 0
+        self.modified_outside = 0
+        self.leaked: str | None = None
+        self.leaked_by: frozenset[str] = frozenset()
         self.parent: Parsed | None = None
 
     def execute(self, body: Iterable[nodes.Node]) -> None:
@@ -283,8 +286,9 @@ class Statements(Calls):
 
     def loop_body(self, node: nodes.For, scope: Scope, item: Value, reads: frozenset[str]) -> None:
         """Interpret a loop's body for ``item`` until it changes nothing any more."""
-        pc = self.pc
+        pc, modified = self.pc, self.modified_outside
         self.leaving.append(set())
+        self.modified_outside = self.modified
         try:
             for _ in range(PASSES):
                 changes, left = self.changes, len(self.leaving[-1])
@@ -295,6 +299,7 @@ class Statements(Calls):
             self.read_everything(f"the loop at {self.place(node)} takes too many rounds to follow")
         finally:
             self.pc = pc | self.leaving.pop()
+            self.modified_outside = modified
 
     def _iteration(self, node: nodes.For, scope: Scope, item: Value, reads: frozenset[str]) -> None:
         inner = scope.inner(loop=node)
@@ -313,10 +318,14 @@ class Statements(Calls):
         finally:
             self.scope = outer
 
-    def _leave(self, _node: nodes.Node) -> None:
+    def _leave(self, node: nodes.Node) -> None:
         """Note what decides whether a loop goes on: all that it binds from here on depends on that."""
         if self.leaving:
             self.leaving[-1] |= self.pc
+        if self.modified > self.modified_outside:
+            # Jinja does not take the setting back on this way out
+            self.leaked = f"a loop is left inside the autoescape at {self.place(node)}, which then holds on"
+            self.leaked_by = self.leaked_by | self.pc | self.escaped_by
 
     # ── macros and call blocks ───────────────────────────────────────────────────────────────────────────────────
 
@@ -382,8 +391,8 @@ class Statements(Calls):
     def _note_surroundings(self, record: BlockRecord) -> None:
         record.visits += 1
         record.modifiers = self.modifiers
-        if record.barrier is None and self.barriers:
-            record.barrier = self.barriers[-1]
+        if record.barrier is None and (self.barriers or self.leaked):
+            record.barrier = self.barriers[-1] if self.barriers else self.leaked
         elif record.barrier is None and record.visits > 1:
             record.barrier = f"the page shows it more than once, again in {self.scope.template.name}"
 
@@ -393,7 +402,7 @@ class Statements(Calls):
         self.open.append(record)
         if self.captures:
             self.sink = Sink()
-        self.sink.reads |= self.escaped_by
+        self.sink.reads |= self.escaped_by | self.leaked_by
         try:
             self.show_block(text)
         finally:
@@ -439,9 +448,11 @@ class Statements(Calls):
                 self.escaped_by = self.escaped_by | self.paths_of(value)
         if unknown:
             self.barriers.append(f"inside the autoescape at {self.place(node)}, whose setting is computed")
+        self.modified += 1
         try:
             self.execute(node.body)
         finally:
+            self.modified -= 1
             self.modifiers, self.escaped_by = outer
             if unknown:
                 self.barriers.pop()
@@ -532,12 +543,8 @@ class Statements(Calls):
         return None if values in around else (parsed.name, values)
 
     def _run_included(self, node: nodes.Include, parsed: Parsed, context: Context) -> None:
-        key = (id(node), id(self.run), parsed.name, self.activation)
         run = Run(context, self.run, bare=not node.with_context)
         run.includer = self.unit
-        units, self.included[key] = self.included.get(key), run
-        if units is not None:
-            run.units = units.units
         outer, (self.modifiers, self.escaped_by) = (self.modifiers, self.escaped_by), ((), frozenset())
         try:
             self._elsewhere(lambda: self.run_template(run, parsed))
@@ -579,6 +586,7 @@ class Statements(Calls):
         """Interpret the blocks of a template whose parent is not known: it may show them anywhere, or not at all."""
         self.barriers.append(why)
         self.silent = self.known_parent = False
+        self.read_everything(why)
         try:
             for name in list(run.blocks):
                 if name in self.records:

@@ -15,10 +15,13 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, meta
 from jinja2.compiler import CodeGenerator, Frame
+from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.nodes import Block
 
 from starlette_reactive.jinja import BlockReads, PageReads, analyse, compile_block
 
+DEEP = 12
+"""From how many segments on a value is false and empty, so that what goes down into itself comes to an end."""
 ADDRESS = re.compile(" at 0x[0-9a-f]+")
 MARK = re.compile("\x01([+-])([^\x02]*)\x02")
 
@@ -26,7 +29,8 @@ MARK = re.compile("\x01([+-])([^\x02]*)\x02")
 class Recorder:
     """Notes which paths are read while which blocks are open."""
 
-    def __init__(self) -> None:
+    def __init__(self, fixed: Mapping[str, Any] | None = None) -> None:
+        self.fixed: Mapping[str, Any] = fixed or {}
         self.open: list[str] = []
         self.log: set[tuple[tuple[str, ...], str]] = set()
         self.quiet = 0
@@ -52,16 +56,21 @@ class Any_:
         recorder.note(path)
         return zlib.crc32(f"{path}:{seed}".encode())
 
-    def _child(self, key: object) -> Any_:
+    def _child(self, key: object) -> Any:
         path, seed, recorder = self._at
-        return Any_(MARK.sub("", f"{path}.{key}"), seed, recorder)
+        path = MARK.sub("", f"{path}.{key}")
+        if path in recorder.fixed:
+            if not isinstance(recorder.fixed[path], dict | list):
+                recorder.note(path)
+            return recorder.fixed[path]
+        return Any_(path, seed, recorder)
 
-    def __getattr__(self, name: str) -> Any_:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return self._child(name)
 
-    def __getitem__(self, key: object) -> Any_:
+    def __getitem__(self, key: object) -> Any:
         if isinstance(key, slice):
             self._used()
             return self._child("slice")
@@ -80,13 +89,15 @@ class Any_:
     __repr__ = __str__
 
     def __bool__(self) -> bool:
-        return self._used() % 3 != 0
+        return self._used() % 3 != 0 and self._at[0].count(".") < DEEP
 
     def __len__(self) -> int:
         return self._used() % 3
 
     def __iter__(self) -> Iterator[Any_]:
         count = self._used() % 3 if not self._at[0].endswith((".0", ".1", ".()")) else 2
+        if self._at[0].count(".") > DEEP:
+            count = 0
         return iter([self._child(at) for at in range(count)])
 
     def __contains__(self, item: object) -> bool:
@@ -177,7 +188,8 @@ def slices(text: str) -> dict[str, list[str]]:
             open_at.append((mark[2], mark.end()))
         else:
             name, start = open_at.pop()
-            assert name == mark[2]
+            if name != mark[2]:
+                return {}
             found.setdefault(name, []).append(MARK.sub("", text[start : mark.start()]))
     return found
 
@@ -196,6 +208,7 @@ class Result:
     everything: set[str] = field(default_factory=set)
     blocks: int = 0
     shown: set[str] = field(default_factory=set)
+    alone: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, other: Result, name: str) -> None:
         self.misses |= {f"{name}: {miss}" for miss in other.misses}
@@ -222,6 +235,7 @@ def check(
     seeds: range = range(8),
     names: set[str] | None = None,
     extra: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
 ) -> Result:
     """Hold the analysis of ``page`` against what it really reads and holds.
 
@@ -232,20 +246,22 @@ def check(
         seeds: One rendering each.
         names: The names that the context has; None: those that its templates mention.
         extra: Further values of the context.
+        fixed: Values that stand at paths of it.
     """
     plain, marked = make(kind), make(marking(kind))
     reads = analyse(plain, page)
     loader = plain.loader
     assert loader is not None
     calls_blocks = any("self." in loader.get_source(plain, name)[0] for name in reads.templates)
-    recorder: Recorder = Recorder()
+    recorder: Recorder = Recorder(fixed)
     marked.recorder = recorder  # type: ignore[attr-defined]
     result = Result(blocks=len(reads.blocks))
     log: set[tuple[tuple[str, ...], str]] = set()
     for seed in seeds:
         wanted = names or undeclared(plain, reads)
         context = {name: Any_(name, seed, recorder) for name in wanted} | dict(extra or {})
-        unheard = {name: Any_(name, seed, Recorder()) for name in wanted} | dict(extra or {})
+        beside = Recorder(fixed)
+        again = {name: Any_(name, seed, beside) for name in wanted} | dict(extra or {})
         recorder.begin()
         try:
             text = marked.get_template(page).render(context)
@@ -254,7 +270,7 @@ def check(
             continue
         result.rendered += 1
         log |= recorder.log
-        compare(plain, page, reads, slices(str(text)), unheard, result, calls_blocks=calls_blocks)
+        compare(plain, page, reads, slices(str(text)), again, beside, result, calls_blocks=calls_blocks)
     judge(reads, log, result, calls_blocks=calls_blocks)
     return result
 
@@ -265,6 +281,7 @@ def compare(
     reads: PageReads,
     held: dict[str, list[str]],
     context: dict[str, Any],
+    beside: Recorder,
     result: Result,
     *,
     calls_blocks: bool,
@@ -279,10 +296,12 @@ def compare(
             result.differences.append(f"{name} is shown {len(texts)} times")
             continue
         result.compared += 1
+        beside.begin()
         try:
             alone = compile_block(env, page, name).render(context)
         except Exception as error:  # noqa: BLE001 - it is reported
             alone = f"{type(error).__name__}: {error}"
+        result.alone.setdefault(name, set()).update(path for _, path in beside.log)
         if not any(ADDRESS.sub("", alone) == ADDRESS.sub("", text) for text in texts):
             result.differences.append(f"{name}: alone {alone!r}, in the page {texts[0]!r}")
 
@@ -304,7 +323,8 @@ def judge(
             result.misses.add(f"{block.name if block else 'outside'} reads {path}, not in {sorted(paths)}")
     for block in reads.blocks.values():
         if block.name in result.shown:
-            _judge_paths(block, read.get(block.name, set()), result)
+            # what a block builds on is read before it begins, but as part of it when it is rendered alone
+            _judge_paths(block, read.get(block.name, set()) | result.alone.get(block.name, set()), result)
 
 
 def _judge_paths(block: BlockReads, read: set[str], result: Result) -> None:
@@ -328,7 +348,7 @@ def undeclared(env: Environment, reads: PageReads) -> set[str]:
     names: set[str] = set()
     for template in reads.templates:
         names |= meta.find_undeclared_variables(env.parse(env.loader.get_source(env, template)[0], template))
-    return names - set(env.globals)
+    return names - set(DEFAULT_NAMESPACE) - {"gettext", "ngettext", "pgettext", "npgettext", "_"}
 
 
 def of_strings(templates: Mapping[str, str], **options: Any) -> Callable[[type[Environment]], Environment]:
