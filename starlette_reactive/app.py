@@ -6,7 +6,7 @@ import html
 import inspect
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, NoMatchFound, Route
+from starlette.routing import BaseRoute, Route
 from starlette.templating import Jinja2Templates
 
 from .bus import ReactiveBus
@@ -25,9 +25,11 @@ from .events import ChangeEvent, ConnectionInfo
 from .index import DependencyIndex
 from .jinja import declare_reads
 from .jinja.environments import Templates, environment_of
+from .live.group import end_streams
 from .live.stream import reactive_stream
 from .live.wire import CLOSE_EVENT, SINK_ID
-from .pages import SINK_NAMES, WIRES, Page, UserOf, current_visit, note_cursor
+from .mounts import path_in, root_of, routes_of
+from .pages import SINK_NAMES, WIRES, Page, UserOf, current_visit, forget_cursor, note_cursor
 from .rendering import respond, respond_async
 from .tokens import PageVisit, Signer
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Reactive"]
 
 _ORIGIN_HEADER = "Reactive-Origin"
+_OWNER = "starlette_reactive.owner"
 
 
 class Reactive:
@@ -56,6 +59,8 @@ class Reactive:
         prefix: Where the routes of this object lie.
         viewer_names: Context variables that belong to one viewer, beside the usual ones, such as ``user``.
         max_age: How long a live URL can be used, in seconds; ``None``: for ever.
+        state_names: What a lifespan puts into ``request.state``, for the updates of pages to have it too. They get
+            nothing else from there, so middleware finds out afresh for each update who the viewer is.
 
     Raises:
         TypeError: ``templates`` is no environment.
@@ -74,6 +79,7 @@ class Reactive:
         prefix: str = "/_reactive",
         viewer_names: Iterable[str] = (),
         max_age: int | None = None,
+        state_names: Iterable[str] = (),
     ) -> None:
         if not prefix.startswith("/") or prefix.endswith("/"):
             raise ValueError(f"prefix is {prefix!r}: write it with a slash before and none after, as '/_reactive'")
@@ -86,8 +92,10 @@ class Reactive:
         self._prefix = prefix
         self._route_name = f"reactive:{prefix}"
         self._viewer_names = frozenset(viewer_names)
-        self._signer = Signer(secret, max_age)
+        self._state_names = frozenset(state_names)
+        self._signer = Signer(secret, max_age, purpose=prefix)
         self._pages: dict[str, Page] = {}
+        self._undecorated: dict[Endpoint, Endpoint] = {}
         self._install_globals()
 
     # Wiring
@@ -111,26 +119,43 @@ class Reactive:
                 "reactive.router needs FastAPI, which is not installed: install starlette-reactive[fastapi], or use "
                 "reactive.routes with Starlette"
             ) from error
-        return router_of(self.routes)
+        return router_of(self.routes, self.lifespan)
 
     @asynccontextmanager
-    async def lifespan(self, app: Any) -> AsyncIterator[None]:  # noqa: ARG002 - Starlette passes the application
-        """End all streams when the application ends."""
+    async def lifespan(self, app: Any) -> AsyncIterator[None]:
+        """Look at the wiring when the application starts, and end all streams when it ends.
+
+        With FastAPI, :attr:`router` brings it along.
+
+        Raises:
+            TypeError: An endpoint's decorators are in the wrong order.
+        """
+        self._check_order_of_decorators(app)
         try:
             yield
         finally:
+            end_streams(self.bus)  # first, so that browsers come back when the application does
             self.bus.close()
+
+    def _check_order_of_decorators(self, app: Any) -> None:
+        for route in routes_of(app):
+            endpoint = getattr(route, "endpoint", None)
+            if inspect.isroutine(endpoint) and endpoint in self._undecorated:
+                raise TypeError(
+                    f"the route {getattr(route, 'path', '')!r} has the endpoint {endpoint.__qualname__} without what "
+                    "makes it live: write the route's decorator above the one of the Reactive object, not below it"
+                )
 
     def _install_globals(self) -> None:
         @declare_reads()
         @pass_context
         def live(context: Context) -> Markup:
-            return self._live_attributes(context)
+            return _owner(context, self).sink(context)
 
         @declare_reads()
         @pass_context
         def live_origin(context: Context) -> Markup:
-            return self._origin_attributes(context)
+            return _owner(context, self).origin_mark(context)
 
         env = self.templates.env
         env.globals.update(live=live, live_origin=live_origin)
@@ -191,11 +216,17 @@ class Reactive:
                 templates=self.templates,
                 debug=self.debug,
                 heartbeat=self._heartbeat,
+                state_names=self._state_names,
             )
             if shared:
                 page.refuse_viewer_names(self._viewer_names)
             self._pages[page.key] = page
-            return wrap_endpoint(endpoint, page.respond, first=self._cursor_parameter())
+
+            async def respond_with_page(call: Call) -> Response:
+                call.request.scope[_OWNER] = self
+                return await page.respond(call)
+
+            return self._wrap(endpoint, respond_with_page, first=self._cursor_parameter())
 
         return decorate
 
@@ -208,17 +239,28 @@ class Reactive:
         # FastAPI resolves parameters in order, so this one notes the cursor before dependencies read any data.
         if "fastapi" not in sys.modules:
             return {}
-        from .fastapi import dependency  # noqa: PLC0415 - FastAPI is optional
+        from .fastapi import dependency, has_dependencies_before  # noqa: PLC0415 - FastAPI is optional
+
+        def note(request: Request) -> None:
+            if has_dependencies_before(request):
+                forget_cursor(request)
+            else:
+                note_cursor(request, self.bus)
 
         name = "reactive_cursor"
-        return {name: dependency(name, lambda request: note_cursor(request, self.bus))}
+        return {name: dependency(name, note)}
+
+    def _wrap(self, endpoint: Endpoint, respond: Callable[[Call], Awaitable[Response]], **options: Any) -> Endpoint:
+        wrapped = wrap_endpoint(endpoint, respond, **options)
+        self._undecorated[endpoint] = wrapped
+        return wrapped
 
     async def _live(self, request: Request) -> Response:
         visit = self._signer.read(request.query_params.get("page", ""))
         page = None if visit is None else self._pages.get(visit.page)
         if visit is None or page is None:
             return PlainTextResponse("This live URL is not valid here, or not any more.", status_code=403)
-        return await page.stream(request, visit)
+        return await page.stream(request, visit, root_of(request, self._route_name, visit.root_path))
 
     # Streams and values
 
@@ -267,7 +309,7 @@ class Reactive:
                 },
             )
 
-        return lambda endpoint: wrap_endpoint(endpoint, respond_with_stream)
+        return lambda endpoint: self._wrap(endpoint, respond_with_stream)
 
     def html(self, endpoint: Endpoint) -> Endpoint:
         """Let an endpoint return a ``Fragment``, ``OOB``, ``Action``, ``ValidationError``, ``str`` or ``dict``."""
@@ -275,7 +317,7 @@ class Reactive:
         async def respond_with_html(call: Call) -> Response:
             return await respond_async(self.templates, call.request, await call.run())
 
-        return wrap_endpoint(endpoint, respond_with_html)
+        return self._wrap(endpoint, respond_with_html)
 
     def response(self, request: Request, value: Any) -> Response:
         """Return the response for what an endpoint under :meth:`html` may return.
@@ -317,21 +359,21 @@ class Reactive:
 
     # What templates call
 
-    def _live_attributes(self, context: Context) -> Markup:
+    def sink(self, context: Context) -> Markup:
+        """Return the attributes of the element that receives a page's updates: ``live()`` in templates."""
         visit = self._visit(context, "live")
         page = self._pages[visit.page]
-        request: Request = context["request"]
-        try:
-            path = request.app.url_path_for(self._route_name)
-        except NoMatchFound as error:
+        path = path_in(context["request"], self._route_name)
+        if path is None:
             raise ReactiveError(
                 "the application does not have the routes of this Reactive object: add "
                 "app.include_router(reactive.router), or routes=[*reactive.routes, …] with Starlette",
                 template=context.name,
-            ) from error
+            )
         return _SINKS[page.wire](html.escape(f"{visit.root_path}{path}?page={self._signer.sign(visit)}"))
 
-    def _origin_attributes(self, context: Context) -> Markup:
+    def origin_mark(self, context: Context) -> Markup:
+        """Return the attributes that mark a page's own requests: ``live_origin()`` in templates."""
         headers = html.escape(json.dumps({_ORIGIN_HEADER: self._visit(context, "live_origin").origin}))
         # htmx 2 inherits the plain attribute; htmx 4 inherits only what says so.
         return Markup(f'hx-headers="{headers}" hx-headers:inherited="{headers}"')  # noqa: S704 - escaped above
@@ -345,6 +387,13 @@ class Reactive:
                 template=context.name,
             )
         return visit
+
+
+def _owner(context: Context, default: Reactive) -> Reactive:
+    """Return the object that a page belongs to, for several may share one environment."""
+    request = context.get("request")
+    owner = None if request is None else request.scope.get(_OWNER)
+    return owner if isinstance(owner, Reactive) else default
 
 
 def _htmx_sink(url: str) -> Markup:

@@ -11,7 +11,8 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import FunctionType, MethodType
+from typing import Annotated, Any, get_args, get_origin
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
@@ -65,8 +66,10 @@ def wrap_endpoint(
     async def wrapped(*args: Any, **kwargs: Any) -> Response:
         request = args[0] if args else kwargs[request_name or _REQUEST]
         arguments = {name: value for name, value in kwargs.items() if name not in added and name != _REQUEST}
-        positional = args if args and signature.parameters else ()
-        run = functools.partial(_run, endpoint, *positional, **arguments)
+        if args and signature.parameters:  # Starlette hands over the request, under whatever name
+            name, parameter = next(iter(signature.parameters.items()))
+            arguments = {request_name or name: (request,) if parameter.kind is parameter.VAR_POSITIONAL else request}
+        run = functools.partial(_run, endpoint, signature, arguments)
         return await respond(Call(request, {**request.path_params, **arguments}, run))
 
     parameters = [*added.values(), *signature.parameters.values()]
@@ -75,25 +78,51 @@ def wrap_endpoint(
     wrapped.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters], return_annotation=Response
     )
+    wrapped.__annotations__ = {each.name: each.annotation for each in parameters if each.annotation is not each.empty}
     del wrapped.__wrapped__  # FastAPI would look through it for annotations
     return wrapped
 
 
 def _signature(endpoint: Endpoint) -> inspect.Signature:
+    """Return a signature whose annotations are what they name, as far as that is known at run time."""
+    signature = inspect.signature(endpoint)
+    names = _names_seen_by(endpoint)
+    return signature.replace(
+        parameters=[each.replace(annotation=_value(each.annotation, names)) for each in signature.parameters.values()]
+    )
+
+
+def _names_seen_by(endpoint: Endpoint) -> dict[str, Any]:
+    function = inspect.unwrap(endpoint)
+    if isinstance(function, MethodType):
+        function = function.__func__
+    if not isinstance(function, FunctionType):
+        return {}
+    closure = inspect.getclosurevars(function)
+    return {**function.__globals__, **closure.nonlocals}
+
+
+def _value(annotation: Any, names: dict[str, Any]) -> Any:
+    if not isinstance(annotation, str):
+        return annotation
     try:
-        return inspect.signature(endpoint, eval_str=True)
-    except NameError:  # an annotation names what is only there for type checkers
-        return inspect.signature(endpoint)
+        return eval(annotation, names)  # noqa: S307 - the application's own source, as inspect.signature does
+    except NameError:  # it names what is only there for type checkers
+        return annotation
 
 
 def _is_request(parameter: inspect.Parameter) -> bool:
     annotation = parameter.annotation
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if inspect.isclass(annotation) and issubclass(annotation, HTTPConnection):
         return True
     return parameter.name == "request" and annotation in (inspect.Parameter.empty, "Request")
 
 
-async def _run(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:
+async def _run(endpoint: Endpoint, signature: inspect.Signature, arguments: Mapping[str, Any]) -> Any:
+    bound = signature.bind_partial()
+    bound.arguments = {name: arguments[name] for name in signature.parameters if name in arguments}
     if inspect.iscoroutinefunction(endpoint):
-        return await endpoint(*args, **kwargs)
-    return await run_in_threadpool(endpoint, *args, **kwargs)
+        return await endpoint(*bound.args, **bound.kwargs)
+    return await run_in_threadpool(endpoint, *bound.args, **bound.kwargs)

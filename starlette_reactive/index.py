@@ -17,7 +17,7 @@ from .errors import BlockNotFoundError, BlockRenderError
 from .jinja import BlockReads, PageReads, analyse, elements
 from .jinja.environments import Templates, environment_of
 from .paths import freeze_paths, overlap, validate_path
-from .shown import around_uses, own_elements, swapped_blocks
+from .shown import around_uses, own_elements, swapped_blocks, warn_of_left_out
 from .tables import Derivations, Entry, Key, Tables
 
 __all__ = ["AffectedBlock", "DependencyIndex", "Explanation"]
@@ -146,7 +146,8 @@ class DependencyIndex:
             env: The environment, or Starlette's ``Jinja2Templates``.
             template_name: The page's template, as the loader knows it.
             exclude_blocks: Blocks to leave alone, as for :meth:`register_from_sse_swaps`.
-            unless_read: Names; blocks that hold a use of one of them are left out.
+            unless_read: Names; blocks that hold a use of one of them are left out, with a warning if they show
+                something that no registered block shows.
 
         Returns:
             How many blocks the call registered.
@@ -156,10 +157,14 @@ class DependencyIndex:
             BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
         """
         page = self._page(env, template_name)
-        left_out = self._exclude(page, exclude_blocks) | around_uses(page, unless_read)
-        registered = list(own_elements(page, elements(environment_of(env), template_name), left_out))
+        environment = environment_of(env)
+        excluded, around = self._exclude(page, exclude_blocks), around_uses(page, unless_read)
+        found = list(own_elements(page, elements(environment, template_name), excluded))
+        registered = [(ref, placement) for ref, placement in found if ref.block_name not in around]
         for ref, placement in registered:
             self._add(ref, placement, analysed=True)
+        left_out = {ref.block_name for ref, _ in found} & around
+        warn_of_left_out(page, left_out, {ref.block_name for ref, _ in registered} | excluded, environment.globals)
         return len(registered)
 
     def register(self, path: str, block_ref: BlockRef) -> None:
@@ -401,8 +406,8 @@ def _names(names: Iterable[str], what: str) -> list[str]:
 
 
 def _paths(changed_paths: Iterable[str]) -> frozenset[str]:
+    if isinstance(changed_paths, frozenset):
+        return changed_paths
     if isinstance(changed_paths, str | bytes):
         raise TypeError(f"changed_paths is a bare string: write {{{changed_paths!r}}}, a set of paths")
     return frozenset(changed_paths)
-    if isinstance(changed_paths, frozenset):
-        return changed_paths

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,13 +17,14 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.templating import Jinja2Templates
+from starlette.types import ASGIApp, Scope
 
 from .blocks import BlockRef
 from .bus import ReactiveBus
 from .endpoints import Call
-from .errors import ReactiveError, ViewerNameError
+from .errors import ReactiveError, StreamEndedError, ViewerNameError
 from .events import ConnectionInfo
 from .index import DependencyIndex
 from .live.group import Recipe
@@ -33,7 +35,19 @@ from .paths import ALL
 from .replay import replay_of, replayed_scope, run_again
 from .tokens import PageVisit
 
-__all__ = ["VIEWER_NAMES", "WIRES", "Page", "current_visit", "note_cursor"]
+__all__ = [
+    "SINK_NAMES",
+    "VIEWER_NAMES",
+    "WIRES",
+    "Page",
+    "UserOf",
+    "context_for",
+    "current_visit",
+    "forget_cursor",
+    "note_cursor",
+]
+
+logger = logging.getLogger("starlette_reactive")
 
 VIEWER_NAMES = frozenset({"request", "user", "current_user", "session", "csrf_token"})
 """Context variables that belong to one viewer, in every application."""
@@ -52,6 +66,7 @@ UserOf = Callable[[Request], Any]
 
 _VISIT = "starlette_reactive.visit"
 _CURSOR = "starlette_reactive.cursor"
+_UNKNOWN_CURSOR = "unknown"  # a stream that begins here brings every block up to date
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +85,7 @@ class Page:
         templates: Where it is rendered from.
         debug: Whether a failing block shows its error.
         heartbeat: Seconds between heartbeats.
+        state_names: What a lifespan put into the state of requests.
     """
 
     key: str
@@ -83,6 +99,7 @@ class Page:
     templates: Jinja2Templates
     debug: bool
     heartbeat: float
+    state_names: frozenset[str]
 
     async def respond(self, call: Call) -> Response:
         """Answer a browser with the page, or an update with its blocks."""
@@ -109,8 +126,8 @@ class Page:
         path = request.scope.get("raw_path") or quote(request.scope["path"]).encode("ascii")
         request.scope[_VISIT] = PageVisit(
             page=self.key,
-            raw_path=path.split(b"?", 1)[0].decode("ascii"),
-            query=request.scope["query_string"].decode("ascii"),
+            raw_path=path.split(b"?", 1)[0].decode("latin-1"),
+            query=request.scope["query_string"].decode("latin-1"),
             root_path=request.scope.get("app_root_path", request.scope.get("root_path", "")),
             host=request.headers.get("host", ""),
             scheme=request.scope.get("scheme", "http"),
@@ -142,13 +159,19 @@ class Page:
             content = await template.render_async(context)
         else:
             content = template.render(context)
-        return Response(content, media_type="text/html")
+        return HTMLResponse(content)
 
     def _context(self, request: Request, values: Mapping[str, Any]) -> dict[str, Any]:
         return context_for(self.templates, request, values)
 
-    async def stream(self, request: Request, visit: PageVisit) -> LiveStream:
-        """Return the stream of a visit."""
+    async def stream(self, request: Request, visit: PageVisit, root_path: str) -> LiveStream:
+        """Return the stream of a visit.
+
+        Args:
+            request: The stream's request.
+            visit: What was visited.
+            root_path: Where the application that received the request lies.
+        """
         user = self.user(request) if self.user is not None else None
         if inspect.isawaitable(user):
             user = await user
@@ -156,10 +179,11 @@ class Page:
             request.scope,
             raw_path=visit.raw_path,
             query=visit.query,
-            root_path=visit.root_path,
+            root_path=root_path,
             host=visit.host,
             scheme=visit.scheme,
             shared=self.shared,
+            state_names=self.state_names,
         )
         recipe = Recipe(
             bus=self.bus,
@@ -173,7 +197,8 @@ class Page:
         return LiveStream(
             recipe,
             Visit(
-                share=(self.key, visit.raw_path, visit.query, visit.root_path, visit.host) if self.shared else None,
+                # Shared or not, an update sees no context variable of the stream's request: they would be stale.
+                share=(self.key, *_address(visit), root_path) if self.shared else object(),
                 after=visit.cursor,
                 origin=visit.origin,
                 connection=ConnectionInfo(visit.origin, None if user is None else str(user)),
@@ -182,9 +207,24 @@ class Page:
             ),
         )
 
-    @staticmethod
-    async def _update(app: Any, scope: Mapping[str, Any], paths: frozenset[str], blocks: list[BlockRef]) -> Rendered:  # noqa: ARG004 - an endpoint reads all that it shows
-        return await run_again(app, scope, blocks)
+    async def _update(
+        self,
+        app: ASGIApp,
+        scope: Scope,
+        paths: frozenset[str],  # noqa: ARG002 - an endpoint reads all that it shows
+        blocks: list[BlockRef],
+    ) -> Rendered:
+        try:
+            return await run_again(app, scope, blocks)
+        except StreamEndedError as ended:
+            if self.shared:
+                logger.warning(
+                    "the streams of the shared page %s end: %s to a request without credentials; declare the page "
+                    "without shared=True if it is for some viewers only",
+                    self.key,
+                    ended,
+                )
+            raise
 
     def refuse_viewer_names(self, viewer_names: Iterable[str]) -> None:
         """See to it that no live block of a shared page shows what belongs to one viewer.
@@ -224,6 +264,15 @@ def context_for(templates: Jinja2Templates, request: Request, values: Mapping[st
 def note_cursor(request: Request, bus: ReactiveBus) -> None:
     """Note the place in the change log, before anything is read for the page."""
     request.scope[_CURSOR] = bus.latest()
+
+
+def forget_cursor(request: Request) -> None:
+    """Note that the place in the change log is not known, for something may have been read for the page already."""
+    request.scope[_CURSOR] = _UNKNOWN_CURSOR
+
+
+def _address(visit: PageVisit) -> tuple[str, ...]:
+    return visit.scheme, visit.host, visit.raw_path, visit.query
 
 
 def current_visit(request: Request | None) -> PageVisit | None:

@@ -24,7 +24,20 @@ from .live.rendering import Rendered
 __all__ = ["Replay", "replay_of", "replayed_scope", "run_again"]
 
 _KEY = "starlette_reactive.replay"
-_NOT_CARRIED = frozenset({b"accept", b"last-event-id", b"content-length", b"content-type", b"transfer-encoding"})
+_NOT_CARRIED = frozenset(
+    {
+        b"accept",
+        b"connection",
+        b"content-length",
+        b"content-type",
+        b"datastar-request",
+        b"host",
+        b"last-event-id",
+        b"range",
+        b"transfer-encoding",
+    }
+)
+_NOT_CARRIED_PREFIXES = (b"hx-", b"if-")
 _GONE = frozenset({401, 403, 404, *range(300, 400)})
 
 
@@ -43,41 +56,52 @@ def replay_of(connection: HTTPConnection) -> Replay | None:
 
 
 def replayed_scope(
-    stream: Scope, *, raw_path: str, query: str, root_path: str, host: str, scheme: str, shared: bool
+    stream: Scope,
+    *,
+    raw_path: str,
+    query: str,
+    root_path: str,
+    host: str,
+    scheme: str,
+    shared: bool,
+    state_names: Iterable[str] = (),
 ) -> Scope:
     """Return the ASGI scope of a GET request for a page again.
 
     Args:
-        stream: The scope of the stream's request; its server and state are taken over and, unless the page is shared,
-            its client and headers.
+        stream: The scope of the stream's request; its server is taken over and, unless the page is shared, its client
+            and headers.
         raw_path: The page's path, percent-encoded.
         query: The page's raw query.
         root_path: The page's root path.
         host: The page's host, as in its ``Host`` header.
         scheme: The page's scheme.
         shared: Whether the run belongs to no viewer.
+        state_names: What a lifespan put into the state. Nothing else of the state is taken over: middleware puts who
+            the viewer is there, and is to find that out afresh for each update.
     """
     carried = {name: stream[name] for name in ("asgi", "http_version", "server") if name in stream}
     if not shared and "client" in stream:
         carried["client"] = stream["client"]
     own_headers = [] if shared else [pair for pair in stream["headers"] if _is_carried(pair[0])]
+    state = stream.get("state", {})
     return {
         **carried,
         "type": "http",
         "method": "GET",
         "scheme": scheme,
         "path": unquote(raw_path),
-        "raw_path": raw_path.encode("ascii"),
-        "query_string": query.encode("ascii"),
+        "raw_path": raw_path.encode("latin-1"),
+        "query_string": query.encode("latin-1"),
         "root_path": root_path,
         "headers": [(b"host", host.encode("latin-1")), *own_headers, (b"accept", b"text/html")],
-        "state": dict(stream.get("state", {})),
+        "state": {name: state[name] for name in state_names if name in state},
         "extensions": {},
     }
 
 
 def _is_carried(name: bytes) -> bool:
-    return name not in _NOT_CARRIED and name != b"host" and not name.startswith(b"hx-")
+    return name not in _NOT_CARRIED and not name.startswith(_NOT_CARRIED_PREFIXES)
 
 
 async def run_again(app: ASGIApp, scope: Mapping[str, Any], blocks: Iterable[BlockRef]) -> Rendered:
@@ -85,14 +109,15 @@ async def run_again(app: ASGIApp, scope: Mapping[str, Any], blocks: Iterable[Blo
 
     Raises:
         StreamEndedError: The application answered that the page is not, or no longer, there for this viewer.
-        ReactiveError: The application answered without running the page.
+        ReactiveError: The application answered without running the page, or failed after it.
     """
     update = Replay(list(blocks))
     status = await _run(app, {**scope, "state": dict(scope["state"]), _KEY: update})
-    if update.rendered is not None:
-        return update.rendered
+    # The answer counts, not what was rendered: middleware may judge the viewer after the endpoint has run.
     if status in _GONE:
         raise StreamEndedError(f"the page {scope['path']!r} answered {status}")
+    if update.rendered is not None and 200 <= status < 300:
+        return update.rendered
     raise ReactiveError(f"the page {scope['path']!r} was not rendered again: the application answered {status}")
 
 

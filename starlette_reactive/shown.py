@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Sequence, Set
 
 from .blocks import BlockRef, Placement
 from .jinja import DYNAMIC, Element, PageReads
 
-__all__ = ["around_uses", "own_elements", "swapped_blocks"]
+__all__ = ["around_uses", "own_elements", "swapped_blocks", "warn_of_left_out"]
 
 logger = logging.getLogger("starlette_reactive.index")
 
@@ -111,6 +111,40 @@ def around_uses(page: PageReads, names: Set[str]) -> frozenset[str]:
             found.add(name)
             name = page.blocks[name].parent
     return frozenset(found)
+
+
+def warn_of_left_out(page: PageReads, left_out: Set[str], accounted_for: Set[str], known: Container[str]) -> None:
+    """Say so where blocks look live but are not, and so changes would not be shown.
+
+    Args:
+        page: What is known of the page.
+        left_out: Blocks with elements of their own that are not registered.
+        accounted_for: Blocks that are registered, or left alone by intent.
+        known: Names that do not change, such as an environment's globals.
+    """
+    for name in sorted(left_out):
+        paths = {
+            path
+            for block in page.blocks.values()
+            if _nearest(page, block.name, left_out | accounted_for) == name
+            for path in block.paths
+            if path.partition(".")[0] not in known
+        }
+        if paths:
+            logger.warning(
+                "%s:%d: the block %r has an element with an id, but is not live, because the page's own connection "
+                "stands in it: changes of %s are not shown there; put the connection outside of it",
+                page.blocks[name].template,
+                page.blocks[name].line,
+                name,
+                ", ".join(sorted(paths)),
+            )
+
+
+def _nearest(page: PageReads, name: str | None, wanted: Set[str]) -> str | None:
+    while name is not None and name not in wanted:
+        name = page.blocks[name].parent
+    return name
 
 
 def own_elements(

@@ -47,9 +47,10 @@ class Signer:
     Args:
         secret: The key; ``None``: the environment variable ``REACTIVE_SECRET``, else a random one.
         max_age: How long a signature is good, in seconds; ``None``: for ever.
+        purpose: What the addresses are for; those of another purpose are not valid.
     """
 
-    def __init__(self, secret: str | None, max_age: int | None) -> None:
+    def __init__(self, secret: str | None, max_age: int | None, *, purpose: str) -> None:
         key = secret or os.environ.get("REACTIVE_SECRET")
         if key is None:
             key = secrets.token_urlsafe(32)
@@ -57,7 +58,7 @@ class Signer:
                 "no secret is set, so live URLs are signed with a random one: after a restart, and on another worker, "
                 "open pages get 403 for their streams and have to be reloaded; pass secret= or set REACTIVE_SECRET"
             )
-        self._serializer = URLSafeTimedSerializer(key, salt="starlette-reactive.live")
+        self._serializer = URLSafeTimedSerializer(key, salt=f"starlette-reactive.live {purpose}")
         self._max_age = max_age
 
     def sign(self, visit: PageVisit) -> str:

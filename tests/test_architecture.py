@@ -21,7 +21,7 @@ ROOMS = [
     {"tables", "shown"},
     {"bus", "index"},
     {"responses", "live", "assets"},
-    {"endpoints", "replay", "tokens", "pages", "rendering", "fastapi", "app"},
+    {"endpoints", "mounts", "replay", "tokens", "pages", "rendering", "fastapi", "app"},
 ]
 """The rooms of the package from the ground up; a room may import from its own floor and from those below."""
 

@@ -32,7 +32,7 @@ from .pulse import pulse
 from .rendering import RenderBlocks, Rendered
 from .wire import error_markup
 
-__all__ = ["Group", "Recipe", "Seat", "group_for"]
+__all__ = ["Group", "Recipe", "Seat", "end_streams", "group_for"]
 
 logger = logging.getLogger("starlette_reactive.live")
 
@@ -127,6 +127,15 @@ class Group:
         with contextlib.suppress(LoopClosedError):
             self._mailbox.wake()
 
+    @property
+    def bus(self) -> ReactiveBus:
+        """Who tells it of changes."""
+        return self._recipe.bus
+
+    def shut_down(self) -> None:
+        """Have all streams end, for clients to come back when the server does."""
+        self._end_all("shutdown")
+
     def _end_all(self, reason: str) -> None:
         for seat in self._seats:
             seat.end_reason = seat.end_reason or reason
@@ -177,9 +186,9 @@ class Group:
     async def _serve(self) -> None:
         while True:
             self._subscription.drain()
-            self._demanded = False
+            demanded, self._demanded = self._demanded, False
             started = time.monotonic()
-            if self._note_changes() or (self.feed.owed and self._is_due()):
+            if self._note_changes() or (self.feed.owed and (demanded or self._is_due())):
                 await self._render()
                 await self.feed.changed.rung()  # else those woken last would be two batches behind
                 await anyio.sleep(max(0.0, started + MIN_INTERVAL - time.monotonic()))
@@ -271,6 +280,8 @@ class Group:
             self._succeed()
 
     def _fail(self) -> None:
+        if not self._is_due():
+            return  # it was tried early, because of a change: the pause grows with time, not with changes
         pause = min(LAST_RETRY, FIRST_RETRY * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
         self._failures = min(self._failures + 1, 16)
         self._retry_at = time.monotonic() + pause
@@ -280,6 +291,13 @@ class Group:
         self._retry_at = float("inf")
         if not self.feed.owed:
             self._paths.clear()
+
+
+def end_streams(bus: ReactiveBus) -> None:
+    """End all streams of a bus in the running event loop, as a server that stops does."""
+    for each in pulse().pulsed():
+        if isinstance(each, Group) and each.bus is bus:
+            each.shut_down()
 
 
 _groups: RunVar[dict[Hashable, Group]] = RunVar("starlette_reactive_groups")

@@ -61,6 +61,10 @@ class Pulse:
             self._running.cancel()
             self._running = None
 
+    def pulsed(self) -> list[Pulsed]:
+        """Return what is driven."""
+        return list(self._pulsed)
+
     async def _run(self, scope: anyio.CancelScope) -> None:
         with scope:
             while True:

@@ -1,0 +1,99 @@
+"""A browser as far as a wired application needs one: it gets pages, and opens the streams that they name."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.support import Connection, connect
+
+SECRET = "for tests"
+
+PAGE = """<!doctype html><title>{{ title }}</title>
+<body {{ live_origin() }}>
+<h1 id="title">{% block title %}{{ title }}{% endblock %}</h1>
+<ul id="list">{% block list %}{% for item in items %}<li>{{ item }}</li>{% endfor %}{% endblock %}</ul>
+<div {{ live() }}></div>
+"""
+
+
+@dataclass
+class Seen:
+    """A page as a browser got it."""
+
+    text: str
+    status: int
+    headers: httpx.Headers = field(default_factory=httpx.Headers)
+
+    @property
+    def url(self) -> str:
+        """The address of its stream."""
+        found = re.search(r'(?:sse-connect|src)="([^"]+)"', self.text) or re.search(r"@get\('([^']+)'", self.text)
+        assert found, self.text
+        return html.unescape(found[1])
+
+    @property
+    def origin(self) -> str:
+        """What marks its requests."""
+        found = re.search(r'hx-headers="\{&quot;Reactive-Origin&quot;: &quot;([^&]+)&quot;\}"', self.text)
+        assert found, self.text
+        return found[1]
+
+
+async def request(app: ASGIApp, path: str, *, method: str = "GET", base: str = "http://test", **options: Any) -> Seen:
+    """Send one request."""
+    transport = httpx.ASGITransport(app, root_path=options.pop("root_path", ""))
+    async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+        answer = await client.request(method, path, **options)
+        return Seen(answer.text, answer.status_code, answer.headers)
+
+
+@asynccontextmanager
+async def stream(
+    app: ASGIApp, url: str, *, headers: Mapping[str, str] | None = None, root_path: str = "", host: str = "test"
+) -> AsyncIterator[Connection]:
+    """Open a stream by its address."""
+    path, _, query = url.partition("?")
+
+    async def requested(scope: Scope, receive: Receive, send: Send) -> None:
+        more = {
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": root_path,
+            "scheme": "http",
+            "http_version": "1.1",
+            "server": ("test", 80),
+            "client": ("viewer", 1),
+        }
+        await app({**scope, **more}, receive, send)
+
+    async with connect(requested, query=query, headers={"host": host, **(headers or {})}) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def view(
+    app: ASGIApp, path: str, *, headers: Mapping[str, str] | None = None, **options: Any
+) -> AsyncIterator[Connection]:
+    """Get a page and open its stream."""
+    seen = await request(app, path, headers=headers, **options)
+    assert seen.status == 200, seen.text
+    assert seen.headers["content-type"] == "text/html; charset=utf-8"
+    async with stream(app, seen.url, headers=headers, root_path=options.get("root_path", "")) as connection:
+        assert connection.start["status"] == 200
+        yield connection
+
+
+async def quiet(connection: Connection, seconds: float = 0.1) -> None:
+    """See that no update arrives."""
+    before = len(connection.updates)
+    await anyio.sleep(seconds)
+    assert [frame.data for frame in connection.updates[before:]] == []

@@ -1,0 +1,385 @@
+"""Endpoints of every shape that FastAPI and Starlette take, and applications inside one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Path, Query
+from fastapi import Request as FastRequest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from starlette_reactive import Reactive
+from tests.support import environment
+
+from .support import PAGE, SECRET, quiet, request, stream, view
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+ENV = environment(page=PAGE)
+
+
+def colour(colour: str = "red") -> str:
+    return colour.upper()
+
+
+class World:
+    """What the pages here show."""
+
+    def __init__(self, **options: Any) -> None:
+        self.items: list[str] = []
+        self.reactive = Reactive(ENV, **{"secret": SECRET, **options})
+
+    def context(self, title: object = "") -> dict[str, Any]:
+        return {"title": title, "items": self.items}
+
+    async def add(self, item: str, scope: str) -> None:
+        self.items.append(item)
+        await self.reactive.emit(scope, "items")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def fastapi_with(world: World, path: str, endpoint: Callable[..., Any], scope: str) -> FastAPI:
+    app = FastAPI()
+    app.include_router(world.reactive.router)
+    app.get(path)(world.reactive.page("page.html", scope=scope)(endpoint))
+    return app
+
+
+def starlette_with(world: World, path: str, endpoint: Callable[..., Any], scope: str) -> Starlette:
+    page = world.reactive.page("page.html", scope=scope)(endpoint)
+    return Starlette(routes=[*world.reactive.routes, Route(path, page)], lifespan=world.reactive.lifespan)
+
+
+async def works(world: World, app: ASGIApp, path: str, scope: str, *, title: str, **options: Any) -> None:
+    """See that a page shows its title, and that an update comes for its scope and for no other."""
+    async with view(app, path, **options) as connection:
+        seen = await request(app, path, **options)
+        assert f'<h1 id="title">{title}</h1>' in seen.text
+        await world.add("other", "another scope")
+        await quiet(connection, 0.05)
+        await world.add("new", scope)
+        frame = await connection.next_update()
+        assert frame.data is not None
+        assert 'hx-target="#list"' in frame.data
+        assert "<li>new</li>" in frame.data
+        await world.reactive.emit(scope, "title")
+        assert f">{title}</hx-partial>" in ((await connection.next_update()).data or "")
+
+
+@pytest.fixture(params=[fastapi_with, starlette_with], ids=["fastapi", "starlette"])
+def app_with(request: pytest.FixtureRequest) -> Callable[..., ASGIApp]:
+    function: Callable[..., ASGIApp] = request.param
+    return function
+
+
+async def test_a_coroutine_function_without_a_request(world: World, app_with: Callable[..., ASGIApp]) -> None:
+    async def page() -> dict[str, Any]:
+        return world.context("t")
+
+    await works(world, app_with(world, "/", page, "all"), "/", "all", title="t")
+
+
+async def test_a_plain_function_without_a_request(world: World, app_with: Callable[..., ASGIApp]) -> None:
+    def page() -> dict[str, Any]:
+        return world.context("t")
+
+    await works(world, app_with(world, "/", page, "all"), "/", "all", title="t")
+
+
+async def test_a_coroutine_function_with_a_request(world: World, app_with: Callable[..., ASGIApp]) -> None:
+    async def page(request: Request) -> dict[str, Any]:
+        return world.context(request.path_params["name"])
+
+    await works(world, app_with(world, "/{name}", page, "board:{name}"), "/a", "board:a", title="a")
+
+
+async def test_a_plain_function_with_a_request(world: World, app_with: Callable[..., ASGIApp]) -> None:
+    def page(request: Request) -> dict[str, Any]:
+        return world.context(request.path_params["name"])
+
+    await works(world, app_with(world, "/{name}", page, "board:{name}"), "/a", "board:a", title="a")
+
+
+async def test_a_request_by_keyword_only_and_one_by_position_only(
+    world: World, app_with: Callable[..., ASGIApp]
+) -> None:
+    async def by_keyword(*, request: Request) -> dict[str, Any]:
+        return world.context(request.url.path)
+
+    async def by_position(request: Request, /) -> dict[str, Any]:
+        return world.context(request.url.path)
+
+    for endpoint in (by_keyword, by_position):
+        await works(world, app_with(world, "/x", endpoint, "all"), "/x", "all", title="/x")
+
+
+async def test_a_request_with_another_name_or_in_annotated(world: World) -> None:
+    async def page(wish: FastRequest, number: int = 3) -> dict[str, Any]:
+        return world.context(f"{wish.url.path} {number}")
+
+    async def annotated(wish: Annotated[FastRequest, "noted"]) -> dict[str, Any]:
+        return world.context(wish.url.path)
+
+    await works(world, fastapi_with(world, "/x", page, "all"), "/x", "all", title="/x 3")
+    await works(world, fastapi_with(world, "/x", annotated, "all"), "/x", "all", title="/x")
+
+
+async def test_a_request_without_an_annotation_under_starlette(world: World) -> None:
+    async def page(r):  # type: ignore[no-untyped-def]
+        return world.context(r.url.path)
+
+    await works(world, starlette_with(world, "/x", page, "all"), "/x", "all", title="/x")
+
+
+async def test_the_scope_is_made_of_converted_parameters(world: World, app_with: Callable[..., ASGIApp]) -> None:
+    if app_with is fastapi_with:
+
+        async def page(number: int) -> dict[str, Any]:
+            return world.context(number)
+
+        app = fastapi_with(world, "/{number}", page, "board:{number:03}")
+    else:
+
+        async def page_of_request(request: Request) -> dict[str, Any]:
+            return world.context(request.path_params["number"])
+
+        app = starlette_with(world, "/{number:int}", page_of_request, "board:{number:03}")  # type: ignore[assignment]
+    await works(world, app, "/007", "board:007", title="7")
+
+
+async def test_parameters_of_every_kind_under_fastapi(world: World) -> None:
+    async def page(
+        number: Annotated[int, Path(ge=1)],
+        /,
+        hue: Annotated[str, Depends(colour)],
+        words: Annotated[list[str] | None, Query()] = None,
+        *,
+        size: int = 5,
+    ) -> dict[str, Any]:
+        return world.context(f"{number} {hue} {words} {size}")
+
+    app = fastapi_with(world, "/{number}", page, "board:{number}:{size}")
+    title = "1 BLUE [&#39;a&#39;, &#39;b c&#39;] 6"
+    await works(world, app, "/1?colour=blue&words=a&words=b%20c&size=6", "board:1:6", title=title)
+    assert (await request(app, "/0")).status == 422
+
+
+async def test_an_annotation_for_type_checkers_alone_harms_no_other(world: World) -> None:
+    async def page(number: Annotated[int, Path()]) -> Decimal:
+        return world.context(number + 1)  # type: ignore[return-value]
+
+    await works(world, fastapi_with(world, "/{number}", page, "board:{number}"), "/1", "board:1", title="2")
+
+
+async def test_a_bound_method(world: World) -> None:
+    class Pages:
+        async def page(self, number: int) -> dict[str, Any]:
+            return world.context(number)
+
+    await works(world, fastapi_with(world, "/{number}", Pages().page, "n:{number}"), "/1", "n:1", title="1")
+
+
+@pytest.mark.parametrize("path", ["/Z%C3%BCrich%20%26%20more", "/a%2Fb", "/%25"])
+async def test_percent_encoded_paths(world: World, app_with: Callable[..., ASGIApp], path: str) -> None:
+    async def page(request: Request) -> dict[str, Any]:
+        return world.context(request.path_params["name"])
+
+    app = app_with(world, "/{name:path}", page, "all")
+    title = {"/Z%C3%BCrich%20%26%20more": "Zürich &amp; more", "/a%2Fb": "a/b", "/%25": "%"}[path]
+    await works(world, app, path, "all", title=title)
+
+
+async def test_the_raw_query_comes_back_as_it_was(world: World, app_with: Callable[..., ASGIApp]) -> None:
+    async def page(request: Request) -> dict[str, Any]:
+        return world.context(request.scope["query_string"].decode("latin-1"))
+
+    query = "q=a+b&q=%2B%C3%BC&empty=&;x"
+    await works(world, app_with(world, "/", page, "all"), f"/?{query}", "all", title=query.replace("&", "&amp;"))
+
+
+async def test_a_prefix_of_a_router(world: World) -> None:
+    router = APIRouter(prefix="/boards")
+
+    @router.get("/{number}")
+    @world.reactive.page("page.html", scope="board:{number}")
+    async def page(number: int) -> dict[str, Any]:
+        return world.context(number)
+
+    app = FastAPI()
+    app.include_router(world.reactive.router, prefix="/of")
+    app.include_router(router, prefix="/v1")
+    await works(world, app, "/v1/boards/2", "board:2", title="2")
+    assert (await request(app, "/v1/boards/2")).url.startswith("/of/_reactive/live?")
+
+
+async def test_routes_in_a_mount(world: World) -> None:
+    async def page(request: Request) -> dict[str, Any]:
+        return world.context(request.url_for("boards:page", number=4))
+
+    decorated = world.reactive.page("page.html", scope="board:{number}")(page)
+    app = Starlette(
+        routes=[
+            *world.reactive.routes,
+            Mount("/boards", routes=[Route("/{number:int}", decorated, name="page")], name="boards"),
+        ]
+    )
+    await works(world, app, "/boards/3", "board:3", title="http://test/boards/4")
+
+
+@pytest.mark.parametrize("root_path", ["", "/behind/a/proxy"])
+@pytest.mark.parametrize("name", [None, "inner"])
+@pytest.mark.parametrize("wired", ["inside", "outside"])
+async def test_an_application_in_another(world: World, root_path: str, name: str | None, wired: str) -> None:
+    async def page(request: Request) -> dict[str, Any]:
+        return world.context(request.url.path)
+
+    inner = FastAPI()
+    inner.get("/{number}")(world.reactive.page("page.html", scope="board:{number}")(page))
+    outer = Starlette(routes=[Mount("/in/side", inner, name=name)])
+    if wired == "inside":
+        inner.include_router(world.reactive.router)
+        inner.router.routes.reverse()  # else {number} would take the stream's address
+    else:
+        outer.router.routes[:0] = world.reactive.routes
+    path = f"{root_path}/in/side/5"
+    await works(world, outer, path, "board:5", title=path, root_path=root_path)
+
+
+async def test_a_root_path_that_a_proxy_has_cut_off(world: World) -> None:
+    async def page(request: FastRequest, number: int) -> dict[str, Any]:
+        return world.context(request.url_for("page", number=number))
+
+    app = fastapi_with(world, "/boards/{number}", page, "board:{number}")
+    seen = await request(app, "/boards/5", root_path="/api")
+    assert seen.url.startswith("/api/_reactive/live?")
+    async with stream(app, seen.url.removeprefix("/api"), root_path="/api") as connection:
+        await world.reactive.emit("board:5", "title")
+        assert "http://test/api/boards/5" in ((await connection.next_update()).data or "")
+
+
+async def test_the_host_and_scheme_are_those_of_the_page(world: World) -> None:
+    async def page(request: Request) -> dict[str, Any]:
+        return world.context(request.url_for("page"))
+
+    app = starlette_with(world, "/here", page, "all")
+    seen = await request(app, "/here", base="https://a.example:8443")
+    async with stream(app, seen.url, host="elsewhere") as connection:
+        await world.reactive.emit("all", "title")
+        assert "https://a.example:8443/here" in ((await connection.next_update()).data or "")
+
+
+async def test_a_page_may_answer_with_a_response(world: World, app_with: Callable[..., ASGIApp]) -> None:
+    async def page(request: Request) -> Any:
+        return RedirectResponse("/login") if request.query_params else PlainTextResponse("plain")
+
+    app = app_with(world, "/", page, "all")
+    assert (await request(app, "/")).text == "plain"
+    assert (await request(app, "/?x=1")).status == 307
+
+
+async def test_a_page_that_returns_nothing_is_an_error_that_says_so(
+    world: World, app_with: Callable[..., ASGIApp]
+) -> None:
+    async def page() -> None:
+        return None
+
+    with pytest.raises(TypeError, match=r"page returned NoneType, not a mapping: return a dict of the variables"):
+        await request(app_with(world, "/", page, "all"), "/")
+
+
+async def test_a_scope_that_names_no_parameter_is_an_error_that_lists_them(world: World) -> None:
+    async def page(number: int) -> dict[str, Any]:
+        return world.context(number)
+
+    app = fastapi_with(world, "/{number}", page, "board:{id}")
+    with pytest.raises(Exception, match=r"'board:\{id\}'.*names 'id'.*there are: number"):
+        await request(app, "/1")
+
+
+async def test_head_is_answered_as_for_any_page(world: World, app_with: Callable[..., ASGIApp]) -> None:
+    async def page() -> dict[str, Any]:
+        return world.context()
+
+    app = app_with(world, "/", page, "all")
+    assert (await request(app, "/", method="HEAD")).status == (405 if app_with is fastapi_with else 200)
+
+
+async def test_the_openapi_schema_knows_the_parameters_and_nothing_of_the_wiring(world: World) -> None:
+    async def page(number: int, size: str = "m") -> dict[str, Any]:
+        """Show a board."""
+        return world.context(number)
+
+    schema = fastapi_with(world, "/{number}", page, "all").openapi()
+    assert list(schema["paths"]) == ["/{number}"]
+    operation = schema["paths"]["/{number}"]["get"]
+    assert [each["name"] for each in operation["parameters"]] == ["number", "size"]
+    assert (operation["description"], operation["summary"]) == ("Show a board.", "Page")
+
+
+@pytest.mark.parametrize("kind", ["page", "html", "stream"])
+async def test_decorators_in_the_wrong_order_are_refused_when_the_application_starts(world: World, kind: str) -> None:
+    app = FastAPI()
+    app.include_router(world.reactive.router)
+    router = APIRouter()
+
+    @router.get("/wrong")
+    async def endpoint() -> dict[str, Any]:
+        return {}
+
+    decorators: dict[str, Callable[[Any], Any]] = {
+        "page": world.reactive.page("page.html", scope="all"),
+        "html": world.reactive.html,
+        "stream": world.reactive.stream("page.html", scope="all"),
+    }
+    decorators[kind](endpoint)
+    app.include_router(router, prefix="/x")
+    with pytest.raises(TypeError, match=r"'/wrong'.*endpoint.*write the route's decorator above"):
+        async with app.router.lifespan_context(app):
+            pass
+
+
+async def test_what_is_no_function_cannot_be_decorated(world: World) -> None:
+    route = Route("/", lambda request: PlainTextResponse())
+    with pytest.raises(TypeError, match="is no function: write the route's decorator above"):
+        world.reactive.page("page.html", scope="all")(route)
+
+
+async def test_an_application_without_the_routes_says_what_to_add(world: World) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    @world.reactive.page("page.html", scope="all")
+    async def page() -> dict[str, Any]:
+        return world.context()
+
+    with pytest.raises(Exception, match=r"app.include_router\(reactive.router\)"):
+        await request(app, "/")
+
+
+async def test_live_outside_of_a_page_says_what_to_do(world: World) -> None:
+    def page(request: Request) -> Any:
+        return world.reactive.templates.TemplateResponse(request, "page.html", world.context())
+
+    app = Starlette(routes=[*world.reactive.routes, Route("/", page)])
+    with pytest.raises(Exception, match=r"live_origin\(\) is called in 'page.html'.*decorate the endpoint"):
+        await request(app, "/")
+
+
+async def test_two_objects_may_share_one_environment(world: World) -> None:
+    async def page() -> dict[str, Any]:
+        return world.context("t")
+
+    app = fastapi_with(world, "/", page, "all")
+    World()  # installs its functions in the same environment
+    await works(world, app, "/", "all", title="t")
