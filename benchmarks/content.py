@@ -6,12 +6,25 @@ The last block's stamp is what the load client waits for: it has arrived, so the
 from __future__ import annotations
 
 import functools
+import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import DictLoader, Environment
+from starlette.templating import Jinja2Templates
 
-__all__ = ["PAGE", "Row", "block_names", "context", "environment", "event_name", "marker", "ready_html"]
+__all__ = [
+    "PAGE",
+    "Database",
+    "Row",
+    "block_names",
+    "context",
+    "environment",
+    "event_name",
+    "marker",
+    "ready_html",
+    "source",
+]
 
 PAGE = "board.html"
 
@@ -41,12 +54,14 @@ def event_name(block: int) -> str:
 
 
 def source(blocks: int) -> str:
+    """Return the page's template."""
     body = "".join(_BLOCK.format(i=number) for number in range(blocks))
     return f"<!doctype html><html><head><title>Board</title></head><body>\n{body}</body></html>\n"
 
 
-def environment(blocks: int) -> Environment:
-    return Environment(loader=DictLoader({PAGE: source(blocks)}), autoescape=True)
+def environment(directory: str) -> Environment:
+    """Return the environment that Starlette makes of a directory of templates."""
+    return Jinja2Templates(directory).env
 
 
 def _stamp(number: int, block: int) -> str:
@@ -68,9 +83,30 @@ def context(number: int, blocks: int, rows: int) -> dict[str, Any]:
     return {f"list{block}": {"stamp": _stamp(number, block), "rows": _rows(rows)} for block in range(blocks)}
 
 
+class Database:
+    """The rows in an SQLite database in memory."""
+
+    def __init__(self, blocks: int, rows: int) -> None:
+        self._blocks, self._rows = blocks, rows
+        self._connection = sqlite3.connect(":memory:")
+        self._connection.execute("create table task (list text, id integer, title text, owner text, done integer)")
+        for name, value in context(0, blocks, rows).items():
+            found = [(name, row.id, row.title, row.owner, row.done) for row in value["rows"]]
+            self._connection.executemany("insert into task values (?, ?, ?, ?, ?)", found)
+        self._connection.execute("create index by_list on task (list)")
+
+    def context(self, number: int) -> dict[str, Any]:
+        """Return the template's variables after a change, with a query for each list."""
+        values = context(number, self._blocks, self._rows)
+        for name, value in values.items():
+            found = self._connection.execute("select id, title, owner, done from task where list = ?", (name,))
+            value["rows"] = [Row(*row) for row in found]
+        return values
+
+
 @functools.cache
 def _rendered(blocks: int, rows: int) -> list[str]:
-    template = environment(blocks).get_template(PAGE)
+    template = Environment(loader=DictLoader({PAGE: source(blocks)}), autoescape=True).get_template(PAGE)
     values = context(_PLACEHOLDER, blocks, rows)
     return ["".join(template.blocks[name](template.new_context(values))) for name in block_names(blocks)]
 

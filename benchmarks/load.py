@@ -9,12 +9,13 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .content import marker
+from .content import PAGE, marker, source
 from .machine import cpu_seconds, resident_bytes
 
 __all__ = ["Options", "Server", "Viewers", "serving"]
@@ -31,6 +32,7 @@ class Server:
     def __init__(self, variant: str, **options: Any) -> None:
         self.variant = variant
         self.options: Options = {"blocks": 1, "rows": 3, **options}
+        self.options["templates"] = _templates(self.options["blocks"])
         self.port, self._control_port = _free_ports(2)
         self.process = subprocess.Popen(
             [
@@ -121,7 +123,7 @@ class Viewers:
                 connection.setblocking(False)
                 number = connection.fileno()
                 self._sockets[number] = connection
-                self._poll.register(number, select.EPOLLIN)
+                self._poll.register(number, select.EPOLLIN | select.EPOLLET)
                 opened.add(number)
                 all_opened.append(number)
             received = dict.fromkeys(opened, b"")
@@ -136,10 +138,7 @@ class Viewers:
         return all_opened
 
     def _read(self, deadline: float) -> Iterator[tuple[int, bytes]]:
-        remaining = deadline - time.monotonic()
-        if remaining < 0:
-            raise TimeoutError("viewers did not receive what they should")
-        for number, _ in self._poll.poll(remaining):
+        for number, _ in self._arrived(deadline):
             try:
                 data = self._sockets[number].recv(262144)
             except BlockingIOError:
@@ -149,18 +148,45 @@ class Viewers:
             yield number, data
 
     def wait_for(self, wanted: bytes, *, among: Iterable[int] | None = None, timeout: float = 60) -> float:
-        """Wait until every viewer, or those given, has received ``wanted``, and return when the last one had."""
-        waiting = set(self._sockets if among is None else among)
-        tails, keep = self._tails, len(wanted) - 1
-        last = time.perf_counter()
+        """Wait until every viewer, or those given, has received ``wanted``, and return when the last one had.
+
+        First it is only noted for whom something has come, and all is read afterwards: so this process does not delay
+        what it measures.
+        """
         deadline = time.monotonic() + timeout
+        waiting = set(self._sockets if among is None else among)
+        still = set(waiting)
+        while still:
+            still.difference_update(number for number, _ in self._arrived(deadline))
+        last = time.perf_counter()
+        waiting = {number for number in waiting if not self._holds(number, wanted)}
         while waiting:
-            for number, data in self._read(deadline):
-                if wanted in data or wanted in tails.get(number, b"") + data[: len(wanted)]:
+            for number, _ in self._arrived(deadline):
+                if number in waiting and self._holds(number, wanted):
                     waiting.discard(number)
                     last = time.perf_counter()
-                tails[number] = data[-keep:]
         return last
+
+    def _arrived(self, deadline: float) -> list[tuple[int, int]]:
+        remaining = deadline - time.monotonic()
+        if remaining < 0:
+            raise TimeoutError("viewers did not receive what they should")
+        return self._poll.poll(remaining)
+
+    def _holds(self, number: int, wanted: bytes) -> bool:
+        """Read what has come for a viewer, and tell whether ``wanted`` is in it."""
+        connection = self._sockets[number]
+        while True:
+            try:
+                data = connection.recv(262144)
+            except BlockingIOError:
+                return False
+            if not data:
+                raise ConnectionError("the server ended a stream")
+            found = wanted in data or wanted in self._tails.get(number, b"") + data[: len(wanted)]
+            self._tails[number] = data[-len(wanted) :]
+            if found:
+                return True
 
     def drain(self, seconds: float) -> int:
         """Read whatever comes for a while, and return how many bytes came."""
@@ -179,6 +205,17 @@ class Viewers:
             self._poll.unregister(number)
             self._sockets.pop(number).close()
             self._tails.pop(number, None)
+
+
+_templates_root = tempfile.TemporaryDirectory(prefix="benchmarks-")
+
+
+def _templates(blocks: int) -> str:
+    """Return a directory with the page of so many blocks."""
+    directory = Path(_templates_root.name) / str(blocks)
+    directory.mkdir(exist_ok=True)
+    (directory / PAGE).write_text(source(blocks))
+    return str(directory)
 
 
 _REQUEST = b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n"

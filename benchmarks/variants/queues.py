@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -128,7 +127,7 @@ class PerViewerRender(Queues):
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
-        self._environment = content.environment(self.blocks)
+        self._environment = content.environment(options["templates"])
 
     def items(self, number: int) -> list[Any]:
         return [number]
@@ -155,19 +154,10 @@ class PerViewerQuery(PerViewerRender):
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
-        self._database = sqlite3.connect(":memory:")
-        self._database.execute("create table task (list text, id integer, title text, owner text, done integer)")
-        for name, value in content.context(0, self.blocks, self.rows).items():
-            rows = [(name, row.id, row.title, row.owner, row.done) for row in value["rows"]]
-            self._database.executemany("insert into task values (?, ?, ?, ?, ?)", rows)
-        self._database.execute("create index by_list on task (list)")
+        self._database = content.Database(self.blocks, self.rows)
 
     def context(self, number: int) -> dict[str, Any]:
-        values = super().context(number)
-        for name, value in values.items():
-            found = self._database.execute("select id, title, owner, done from task where list = ?", (name,))
-            value["rows"] = [content.Row(*row) for row in found]
-        return values
+        return self._database.context(number)
 
 
 class Datastar(Queues):

@@ -17,7 +17,7 @@ from starlette_reactive import ChangeEvent, DependencyIndex, ReactiveBus, reacti
 
 from .. import content
 
-__all__ = ["Reactive", "ReactiveOrigin"]
+__all__ = ["Reactive", "ReactiveOrigin", "ReactiveQuery"]
 
 
 class Reactive:
@@ -31,7 +31,7 @@ class Reactive:
         self._share = options.get("share", "all")
         self._bus = ReactiveBus()
         self._index = DependencyIndex()
-        self._environment = content.environment(self._blocks)
+        self._environment = content.environment(options["templates"])
         self._index.register_template(self._environment, content.PAGE)
         self._paths = frozenset(f"list{block}" for block in range(self._blocks))
         self._number = 0
@@ -49,6 +49,9 @@ class Reactive:
 
     async def _context(self) -> dict[str, Any]:
         self._contexts += 1
+        return self.values()
+
+    def values(self) -> dict[str, Any]:
         return content.context(self._number, self._blocks, self._rows)
 
     async def _stream(self, request: Request) -> Response:
@@ -63,7 +66,7 @@ class Reactive:
 
     async def _page(self, _: Request) -> Response:
         template = self._environment.get_template(content.PAGE)
-        return HTMLResponse(template.render(content.context(self._number, self._blocks, self._rows)))
+        return HTMLResponse(template.render(self.values()))
 
     def _stats(self) -> dict[str, int]:
         return {
@@ -92,3 +95,14 @@ class ReactiveOrigin(Reactive):
     """The same, each change made by somebody else's tab."""
 
     origin = "another-tab"
+
+
+class ReactiveQuery(Reactive):
+    """The same, the context read from an SQLite database in memory."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self._database = content.Database(self._blocks, self._rows)
+
+    def values(self) -> dict[str, Any]:
+        return self._database.context(self._number)
