@@ -112,13 +112,31 @@ async def run_again(app: ASGIApp, scope: Mapping[str, Any], blocks: Iterable[Blo
         ReactiveError: The application answered without running the page, or failed after it.
     """
     update = Replay(list(blocks))
-    status = await _run(app, {**scope, "state": dict(scope["state"]), _KEY: update})
+    status = await _run_in_task(app, {**scope, "state": dict(scope["state"]), _KEY: update})
     # The answer counts, not what was rendered: middleware may judge the viewer after the endpoint has run.
     if status in _GONE:
         raise StreamEndedError(f"the page {scope['path']!r} answered {status}")
     if update.rendered is not None and 200 <= status < 300:
         return update.rendered
     raise ReactiveError(f"the page {scope['path']!r} was not rendered again: the application answered {status}")
+
+
+async def _run_in_task(app: ASGIApp, scope: Scope) -> int:
+    """Run a request in a task of its own, as a server does: the context variables that it sets end with it."""
+    outcome: list[int | Exception] = []
+
+    async def run() -> None:
+        try:
+            outcome.append(await _run(app, scope))
+        except Exception as error:  # noqa: BLE001 - raised below, without the task group's wrapping
+            outcome.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+    (result,) = outcome
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 async def _run(app: ASGIApp, scope: Scope) -> int:
