@@ -10,21 +10,32 @@ Two rules keep this exact:
 - **A cursor is sent only when everything up to it has been sent** to this viewer. While a block that the viewer is
   owed waits to be rendered, its position stays.
 - **Identical HTML is left out only where the viewer got it from this very feed**, and no update of a block inside or
-  around has been rendered since. That a page was rendered with it is never assumed.
+  around has been rendered since, nor has a change of the viewer's own put something else there. That a page was
+  rendered with it is never assumed.
+
+A viewer's own change is not sent back to it, for the answer to its request shows it. But an update that was rendered
+before that change may reach the page after that answer, and would stay. So two kinds of own changes are told all the
+same: those of blocks that the viewer was sent within the last :data:`CROSSING` seconds, and those that are in the log
+when it connects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..blocks import BlockRef, Patch
 from ..bus import ReactiveBus
+from ..changelog import Change
 from ..index import DependencyIndex
 from ..loops import Bell
 from .wire import Dialect, encode_patch, with_fields
 
-__all__ = ["Feed", "Viewer"]
+__all__ = ["CROSSING", "Feed", "Viewer"]
+
+CROSSING = 10.0
+"""Seconds within which an update on its way to a page may be overtaken by the answer to a request of that page."""
 
 
 class Viewer:
@@ -37,7 +48,19 @@ class Viewer:
         position: Up to where in the change log its page is known to be current; ``None``: that is not known.
     """
 
-    __slots__ = ("caught_up", "dialect", "held", "joined", "origin", "position", "sequence", "user_id")
+    __slots__ = (
+        "caught_up",
+        "connected_at",
+        "dialect",
+        "held",
+        "joined",
+        "origin",
+        "position",
+        "retold",
+        "sent_at",
+        "sequence",
+        "user_id",
+    )
 
     def __init__(self, user_id: str | None, origin: str | None, dialect: Dialect, position: int | None) -> None:
         self.user_id = user_id
@@ -48,6 +71,32 @@ class Viewer:
         self.sequence = 0  # the newest batch that it was served
         self.joined = 0  # batches after this one and up to `sequence` were taken whole
         self.held: dict[BlockRef, int] = {}  # versions it was sent otherwise
+        self.connected_at = 0  # the position in the change log up to which its own changes are told as well
+        self.retold: frozenset[str] = frozenset()  # paths of its own changes that it is to be told of
+        self.sent_at: dict[BlockRef, float] = {}  # for viewers with an origin
+
+    def is_told(self, change: Change, after: int) -> bool:
+        """Return whether a change of a path after a position is for this viewer."""
+        if change.position_for(self.user_id, self.origin) > after:
+            return True
+        if change.position <= after or not self.may_know(change):
+            return False
+        return change.position <= self.connected_at or change.path in self.retold
+
+    def may_know(self, change: Change) -> bool:
+        """Return whether a change is for this viewer's user, whoever made it."""
+        return change.audience is None or self.user_id in change.audience
+
+    def was_sent(self, blocks: Iterable[BlockRef], since: float) -> bool:
+        """Return whether one of the blocks was sent to it since a time."""
+        return any(self.sent_at.get(ref, 0.0) > since for ref in blocks)
+
+    def note_sent(self, entries: Iterable[_Entry]) -> None:
+        """Note when blocks were sent to it."""
+        if self.origin is not None:
+            now = time.monotonic()
+            for entry in entries:
+                self.sent_at[entry.patch.ref] = now
 
 
 @dataclass(slots=True)
@@ -203,6 +252,30 @@ class Feed:
         """Let a viewer begin: what comes from now on is for it, and what changed since its position."""
         viewer.sequence = viewer.joined = self._sequence
         viewer.caught_up = viewer.position is not None and viewer.position >= self.position
+        viewer.connected_at = self._bus.position(self._scope)
+
+    def note_own(self, viewer: Viewer, changes: Mapping[Change, list[BlockRef]], after: int, *, since: float) -> None:
+        """Take note that a viewer has changed paths itself, and so has been shown them by other means.
+
+        Args:
+            viewer: The viewer; it has an origin.
+            changes: What changed, each with the blocks that it touches. Of several changes of a path only the last
+                one's origin is known.
+            after: The position after which this concerns.
+            since: Of a change of what the viewer was sent since this time it is told nonetheless.
+        """
+        shown: set[BlockRef] = set()
+        for change, touched in changes.items():
+            is_own = change.origin == viewer.origin
+            if is_own or change.other_position > after:
+                shown.update(touched)
+            if is_own and viewer.may_know(change) and viewer.was_sent(touched, since):
+                viewer.retold |= {change.path}
+                viewer.caught_up = False
+        self._note_as_held(viewer, ())
+        viewer.joined = viewer.sequence
+        for ref in shown:
+            viewer.held.pop(ref, None)
 
     def take(self, viewer: Viewer) -> bytes:
         """Return the frames that bring a viewer up to date as far as the feed can; empty: there is nothing to send."""
@@ -210,10 +283,11 @@ class Feed:
             return b""
         batch = self._batch
         if batch is not None and viewer.caught_up and viewer.sequence == self._sequence - 1:
-            whole = batch.whole and viewer.origin not in batch.origins
+            whole = batch.whole and viewer.origin not in batch.origins and (viewer.position or 0) <= batch.end
             if whole and viewer.joined < batch.oldest_repeated:
                 viewer.sequence = self._sequence
                 viewer.position = batch.end
+                viewer.note_sent(batch.entries)
                 return self._encoded(batch, viewer.dialect)
             viewer.position = max(batch.start, viewer.position or 0)
         return self._catch_up(viewer)
@@ -231,9 +305,7 @@ class Feed:
         return with_fields([entry.frame(dialect) for entry in entries], cursor=cursor)
 
     def _catch_up(self, viewer: Viewer) -> bytes:
-        paths = self._bus.read(self._scope, viewer.position).paths_for(
-            viewer.position or 0, viewer.user_id, viewer.origin, up_to=self.position
-        )
+        paths = self._paths_for(viewer)
         owed = self._index.affected_blocks(paths) if paths else []
         missing = [ref for ref in owed if ref not in self._entries and ref not in self.owed]
         ready = [entry for ref in owed if (entry := self._entries.get(ref)) is not None and entry.current]
@@ -243,12 +315,22 @@ class Feed:
         viewer.caught_up = not missing and self.owed.isdisjoint(owed)
         if missing:
             self._request(missing, paths)
+        viewer.note_sent(to_send)
         if not viewer.caught_up:
             return self._join(to_send, viewer.dialect, None)
         viewer.position = max(self.position, viewer.position or 0)
+        viewer.retold = frozenset()
         return self._join(to_send, viewer.dialect, viewer.position)
 
-    def _note_as_held(self, viewer: Viewer, sent: list[_Entry]) -> None:
+    def _paths_for(self, viewer: Viewer) -> frozenset[str]:
+        """Return the paths of all noted changes that a viewer is to be told of."""
+        reading, after = self._bus.read(self._scope, viewer.position), viewer.position or 0
+        paths = reading.paths_for(after, viewer.user_id, viewer.origin, up_to=self.position) | viewer.retold
+        if viewer.origin is not None and after < viewer.connected_at:
+            paths |= reading.paths_for(after, viewer.user_id, None, up_to=min(self.position, viewer.connected_at))
+        return paths
+
+    def _note_as_held(self, viewer: Viewer, sent: Iterable[_Entry]) -> None:
         held = {ref: entry.version for ref, entry in self._entries.items() if entry.held_by(viewer)}
         held.update((entry.patch.ref, entry.version) for entry in sent)
         viewer.held = held

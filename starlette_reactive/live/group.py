@@ -23,11 +23,12 @@ from anyio.lowlevel import RunVar
 
 from ..blocks import BlockRef, Patch
 from ..bus import ReactiveBus
+from ..changelog import Change
 from ..errors import StreamEndedError
 from ..index import DependencyIndex
 from ..loops import LoopClosedError, current_mailbox, spawn
 from ..paths import ALL
-from .feed import Feed, Viewer
+from .feed import CROSSING, Feed, Viewer
 from .pulse import pulse
 from .rendering import RenderBlocks, Rendered
 from .wire import error_markup
@@ -231,19 +232,34 @@ class Group:
             whole = True
         else:
             changed = frozenset(change.path for change in reading.changes)
+            origins = frozenset(change.origin for change in reading.changes if change.origin is not None)
+            self._note_own(reading.changes, before, origins)
             entitled = frozenset(
                 change.path
                 for change in reading.changes
-                if change.for_all
-                or any(change.position_for(seat.viewer.user_id, seat.viewer.origin) > before for seat in self._seats)
+                if change.for_all or any(seat.viewer.is_told(change, before) for seat in self._seats)
             )
-            origins = frozenset(change.origin for change in reading.changes if change.origin is not None)
             whole = all(change.audience is None for change in reading.changes)
         affected = index.affected_blocks(entitled) if entitled else []
         self.feed.invalidate(index.touched_blocks(changed), affected, reading.position, whole=whole, origins=origins)
         if affected:
             self._paths |= entitled
         return bool(affected)
+
+    def _note_own(self, changes: tuple[Change, ...], before: int, origins: frozenset[str]) -> None:
+        """Take note of what viewers changed themselves."""
+        touched = self._recipe.index.touched_blocks
+        several = any(change.other_position > before for change in changes)
+        by_somebody = {
+            change: touched((change.path,))
+            for change in changes
+            if change.origin is not None or change.other_position > before
+        }
+        for seat in self._seats:
+            viewer = seat.viewer
+            if viewer.origin is not None and (several or viewer.origin in origins):
+                since = (seat.sending_since or time.monotonic()) - CROSSING
+                self.feed.note_own(viewer, by_somebody, before, since=since)
 
     async def _render(self) -> None:
         index = self._recipe.index
