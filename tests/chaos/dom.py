@@ -1,0 +1,38 @@
+"""What a browser's page holds, for pages that are nothing but nested ``div`` elements with an ``id`` each."""
+
+from __future__ import annotations
+
+import re
+
+_TAG = re.compile(r"<div\b|</div>")
+_SHOWN = re.compile(r"(\w+)=(-?\d+)")
+
+
+def inner_html(page: str, element: str) -> str:
+    """Return what an element holds."""
+    start, end = _bounds(page, element)
+    return page[start:end]
+
+
+def with_inner_html(page: str, element: str, html: str) -> str:
+    """Return the page with what an element holds replaced."""
+    start, end = _bounds(page, element)
+    return page[:start] + html + page[end:]
+
+
+def _bounds(page: str, element: str) -> tuple[int, int]:
+    opening = f'<div id="{element}">'
+    assert page.count(opening) == 1, f"there are {page.count(opening)} elements {element!r}"
+    start = page.index(opening) + len(opening)
+    depth = 1
+    for tag in _TAG.finditer(page, start):
+        depth += 1 if tag[0] == "<div" else -1
+        if depth == 0:
+            return start, tag.start()
+    raise AssertionError(f"the element {element!r} does not end")
+
+
+def own_values(page: str, element: str, paths: list[str]) -> tuple[int, ...]:
+    """Return what an element shows of its own paths."""
+    shown = dict(_SHOWN.findall(inner_html(page, element)))
+    return tuple(int(shown[path]) for path in paths)

@@ -1,0 +1,124 @@
+"""A proxy between viewers and the server that answers 502 and cuts connections when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+
+BUFFER = 4096  # bytes on each side, so that a viewer that does not read is soon felt by the server
+
+BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\nConnection: close\r\n\r\nsorry"
+
+
+class _Link:
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self.writers = (client, server)
+        self.cut_at: float | None = None  # which part of the next bytes still gets through
+
+    def cut(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+
+
+class Proxy:
+    """Listens on a port of its own and passes on to another."""
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._links: set[_Link] = set()
+        self._listener: asyncio.Server | None = None
+        self.port = 0
+        self.refusing = False
+        self.refused = 0
+        self.cut_in_midst = 0
+
+    async def start(self) -> None:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        self.port = listener.getsockname()[1]
+        self._listener = await asyncio.start_server(self._serve, sock=listener, limit=BUFFER)
+
+    def stop(self) -> None:
+        assert self._listener is not None
+        self._listener.close()
+        for link in list(self._links):
+            link.cut()
+
+    def cut(self, chance: random.Random, *, share: float) -> None:
+        """Cut some of the connections amid the next bytes that the server sends through them."""
+        for link in self._links:
+            if chance.random() < share:
+                link.cut_at = chance.random()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            server = None if self.refusing else await self._connect()
+            if server is None:
+                self.refused += 1
+                writer.write(BAD_GATEWAY)
+                await writer.drain()
+            else:
+                await self._pass_on(head, reader, writer, *server)
+        writer.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        try:
+            return await connect(self._server_port)
+        except OSError:
+            return None
+
+    async def _pass_on(
+        self,
+        head: bytes,
+        from_client: asyncio.StreamReader,
+        to_client: asyncio.StreamWriter,
+        from_server: asyncio.StreamReader,
+        to_server: asyncio.StreamWriter,
+    ) -> None:
+        to_client.transport.set_write_buffer_limits(BUFFER)
+        link = _Link(to_client, to_server)
+        self._links.add(link)
+        upstream = asyncio.create_task(self._pump_up(from_client, to_server))
+        try:
+            to_server.write(head)
+            while data := await from_server.read(65536):
+                if link.cut_at is not None:
+                    to_client.write(data[: int(len(data) * link.cut_at)])
+                    await asyncio.sleep(0)
+                    self.cut_in_midst += 1
+                    break
+                to_client.write(data)
+                await to_client.drain()
+        except OSError:
+            pass
+        finally:
+            upstream.cancel()
+            self._links.discard(link)
+            if link.cut_at is not None:
+                to_client.close()  # what was written still leaves
+                to_server.transport.abort()
+            else:
+                to_server.close()
+
+    @staticmethod
+    async def _pump_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()  # the client has left, and the server is to know
+
+
+async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect with small buffers."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+    raw.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
+    except OSError:
+        raw.close()
+        raise
+    return await asyncio.open_connection(sock=raw, limit=BUFFER)

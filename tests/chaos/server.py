@@ -1,0 +1,170 @@
+"""The application that the chaos is done to. Its data is in a file that outlives it, shared with the test.
+
+A page is a tree of ``div`` elements, each the place of one block, some inside others. Every path shows as
+``name=value``, so that what a page holds can be read back and compared with what it should hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from typing import Any
+
+from jinja2 import DictLoader, Environment
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, ReactiveBus, reactive_stream
+
+from .state import PATHS, State
+
+BLOCKS = {
+    "single": ["p0"],
+    "pair": ["p1", "p2"],
+    "sums": ["total"],  # derived from p3, p4 and p5
+    "addends": ["p3", "p4", "p5"],
+    "again": ["p0", "p6"],
+    "rest": ["p7", "p8", "p9"],
+    "tree": ["p10", "p11"],
+    "branch": ["p12", "p13"],
+    "leaf": ["p14", "p15"],
+    "twig": ["p16"],
+    "wide": ["p17", "p18"],
+    "heavy": ["p19"],
+}
+"""Each block with the paths that it shows itself, outside the blocks inside it."""
+INSIDE = {"branch": "tree", "leaf": "branch", "twig": "tree"}
+"""Which block stands in which."""
+DERIVED = {"total": ("p3", "p4", "p5")}
+WEIGHT = "".join(f"<!-- {number:4} -->" for number in range(500))  # 6 kB
+
+
+def _source(block: str) -> str:
+    shown = " ".join(f"{path}={{{{ {path} }}}}" for path in BLOCKS[block])
+    inner = "".join(_source(name) for name, outer in INSIDE.items() if outer == block)
+    weight = WEIGHT if block == "heavy" else ""
+    return f'<div id="{block}">{{% block {block} %}}{shown}{weight}{inner}{{% endblock %}}</div>\n'
+
+
+SOURCE = "".join(_source(block) for block in BLOCKS if block not in INSIDE)
+
+env = Environment(loader=DictLoader({"page.html": SOURCE}), autoescape=True)
+index = DependencyIndex()
+index.register_template(env, "page.html")
+for derived, sources in DERIVED.items():
+    index.derive(derived, from_paths=sources)
+bus = ReactiveBus()
+state = State(os.environ["CHAOS_STATE"])
+chance = random.Random(os.environ["CHAOS_SEED"])
+
+if os.environ.get("CHAOS_BLIND") == "1":
+    # The control: whatever a viewer says it has seen, nothing is said to have changed before its stream began.
+    ReactiveBus.position_of = lambda self, cursor: self.position_of_now()  # type: ignore[method-assign,attr-defined]
+    ReactiveBus.position_of_now = lambda self: self._log.latest  # type: ignore[attr-defined]
+
+
+class Faults:
+    """What context builders of a scope suffer."""
+
+    def __init__(self) -> None:
+        self.failing = 0.0  # how many of them raise
+        self.delay = 0.0  # seconds between reading the data and rendering
+
+    async def strike(self) -> None:
+        if self.delay:
+            await asyncio.sleep(self.delay * chance.random())
+        if chance.random() < self.failing:
+            raise RuntimeError("the data could not be read, as the test wishes")
+
+
+faults: dict[str, Faults] = {}
+
+
+def context(scope: str) -> dict[str, Any]:
+    values = dict(zip(PATHS, state.read(scope), strict=True))
+    return {**values, **{path: sum(values[each] for each in sources) for path, sources in DERIVED.items()}}
+
+
+async def page(request: Request) -> Response:
+    scope = request.path_params["scope"]
+    cursor = bus.cursor(scope)
+    return HTMLResponse(env.get_template("page.html").render(context(scope)), headers={"X-Cursor": cursor})
+
+
+async def stream(request: Request) -> Response:
+    scope, query = request.path_params["scope"], request.query_params
+
+    async def build() -> dict[str, Any]:
+        values = context(scope)
+        await faults.setdefault(scope, Faults()).strike()
+        return values
+
+    return reactive_stream(
+        bus,
+        scope=scope,
+        index=index,
+        context_builder=build,
+        origin=query.get("origin"),
+        connection=ConnectionInfo(query["viewer"], query["user"]),
+        share=query.get("share"),
+        retry=300,
+        heartbeat_interval=1.0,
+        send_timeout=2.0,
+    )
+
+
+async def change(request: Request) -> Response:
+    """Change values, tell of it, and answer as a form's handler would: with the page anew and what it affects."""
+    scope, asked = request.path_params["scope"], await request.json()
+    state.write(scope, asked["values"])
+    await asyncio.sleep(asked["pause"])  # from the commit to the emit
+    audience = None if asked["audience"] is None else frozenset(asked["audience"])
+    await bus.emit(ChangeEvent(scope, asked["values"], asked["origin"], audience))
+    return JSONResponse(
+        {
+            "page": env.get_template("page.html").render(context(scope)),
+            "blocks": [ref.target_id for ref in index.affected_blocks(asked["values"])],
+        }
+    )
+
+
+async def burst(request: Request) -> Response:
+    scope, asked = request.path_params["scope"], await request.json()
+    for number in range(asked["events"]):
+        path = chance.choice(asked["paths"])
+        state.write(scope, {path: asked["first"] + number})
+        bus.emit_sync(ChangeEvent(scope, {path}))
+    return JSONResponse({})
+
+
+async def trouble(request: Request) -> Response:
+    asked = await request.json()
+    fault = faults.setdefault(request.path_params["scope"], Faults())
+    fault.failing, fault.delay = asked["failing"], asked["delay"]
+    return JSONResponse({})
+
+
+async def stuff(request: Request) -> Response:
+    """Emit many events, a few at a time, so that everything else goes on."""
+    scope, asked = request.path_params["scope"], await request.json()
+    for number in range(asked["events"]):
+        state.write(scope, {"p19": number})
+        await bus.emit(ChangeEvent(scope, {"p19"}))
+        if number % asked["together"] == 0:
+            await asyncio.sleep(asked["pause"])
+    return JSONResponse({})
+
+
+app = Starlette(
+    routes=[
+        Route("/{scope}/page", page),
+        Route("/{scope}/stream", stream),
+        Route("/{scope}/change", change, methods=["POST"]),
+        Route("/{scope}/burst", burst, methods=["POST"]),
+        Route("/{scope}/trouble", trouble, methods=["POST"]),
+        Route("/{scope}/stuff", stuff, methods=["POST"]),
+    ]
+)

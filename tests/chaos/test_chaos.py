@@ -1,0 +1,39 @@
+"""Whatever happens between server and browser: once changes stop, every page shows what a fresh page would show."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+
+import pytest
+
+from .harness import Chaos, StaleError
+
+
+def seed_of(config: pytest.Config) -> str:
+    return str(config.getoption("--chaos-seed") or secrets.token_hex(4))
+
+
+async def endure(chaos: Chaos, rounds: int) -> None:
+    async with chaos.running():
+        for number in range(rounds):
+            await chaos.round(number)
+
+
+def test_once_changes_stop_every_page_is_what_a_fresh_one_would_be(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    rounds = int(pytestconfig.getoption("--chaos-rounds"))
+    chaos = Chaos(tmp_path, seed_of(pytestconfig))
+    print(f"seed {chaos.seed}")
+    asyncio.run(endure(chaos, rounds))
+    print(f"{rounds} rounds, seed {chaos.seed}; the slowest took {chaos.slowest:.2f} s to settle; {dict(chaos.counts)}")
+    print(f"{chaos.proxy.refused} times 502, {chaos.proxy.cut_in_midst} cut")
+    print(f"{sum(viewer.frames for viewer in chaos.viewers)} frames")
+    assert chaos.counts["changes"] > rounds
+    assert chaos.proxy.cut_in_midst
+
+
+def test_without_the_change_log_the_same_chaos_leaves_stale_pages(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    chaos = Chaos(tmp_path, seed_of(pytestconfig), blind=True)
+    with pytest.raises(StaleError, match="pages are stale"):
+        asyncio.run(endure(chaos, rounds=20))
