@@ -85,12 +85,13 @@ class Calls(Expressions):
     def _call_macro(self, macro: Macro, arguments: Arguments, node: nodes.Node) -> Value:
         for value in arguments.values():
             self.see(value)
-        depth = self._depth(macro.node)
+        key = (macro.node, macro.scope, arguments.key())
+        depth = 0 if any(active.key == key for active in self.active) else self._depth(macro.node)
         if depth >= NESTED:
             return self.read_everything(f"{macro.name} calls itself too deep to follow at {self.place(node)}")
         if depth >= FOLLOWED:
             arguments = self._widened(macro, arguments)
-        key = (macro.node, macro.scope, arguments.key())
+            key = (macro.node, macro.scope, arguments.key())
         return self._recursive(Active(macro.node, key, arguments), lambda: self._macro_text(macro, arguments))
 
     def _depth(self, node: nodes.Node) -> int:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from jinja2 import Environment
 
 from ..paths import ALL
-from .machine import ABSENT, BlockRecord, Run
+from .machine import ABSENT, BlockRecord, Choice, Run
 from .scopes import Context, Scope
 from .sources import Library, Parsed, is_current, library_of
 from .statements import Statements
@@ -80,6 +80,15 @@ class Variant:
     records: Mapping[str, BlockRecord]
     unplaced: Mapping[str, BlockRecord]
     resolved: Mapping[int, list[str]]
+    offered: tuple[Choice, ...]
+
+    def made(self) -> dict[int, int]:
+        """Return which option each ``extends`` of the page's own templates takes, by its node's id."""
+        return {
+            id(choice.node): taken
+            for choice, taken in zip(self.offered, self.choices, strict=True)
+            if choice.run is self.run
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +157,7 @@ def _interpret(env: Environment, library: Library, parsed: Parsed) -> Page:
         variants.append(variant)
         for position in range(len(choices), len(machine.offered)):
             taken = variant.choices[:position]
-            todo.extend((*taken, other) for other in range(1, machine.offered[position]))
+            todo.extend((*taken, other) for other in range(1, len(machine.offered[position].options)))
     reads = _reads(parsed.name, machines, variants, complete=not todo)
     used = {each.name: each for machine in machines for each in machine.used.values()}
     missing = frozenset(name for machine in machines for name in machine.missing)
@@ -167,9 +176,21 @@ def _interpret_once(
     machine.run_template(run, parsed)
     placed = dict(machine.records)
     machine.place_rest(run)
+    _bar_included_choices(machine)
     unplaced = {name: record for name, record in machine.records.items() if name not in placed}
     taken = tuple(choices[at] if at < len(choices) else 0 for at in range(len(machine.offered)))
-    return machine, Variant(taken, run, placed, unplaced, machine.resolved)
+    return machine, Variant(taken, run, placed, unplaced, machine.resolved, tuple(machine.offered))
+
+
+def _bar_included_choices(machine: Statements) -> None:
+    """A block of an included template that chooses its parent by a value is not rendered alone."""
+    for choice in machine.offered:
+        if choice.run is machine.page:
+            continue
+        for record in machine.records.values():
+            if record.run is choice.run and record.barrier is None:
+                place = f"{choice.run.levels[0].name}:{choice.node.lineno}"
+                record.barrier = f"the parent of its template depends on values (extends at {place})"
 
 
 def _reads(name: str, machines: list[Statements], variants: list[Variant], *, complete: bool) -> PageReads:

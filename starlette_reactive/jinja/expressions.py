@@ -182,6 +182,8 @@ class Expressions(Machine):
             self.sink.reads |= base.aliases
         callee = self.attribute(base._replace(aliases=NO_PATHS), name) if base.objects else UNKNOWN
         containers = frozenset(found for found in base.objects if isinstance(found, Cell))
+        if containers and callee.objects and all(name in found.items for found in containers):
+            return Value(base.aliases, base.reads, callee.objects)
         method = Method(name, base.aliases, containers)
         return Value(base.aliases, base.reads, callee.objects | {method})
 
@@ -210,7 +212,17 @@ class Expressions(Machine):
         arguments.positional.insert(0, subject)
         function = self._registered(kind, node.name)
         self.hand_context(function, node, f"the {kind[:-1]} {node.name!r}", node.args)
-        return self.use_all(arguments.values(), node)
+        values = arguments.values()
+        if getattr(function, "__module__", None) == f"jinja2.{kind}":
+            # Jinja's own neither call nor change what they are handed
+            for value in values:
+                self.consume(value)
+            reads = frozenset[str]().union(*(self.paths_of(value) for value in values))
+            handed = (
+                frozenset[object]().union(*(value.objects for value in values)) if kind == "filters" else frozenset()
+            )
+            return Value(reads=reads, objects=handed)
+        return self.use_all(values, node)
 
     def _registered(self, kind: str, name: str) -> object:
         key = (kind, name)

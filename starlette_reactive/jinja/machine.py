@@ -32,7 +32,7 @@ from .scopes import (
 )
 from .sources import Library, Parsed
 
-__all__ = ["ABSENT", "Active", "Arguments", "BlockRecord", "Machine", "Run", "Sink", "Unit"]
+__all__ = ["ABSENT", "Active", "Arguments", "BlockRecord", "Choice", "Machine", "Run", "Sink", "Unit"]
 
 ABSENT: Final = object()
 """Stands for what the environment does not have, among the things that were looked up in it."""
@@ -124,6 +124,15 @@ class Run:
             self.blocks.setdefault(name, []).append((parsed, block))
 
 
+class Choice(NamedTuple):
+    """An ``extends`` that chooses between parents; None among them: there may be none."""
+
+    node: nodes.Extends
+    unit: Unit | None
+    run: Run
+    options: tuple[Parsed | None, ...]
+
+
 class BlockRecord:
     """What is found out about a block of the page."""
 
@@ -167,7 +176,7 @@ class Machine:
         self.env = env
         self.library = library
         self.choices = choices
-        self.offered: list[int] = []
+        self.offered: list[Choice] = []
         self.sink = Sink()
         self.pc: frozenset[str] = NO_PATHS
         self.unit: Unit | None = None
@@ -261,8 +270,10 @@ class Machine:
 
     def see(self, value: Value) -> Value:
         """Note that ``value`` is evaluated here without being used yet."""
-        if value.aliases or value.reads:
-            self.sink.seen |= value.aliases | value.reads
+        for path in value.aliases:
+            # to look up a name alone is not to look at its value
+            if "." in path:
+                self.sink.seen.add(path)
         return value
 
     def step(self) -> bool:

@@ -19,7 +19,7 @@ from jinja2.runtime import Context
 
 from ..errors import BlockNotFoundError, BlockRenderError
 from .dependencies import Page, Variant, page_of
-from .slices import Level, stages_of
+from .slices import PARENT, Level, Stage, stage_of_choice, stages_of
 from .sources import suggestion
 
 __all__ = ["CompiledBlock", "compile_block"]
@@ -36,14 +36,34 @@ class _Stage:
     levels: tuple[_Level, ...]
     bare: bool
 
+    def preludes(self) -> list[Template]:
+        """Return what has to run, in order."""
+        return [level.prelude for level in self.levels if level.prelude is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a block is rendered in one variant of the page; without stages: the variant does not show it."""
+
+    stages: tuple[_Stage, ...]
+    modifiers: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fork:
+    """A choice between parents, made by the values: what has to run to know it, and where each leads."""
+
+    stage: _Stage
+    template: str
+    branches: Mapping[str | None, _Fork | _Way]
+
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """What renders a block: the runs that lead to it, then its function."""
 
     page: Page
-    stages: tuple[_Stage, ...]
-    modifiers: tuple[tuple[str, Any], ...]
+    start: _Fork | _Way
     templates: tuple[Template, ...]
 
     def holds(self, env: Environment, page: Page) -> bool:
@@ -113,32 +133,56 @@ class CompiledBlock:
         )
 
     def _chunks(self, plan: _Plan, values: Mapping[str, object]) -> Iterator[Any]:
-        context: Context | None = None
-        for stage in plan.stages:
+        way = plan.start
+        while isinstance(way, _Fork):
+            way = self._branch(way, self._run((way.stage,), values))
+        if way.stages:
+            yield from self._function(way, self._run(way.stages, values))
+
+    def _run(self, stages: tuple[_Stage, ...], values: Mapping[str, object]) -> Context:
+        context = None
+        for stage in stages:
             context = _context(stage, values, context)
-            for level in stage.levels:
-                if level.prelude is not None:
-                    for _ in level.prelude.root_render_func(context):
-                        pass
-        yield from self._function(plan, context)
+            for prelude in stage.preludes():
+                for _ in prelude.root_render_func(context):
+                    pass
+        return _checked(context)
 
     async def _chunks_async(self, plan: _Plan, values: Mapping[str, object]) -> AsyncIterator[Any]:
-        context: Context | None = None
-        for stage in plan.stages:
-            context = _context(stage, values, context)
-            for level in stage.levels:
-                if level.prelude is not None:
-                    prelude: Any = level.prelude.root_render_func(context)
-                    async for _ in prelude:
-                        pass
-        chunks: Any = self._function(plan, context)
-        async for chunk in chunks:
-            yield chunk
+        way = plan.start
+        while isinstance(way, _Fork):
+            way = self._branch(way, await self._run_stages_async((way.stage,), values))
+        if way.stages:
+            chunks: Any = self._function(way, await self._run_stages_async(way.stages, values))
+            async for chunk in chunks:
+                yield chunk
 
-    def _function(self, plan: _Plan, context: Context | None) -> Iterator[Any]:
-        if context is None:  # pragma: no cover - a plan has a stage at least
-            raise BlockRenderError(f"block {self.block_name!r} has no page", block=self.block_name)
-        for name, value in plan.modifiers:
+    async def _run_stages_async(self, stages: tuple[_Stage, ...], values: Mapping[str, object]) -> Context:
+        context = None
+        for stage in stages:
+            context = _context(stage, values, context)
+            for prelude in stage.preludes():
+                chunks: Any = prelude.root_render_func(context)
+                async for _ in chunks:
+                    pass
+        return _checked(context)
+
+    def _branch(self, fork: _Fork, context: Context) -> _Fork | _Way:
+        """Return where the chosen parent leads."""
+        chosen = context.vars.get(PARENT)
+        if chosen is None:
+            return fork.branches[None]
+        name = self.env.get_template(chosen, fork.template).name
+        if name not in fork.branches:
+            raise BlockRenderError(
+                f"the parent {name!r} of {fork.template!r} is none of those that its extends names: write their names there",
+                template=self.template_name,
+                block=self.block_name,
+            )
+        return fork.branches[name]
+
+    def _function(self, way: _Way, context: Context) -> Iterator[Any]:
+        for name, value in way.modifiers:
             setattr(context.eval_ctx, name, value)
         return context.blocks[self.block_name][0](context)
 
@@ -196,19 +240,51 @@ def _context(stage: _Stage, values: Mapping[str, object], around: Context | None
     return context
 
 
+def _checked(context: Context | None) -> Context:
+    if context is None:  # pragma: no cover - a plan has a stage at least
+        raise BlockRenderError("a block without a page can't be rendered")
+    return context
+
+
 def _plan(env: Environment, page: Page, template_name: str, block_name: str) -> _Plan:
-    variant = _variant(page, template_name, block_name)
-    record = variant.records.get(block_name) or variant.unplaced[block_name]
-    stages = []
-    for stage in stages_of(record):
-        levels = tuple(_Level(env.get_template(level.parsed.name), _prelude(env, level)) for level in stage.levels)
-        stages.append(_Stage(levels, stage.bare))
-    templates = tuple(level.template for stage in stages for level in stage.levels)
-    return _Plan(page, tuple(stages), record.modifiers, templates)
+    _check_alone(page, template_name, block_name)
+    # choices within included templates lead to the same block: one of them stands for all
+    variants = {tuple(sorted(variant.made().items())): variant for variant in reversed(page.variants)}
+    templates: list[Template] = []
+    start = _start(env, list(reversed(variants.values())), 0, block_name, templates)
+    return _Plan(page, start, tuple(templates))
 
 
-def _variant(page: Page, template_name: str, block_name: str) -> Variant:
-    """Return the interpretation of the page to render the block by."""
+def _start(
+    env: Environment, variants: list[Variant], position: int, block_name: str, templates: list[Template]
+) -> _Fork | _Way:
+    """Return the way to the block, which forks where variants differ."""
+    own = [[choice for choice in variant.offered if choice.run is variant.run] for variant in variants]
+    if position >= len(own[0]):
+        return _way(env, variants[0], block_name, templates)
+    choice = own[0][position]
+    branches: dict[str | None, _Fork | _Way] = {}
+    for at, option in enumerate(choice.options):
+        taking = [variant for variant in variants if variant.made()[id(choice.node)] == at]
+        branches[option.name if option is not None else None] = _start(env, taking, position + 1, block_name, templates)
+    stage = _compiled(env, stage_of_choice(choice), templates)
+    return _Fork(stage, stage.levels[-1].template.name or "", branches)
+
+
+def _way(env: Environment, variant: Variant, block_name: str, templates: list[Template]) -> _Way:
+    record = variant.records.get(block_name) or variant.unplaced.get(block_name)
+    if record is None:
+        return _Way((), ())
+    return _Way(tuple(_compiled(env, stage, templates) for stage in stages_of(record)), record.modifiers)
+
+
+def _compiled(env: Environment, stage: Stage, templates: list[Template]) -> _Stage:
+    levels = tuple(_Level(env.get_template(level.parsed.name), _prelude(env, level)) for level in stage.levels)
+    templates.extend(level.template for level in levels)
+    return _Stage(levels, stage.bare)
+
+
+def _check_alone(page: Page, template_name: str, block_name: str) -> None:
     found = page.reads.blocks.get(block_name) or page.reads.unplaced.get(block_name)
     if found is None:
         known = [*page.reads.blocks, *page.reads.unplaced]
@@ -218,18 +294,14 @@ def _variant(page: Page, template_name: str, block_name: str) -> Variant:
             template=template_name,
             block=block_name,
         )
-    alone = found.alone
-    if alone is None and len(page.variants) > 1:
-        alone = "its page's parent depends on the values that it is rendered with"
-    if alone is not None:
+    if found.alone is not None:
         raise BlockRenderError(
-            f"block {block_name!r} of {template_name!r} can't be rendered alone: {alone}. Render the block "
+            f"block {block_name!r} of {template_name!r} can't be rendered alone: {found.alone}. Render the block "
             "around it, or move the block out of there",
             template=found.template,
             block=block_name,
             line=found.line,
         )
-    return page.variants[0]
 
 
 def _prelude(env: Environment, level: Level) -> Template | None:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from jinja2 import nodes
 
-from .machine import BlockRecord, Run, Unit
+from .machine import BlockRecord, Choice, Run, Unit
 from .sources import Parsed
 
-__all__ = ["Level", "Stage", "stages_of"]
+__all__ = ["PARENT", "Level", "Stage", "stage_of_choice", "stages_of"]
 
+PARENT: Final = "_parent_that_is_chosen"
+"""The name that a slice leaves the choice of a parent in."""
 N = TypeVar("N", bound=nodes.Node)
 
 
@@ -50,6 +52,14 @@ def stages_of(record: BlockRecord) -> tuple[Stage, ...]:
     return tuple(_stage(run, wanted) for run in runs)
 
 
+def stage_of_choice(choice: Choice) -> Stage:
+    """Return what has to run to know which parent an ``extends`` takes: it is left in :data:`PARENT`."""
+    wanted = _closure([choice.unit] if choice.unit is not None else [])
+    stage = _stage(choice.run, wanted, choice.node)
+    last = next(at for at, level in enumerate(stage.levels) if choice.node in level.parsed.tree.find_all(nodes.Extends))
+    return Stage(stage.levels[: last + 1], stage.bare)
+
+
 def _closure(units: Iterable[Unit]) -> set[Unit]:
     found: set[Unit] = set()
     todo = list(units)
@@ -64,33 +74,32 @@ def _closure(units: Iterable[Unit]) -> set[Unit]:
     return found
 
 
-def _stage(run: Run, wanted: set[Unit]) -> Stage:
+def _stage(run: Run, wanted: set[Unit], choice: nodes.Extends | None = None) -> Stage:
     here = {unit for unit in wanted if unit.run is run}
     kept = {id(unit.node) for unit in here}
-    inner = {id(unit.outer.node) for unit in here if unit.outer is not None}
-    effective = {id(unit.node) for unit in here if unit.effective}
-    levels = []
-    for parsed in run.levels:
-        cutter = _Cutter(kept, inner, effective)
-        levels.append(Level(parsed, tuple(cutter.body(parsed.tree.body)) if kept else ()))
+    cutter = _Cutter(kept, choice)
+    levels = [Level(parsed, tuple(cutter.body(parsed.tree.body)) if kept else ()) for parsed in run.levels]
     return Stage(tuple(levels), run.bare)
 
 
 class _Cutter:
     """Copies the wanted statements of a template's top level."""
 
-    def __init__(self, kept: set[int], inner: set[int], effective: set[int]) -> None:
+    def __init__(self, kept: set[int], choice: nodes.Extends | None) -> None:
         self.kept = kept
-        self.inner = inner
-        self.effective = effective
+        self.choice = choice
 
     def body(self, body: list[nodes.Node]) -> list[nodes.Node]:
         """Return copies of the wanted statements of ``body``."""
-        return [self._statement(node) for node in body if id(node) in self.kept and not isinstance(node, nodes.Extends)]
+        wanted = [node for node in body if id(node) in self.kept]
+        return [self._statement(node) for node in wanted if node is self.choice or not isinstance(node, nodes.Extends)]
 
     def _statement(self, node: nodes.Node) -> nodes.Node:
         if isinstance(node, nodes.If):
             return self._branch(node)
+        if isinstance(node, nodes.Extends):
+            target = nodes.Name(PARENT, "store", lineno=node.lineno)
+            return nodes.Assign(target, copy(node.template), lineno=node.lineno)
         return copy(node)
 
     def _branch(self, node: nodes.If) -> nodes.If:

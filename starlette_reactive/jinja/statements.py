@@ -10,7 +10,7 @@ from jinja2 import nodes
 from ..errors import TemplateLoadError
 from ..paths import ALL
 from .calls import Calls
-from .machine import BlockRecord, Run, Sink, Unit
+from .machine import BlockRecord, Choice, Run, Sink, Unit
 from .scopes import (
     BOTTOM,
     UNKNOWN,
@@ -609,7 +609,7 @@ class Statements(Calls):
         if not known or any(parent in self.run.levels for parent in known):
             self._unknown_parent(node, names)
             return
-        chosen = self._choose([*known, None] if self.conditional else known)
+        chosen = self._choose(node, [*known, None] if self.conditional else known)
         if chosen is None:
             return
         self.run.enter(chosen)
@@ -629,12 +629,12 @@ class Statements(Calls):
         if not self.conditional:
             self.silent = self.known_parent = True
 
-    def _choose(self, options: list[Parsed | None]) -> Parsed | None:
+    def _choose(self, node: nodes.Extends, options: list[Parsed | None]) -> Parsed | None:
         """Return the option that this interpretation takes, and note how many there are."""
         if len(options) == 1:
             return options[0]
         position = len(self.offered)
-        self.offered.append(len(options))
+        self.offered.append(Choice(node, self.unit, self.run, tuple(options)))
         return options[self.choices[position] if position < len(self.choices) else 0]
 
     def _import(self, node: nodes.Import) -> None:
