@@ -97,6 +97,8 @@ async def _threads(rounds: int, emits: int) -> Rounds:
     received = _Count(1000)
     tasks = [asyncio.create_task(_subscriber(bus, received)) for _ in range(received.wanted)]
     await asyncio.sleep(0.1)
+    gc.collect()
+    gc.freeze()
     taken: Rounds = {"loop": [], "thread": []}
     loop = asyncio.get_running_loop()
     for _ in range(rounds):
@@ -104,6 +106,7 @@ async def _threads(rounds: int, emits: int) -> Rounds:
             times = []
             for _ in range(emits):
                 done = received.expect()
+                await asyncio.sleep(0.002)  # by then all subscribers sleep
                 if kind == "loop":
                     started = time.perf_counter()
                     bus.emit_sync(ChangeEvent("s", {"path"}))
