@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import pass_context
@@ -19,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.templating import Jinja2Templates
 
 from .bus import ReactiveBus
+from .checks import CONTRACT_KEYS, DeclaredPage, Issue, Subject, check, find_settings
 from .endpoints import Call, Endpoint, wrap_endpoint
 from .errors import ReactiveError
 from .events import ChangeEvent, ConnectionInfo
@@ -29,7 +31,7 @@ from .live.group import end_streams
 from .live.stream import reactive_stream
 from .live.wire import CLOSE_EVENT, SINK_ID
 from .mounts import path_in, root_of, routes_of
-from .pages import SINK_NAMES, WIRES, Page, UserOf, current_visit, forget_cursor, note_cursor
+from .pages import SINK_NAMES, VIEWER_NAMES, WIRES, Page, UserOf, current_visit, forget_cursor, note_cursor
 from .rendering import respond, respond_async
 from .tokens import PageVisit, Signer
 
@@ -95,6 +97,8 @@ class Reactive:
         self._state_names = frozenset(state_names)
         self._signer = Signer(secret, max_age, purpose=prefix)
         self._pages: dict[str, Page] = {}
+        self._stream_endpoints: list[Endpoint] = []
+        self._contract_data: dict[str, Any] = {}
         self._undecorated: dict[Endpoint, Endpoint] = {}
         self._install_globals()
 
@@ -309,7 +313,11 @@ class Reactive:
                 },
             )
 
-        return lambda endpoint: self._wrap(endpoint, respond_with_stream)
+        def decorate(endpoint: Endpoint) -> Endpoint:
+            self._stream_endpoints.append(endpoint)
+            return self._wrap(endpoint, respond_with_stream)
+
+        return decorate
 
     def html(self, endpoint: Endpoint) -> Endpoint:
         """Let an endpoint return a ``Fragment``, ``OOB``, ``Action``, ``ValidationError``, ``str`` or ``dict``."""
@@ -356,6 +364,58 @@ class Reactive:
     def presence(self, scope: str) -> frozenset[ConnectionInfo]:
         """Return who is connected to a scope."""
         return self.bus.presence(scope)
+
+    # Checks
+
+    def check(self) -> list[Issue]:
+        """Return what can't work, or may not: in the templates, the live blocks, and what the application declares.
+
+        Levels of categories are read from ``[tool.starlette-reactive]`` in the ``pyproject.toml`` of the working
+        directory or above it.
+
+        Raises:
+            ReactiveError: A setting there is unknown.
+        """
+        return check(self.subject(), find_settings(Path.cwd()))
+
+    def set_contract_check_data(self, key: str, value: Any) -> None:
+        """Tell :meth:`check` what it cannot see by itself.
+
+        Args:
+            key: ``"reactive_emitted_paths"``: every path that is emitted; ``"reactive_audience_scopes"``: scopes of
+                changes with an audience; ``"reactive_connection_scopes"``: scopes whose streams are given a
+                :class:`ConnectionInfo`; ``"reactive_index"``: an index of its own.
+            value: A set of strings; for ``"reactive_index"`` a :class:`DependencyIndex`.
+
+        Raises:
+            ValueError: The key is unknown.
+            TypeError: The index is none.
+        """
+        if key not in CONTRACT_KEYS:
+            raise ValueError(
+                f"there is no contract check data {key!r}: write one of {', '.join(sorted(CONTRACT_KEYS))}"
+            )
+        if key == "reactive_index" and not isinstance(value, DependencyIndex):
+            raise TypeError(f"reactive_index is a DependencyIndex, not {type(value).__name__}")
+        self._contract_data[key] = value
+
+    def subject(self) -> Subject:
+        """Return what :meth:`check` looks at."""
+        declared = self._contract_data.get("reactive_index")
+        return Subject(
+            environments=[self.templates.env],
+            indexes=[self.index, *([declared] if declared not in (None, self.index) else [])],
+            pages=[
+                DeclaredPage(
+                    page.template_name, page.scope_format, page.shared, page.wire, page.index, page.user is not None
+                )
+                for page in self._pages.values()
+            ],
+            viewer_names=VIEWER_NAMES | self._viewer_names,
+            sink_names=SINK_NAMES,
+            data=dict(self._contract_data),
+            endpoints=list(self._stream_endpoints),
+        )
 
     # What templates call
 

@@ -20,8 +20,10 @@ ROOMS = [
     {"changelog", "jinja"},
     {"tables", "shown"},
     {"bus", "index"},
-    {"responses", "live", "assets"},
+    {"responses", "live", "assets", "checks"},
     {"endpoints", "mounts", "replay", "tokens", "pages", "rendering", "fastapi", "app"},
+    {"testing"},
+    {"pytest_plugin"},
 ]
 """The rooms of the package from the ground up; a room may import from its own floor and from those below."""
 
@@ -29,12 +31,16 @@ NEVER = [("bus", "jinja"), ("jinja", "bus"), ("jinja", "changelog"), ("changelog
 """Rooms that know nothing of each other though they share a floor or lie on neighbouring ones."""
 
 ALLOWED_IN = {
-    "jinja2": {"jinja", "index", "live", "app"},
+    "jinja2": {"jinja", "index", "live", "app", "checks"},
     "sse_starlette": {"live"},
     "fastapi": {"fastapi", "app"},  # app: for type checkers only
     "itsdangerous": {"tokens"},
     "trio": {"loops"},
     "pydantic_core": {"live"},
+    "httpx": {"testing"},
+    "justhtml": {"testing"},
+    "pytest": {"pytest_plugin"},
+    "pytest_asyncio": {"pytest_plugin"},
 }
 """Libraries that only the named rooms may import."""
 

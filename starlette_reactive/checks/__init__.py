@@ -1,0 +1,20 @@
+"""What can't work is said at start-up: rules over the templates, the live blocks and what the application declares."""
+
+from __future__ import annotations
+
+from .model import CATEGORIES, Issue, Severity
+from .run import check
+from .settings import Settings, find_settings
+from .subject import CONTRACT_KEYS, DeclaredPage, Subject
+
+__all__ = [
+    "CATEGORIES",
+    "CONTRACT_KEYS",
+    "DeclaredPage",
+    "Issue",
+    "Settings",
+    "Severity",
+    "Subject",
+    "check",
+    "find_settings",
+]
