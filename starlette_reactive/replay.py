@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import anyio
+from anyio.lowlevel import RunVar
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Scope
 
@@ -21,7 +22,10 @@ from .blocks import BlockRef
 from .errors import ReactiveError, StreamEndedError
 from .live.rendering import Rendered
 
-__all__ = ["Replay", "replay_of", "replayed_scope", "run_again"]
+__all__ = ["MAX_UPDATES", "Replay", "replay_of", "replayed_scope", "run_again"]
+
+MAX_UPDATES = 16
+"""How many updates run at once in an event loop. Others wait, so that a change cannot crowd out ordinary requests."""
 
 _KEY = "starlette_reactive.replay"
 _NOT_CARRIED = frozenset(
@@ -121,6 +125,18 @@ async def run_again(app: ASGIApp, scope: Mapping[str, Any], blocks: Iterable[Blo
     raise ReactiveError(f"the page {scope['path']!r} was not rendered again: the application answered {status}")
 
 
+_limiters: RunVar[anyio.CapacityLimiter] = RunVar("starlette_reactive_updates")
+
+
+def _limiter() -> anyio.CapacityLimiter:
+    """Return what bounds the updates that run at once: fewer than there are worker threads for plain endpoints."""
+    limiter = _limiters.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(MAX_UPDATES)
+        _limiters.set(limiter)
+    return limiter
+
+
 async def _run_in_task(app: ASGIApp, scope: Scope) -> int:
     """Run a request in a task of its own, as a server does: the context variables that it sets end with it."""
     outcome: list[int | Exception] = []
@@ -131,7 +147,7 @@ async def _run_in_task(app: ASGIApp, scope: Scope) -> int:
         except Exception as error:  # noqa: BLE001 - raised below, without the task group's wrapping
             outcome.append(error)
 
-    async with anyio.create_task_group() as tasks:
+    async with _limiter(), anyio.create_task_group() as tasks:
         tasks.start_soon(run)
     (result,) = outcome
     if isinstance(result, Exception):

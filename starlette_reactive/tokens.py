@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
@@ -52,7 +52,7 @@ class Signer:
 
     def __init__(self, secret: str | None, max_age: int | None, *, purpose: str) -> None:
         key = secret or os.environ.get("REACTIVE_SECRET")
-        if key is None:
+        if not key:
             key = secrets.token_urlsafe(32)
             logger.warning(
                 "no secret is set, so live URLs are signed with a random one: after a restart, and on another worker, "
@@ -69,7 +69,9 @@ class Signer:
     def read(self, signed: str) -> PageVisit | None:
         """Return the visit; ``None`` if the text is forged, altered, expired or of another application."""
         try:
-            fields = self._serializer.loads(signed, max_age=self._max_age)
-            return PageVisit(*fields)
-        except (BadSignature, TypeError):
+            values = self._serializer.loads(signed, max_age=self._max_age)
+        except BadSignature:
             return None
+        if not isinstance(values, list) or len(values) != len(fields(PageVisit)):
+            return None  # an address of another version of this package
+        return PageVisit(*values) if all(isinstance(value, str) for value in values) else None

@@ -1,0 +1,223 @@
+"""Which blocks of a page are live, and how they go into it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from starlette_reactive import Reactive, TemplateLoadError
+from tests.support import environment
+
+from .support import SECRET, quiet, request, stream, view
+
+HTMX_4 = {"HX-Request-Type": "partial"}
+SINK = "<div {{ live() }}></div>"
+
+
+def nothing() -> dict[str, Any]:
+    return {}
+
+
+def application(body: str, *, debug: bool = False, values: Any = None, **options: Any) -> tuple[Reactive, Starlette]:
+    reactive = Reactive(environment(page=body + SINK), secret=SECRET, debug=debug)
+
+    async def page() -> dict[str, Any]:
+        return {"a": "A", "b": "B", "items": ["x"]} if values is None else dict(values)
+
+    decorated = reactive.page("page.html", scope="all", **options)(page)
+    return reactive, Starlette(routes=[*reactive.routes, Route("/", decorated)])
+
+
+async def updates(body: str, *paths: str, headers: dict[str, str] | None = None, **options: Any) -> list[str]:
+    reactive, app = application(body, **options)
+    async with stream(app, (await request(app, "/")).url, headers=headers) as connection:
+        await reactive.emit("all", *paths)
+        await connection.next_update()
+        await quiet(connection, 0.03)
+        return [frame.data or "" for frame in connection.updates]
+
+
+async def test_a_block_alone_in_its_element_goes_into_the_element() -> None:
+    body = '<p id="x">\n  {% block content %}{{ a }}{% endblock %}\n</p>'
+    for headers in ({}, HTMX_4):
+        assert await updates(body, "a", headers=headers) == [
+            '<hx-partial hx-target="#x" hx-swap="innerMorph">A</hx-partial>'
+        ]
+
+
+async def test_a_block_around_its_element_replaces_it_by_what_each_version_can() -> None:
+    body = '{% block content %}\n<p id="x" class="{{ b }}">{{ a }}</p>\n{% endblock %}'
+    for headers, style in (({}, "outerHTML"), (HTMX_4, "outerMorph")):
+        (data,) = await updates(body, "b", headers=headers)
+        assert data.startswith(f'<hx-partial hx-target="#x" hx-swap="{style}">')
+        assert '<p id="x" class="B">A</p>' in data
+
+
+async def test_only_affected_blocks_are_sent() -> None:
+    body = '<p id="x">{% block x %}{{ a }}{% endblock %}</p><p id="y">{% block y %}{{ b }}{% endblock %}</p>'
+    assert await updates(body, "b") == ['<hx-partial hx-target="#y" hx-swap="innerMorph">B</hx-partial>']
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "{% block bare %}{{ a }}{% endblock %}",
+        '{% for i in items %}<p id="p{{ i }}">{% block each scoped %}{{ i }}{{ a }}{% endblock %}</p>{% endfor %}',
+        '{% for i in items %}<p id="p">{% block each scoped %}{{ a }}{% endblock %}</p>{% endfor %}',
+        '<p id="p">before {% block part %}{{ a }}{% endblock %}</p>',
+        '{% block two %}<p id="p">{{ a }}</p><p id="q"></p>{% endblock %}',
+    ],
+    ids=["no element", "id of a loop", "in a loop", "not alone in its element", "two roots"],
+)
+async def test_a_block_without_an_element_of_its_own_belongs_to_the_live_one_around_it(inner: str) -> None:
+    (data,) = await updates(f'<div id="x">{{% block around %}}<b></b>{inner}{{% endblock %}}</div>', "a")
+    assert data.startswith('<hx-partial hx-target="#x" hx-swap="innerMorph"><b></b>')
+
+
+async def test_an_excluded_block_is_neither_sent_nor_does_it_wake_the_one_around_it() -> None:
+    body = (
+        '<div id="x">{% block around %}<i>{{ b }}</i><p id="y">{% block editor %}{{ a }}{% endblock %}</p>'
+        "{% endblock %}</div>"
+    )
+    reactive, app = application(body, exclude_blocks=["editor"])
+    async with view(app, "/") as connection:
+        await reactive.emit("all", "a")
+        await quiet(connection, 0.05)
+        await reactive.emit("all", "b")
+        assert 'hx-target="#x"' in ((await connection.next_update()).data or "")
+
+
+async def test_a_block_that_is_empty_now_is_emptied() -> None:
+    reactive, app = application('<p id="x">{% block x %}{{ a }}{% endblock %}</p>', values={"a": ""})
+    async with view(app, "/") as connection:
+        await reactive.emit("all", "a")
+        assert (await connection.next_update()).data == '<hx-partial hx-target="#x" hx-swap="innerMorph"></hx-partial>'
+
+
+async def test_blocks_of_a_parent_template_are_live_in_the_child_that_fills_them() -> None:
+    env = environment(
+        base='<main id="x">{% block content %}{% endblock %}</main>' + SINK,
+        page='{% extends "base.html" %}{% block content %}{{ a }}{% endblock %}',
+    )
+    reactive = Reactive(env, secret=SECRET)
+
+    async def page() -> dict[str, Any]:
+        return {"a": "A"}
+
+    decorated = reactive.page("page.html", scope="all")(page)
+    async with view(Starlette(routes=[*reactive.routes, Route("/", decorated)]), "/") as connection:
+        await reactive.emit("all", "a")
+        assert (await connection.next_update()).data == '<hx-partial hx-target="#x" hx-swap="innerMorph">A</hx-partial>'
+
+
+async def test_a_block_around_the_sink_is_not_live_and_a_warning_says_what_is_not_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inner = '<p id="y">{% block inner %}{{ b }}{% endblock %}</p>'
+    template = f'<main id="x">\n{{% block body %}}{{{{ a }}}}{inner}{SINK}{{% endblock %}}</main>'
+    reactive = Reactive(environment(page=template), secret=SECRET)
+    with caplog.at_level(logging.WARNING):
+
+        @reactive.page("page.html", scope="all")
+        async def page() -> dict[str, Any]:
+            return {"a": "A", "b": "B"}
+
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "page.html:2: the block 'body' has an element with an id, but is not live, because the page's own connection "
+        "stands in it: changes of a are not shown there; put the connection outside of it"
+    )
+    async with view(Starlette(routes=[*reactive.routes, Route("/", page)]), "/") as connection:
+        await reactive.emit("all", "a", "b")
+        assert 'hx-target="#y"' in ((await connection.next_update()).data or "")
+        await quiet(connection, 0.03)
+
+
+@pytest.mark.parametrize("template", ['<p id="y">{% block y %}{{ b }}{% endblock %}</p>', "{{ url_for('page') }}"])
+def test_a_block_around_the_sink_that_shows_nothing_more_is_fine(
+    template: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    reactive = Reactive(
+        environment(page=f'<main id="x">{{% block body %}}{template}{SINK}{{% endblock %}}</main>'), secret=SECRET
+    )
+    reactive.page("page.html", scope="all")(nothing)
+    assert not caplog.records
+
+
+async def test_derived_paths_wake_blocks_and_may_be_declared_later() -> None:
+    reactive, app = application('<p id="x">{% block x %}{{ a }}{% endblock %}</p>')
+    reactive.index.derive("a", from_paths=["raw"])
+    async with view(app, "/") as connection:
+        await reactive.emit("all", "raw")
+        await connection.next_update()
+
+
+async def test_a_failing_block_harms_no_other_and_is_shown_in_debug_mode_only() -> None:
+    body = '<p id="x">{% block x %}{{ a.b.c }}{% endblock %}</p><p id="y">{% block y %}{{ b }}{% endblock %}</p>'
+    for debug in (False, True):
+        values: dict[str, Any] = {"a": {"b": {"c": 1}}, "b": "B"}
+        reactive, app = application(body, debug=debug, values=values)
+        url = (await request(app, "/")).url
+        async with stream(app, url) as connection:
+            del values["a"]
+            await reactive.emit("all", "a", "b")
+            await connection.next_update()
+            await quiet(connection, 0.03)
+            sent = "".join(frame.data or "" for frame in connection.updates)
+            assert ("UndefinedError" in sent) is debug
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"wire": "smoke"}, "write one of 'htmx', 'datastar', 'turbo'"), ({"scope": ""}, "scope is empty")],
+)
+def test_wrong_options_are_refused(options: dict[str, str], message: str) -> None:
+    reactive = Reactive(environment(page=SINK), secret=SECRET)
+    with pytest.raises(ValueError, match=message):
+        reactive.page("page.html", **{"scope": "all", **options})  # type: ignore[arg-type]
+
+
+def test_a_template_that_is_not_there_is_refused_when_the_page_is_declared() -> None:
+    with pytest.raises(TemplateLoadError, match="missing.html"):
+        Reactive(environment(), secret=SECRET).page("missing.html", scope="all")
+
+
+async def test_the_sink_is_wired_for_both_versions_of_htmx() -> None:
+    _, app = application("")
+    seen = await request(app, "/")
+    for attribute in ("hx-sse:connect", "sse-connect"):
+        assert seen.text.count(f' {attribute}="/_reactive/live?page=') == 1
+    for text in ('hx-ext="sse"', 'sse-swap="message"', 'hx-swap="none"', 'sse-close="reactive-close"'):
+        assert text in seen.text
+
+
+@pytest.mark.parametrize(
+    ("wire", "sink", "frame"),
+    [
+        (
+            "datastar",
+            "<div data-init=\"@get('/_reactive/live?page=",
+            ("datastar-patch-elements", "selector #x\nmode inner\nelements A\nelements B"),
+        ),
+        (
+            "turbo",
+            '<div id="reactive-live" src="/_reactive/live?page=',
+            (
+                None,
+                '<turbo-stream action="update" method="morph" target="x"><template>A\nB</template></turbo-stream>',
+            ),
+        ),
+    ],
+)
+async def test_other_clients_get_what_they_understand(wire: str, sink: str, frame: tuple[str | None, str]) -> None:
+    reactive, app = application('<p id="x">{% block x %}{{ a }}{% endblock %}</p>', wire=wire, values={"a": "A\nB"})
+    seen = await request(app, "/")
+    assert sink in seen.text
+    async with stream(app, seen.url) as connection:
+        await reactive.emit("all", "a")
+        got = await connection.next_update()
+        assert (got.event, got.data) == frame
