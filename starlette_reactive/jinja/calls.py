@@ -10,24 +10,10 @@ from jinja2.utils import Cycler, Joiner, Namespace
 
 from ..paths import ALL
 from .expressions import MUTATORS, Expressions, Method
-from .machine import Active, Arguments, Sink
-from .scopes import (
-    BOTTOM,
-    NO_PATHS,
-    UNKNOWN,
-    Binding,
-    BlockText,
-    Cell,
-    Global,
-    Loop,
-    Macro,
-    Module,
-    SelfReference,
-    Value,
-    join,
-    join_all,
-    sealed,
-)
+from .machine import Active, Arguments
+from .records import Binding, Sink
+from .scopes import BlockText, Cell, Global, Loop, Macro, Module, SelfReference
+from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, join, join_all, sealed
 
 __all__ = ["Calls"]
 

@@ -16,10 +16,11 @@ from types import MappingProxyType
 from jinja2 import Environment
 
 from ..paths import ALL
-from .machine import ABSENT, BlockRecord, Choice, Run
-from .scopes import Context, Scope
+from .interpreter import Interpreter
+from .machine import ABSENT
+from .records import BlockRecord, Choice, Context, Run
+from .scopes import Scope
 from .sources import Library, Parsed, is_current, library_of
-from .statements import Statements
 
 __all__ = ["BlockReads", "Page", "PageReads", "Variant", "analyse", "page_of"]
 
@@ -148,7 +149,7 @@ def _holds(env: Environment, library: Library, page: Page) -> bool:
 
 def _interpret(env: Environment, library: Library, parsed: Parsed) -> Page:
     todo: list[tuple[int, ...]] = [()]
-    machines: list[Statements] = []
+    machines: list[Interpreter] = []
     variants: list[Variant] = []
     while todo and len(variants) < VARIANTS:
         choices = todo.pop(0)
@@ -167,8 +168,8 @@ def _interpret(env: Environment, library: Library, parsed: Parsed) -> Page:
 
 def _interpret_once(
     env: Environment, library: Library, parsed: Parsed, choices: tuple[int, ...]
-) -> tuple[Statements, Variant]:
-    machine = Statements(env, library, choices)
+) -> tuple[Interpreter, Variant]:
+    machine = Interpreter(env, library, choices)
     context = Context()
     run = machine.page = machine.run = Run(context)
     machine.scope = Scope(parsed, context, root=True)
@@ -182,7 +183,7 @@ def _interpret_once(
     return machine, Variant(taken, run, placed, unplaced, machine.resolved, tuple(machine.offered))
 
 
-def _bar_included_choices(machine: Statements) -> None:
+def _bar_included_choices(machine: Interpreter) -> None:
     """A block of an included template that chooses its parent by a value is not rendered alone."""
     for choice in machine.offered:
         if choice.run is machine.page:
@@ -193,7 +194,7 @@ def _bar_included_choices(machine: Statements) -> None:
                 record.barrier = f"the parent of its template depends on values (extends at {place})"
 
 
-def _reads(name: str, machines: list[Statements], variants: list[Variant], *, complete: bool) -> PageReads:
+def _reads(name: str, machines: list[Interpreter], variants: list[Variant], *, complete: bool) -> PageReads:
     outside = frozenset().union(*(machine.sink.paths() for machine in machines))
     blocks = _joined([variant.records for variant in variants], complete=complete)
     unplaced = _joined([variant.unplaced for variant in variants], complete=complete)

@@ -11,24 +11,8 @@ from jinja2.defaults import DEFAULT_NAMESPACE
 
 from .callables import context_names, takes_context
 from .machine import ABSENT, Arguments, Machine
-from .scopes import (
-    BOTTOM,
-    NO_PATHS,
-    UNKNOWN,
-    BlockText,
-    Cell,
-    Global,
-    Loop,
-    Macro,
-    Module,
-    SelfReference,
-    Value,
-    constant,
-    extend,
-    is_plain,
-    join,
-    join_all,
-)
+from .scopes import BlockText, Cell, Global, Loop, Macro, Module, SelfReference
+from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, constant, extend, is_plain, join, join_all
 
 __all__ = ["Expressions"]
 

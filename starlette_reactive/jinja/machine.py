@@ -13,160 +13,17 @@ from typing import Any, Final, NamedTuple
 from jinja2 import Environment, nodes
 
 from ..paths import ALL, overlap
-from .scopes import (
-    BOTTOM,
-    NO_PATHS,
-    UNKNOWN,
-    Binding,
-    BlockText,
-    Cell,
-    Context,
-    Global,
-    Macro,
-    Module,
-    Scope,
-    Value,
-    alias,
-    join,
-    with_reads,
-)
+from .records import Binding, BlockRecord, Choice, Context, Run, Sink, Unit
+from .scopes import BlockText, Cell, Global, Macro, Module, Scope
 from .sources import Library, Parsed
+from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, alias, join, with_reads
 
-__all__ = ["ABSENT", "Active", "Arguments", "BlockRecord", "Choice", "Machine", "Run", "Sink", "Unit"]
+__all__ = ["ABSENT", "Active", "Arguments", "Machine"]
 
 ABSENT: Final = object()
 """Stands for what the environment does not have, among the things that were looked up in it."""
 WORK: Final = 400_000
 """How many nodes an analysis visits before calls and includes are no longer followed, and count as everything."""
-
-
-class Sink:
-    """What a piece of text reads, and which top-level statements it builds on.
-
-    ``seen`` holds paths that are evaluated without their value being used at once (``{% set a = doc.title %}``): they
-    count only where nothing read covers them.
-    """
-
-    __slots__ = ("needs", "notes", "reads", "seen")
-
-    def __init__(self) -> None:
-        self.reads: set[str] = set()
-        self.seen: set[str] = set()
-        self.needs: set[Unit] = set()
-        self.notes: dict[str, None] = {}
-
-    def take(self, other: Sink, *, needs: bool = True) -> None:
-        """Add what ``other`` noted."""
-        self.reads |= other.reads
-        self.seen |= other.seen
-        self.notes.update(other.notes)
-        if needs:
-            self.needs |= other.needs
-
-    def paths(self) -> frozenset[str]:
-        """Return all paths that count."""
-        if ALL in self.reads:
-            return frozenset((ALL,))
-        loose = [path for path in self.seen if not any(overlap(path, read) for read in self.reads)]
-        return frozenset((*self.reads, *loose))
-
-
-class Unit:
-    """A statement at the top level of a template, or in an ``if`` there; what it needs to run."""
-
-    __slots__ = ("effective", "level", "needs", "node", "order", "outer", "run")
-
-    def __init__(self, node: nodes.Node, run: Run, outer: Unit | None, order: int) -> None:
-        self.node = node
-        self.run = run
-        self.level = len(run.levels) - 1
-        self.outer = outer
-        self.order = order
-        self.needs: set[Unit] = set()
-        self.effective = False
-
-    def mark_effective(self) -> None:
-        """Note that it leaves something behind."""
-        if not self.effective:
-            self.effective = True
-            self.run.effective.append(self)
-
-
-class Run:
-    """One execution of a template and its parents: the page's, or an included template's.
-
-    Attributes:
-        levels: The template, its parent, … up to the outermost known.
-        blocks: Each block's definitions, the one that counts first.
-        around: The run that includes this one.
-        bare: It is included without context.
-        includer: The top-level statement that includes it, if it is not included from within a block.
-        open_ended: A parent is not known, for the reason given.
-    """
-
-    __slots__ = ("around", "bare", "blocks", "context", "effective", "includer", "levels", "open_ended", "units")
-
-    def __init__(self, context: Context, around: Run | None = None, *, bare: bool = False) -> None:
-        self.context = context
-        self.around = around
-        self.bare = bare
-        self.levels: list[Parsed] = []
-        self.blocks: dict[str, list[tuple[Parsed, nodes.Block]]] = {}
-        self.effective: list[Unit] = []
-        self.units: dict[int, Unit] = {}
-        self.open_ended: str | None = None
-        self.includer: Unit | None = None
-
-    def enter(self, parsed: Parsed) -> None:
-        """Go on with ``parsed``: the template itself, or the next parent."""
-        self.levels.append(parsed)
-        for name, block in parsed.blocks.items():
-            self.blocks.setdefault(name, []).append((parsed, block))
-
-
-class Choice(NamedTuple):
-    """An ``extends`` that chooses between parents; None among them: there may be none."""
-
-    node: nodes.Extends
-    unit: Unit | None
-    run: Run
-    options: tuple[Parsed | None, ...]
-
-
-class BlockRecord:
-    """What is found out about a block of the page."""
-
-    __slots__ = (
-        "barrier",
-        "bound",
-        "conflict",
-        "definition",
-        "modifiers",
-        "name",
-        "parent",
-        "run",
-        "sink",
-        "template",
-        "visits",
-    )
-
-    def __init__(self, name: str, parent: BlockRecord | None, run: Run, parsed: Parsed, node: nodes.Block) -> None:
-        self.name = name
-        self.parent = parent
-        self.run = run
-        self.template = parsed
-        self.definition = node
-        self.sink = Sink()
-        self.barrier: str | None = None
-        self.bound: str | None = None
-        self.conflict: str | None = None
-        self.modifiers: tuple[tuple[str, object], ...] = ()
-        self.visits = 0
-
-    @property
-    def alone(self) -> str | None:
-        """Why it can't be rendered alone; None: it can."""
-        return self.barrier or self.bound or self.conflict
 
 
 class Machine:
@@ -205,6 +62,19 @@ class Machine:
         self.silent = False
         self.conditional = False
         self.page: Run
+        self.leaving: list[set[str]] = []
+        self.macros: dict[tuple[int, int, int], Macro] = {}
+        self.modules: dict[str, Value] = {}
+        self.including: list[tuple[str, Any]] = []
+        self.shown_inline: list[tuple[str, int]] = []
+        self.missing: set[str] = set()
+        self.importing = 0
+        self.escaped_by: frozenset[str] = frozenset()
+        self.modified = 0
+        self.modified_outside = 0
+        self.leaked: str | None = None
+        self.leaked_by: frozenset[str] = frozenset()
+        self.parent: Parsed | None = None
         self.scope: Scope
         self.run: Run
 

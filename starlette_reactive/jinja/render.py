@@ -175,7 +175,8 @@ class CompiledBlock:
         name = self.env.get_template(chosen, fork.template).name
         if name not in fork.branches:
             raise BlockRenderError(
-                f"the parent {name!r} of {fork.template!r} is none of those that its extends names: write their names there",
+                f"the parent {name!r} of {fork.template!r} is none of those that its extends names: write its name "
+                "there",
                 template=self.template_name,
                 block=self.block_name,
             )

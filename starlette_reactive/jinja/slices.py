@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from jinja2 import nodes
 
-from .machine import BlockRecord, Choice, Run, Unit
+from .records import BlockRecord, Choice, Run, Unit
 from .sources import Parsed
 
 __all__ = ["PARENT", "Level", "Stage", "stage_of_choice", "stages_of"]

@@ -45,7 +45,7 @@ class Recorder:
         self.log.add((tuple(self.open), path))
 
 
-class Any_:
+class Heard:
     """A value of the context that notes its use."""
 
     def __init__(self, path: str, seed: int, recorder: Recorder) -> None:
@@ -63,7 +63,7 @@ class Any_:
             if not isinstance(recorder.fixed[path], dict | list):
                 recorder.note(path)
             return recorder.fixed[path]
-        return Any_(path, seed, recorder)
+        return Heard(path, seed, recorder)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -76,10 +76,10 @@ class Any_:
             return self._child("slice")
         return self._child(key)
 
-    def __call__(self, *args: object, **kwargs: object) -> Any_:
+    def __call__(self, *args: object, **kwargs: object) -> Heard:
         self._used()
         for arg in (*args, *kwargs.values()):
-            if isinstance(arg, Any_):
+            if isinstance(arg, Heard):
                 arg._used()
         return self._child("()")
 
@@ -94,7 +94,7 @@ class Any_:
     def __len__(self) -> int:
         return self._used() % 3
 
-    def __iter__(self) -> Iterator[Any_]:
+    def __iter__(self) -> Iterator[Heard]:
         count = self._used() % 3 if not self._at[0].endswith((".0", ".1", ".()")) else 2
         if self._at[0].count(".") > DEEP:
             count = 0
@@ -259,9 +259,9 @@ def check(
     log: set[tuple[tuple[str, ...], str]] = set()
     for seed in seeds:
         wanted = names or undeclared(plain, reads)
-        context = {name: Any_(name, seed, recorder) for name in wanted} | dict(extra or {})
+        context = {name: Heard(name, seed, recorder) for name in wanted} | dict(extra or {})
         beside = Recorder(fixed)
-        again = {name: Any_(name, seed, beside) for name in wanted} | dict(extra or {})
+        again = {name: Heard(name, seed, beside) for name in wanted} | dict(extra or {})
         recorder.begin()
         try:
             text = marked.get_template(page).render(context)

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a construct a line is read more easily than one broken into pieces
 """Jinja's constructs one by one: what the block ``b`` reads, and what it shows, alone and in the page."""
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from jinja2.utils import pass_context, pass_eval_context
 
 from starlette_reactive.jinja import analyse, compile_block
 
-from .oracle import marking, slices
-from .oracle import Recorder
+from .oracle import Recorder, marking, slices
 
 EXTENSIONS = ["jinja2.ext.do", "jinja2.ext.loopcontrols", "jinja2.ext.i18n"]
 

@@ -260,5 +260,6 @@ def _child(chooser: Chooser, parent: str, blocks: list[str], prefix: str) -> str
     writer.blocks = list(blocks)
     for name in blocks:
         if writer.chance():
-            text += f"{{% block {name} %}}{writer.body(3)}{writer.pick('', '{{ super() }}', '{{ super()|lower }}')}{{% endblock %}}"
+            rest = writer.pick("", "{{ super() }}", "{{ super()|lower }}")
+            text += f"{{% block {name} %}}{writer.body(3)}{rest}{{% endblock %}}"
     return text
