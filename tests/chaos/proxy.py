@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 import socket
 
 BUFFER = 4096  # bytes on each side, so that a viewer that does not read is soon felt by the server
 
 BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\nConnection: close\r\n\r\nsorry"
+
+
+_KEEP_ALIVE = re.compile(rb"Connection: keep-alive\r\n", re.IGNORECASE)  # one request a connection, to see them all
 
 
 class _Link:
@@ -32,6 +36,9 @@ class Proxy:
         self.port = 0
         self.refusing = False
         self.refused = 0
+        self.heads: list[str] = []  # of all requests
+        self.held = b""  # requests with this in their head wait
+        self._released = asyncio.Event()
         self.cut_in_midst = 0
 
     async def start(self) -> None:
@@ -43,6 +50,19 @@ class Proxy:
     def stop(self) -> None:
         assert self._listener is not None
         self._listener.close()
+        self.cut_now()
+
+    def hold(self, requests: bytes) -> None:
+        """Let requests that have these bytes in their head wait until :meth:`release`."""
+        self.held = requests
+        self._released.clear()
+
+    def release(self) -> None:
+        self.held = b""
+        self._released.set()
+
+    def cut_now(self) -> None:
+        """Cut every connection."""
         for link in list(self._links):
             link.cut()
 
@@ -55,6 +75,9 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
+            self.heads.append(head.decode("latin-1"))
+            if self.held and self.held in head:
+                await self._released.wait()
             server = None if self.refusing else await self._connect()
             if server is None:
                 self.refused += 1
@@ -83,7 +106,7 @@ class Proxy:
         self._links.add(link)
         upstream = asyncio.create_task(self._pump_up(from_client, to_server))
         try:
-            to_server.write(head)
+            to_server.write(_KEEP_ALIVE.sub(b"Connection: close\r\n", head))
             while data := await from_server.read(65536):
                 if link.cut_at is not None:
                     to_client.write(data[: int(len(data) * link.cut_at)])

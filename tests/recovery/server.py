@@ -1,0 +1,76 @@
+"""A page whose number is in a file, for each kind of client."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jinja2 import DictLoader, Environment
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from starlette_reactive import Reactive, pages
+from starlette_reactive.assets import htmx2_script_route
+from starlette_reactive.live.group import Recipe
+from starlette_reactive.live.stream import LiveStream, Visit
+
+VENDOR = Path(__file__).parents[2] / "example_app" / "static" / "vendor"
+NUMBER = Path(os.environ["RECOVERY_NUMBER"])
+
+SCRIPTS = {
+    "htmx2": ["/vendor/htmx-2.0.11/htmx.min.js", "/vendor/htmx-ext-sse-2.2.4/sse.min.js"],
+    "htmx4": ["/vendor/htmx-4.0.1/htmx.min.js", "/vendor/htmx-4.0.1/hx-sse.min.js"],
+}
+SCRIPTS["htmx2 with script"] = [*SCRIPTS["htmx2"], "/_reactive/htmx2.js"]
+
+PAGE = """<!doctype html>
+<html lang="en"><head><title>A number</title><link rel="icon" href="data:,">
+{% for script in scripts %}<script src="{{ script }}"></script>{% endfor %}</head>
+<body><p id="number">{% block number %}{{ number }}{% endblock %}</p><div {{ live() }}></div></body></html>"""
+
+
+class QuickStream(LiveStream):
+    """A stream whose clients come back soon, to save the tests time."""
+
+    def __init__(self, recipe: Recipe, visit: Visit) -> None:
+        super().__init__(recipe, replace(visit, retry=300))
+
+
+pages.LiveStream = QuickStream  # type: ignore[attr-defined,misc]
+
+reactive = Reactive(
+    Environment(loader=DictLoader({"page.html": PAGE}), autoescape=True), secret="the same after a restart"
+)
+
+
+@reactive.page("page.html", scope="number")
+def page(request: Request) -> dict[str, Any]:
+    return {"number": NUMBER.read_text(), "scripts": SCRIPTS[request.path_params["client"]]}
+
+
+def change(request: Request) -> Response:
+    NUMBER.write_text(request.query_params["to"])
+    reactive.emit_sync("number", "number")
+    return JSONResponse({})
+
+
+async def viewers(_: Request) -> Response:
+    return JSONResponse(len(reactive.presence("number")))
+
+
+app = Starlette(
+    routes=[
+        *reactive.routes,
+        htmx2_script_route(),
+        Route("/pages/{client}", page),
+        Route("/change", change, methods=["POST"]),
+        Route("/viewers", viewers),
+        Mount("/vendor", StaticFiles(directory=VENDOR)),
+    ],
+    lifespan=reactive.lifespan,
+)
