@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from fastapi import Depends, FastAPI
 from sqlalchemy import Engine, create_engine, text
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from starlette_reactive import Reactive
-from tests.support import environment, eventually
+from tests.support import Connection, environment, eventually
 
 from .support import PAGE, SECRET, request, stream
 
@@ -59,14 +59,25 @@ async def test_500_viewers_hold_no_connection_of_a_pool_of_5_while_idle(engine: 
 
     app.get("/{number}")(reactive.page("page.html", scope="all", shared=shared)(page))
     url = (await request(app, "/1")).url
-    async with AsyncExitStack() as stack:
-        connections = [await stack.enter_async_context(stream(app, url)) for _ in range(VIEWERS)]
-        assert len(reactive.presence("all")) == 1  # one page, open many times
-        assert pool.checkedout() == 0
+    connections: list[Connection] = []
+    done = anyio.Event()
+
+    async def browse() -> None:
+        async with stream(app, url) as connection:
+            connections.append(connection)
+            await done.wait()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(VIEWERS):
+            tasks.start_soon(browse)
+        await eventually(lambda: len(connections) == VIEWERS, timeout=30)
+        idle = pool.checkedout()
         with engine.begin() as connection:
             connection.execute(text("insert into item values ('written')"))
         await reactive.emit("all", "items")
-        await eventually(lambda: all(each.updates for each in connections), timeout=60)
-        assert all("<li>written</li>" in (each.updates[0].data or "") for each in connections)
+        await eventually(lambda: all(len(each.chunks) > 1 for each in connections), timeout=60)
         await eventually(lambda: pool.checkedout() == 0)
+        done.set()
+    assert idle == 0
+    assert all("<li>written</li>" in (each.updates[0].data or "") for each in connections)
     assert 0 < most <= 5

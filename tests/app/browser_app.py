@@ -1,0 +1,94 @@
+"""An application for a browser to look at: one page for each client that the package speaks to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Form, Request, Response
+from fastapi.staticfiles import StaticFiles
+from jinja2 import DictLoader, Environment
+
+from starlette_reactive import Reactive
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPTS = {
+    "htmx2": ["/vendor/htmx-2.0.11/htmx.min.js", "/vendor/htmx-ext-sse-2.2.4/sse.min.js"],
+    "htmx4": ["/vendor/htmx-4.0.1/htmx.min.js", "/vendor/htmx-4.0.1/hx-sse.min.js"],
+    "turbo": ["/tests-vendor/turbo-8.0.23/turbo.es2017-umd.js"],
+}
+
+PAGE = """<!doctype html>
+<html lang="en"><head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Live</title><link rel="icon" href="data:,">
+{% for script in scripts %}<script src="{{ script }}"></script>{% endfor %}
+</head>
+<body {{ live_origin() }}>
+{% block banner %}<h1 id="banner" class="n{{ count }}">{{ count }} so far</h1>{% endblock %}
+<p id="note">{% block note %}{{ note }}{% endblock %}</p>
+<section id="inside">{% block inside %}<b class="count">{{ count }}</b>
+  <form><input id="in" name="in" aria-label="Inside"></form>{% endblock %}</section>
+<form id="outside" hx-post="/say" hx-swap="none"><input id="out" name="note" aria-label="Outside">
+  <button>Say</button></form>
+<section id="still">{% block still %}{{ unchanged }}
+  <details id="more"><summary>More</summary>{{ unchanged }}</details>
+  <video id="film" muted loop width="40" height="30"></video>{% endblock %}</section>
+{% if scripts[0].startswith("/tests-vendor") %}<turbo-stream-source {{ live() }}></turbo-stream-source>
+{% else %}<div {{ live() }}></div>{% endif %}
+</body></html>"""
+
+app = FastAPI()
+reactive = Reactive(Environment(loader=DictLoader({"page.html": PAGE}), autoescape=True), secret="for tests")
+app.include_router(reactive.router)
+app.mount("/vendor", StaticFiles(directory=ROOT / "example_app" / "static" / "vendor"))
+app.mount("/tests-vendor", StaticFiles(directory=ROOT / "tests" / "vendor"))
+state: dict[str, Any] = {"count": 0, "note": "nothing", "over": False}
+streams: list[str] = []
+
+
+@app.middleware("http")
+async def count_streams(request: Request, call_next: Any) -> Any:
+    if request.url.path.endswith("/live"):
+        streams.append(request.headers.get("last-event-id", ""))
+    return await call_next(request)
+
+
+def page_for(client: str, wire: str) -> None:
+    async def page() -> Any:
+        if state["over"]:
+            return Response("error page", status_code=403)
+        return {**state, "unchanged": "same", "scripts": SCRIPTS[client]}
+
+    page.__name__ = client
+    app.get(f"/{client}")(reactive.page("page.html", scope="all", wire=wire)(page))
+
+
+for client, wire in {"htmx2": "htmx", "htmx4": "htmx", "turbo": "turbo"}.items():
+    page_for(client, wire)
+
+
+@app.post("/count")
+async def count() -> dict[str, int]:
+    state["count"] += 1
+    await reactive.emit("all", "count")
+    return {"count": state["count"]}
+
+
+@app.post("/say")
+async def say(request: Request, note: str = Form("")) -> Response:
+    state["note"] = note
+    await reactive.emit("all", "note", origin=reactive.origin(request))
+    return Response(status_code=204, headers={"X-Origin": reactive.origin(request) or "none"})
+
+
+@app.post("/over")
+async def over(value: bool) -> None:
+    state["over"] = value
+    await reactive.emit("all", "note")
+
+
+@app.get("/streams")
+async def opened() -> dict[str, int]:
+    return {"opened": len(streams), "connected": len(reactive.presence("all"))}
