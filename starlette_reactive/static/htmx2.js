@@ -21,7 +21,7 @@ htmx.createEventSource = url => {
       outer.onopen?.(e)
     }
     source.onerror = e => {
-      // A dropped connection comes back by itself; after an error status it would not.
+      // A dropped connection comes back by itself, but not after an error status.
       if (source?.readyState == 2) {
         stop()
         timer = setTimeout(start, pause * (0.5 + Math.random()))

@@ -75,9 +75,16 @@ def blocks_showing(paths: set[str]) -> set[str]:
 
 
 class Server:
-    """The server process, which can be killed and started again on the same port."""
+    """The server process, which can be killed and started again on the same port.
 
-    def __init__(self, directory: Path, seed: str, *, blind: bool) -> None:
+    Args:
+        directory: Where the data and its log go.
+        seed: What it draws from.
+        blind: Whether it forgets what changed before a stream began.
+        weight: How many bytes the heaviest block has.
+    """
+
+    def __init__(self, directory: Path, seed: str, *, blind: bool = False, weight: int = 6_000) -> None:
         self.state_path = directory / "state"
         self.log_path = directory / "server.log"
         self.state = State.create(self.state_path)
@@ -87,6 +94,7 @@ class Server:
             "CHAOS_STATE": str(self.state_path),
             "CHAOS_SEED": seed,
             "CHAOS_BLIND": "1" if blind else "0",
+            "CHAOS_WEIGHT": str(weight),
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.up = asyncio.Event()

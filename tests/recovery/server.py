@@ -41,7 +41,7 @@ class QuickStream(LiveStream):
         super().__init__(recipe, replace(visit, retry=300))
 
 
-pages.LiveStream = QuickStream  # type: ignore[attr-defined,misc]
+pages.LiveStream = QuickStream  # type: ignore[attr-defined]
 
 reactive = Reactive(
     Environment(loader=DictLoader({"page.html": PAGE}), autoescape=True), secret="the same after a restart"
