@@ -13,6 +13,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from starlette_reactive import BlockRef, ChangeEvent, ConnectionInfo, DependencyIndex, ReactiveBus, reactive_stream
+from starlette_reactive.live import feed as feed_module
 from starlette_reactive.live import group as group_module
 from starlette_reactive.live import stream as stream_module
 
@@ -262,6 +263,24 @@ async def test_a_viewer_is_not_told_of_its_own_changes_or_of_those_for_others(bo
         await settled(board, mine, updates=3)
     assert named(mine.updates) == [("list", "<li>for ann</li>"), ("count", "1"), ("title", "for all")]
     assert named(other.updates) == [("title", "own"), ("title", "for all")]
+
+
+async def test_an_own_change_that_an_update_may_have_crossed_is_told_a_while_later(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "HEALING", 0.3)
+    async with connect(board.stream(origin="tab")) as connection:
+        first = connection.frames[0].id
+        await board.change(title="theirs")
+        await settled(board, connection, updates=1)
+        await board.change(title="mine", _event={"origin": "tab"})
+        await settled(board, connection, updates=1)
+        await board.change(tasks=["a"])
+        await settled(board, connection, updates=3)
+        assert connection.updates[-1].id is None, "the cursor must not pass the change that is still to be told"
+        await settled(board, connection, updates=4)
+        assert named(connection.updates[3:]) == [("title", "mine")]
+        assert connection.updates[-1].id not in (None, first)
 
 
 async def test_merging_hides_no_change_that_was_for_a_viewer(board: Board) -> None:

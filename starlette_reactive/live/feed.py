@@ -15,8 +15,8 @@ Two rules keep this exact:
 
 A viewer's own change is not sent back to it, for the answer to its request shows it. But an update that was rendered
 before that change may reach the page after that answer, and would stay. So two kinds of own changes are told all the
-same: those of blocks that the viewer was sent within the last :data:`CROSSING` seconds, and those that are in the log
-when it connects.
+same: those of blocks that the viewer was sent within the last :data:`CROSSING` seconds, :data:`HEALING` seconds later
+and unless an update in between has shown them, and those that are in the log when it connects.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ from ..index import DependencyIndex
 from ..loops import Bell
 from .wire import Dialect, encode_patch, with_fields
 
-__all__ = ["CROSSING", "Feed", "Viewer"]
+__all__ = ["CROSSING", "HEALING", "Feed", "Viewer"]
 
 CROSSING = 10.0
 """Seconds within which an update on its way to a page may be overtaken by the answer to a request of that page."""
+HEALING = 2.0
+"""Seconds after which a viewer is told of its own change, where an update may have crossed it."""
 
 
 class Viewer:
@@ -51,7 +53,9 @@ class Viewer:
     __slots__ = (
         "caught_up",
         "connected_at",
+        "crossed",
         "dialect",
+        "heal_at",
         "held",
         "joined",
         "origin",
@@ -72,6 +76,8 @@ class Viewer:
         self.joined = 0  # batches after this one and up to `sequence` were taken whole
         self.held: dict[BlockRef, int] = {}  # versions it was sent otherwise
         self.connected_at = 0  # the position in the change log up to which its own changes are told as well
+        self.crossed: frozenset[str] = frozenset()  # paths of its own changes that an update may have crossed
+        self.heal_at = float("inf")  # when it is to be told of them
         self.retold: frozenset[str] = frozenset()  # paths of its own changes that it is to be told of
         self.sent_at: dict[BlockRef, float] = {}  # for viewers with an origin
 
@@ -270,12 +276,22 @@ class Feed:
             if is_own or change.other_position > after:
                 shown.update(touched)
             if is_own and viewer.may_know(change) and viewer.was_sent(touched, since):
-                viewer.retold |= {change.path}
+                viewer.crossed |= {change.path}
+                viewer.heal_at = min(viewer.heal_at, time.monotonic() + HEALING)
                 viewer.caught_up = False
         self._note_as_held(viewer, ())
         viewer.joined = viewer.sequence
         for ref in shown:
             viewer.held.pop(ref, None)
+
+    def heal(self, viewer: Viewer, now: float) -> bool:
+        """Let a viewer be told of its crossed changes if it is time; true: it is."""
+        if now < viewer.heal_at:
+            return False
+        viewer.retold |= viewer.crossed
+        viewer.crossed = frozenset()
+        viewer.heal_at = float("inf")
+        return True
 
     def take(self, viewer: Viewer) -> bytes:
         """Return the frames that bring a viewer up to date as far as the feed can; empty: there is nothing to send."""
@@ -312,7 +328,7 @@ class Feed:
         to_send = [entry for entry in ready if not entry.held_by(viewer)]
         self._note_as_held(viewer, ready)
         viewer.sequence = viewer.joined = self._sequence
-        viewer.caught_up = not missing and self.owed.isdisjoint(owed)
+        viewer.caught_up = not missing and not viewer.crossed and self.owed.isdisjoint(owed)
         if missing:
             self._request(missing, paths)
         viewer.note_sent(to_send)

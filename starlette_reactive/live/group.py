@@ -168,6 +168,8 @@ class Group:
             self.beat += 1
             self._next_beat = now + interval
             self.feed.wake()
+        if [seat for seat in self._seats if self.feed.heal(seat.viewer, now)]:
+            self.feed.wake()
         if timeout is not None:
             for seat in list(self._seats):
                 if seat.sending_since is not None and now - seat.sending_since > timeout:
