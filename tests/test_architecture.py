@@ -22,8 +22,8 @@ ROOMS = [
     {"bus", "index"},
     {"responses", "live", "assets", "checks"},
     {"endpoints", "mounts", "replay", "tokens", "pages", "rendering", "fastapi", "app"},
-    {"testing"},
-    {"pytest_plugin"},
+    {"testing", "discovery", "drawing"},
+    {"pytest_plugin", "cli"},
 ]
 """The rooms of the package from the ground up; a room may import from its own floor and from those below."""
 
@@ -31,7 +31,7 @@ NEVER = [("bus", "jinja"), ("jinja", "bus"), ("jinja", "changelog"), ("changelog
 """Rooms that know nothing of each other though they share a floor or lie on neighbouring ones."""
 
 ALLOWED_IN = {
-    "jinja2": {"jinja", "index", "live", "app", "checks"},
+    "jinja2": {"jinja", "index", "live", "app", "checks", "discovery"},
     "sse_starlette": {"live"},
     "fastapi": {"fastapi", "app"},  # app: for type checkers only
     "itsdangerous": {"tokens"},
@@ -41,6 +41,8 @@ ALLOWED_IN = {
     "justhtml": {"testing"},
     "pytest": {"pytest_plugin"},
     "pytest_asyncio": {"pytest_plugin"},
+    "typer": {"cli"},
+    "rich": {"cli"},
 }
 """Libraries that only the named rooms may import."""
 

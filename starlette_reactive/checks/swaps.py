@@ -195,8 +195,8 @@ def _check_events(node: Node) -> Iterator[Issue]:
                 Severity.ERROR,
                 "sse_event_name",
                 node,
-                f"the event {name!r} is the connection's own: the element is swapped each time that the browser says "
-                "so, without content",
+                f"the event {name!r} is the connection's own: the browser dispatches it without data, and htmx "
+                "fails to swap that each time (htmx:swapError)",
                 "give the event another name, here and where it is sent",
             )
 

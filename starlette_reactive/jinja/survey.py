@@ -95,7 +95,7 @@ def _unreadable(env: Environment, error: Exception) -> Fault:
 
 def _assertions(env: Environment, parsed: Parsed) -> Iterator[Fault]:
     try:
-        env.compile(parsed.source, parsed.name, parsed.filename, raw=True)
+        env.compile(parsed.tree, parsed.name, parsed.filename, raw=True)
     except TemplateSyntaxError as error:
         mend = "add it to the environment, or correct the name" if "No " in str(error.message) else "correct this line"
         yield Fault(f"it does not compile: {error.message}", mend, error.lineno)

@@ -1,0 +1,235 @@
+"""A check as a whole: what it survives, how it is set, and what an application hears from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI
+from jinja2 import DictLoader, Environment, FileSystemLoader
+from starlette.templating import Jinja2Templates
+
+from example_app import live
+from example_app.app import create_app
+from starlette_reactive import DependencyIndex, EventStream, Reactive, ReactiveError
+from starlette_reactive.checks import Issue, Subject, check
+from starlette_reactive.checks.htmx import htmx_of
+from starlette_reactive.checks.settings import find_settings, read_settings
+from starlette_reactive.discovery import discover
+from starlette_reactive.jinja import elements
+
+from .faults import CONNECT, page_2, page_4
+
+ROOT = Path(__file__).parents[2]
+LIVE = CONNECT + '<p id="a" sse-swap="a">{% block a %}{{ x }}{% endblock %}</p></main>'
+FAULTY = page_2(CONNECT + '<p sse-swap="error"></p></main>')
+
+
+def checked(**templates: str) -> list[Issue]:
+    return check(Subject([Environment(loader=DictLoader(templates), autoescape=True)]))
+
+
+def test_nothing_is_said_of_the_example_application() -> None:
+    assert check(discover(create_app, "example_app.app:create_app").subject()) == []
+    assert check(Subject([live.templates.env], [live.index])) == []
+
+
+def test_nothing_is_said_of_the_smallest_program() -> None:
+    source = (ROOT / "docs" / "examples" / "smallest" / "page.html").read_text()
+    env = Environment(loader=DictLoader({"page.html": source}), autoescape=True)
+    index = DependencyIndex()
+    assert index.register_from_sse_swaps(env, "page.html") == 2
+    assert check(Subject([env], [index])) == []
+
+
+def test_whatever_lies_in_the_templates_folder_gives_a_clear_line_and_the_rest_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "logo.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff\xfe")
+    (tmp_path / "broken.html").write_text("<html>\n{% for %}")
+    (tmp_path / "extension.html").write_text("<html>{% cache 5 %}{% endcache %}")
+    (tmp_path / "orphan.html").write_text("\n\n{% extends 'bsae.html' %}")
+    (tmp_path / "base.html").write_text(FAULTY)
+    (tmp_path / "child.html").write_text("{% extends 'broken.html' %}")
+    (tmp_path / "macro.html").write_text("{% import 'logo.png' as logo %}<html>{{ logo }}")
+    (tmp_path / "unended.html").write_text("<html {{ '{{' }} <p '\" sse-swap=")
+    issues = check(Subject([Environment(loader=FileSystemLoader(tmp_path), autoescape=True)]))
+    assert [(issue.template, issue.line, issue.category) for issue in issues] == [
+        ("base.html", 2, "sse_event_name"),
+        ("broken.html", 2, "template"),
+        ("extension.html", 1, "template"),
+        ("logo.png", None, "template"),
+        ("orphan.html", 3, "template"),
+    ]
+    messages = {str(issue.template): f"{issue.message}; {issue.mend}" for issue in issues}
+    assert "not text" in messages["logo.png"]
+    assert "'cache'" in messages["extension.html"]
+    assert "Did you mean 'base.html'?" in messages["orphan.html"]
+
+
+def test_five_hundred_templates_are_checked_in_less_than_five_seconds() -> None:
+    templates = {"base": page_2("{% block body %}{% endblock %}")}
+    part = "{% for t in ts %}<p>{{ t.title }} {{ t.text | upper }}</p>{% endfor %}" * 10
+    for number in range(499):
+        templates[f"page-{number}"] = (
+            f"{{% extends 'base' %}}{{% block body %}}{CONNECT}"
+            f'<div id="a" sse-swap="a">{{% block a %}}{{{{ x }}}}{part}{{% endblock %}}</div></main>'
+            f"{{% include 'base' ignore missing %}}{{% endblock %}}"
+        )
+    env = Environment(loader=DictLoader(templates), autoescape=True)
+    began = time.process_time()
+    assert check(Subject([env])) == []
+    assert time.process_time() - began < 5
+
+
+def test_a_fault_of_a_base_template_is_told_once_however_many_pages_have_it() -> None:
+    children = {f"page{number}": "{% extends 'base' %}" for number in range(3)}
+    (issue,) = checked(base=FAULTY, **children)
+    assert (issue.template, issue.line) == ("base", 2)
+
+
+def test_a_fault_that_no_page_shows_is_not_told() -> None:
+    base = page_2("{% block body %}" + CONNECT + '<p sse-swap="error"></p></main>{% endblock %}')
+    assert checked(base=base, page="{% extends 'base' %}{% block body %}{% endblock %}") == []
+
+
+def test_a_fault_in_an_include_is_told_at_its_line_there() -> None:
+    (issue,) = checked(page=page_2(CONNECT + "{% include 'part' %}</main>"), part='\n\n<p sse-swap="error"></p>')
+    assert (issue.template, issue.line) == ("part", 3)
+
+
+def test_levels_are_set_and_categories_silenced() -> None:
+    subject = Subject([Environment(loader=DictLoader({"page": FAULTY}), autoescape=True)])
+    (issue,) = check(subject, read_settings({"sse_event_name": "info"}))
+    assert issue.severity == "info"
+    assert check(subject, read_settings({"sse_event_name": "off"})) == []
+
+
+def test_settings_come_from_the_projects_file(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.starlette-reactive]\nhtmx = "4.0.1"\nswap_morph = "off"\n')
+    (tmp_path / "below").mkdir()
+    settings = find_settings(tmp_path / "below")
+    assert settings.htmx == (4, 0, 1)
+    assert settings.levels == {"swap_morph": None}
+
+
+@pytest.mark.parametrize(
+    ("table", "hint"),
+    [({"swap_morf": "off"}, "swap_morph"), ({"swap_morph": "loud"}, "'off'"), ({"htmx": "two"}, "2.0.11")],
+)
+def test_a_wrong_setting_is_refused_with_what_is_right(table: dict[str, str], hint: str) -> None:
+    with pytest.raises(ReactiveError, match=hint):
+        read_settings(table)
+
+
+@pytest.mark.parametrize(
+    ("script", "major", "version"),
+    [
+        ("https://cdn.example/npm/htmx.org@2.0.4", 2, (2, 0, 4)),
+        ("https://cdn.example/htmx.org@4.0.1/dist/htmx.min.js", 4, (4, 0, 1)),
+        ("https://cdn.example/ajax/libs/htmx/2.0.4/htmx.min.js", 2, (2, 0, 4)),
+        ("/static/htmx-4.0.1.min.js", 4, (4, 0, 1)),
+        ("/static/htmx.min.js?v=4.0.0", 4, (4, 0, 0)),
+        ("{{ url_for('static', path='htmx-4.0.1/htmx.min.js') }}", 4, (4, 0, 1)),
+        ("/static/htmx-ext-sse-2.2.4/sse.min.js", 2, ()),
+        ("/static/hx-sse.min.js", 4, ()),
+        ("/static/htmx.js", 2, ()),
+    ],
+)
+def test_the_version_of_htmx_is_read_from_the_script_tag(script: str, major: int, version: tuple[int, ...]) -> None:
+    source = f'<html><script src="{script}"></script>'
+    found = htmx_of(elements(Environment(loader=DictLoader({"p": source})), "p"), {"p": source}, ())
+    assert (found.major, found.version) == (major, version)
+
+
+def test_a_page_that_does_not_tell_its_version_is_judged_by_the_option() -> None:
+    source = '<html><script src="/htmx.js"></script><main hx-ext="sse" sse-connect="/s"><p sse-swap="a"></p></main>'
+    subject = Subject([Environment(loader=DictLoader({"page": source}), autoescape=True)])
+    assert check(subject) == []
+    (issue,) = check(subject, read_settings({"htmx": "4.0.1"}))
+    assert issue.category == "sse_dialect"
+
+
+# What an application hears
+
+
+def session() -> Iterator[int]:
+    yield 1
+
+
+def through_another(value: Annotated[int, Depends(session)]) -> int:
+    return value
+
+
+async def brief() -> AsyncIterator[int]:
+    yield 1
+
+
+def application(tmp_path: Path, source: str) -> tuple[FastAPI, Reactive]:
+    (tmp_path / "page.html").write_text(source)
+    app, reactive = FastAPI(), Reactive(Jinja2Templates(directory=tmp_path), secret="s")
+    app.include_router(reactive.router)
+    return app, reactive
+
+
+def test_a_declared_page_of_htmx_4_is_sound(tmp_path: Path) -> None:
+    source = page_4("<div {{ live() }}></div><p id='count'>{% block count %}{{ tasks }}{% endblock %}</p>")
+    app, reactive = application(tmp_path, source)
+
+    @app.get("/{room}")
+    @reactive.page("page.html", scope="room:{room}", user=lambda request: "ada")
+    def page(room: str) -> dict[str, Any]:
+        return {"tasks": 1}
+
+    reactive.set_contract_check_data("reactive_emitted_paths", {"tasks.done"})
+    reactive.set_contract_check_data("reactive_audience_scopes", {"room:{name}"})
+    assert reactive.check() == []
+    assert check(discover(app, "app").subject()) == []
+    reactive.set_contract_check_data("reactive_emitted_paths", {"taskz"})
+    (issue,) = reactive.check()
+    assert "did you mean 'tasks'?" in issue.message
+
+
+def test_a_dependency_with_yield_that_a_stream_holds_open_is_told(tmp_path: Path) -> None:
+    app, reactive = application(tmp_path, page_2(LIVE))
+
+    @app.get("/stream")
+    @reactive.stream("page.html", scope="room")
+    def stream(
+        held: Annotated[int, Depends(through_another)], let_go: Annotated[int, Depends(brief, scope="function")]
+    ) -> Any:
+        return lambda: {"x": held + let_go}
+
+    @app.get("/own")
+    def own(held: Annotated[int, Depends(session)]) -> EventStream:
+        raise NotImplementedError
+
+    @app.get("/page")
+    def page(held: Annotated[int, Depends(session)]) -> str:
+        raise NotImplementedError
+
+    (issue,) = reactive.check()
+    assert issue.category == "yield_dependency"
+    assert "session" in issue.message
+    issues = check(discover(app, "app").subject())
+    assert [each.category for each in issues] == ["yield_dependency", "yield_dependency"]
+    assert any(".own " in each.message for each in issues)
+
+
+def test_contract_data_of_an_unknown_key_or_type_is_refused(tmp_path: Path) -> None:
+    _, reactive = application(tmp_path, "<html>")
+    with pytest.raises(ValueError, match="reactive_emitted_paths"):
+        reactive.set_contract_check_data("emitted_paths", set())
+    with pytest.raises(TypeError, match="DependencyIndex"):
+        reactive.set_contract_check_data("reactive_index", {})
+
+
+def test_an_index_of_its_own_is_checked_when_it_is_declared(tmp_path: Path) -> None:
+    _, reactive = application(tmp_path, page_2("<p>\n{% block a %}{{ x }}{% endblock %}</p>"))
+    index = DependencyIndex()
+    index.register_template(reactive.templates, "page.html")
+    assert reactive.check() == []
+    reactive.set_contract_check_data("reactive_index", index)
+    (issue,) = reactive.check()
+    assert (issue.category, issue.template, issue.line) == ("block_target", "page.html", 3)

@@ -1,0 +1,136 @@
+"""The command: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from starlette_reactive.cli import app
+
+from .faults import CONNECT, MARK, MARKUP, page_2
+
+APPLICATION = """
+from pathlib import Path
+from starlette.applications import Starlette
+from starlette.templating import Jinja2Templates
+from starlette_reactive import Reactive
+
+reactive = Reactive(Jinja2Templates(directory=Path(__file__).parent / "templates"), secret="s")
+reactive.index.register_template(reactive.templates, "page.html")
+reactive.index.derive("count", from_paths={"tasks"})
+app = Starlette(routes=[*reactive.routes])
+"""
+SOUND = page_2(CONNECT + '<p sse-swap="a">{% block a %}{{ count }}<b>{{ "<&" }}</b>{% endblock %}</p></main>')
+WARNING = page_2(CONNECT + '\n<p sse-swap="a">{% block a %}{{ count }}<input name="[bold]">{% endblock %}</p></main>')
+ERROR = next(case for case in MARKUP if case.name == "an event called error").templates["page"].replace(MARK, "")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "templates").mkdir()
+    name = f"application_{abs(hash(request.node.name))}"
+    (tmp_path / f"{name}.py").write_text(APPLICATION)
+    return Run(tmp_path, name)
+
+
+class Run:
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+
+    def __call__(self, command: str, source: str, *options: str) -> tuple[int, str]:
+        (self.folder / "templates" / "page.html").write_text(source)
+        result = CliRunner().invoke(app, [command, f"{self.name}:app", *options])
+        return result.exit_code, result.output
+
+
+def test_a_sound_application_ends_with_0(run: Run) -> None:
+    assert run("check", SOUND) == (0, "Nothing found.\n")
+
+
+def test_an_error_ends_with_1_and_says_where_what_and_how_to_mend_it(run: Run) -> None:
+    status, output = run("check", ERROR)
+    assert status == 1
+    assert output.startswith("page.html:4 error sse_event_name: the event 'error'")
+    assert "give the event another name" in output
+    assert output.endswith("1 error, 0 warnings, 0 info\n")
+
+
+def test_a_warning_ends_with_0_or_with_1_where_warnings_are_errors(run: Run) -> None:
+    assert run("check", WARNING)[0] == 0
+    status, output = run("check", WARNING, "--warnings-as-errors")
+    assert status == 1
+    assert "<input name=[bold]>" in output
+
+
+def test_levels_hold_for_the_command(run: Run) -> None:
+    (run.folder / "pyproject.toml").write_text('[tool.starlette-reactive]\nsse_event_name = "warning"\n')
+    assert run("check", ERROR)[0] == 0
+    (run.folder / "pyproject.toml").write_text('[tool.starlette-reactive]\nsse_event_nam = "warning"\n')
+    assert run("check", ERROR)[0] == 2
+
+
+def test_json_has_the_issues_and_their_number(run: Run) -> None:
+    status, output = run("check", ERROR, "--format", "json")
+    found = json.loads(output)
+    assert status == 1
+    assert list(found) == ["issues", "summary"]
+    assert found["summary"] == {"error": 1, "warning": 0, "info": 0}
+    (issue,) = found["issues"]
+    assert list(issue) == ["severity", "category", "template", "line", "message", "mend"]
+    assert (issue["severity"], issue["template"], issue["line"]) == ("error", "page.html", 4)
+
+
+def test_sarif_has_a_rule_and_a_place(run: Run) -> None:
+    (result,) = json.loads(run("check", ERROR, "--format", "sarif")[1])["runs"][0]["results"]
+    assert (result["ruleId"], result["level"]) == ("sse_event_name", "error")
+    place = result["locations"][0]["physicalLocation"]
+    assert place == {"artifactLocation": {"uri": "page.html"}, "region": {"startLine": 4}}
+
+
+@pytest.mark.parametrize("target", ["no_such_module:app", "json:app", "json:dumps", "json", "json:JSONEncoder"])
+@pytest.mark.parametrize("command", ["check", "graph"])
+def test_what_cannot_be_run_ends_with_2_and_one_line(command: str, target: str) -> None:
+    result = CliRunner().invoke(app, [command, target])
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+def test_an_application_that_does_not_start_for_a_template_gives_an_issue(run: Run) -> None:
+    status, output = run("check", "<html>\n{% if %}")
+    assert status == 1
+    assert output.startswith("page.html:2 error template: ")
+
+
+def test_explain_says_what_a_change_renders(run: Run) -> None:
+    status, output = run("explain", SOUND, "tasks.title")
+    assert status == 0
+    assert "derived: count" in output
+    assert "page.html:a" in output
+    assert run("explain", SOUND, "people") == (0, "no live block shows people\n")
+    assert run("explain", SOUND, "a..b")[0] == 2
+
+
+def test_the_graph_is_drawn_in_three_ways(run: Run) -> None:
+    mermaid = run("graph", SOUND)[1]
+    assert mermaid.startswith("flowchart LR\n")
+    assert '(["count"])' in mermaid
+    assert " -.-> " in mermaid
+    assert '"count" -> "page.html:a";' in run("graph", SOUND, "--format", "dot")[1]
+    page = run("graph", SOUND, "--format", "html")[1]
+    assert "<svg" in page
+    assert "http" not in page
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['typer'] = None; from starlette_reactive.cli import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert "starlette-reactive[cli]" in result.stderr
+    assert "Traceback" not in result.stderr

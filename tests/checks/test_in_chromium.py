@@ -1,0 +1,98 @@
+"""Every fault of markup happens in the browser, and what only looks suspicious works there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from jinja2 import DictLoader, Environment
+
+pytest.importorskip("playwright", reason="the package playwright is missing")
+
+from playwright.sync_api import Page, Route, sync_playwright
+
+from tests.browser.support import chromium_path, launch_chromium
+from tests.support import require
+
+from .faults import MARK, MARKUP, SOUND, Case
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+VENDOR = Path(__file__).parents[2] / "example_app" / "static" / "vendor"
+ORIGIN = "http://localhost:1"  # nothing is asked there: the test answers for it
+COUNT = """
+window.messages = window.failures = 0
+addEventListener('htmx:sseMessage', () => window.messages++)
+addEventListener('htmx:swapError', () => window.failures++)
+"""
+SETTLE = 0.4  # seconds in which all frames are swapped, and a stream that was cut is asked for again
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    require(chromium_path(), "Chromium")
+    with sync_playwright() as playwright:
+        browser = launch_chromium(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def show(browser: Browser) -> Iterator[Callable[[Case], bool]]:
+    """Show a case's page, let its stream send the frames, and tell whether what must be seen is seen."""
+    page = browser.new_page()
+    page.add_init_script(COUNT)
+    yield lambda case: _shows(page, case)
+    page.close()
+
+
+def _shows(page: Page, case: Case) -> bool:
+    streams = 0
+
+    def answer(route: Route) -> None:
+        nonlocal streams
+        path = route.request.url.removeprefix(ORIGIN)
+        if path == "/":
+            source = case.templates["page"].replace(MARK, "")
+            html = Environment(loader=DictLoader({"page": source})).get_template("page").render(x="old")
+            route.fulfill(body=html, content_type="text/html")
+        elif path.startswith("/stream"):
+            streams += 1
+            if streams == 1 or (case.again and streams < 6):
+                route.fulfill(body=case.frames, content_type="text/event-stream")
+            elif streams > 6:
+                route.abort()
+            else:
+                route.fulfill(body=": nothing\n\n", content_type="text/event-stream")
+        elif (VENDOR / path[1:]).is_file():
+            route.fulfill(path=VENDOR / path[1:])
+        else:
+            route.fulfill(body="<b>answer</b>", content_type="text/html")
+
+    page.route("**/*", answer)
+    page.goto(f"{ORIGIN}/")
+    if page.locator("button").count():
+        page.locator("button").click()
+    page.wait_for_timeout(SETTLE * 1000)
+    deadline = time.monotonic() + 3
+    while not page.evaluate(f"requests => Boolean({case.shown})", streams):
+        if time.monotonic() > deadline:
+            print(page.content())
+            return False
+        page.wait_for_timeout(50)
+    return True
+
+
+@pytest.mark.parametrize("case", MARKUP, ids=lambda case: case.name)
+def test_the_fault_happens(show: Callable[[Case], bool], case: Case) -> None:
+    assert case.shown
+    assert show(case)
+
+
+@pytest.mark.parametrize("case", [case for case in SOUND if case.shown], ids=lambda case: case.name)
+def test_what_only_looks_suspicious_works(show: Callable[[Case], bool], case: Case) -> None:
+    assert show(case)
