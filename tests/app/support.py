@@ -36,7 +36,7 @@ class Seen:
     @property
     def url(self) -> str:
         """The address of its stream."""
-        found = re.search(r'(?:sse-connect|src)="([^"]+)"', self.text) or re.search(r"@get\('([^']+)'", self.text)
+        found = re.search(r"""(?: sse-connect="| src="|@get\(')([^"']+[?]page=[^"']+)""", self.text)
         assert found, self.text
         return html.unescape(found[1])
 
