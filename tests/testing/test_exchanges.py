@@ -1,0 +1,181 @@
+"""LivePage agrees with Chromium: the same page and the same frames give the same document."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from starlette_reactive.testing import LivePage, TestClient
+from tests.browser.support import ROOT, chromium_path, launch_chromium
+from tests.support import eventually, require
+
+from .exchanges import EXCHANGES, PAUSED, Exchange
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
+
+PAUSE = 0.03  # seconds between frames
+LONG_PAUSE = 0.4  # htmx 2 settles a swap, and only then listens for what came with it, after 20 ms
+LEFT_OUT = {"data-htmx-powered", "data-hx-sse:connect", "data-hx-sse:close"}  # what htmx 4 itself writes
+WATCH = """<script>
+window.ended = false
+const Source = window.EventSource
+window.EventSource = class extends Source {
+  constructor(...all) { super(...all); this.addEventListener('the-end', () => window.ended = true) }
+  close() { super.close(); window.ended = true }
+}
+document.addEventListener('the-end', () => window.ended = true)
+document.addEventListener('htmx:sse:close', () => window.ended = true)
+</script>"""
+READ = """() => {
+  const read = node => {
+    if (node.nodeType === 3) return node.data
+    if (node.nodeType === 8) return ['#comment', node.data]
+    const attributes = {}
+    for (const each of node.attributes) attributes[each.name] = each.value
+    return [node.localName, attributes, ...[...(node.content || node).childNodes].map(read)]
+  }
+  return [document.title, read(document.body)]
+}"""
+
+
+def application(watch: str = "") -> Starlette:
+    """Return the pages of all exchanges and their streams."""
+
+    async def page(request: Request) -> Response:
+        number = request.path_params["number"]
+        return HTMLResponse(EXCHANGES[number].page(f"/stream/{number}", watch))
+
+    async def stream(request: Request) -> Response:
+        exchange = EXCHANGES[request.path_params["number"]]
+        return StreamingResponse(play(exchange), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    async def play(exchange: Exchange) -> AsyncIterator[str]:
+        for each in [*exchange.frames, exchange.stream()[len("".join(exchange.frames)) :]]:
+            yield each
+            await anyio.sleep(0 if not watch else LONG_PAUSE if each == PAUSED else PAUSE)
+        await anyio.sleep_forever()
+
+    vendor = ROOT / "example_app" / "static" / "vendor"
+    return Starlette(
+        routes=[
+            Route("/page/{number:int}", page),
+            Route("/stream/{number:int}", stream),
+            Route("/favicon.ico", lambda request: Response(status_code=204)),
+            Mount("/vendor", StaticFiles(directory=vendor)),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    config = uvicorn.Config(application(WATCH), port=0, log_level="error", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    with closing(config.bind_socket()) as socket:
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[socket])))
+        thread.start()
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[BrowserContext]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        require(None, "playwright")
+    require(chromium_path(), "Chromium")
+    with sync_playwright() as playwright:
+        browser = launch_chromium(playwright)
+        yield browser.new_context()
+        browser.close()
+
+
+def plain(node: Any, comments: bool = True) -> Any:
+    """Return a node as data: empty classes and what htmx writes left out, texts that touch joined."""
+    if isinstance(node, str) or node[0] == "#comment":
+        return node
+    name, attributes, *children = node
+    kept = {
+        key: value
+        for key, value in sorted(attributes.items())
+        if key not in LEFT_OUT and not (key == "class" and not value) and not (key == "style" and not value)
+    }
+    joined: list[Any] = []
+    for child in (
+        plain(each, comments) for each in children if comments or isinstance(each, str) or each[0] != "#comment"
+    ):
+        if isinstance(child, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += child
+        elif child != "":
+            joined.append(child)
+    return [name, kept, *joined]
+
+
+def comments(number: int) -> bool:
+    """Return whether comments count: Chromium 150 to 156 loses those that htmx 2 parses."""
+    return EXCHANGES[number].htmx == 4
+
+
+def held(page: LivePage, *, comments: bool) -> Any:
+    def read(node: Any) -> Any:
+        if node.name == "#text":
+            return node.data
+        if node.name == "#comment":
+            return ["#comment", node.data]
+        content = getattr(node, "template_content", None) or node
+        return [node.name, {key: value or "" for key, value in node.attrs.items()}, *map(read, content.children)]
+
+    (html,) = [child for child in page.document.children or () if child.name == "html"]
+    (body,) = [child for child in html.children if child.name == "body"]
+    return [page.text("title"), plain(read(body), comments)]
+
+
+async def live(number: int) -> Any:
+    async with TestClient(application()) as client:
+        page = await client.live(f"/page/{number}")
+        assert page.htmx == EXCHANGES[number].htmx
+        await eventually(
+            lambda: page.connections[0].state != "connected" or "the-end" in [each.event for each in page.frames]
+        )
+        return held(page, comments=comments(number))
+
+
+def shown(context: BrowserContext, url: str, *, comments: bool) -> Any:
+    tab = context.new_page()
+    try:
+        tab.goto(url)
+        tab.wait_for_function("window.ended", timeout=10_000)
+        tab.wait_for_timeout(60)  # milliseconds, for htmx 2 to settle the last swap
+        title, body = tab.evaluate(READ)
+        return [title, plain(body, comments)]
+    finally:
+        tab.close()
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(EXCHANGES) >= 60
+    assert len({each.id for each in EXCHANGES}) == len(EXCHANGES)
+
+
+@pytest.mark.parametrize("number", range(len(EXCHANGES)), ids=[each.id for each in EXCHANGES])
+def test_a_live_page_holds_what_chromium_shows(number: int, address: str, context: BrowserContext) -> None:
+    expected = shown(context, f"{address}/page/{number}", comments=comments(number))
+    with ThreadPoolExecutor(1) as threads:  # Playwright holds this thread's event loop
+        got = threads.submit(anyio.run, live, number).result()
+    assert json.dumps(got, indent=1) == json.dumps(expected, indent=1)
