@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import inspect
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -30,7 +31,7 @@ from .jinja.environments import Templates, environment_of
 from .live.group import end_streams
 from .live.stream import reactive_stream
 from .live.wire import CLOSE_EVENT, SINK_ID
-from .mounts import path_in, root_of, routes_of
+from .mounts import is_mounted, path_in, root_of, routes_of
 from .pages import SINK_NAMES, VIEWER_NAMES, WIRES, Page, UserOf, current_visit, forget_cursor, note_cursor
 from .rendering import respond, respond_async
 from .tokens import PageVisit, Signer
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
 
 __all__ = ["Reactive"]
+
+logger = logging.getLogger("starlette_reactive")
 
 _ORIGIN_HEADER = "Reactive-Origin"
 _OWNER = "starlette_reactive.owner"
@@ -100,6 +103,7 @@ class Reactive:
         self._stream_endpoints: list[Endpoint] = []
         self._contract_data: dict[str, Any] = {}
         self._undecorated: dict[Endpoint, Endpoint] = {}
+        self._warned_of_middleware = False
         self._install_globals()
 
     # Wiring
@@ -264,7 +268,19 @@ class Reactive:
         page = None if visit is None else self._pages.get(visit.page)
         if visit is None or page is None:
             return PlainTextResponse("This live URL is not valid here, or not any more.", status_code=403)
+        if is_mounted(request):
+            self._warn_of_middleware(request)
         return await page.stream(request, visit, root_of(request, self._route_name, visit.root_path))
+
+    def _warn_of_middleware(self, request: Request) -> None:
+        if not self._warned_of_middleware:
+            self._warned_of_middleware = True
+            logger.warning(
+                "the routes of Reactive are in an application that is mounted at %r, so updates of its pages do not "
+                "run the middleware of the applications around it; put the routes into the outermost application if "
+                "that middleware decides who may see a page",
+                request.scope["root_path"],
+            )
 
     # Streams and values
 

@@ -8,7 +8,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import BaseRoute, NoMatchFound
 
-__all__ = ["path_in", "root_of", "routes_of"]
+__all__ = ["is_mounted", "path_in", "root_of", "routes_of"]
+
+
+def is_mounted(request: Request) -> bool:
+    """Tell whether the application that received a request is mounted in another one."""
+    return request.scope.get("router") is not request.app.router
 
 
 def path_in(request: Request, name: str) -> str | None:
@@ -35,7 +40,7 @@ def root_of(request: Request, name: str, default: str) -> str:
         name: The route's name.
         default: The root path of the outermost application.
     """
-    if request.scope.get("router") is request.app.router:
+    if not is_mounted(request):
         return default
     path = path_in(Request({**request.scope, "router": request.app.router}), name)
     full_path: str = request.scope["path"]

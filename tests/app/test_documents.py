@@ -169,10 +169,3 @@ async def test_mixing(run: Run) -> None:
         assert "<li>&lt;hi&gt;</li>" in ((await two.next_update()).data or "")
         await program.reactive.emit("room", "drawing")
         await quiet(one)
-
-
-def test_every_page_of_the_documentation_is_in_the_navigation() -> None:
-    navigation = (DOCS.parent / "mkdocs.yml").read_text()
-    for page in DOCS.rglob("*.md"):
-        if "examples" not in page.parts:
-            assert str(page.relative_to(DOCS)) in navigation

@@ -17,12 +17,12 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_reactive import Reactive
 from starlette_reactive.live import group as group_module
-from tests.support import environment, eventually
+from tests.support import Connection, environment, eventually
 
 from .support import PAGE, SECRET, quiet, request, stream, view
 
@@ -414,3 +414,61 @@ async def test_a_shared_page_that_asks_for_credentials_ends_and_says_why(
             await reactive.emit("all", "items")
             assert (await connection.next_update()).event == "reactive-close"
     assert "answered 401 to a request without credentials; declare the page without shared=True" in caplog.text
+
+
+async def test_updates_that_run_at_once_are_bounded(reactive: Reactive) -> None:
+    running = most = 0
+    items: list[str] = []
+
+    async def page() -> dict[str, Any]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await anyio.sleep(0.01)
+        running -= 1
+        return {"title": "", "items": items}
+
+    app = starlette(reactive, page)
+    url = (await request(app, "/")).url
+    most = 0
+    done = anyio.Event()
+    connections: list[Connection] = []
+
+    async def browse() -> None:
+        async with stream(app, url) as connection:
+            connections.append(connection)
+            await done.wait()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(50):
+            tasks.start_soon(browse)
+        await eventually(lambda: len(connections) == 50)
+        items.append("new")
+        await reactive.emit("all", "items")
+        await eventually(lambda: all(len(each.chunks) > 1 for each in connections), timeout=20)
+        done.set()
+    assert most == 16
+
+
+@pytest.mark.parametrize(("wired", "times"), [("inside", 0), ("outside", 1)])
+async def test_updates_run_through_the_application_that_has_the_routes(
+    reactive: Reactive, wired: str, times: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    outer_runs: list[str] = []
+    inner_runs: list[str] = []
+
+    async def page() -> dict[str, Any]:
+        return {"title": "", "items": ["x"]}
+
+    decorated = reactive.page("page.html", scope="all")(page)
+    routes = {"inside": [], "outside": [], wired: reactive.routes}
+    inner = Starlette(routes=[*routes["inside"], Route("/", decorated)], middleware=[Middleware(Pure, seen=inner_runs)])
+    outer = Starlette(routes=[*routes["outside"], Mount("/in", inner)], middleware=[Middleware(Pure, seen=outer_runs)])
+    async with view(outer, "/in/") as connection:
+        outer_runs.clear()
+        inner_runs.clear()
+        await reactive.emit("all", "items")
+        await connection.next_update()
+    assert outer_runs == ["/in/"] * times
+    assert inner_runs == ["/in/"]
+    assert ("do not run the middleware of the applications around it" in caplog.text) is (wired == "inside")
