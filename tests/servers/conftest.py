@@ -1,0 +1,99 @@
+"""Each test runs against each server, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..support import require
+from ..test_server import Server, free_port
+
+APP = "tests.servers.app:app"
+HYPERCORN = ["-m", "hypercorn", APP, "--log-level", "warning", "--bind", "127.0.0.1:{port}", "--worker-class"]
+GRANIAN = ["-m", "granian", APP, "--interface", "asgi", "--no-log", "--workers", "1", "--port", "{port}"]
+COMMANDS = {
+    "uvicorn": ["-m", "uvicorn", APP, "--log-level", "warning", "--port", "{port}"],
+    "hypercorn-asyncio": [*HYPERCORN, "asyncio"],
+    "hypercorn-trio": [*HYPERCORN, "trio"],
+    # granian tells its applications nothing of a stop and waits for open responses without end, unless told a limit
+    "granian": [*GRANIAN, "--workers-kill-timeout", "2"],
+}
+
+
+class GroupOfProcesses(Server):
+    """A server whose workers are processes of their own: they end with it, whatever happens."""
+
+    def __init__(self, name: str, command: list[str], port: int) -> None:
+        self.name = name
+        self.port = port
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115 - a pipe, unread until the end, would fill up
+        self.process = subprocess.Popen(
+            command,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            cwd=Path(__file__).parents[2],
+            text=True,
+            start_new_session=True,
+        )
+
+    def stop(self, *, within: float) -> str:
+        self.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + within
+        while self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        stopped = self.process.poll() is not None
+        output = self.kill()
+        assert stopped, f"the server did not stop within {within} s; it printed:\n{output}"
+        return output
+
+    def kill(self) -> str:
+        """End all that is left of the server, and return what it printed."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=10)
+        if self._output.closed:
+            return ""
+        with self._output:
+            self._output.seek(0)
+            return self._output.read()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The clients' own event loop; the servers' are what is tested."""
+    return "asyncio"
+
+
+@pytest.fixture(params=list(COMMANDS))
+def server(request: pytest.FixtureRequest) -> Iterator[GroupOfProcesses]:
+    name = str(request.param)
+    package = name.split("-", maxsplit=1)[0]
+    require(importlib.util.find_spec(package), package)
+    port = free_port()
+    running = GroupOfProcesses(name, [sys.executable, *(part.format(port=port) for part in COMMANDS[name])], port)
+    try:
+        _wait_for_port(running)
+        yield running
+    finally:
+        running.kill()
+
+
+def _wait_for_port(server: Server) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=1):
+            return
+        assert server.process.poll() is None, "the server ended"
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.05)
