@@ -17,7 +17,7 @@ from .checks import Issue, Severity, check, find_settings
 from .checks.reports import to_json, to_sarif
 from .discovery import Discovered, discover
 from .drawing import to_dot, to_html, to_mermaid, wiring_of
-from .errors import ReactiveError
+from .errors import BlockNotFoundError, BlockRenderError, ReactiveError, ViewerNameError
 from .paths import freeze_paths
 
 try:
@@ -39,6 +39,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Checks and shows live pages."
 )
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_CATEGORIES = {ViewerNameError: "viewer_name", BlockRenderError: "block_alone", BlockNotFoundError: "reactive_block"}
 Target = Annotated[str, typer.Argument(metavar="MODULE:APP", help="The application, or a Reactive object.")]
 
 
@@ -137,21 +138,9 @@ def _issue_of(error: ReactiveError) -> Issue | None:
     """Return what the application's own start found wrong with a template."""
     if error.template is None:
         return None
-    category = {
-        "ViewerNameError": "viewer_name",
-        "BlockRenderError": "block_alone",
-        "BlockNotFoundError": "reactive_block",
-    }
-    name = category.get(type(error).__name__, "template")
-    message, _, mend = str(error).partition(": ") if name == "viewer_name" else (str(error), "", "")
-    return Issue(
-        Severity.ERROR,
-        name,
-        error.template,
-        error.line,
-        str(error) if not mend else message,
-        mend or "mend it as it says",
-    )
+    category = next((name for kind, name in _CATEGORIES.items() if isinstance(error, kind)), "template")
+    mend = "mend it as the message says; the application does not start before"
+    return Issue(Severity.ERROR, category, error.template, error.line, str(error), mend)
 
 
 def _load(target: str) -> Discovered:

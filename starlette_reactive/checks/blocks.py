@@ -160,29 +160,20 @@ def _check_target(document: Document, block: LiveBlock, declared: bool) -> Itera
             f'put it into an element with id="{ref.target_id}", or name the id in dom_id_map=',
         )
         return
-    yield from _check_single(nodes, ref.target_id)
+    yield from _check_single(nodes, ref.target_id, "an update of the block overwrites each of them")
 
 
-def _check_single(nodes: Sequence[Node], dom_id: str) -> Iterator[Issue]:
+def _check_single(nodes: Sequence[Node], dom_id: str, effect: str) -> Iterator[Issue]:
     first = nodes[0]
     if first.element.in_loop:
-        yield at_element(
-            Severity.ERROR,
-            "swap_target",
-            first,
-            f"the id {dom_id!r} stands in a loop, so the page has it more than once, and only the first is updated",
-            "let the element that is updated stand around the loop",
-        )
-    for other in nodes[1:]:
-        if not any(never_together(other, each) for each in nodes if each is not other):
+        message = f"the id {dom_id!r} stands in a loop, so the page may have it more than once; {effect}"
+        mend = "let the element that is updated stand around the loop"
+        yield at_element(Severity.ERROR, "swap_target", first, message, mend)
+    for number, other in enumerate(nodes):
+        if any(not never_together(other, each) for each in nodes[:number]):
             place = f"{first.element.template}:{first.element.line}"
-            yield at_element(
-                Severity.ERROR,
-                "swap_target",
-                other,
-                f"the id {dom_id!r} is there a second time, after {place}; only the first is updated",
-                "give one of them another id",
-            )
+            message = f"the id {dom_id!r} is there a second time, after {place}; {effect}"
+            yield at_element(Severity.ERROR, "swap_target", other, message, "give one of them another id")
             return
 
 
@@ -190,12 +181,12 @@ def _check_loops(document: Document, declared: Sequence[DeclaredPage], blocks: S
     """Find the targets of messages that the page lacks, and blocks that are not live for the loop they stand in."""
     for node in document.swaps if document.htmx.major == 2 else []:
         target = document.target(node)
-        if target is None or not target.known or not target.value.startswith("#"):
+        if target is None or target.node is not node or not target.known or not target.value.startswith("#"):
             continue
         dom_id = target.value[1:]
         nodes = document.with_id(dom_id)
         if nodes:
-            yield from _check_single(nodes, dom_id)
+            yield from _check_single(nodes, dom_id, "only the first is updated")
         elif dom_id.replace("-", "_").isidentifier() and document.text.count(dom_id) <= document.text.count(
             f"#{dom_id}"
         ):

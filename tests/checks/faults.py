@@ -87,6 +87,9 @@ class Case:
 CONNECT = '<main hx-ext="sse" sse-connect="/stream">'
 A = "event: a\ndata: <b>new</b>\n\n"
 M = "data: <b>new</b>\n\n"
+PARTIAL = 'data: <hx-partial hx-target="#a" hx-swap="innerMorph"><b>new</b></hx-partial>\n\n'
+DRAW = "<script>document.querySelector('canvas').getContext('2d').fillRect(0, 0, 9, 9)</script>"
+DRAWN = "document.querySelector('canvas').getContext('2d').getImageData(0, 0, 1, 1).data[3]"
 
 
 def two(name: str, body: str, category: str = "", severity: str = "warning", *, head: str = "", **rest: object) -> Case:
@@ -513,6 +516,54 @@ hx-swap">
         frames="event: click\ndata: x\n\n",
         shown="window.clicked",
     ),
+    four(
+        "an id twice",
+        f"""<div {{{{ live() }}}}></div><p id="a">{{% block a %}}{{{{ x }}}}{{% endblock %}}</p>
+<i id="a">{MARK}old</i>""",
+        "swap_target",
+        "error",
+        declare=True,
+        frames=PARTIAL,
+        shown=text("p") + " == 'new' && " + text("i") + " == 'new'",
+    ),
+    two(
+        "a target that is there twice",
+        f"""{CONNECT}<p sse-swap="a" hx-target="#a" hx-swap="innerHTML"></p></main>
+<b id="a">old</b>
+<i id="a">{MARK}old</i>""",
+        "swap_target",
+        "error",
+        frames=A,
+        shown=text("b") + " == 'new' && " + text("i") + " == 'old'",
+    ),
+    two(
+        "a field in a live block",
+        f"""{CONNECT}<div id="a" sse-swap="a">{{% block a %}}{{{{ x }}}}
+<input name="q">{MARK}
+{{% endblock %}}</div></main><script>document.querySelector("input").value = "typed"</script>""",
+        "block_editable",
+        frames="event: a\ndata: new<input name='q'>\n\n",
+        shown="document.querySelector('#a').textContent.includes('new') && !document.querySelector('input').value",
+    ),
+    two(
+        "a canvas in a live block",
+        f"""{CONNECT}<div id="a" sse-swap="a">{{% block a %}}{{{{ x }}}}
+<canvas>{MARK}</canvas>
+{{% endblock %}}</div></main>{DRAW}""",
+        "block_editable",
+        frames="event: a\ndata: new<canvas></canvas>\n\n",
+        shown=f"document.querySelector('#a').textContent.includes('new') && {DRAWN} == 0",
+    ),
+    four(
+        "a contenteditable in a live block",
+        f"""<div {{{{ live() }}}}></div><div id="a">{{% block a %}}{{{{ x }}}}
+<p contenteditable>{MARK}</p>
+{{% endblock %}}</div><script>document.querySelector("p").textContent = "typed"</script>""",
+        "block_editable",
+        declare=True,
+        frames='data: <hx-partial hx-target="#a" hx-swap="innerMorph">new<p contenteditable></p></hx-partial>\n\n',
+        shown="document.querySelector('#a').textContent.trim() == 'new'",
+    ),
 ]
 """Faults that a browser shows."""
 
@@ -589,21 +640,6 @@ BLOCKS = [
         register=block_a,
     ),
     two(
-        "a field in a live block",
-        f"""{CONNECT}<div id="a" sse-swap="a">{{% block a %}}{{{{ x }}}}
-<input name="q">{MARK}
-{{% endblock %}}</div></main>""",
-        "block_editable",
-    ),
-    four(
-        "a contenteditable in a live block",
-        f"""<div {{{{ live() }}}}></div><div id="a">{{% block a %}}{{{{ x }}}}
-<p contenteditable>{MARK}</p>
-{{% endblock %}}</div>""",
-        "block_editable",
-        declare=True,
-    ),
-    two(
         "a live page without autoescaping",
         f"""{CONNECT}<p id="a" sse-swap="a">{{% block a %}}{{{{ x }}}}{{% endblock %}}</p></main>""",
         "autoescape",
@@ -627,16 +663,8 @@ BLOCKS = [
         declare=True,
     ),
     four(
-        "an id twice",
-        f"""<p id="a">{{% block a %}}{{{{ x }}}}{{% endblock %}}</p>
-<i id="a">{MARK}</i>""",
-        "swap_target",
-        "error",
-        declare=True,
-    ),
-    four(
         "an id in a loop",
-        f"""{{% for t in ts %}}
+        f"""<div {{{{ live() }}}}></div>{{% for t in ts %}}
 <p id="a">{MARK}{{% block a %}}{{{{ x }}}}{{% endblock %}}</p>{{% endfor %}}""",
         "swap_target",
         declare=True,
@@ -749,14 +777,14 @@ SOUND = [
         "the sink for both versions under htmx 2, below everything that could disturb it",
         f"""
 <section hx-target="#elsewhere" hx-swap="beforeend" hx-select="#whole"><div {SINK}></div><p id="a">old</p></section>""",
-        frames='data: <hx-partial hx-target="#a" hx-swap="innerMorph"><b>new</b></hx-partial>\n\n',
+        frames=PARTIAL,
         shown=text("#a") + " == 'new'",
     ),
     four(
         "the sink for both versions under htmx 4, below everything that could disturb it",
         f"""
 <section hx-target:inherited="#elsewhere" hx-select:inherited="#whole"><div {SINK}></div><p id="a">old</p></section>""",
-        frames='data: <hx-partial hx-target="#a" hx-swap="innerMorph"><b>new</b></hx-partial>\n\n',
+        frames=PARTIAL,
         shown=text("#a") + " == 'new'",
     ),
     four(
@@ -839,10 +867,23 @@ SOUND = [
 {CONNECT}<div id="a" sse-swap="a">{{% block a %}}<input name="q">{{% endblock %}}</div></main>""",
     ),
     four(
-        "a field in a block that is morphed",
-        """
-<div {{ live() }}></div><div id="a">{% block a %}{{ x }}<input name="q">{% endblock %}</div>""",
+        "a field and a drawing in a block that is morphed",
+        f"""
+<div {{{{ live() }}}}></div><div id="a">{{% block a %}}<b>{{{{ x }}}}</b>
+<input name="q"><canvas></canvas>{{% endblock %}}</div>
+<script>document.querySelector("input").value = "typed"</script>{DRAW}""",
         declare=True,
+        frames='data: <hx-partial hx-target="#a" hx-swap="innerMorph"><b>new</b><input name="q"><canvas></canvas>'
+        "</hx-partial>\n\n",
+        shown=text("b") + f" == 'new' && document.querySelector('input').value == 'typed' && {DRAWN} == 255",
+    ),
+    two(
+        "a field that is preserved",
+        f"""{CONNECT}
+<div id="a" sse-swap="a">{{% block a %}}<b>{{{{ x }}}}</b><input id="q" hx-preserve>{{% endblock %}}</div></main>
+<script>document.querySelector("input").value = "typed"</script>""",
+        frames="event: a\ndata: <b>new</b><input id='q' hx-preserve>\n\n",
+        shown=text("b") + " == 'new' && document.querySelector('input').value == 'typed'",
     ),
     Case(
         "emitted paths above and below what is shown, and a derivation from a parent",

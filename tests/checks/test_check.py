@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,6 +22,7 @@ from starlette_reactive.checks.htmx import htmx_of
 from starlette_reactive.checks.settings import find_settings, read_settings
 from starlette_reactive.discovery import discover
 from starlette_reactive.jinja import elements
+from tests.app.test_documents import stages
 
 from .faults import CONNECT, page_2, page_4
 
@@ -43,6 +46,24 @@ def test_nothing_is_said_of_the_smallest_program() -> None:
     index = DependencyIndex()
     assert index.register_from_sse_swaps(env, "page.html") == 2
     assert check(Subject([env], [index])) == []
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_nothing_is_said_of_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REACTIVE_SECRET", "for tests")
+    (tmp_path / "static").mkdir()
+    for name, text in stages()[stage].items():
+        (tmp_path / name).write_text(text)
+    spec = importlib.util.spec_from_file_location("tutorial", tmp_path / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "tutorial", module)
+    spec.loader.exec_module(module)
+    found = discover(module.app, "tutorial:app")
+    assert len(found.reactives) == 1
+    assert check(found.subject()) == []
 
 
 def test_whatever_lies_in_the_templates_folder_gives_a_clear_line_and_the_rest_is_checked(tmp_path: Path) -> None:

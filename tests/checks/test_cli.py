@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -30,16 +31,6 @@ WARNING = page_2(CONNECT + '\n<p sse-swap="a">{% block a %}{{ count }}<input nam
 ERROR = next(case for case in MARKUP if case.name == "an event called error").templates["page"].replace(MARK, "")
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Run:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    (tmp_path / "templates").mkdir()
-    name = f"application_{abs(hash(request.node.name))}"
-    (tmp_path / f"{name}.py").write_text(APPLICATION)
-    return Run(tmp_path, name)
-
-
 class Run:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
@@ -48,6 +39,16 @@ class Run:
         (self.folder / "templates" / "page.html").write_text(source)
         result = CliRunner().invoke(app, [command, f"{self.name}:app", *options])
         return result.exit_code, result.output
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "templates").mkdir()
+    name = f"application_{hashlib.md5(request.node.name.encode()).hexdigest()}"
+    (tmp_path / f"{name}.py").write_text(APPLICATION)
+    return Run(tmp_path, name)
 
 
 def test_a_sound_application_ends_with_0(run: Run) -> None:
@@ -106,6 +107,15 @@ def test_an_application_that_does_not_start_for_a_template_gives_an_issue(run: R
     status, output = run("check", "<html>\n{% if %}")
     assert status == 1
     assert output.startswith("page.html:2 error template: ")
+
+
+def test_a_shared_page_that_is_refused_when_it_is_declared_gives_an_issue(run: Run) -> None:
+    declared = '\n\n@reactive.page("page.html", scope="room", shared=True)\ndef page():\n    return {}\n'
+    (run.folder / f"{run.name}.py").write_text(APPLICATION + declared)
+    status, output = run("check", "<html><p id='a'>\n{% block a %}{{ user }}{% endblock %}</p>", "--format", "json")
+    assert status == 1
+    (issue,) = json.loads(output)["issues"]
+    assert (issue["category"], issue["template"], issue["line"]) == ("viewer_name", "page.html", 2)
 
 
 def test_explain_says_what_a_change_renders(run: Run) -> None:

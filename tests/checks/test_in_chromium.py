@@ -17,7 +17,7 @@ from playwright.sync_api import Page, Route, sync_playwright
 from tests.browser.support import chromium_path, launch_chromium
 from tests.support import require
 
-from .faults import MARK, MARKUP, SOUND, Case
+from .faults import MARK, MARKUP, SINK, SOUND, Case
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -58,7 +58,11 @@ def _shows(page: Page, case: Case) -> bool:
         path = route.request.url.removeprefix(ORIGIN)
         if path == "/":
             source = case.templates["page"].replace(MARK, "")
-            html = Environment(loader=DictLoader({"page": source})).get_template("page").render(x="old")
+            html = (
+                Environment(loader=DictLoader({"page": source}))
+                .get_template("page")
+                .render(x="old", ts=[1, 2], live=lambda: SINK)
+            )
             route.fulfill(body=html, content_type="text/html")
         elif path.startswith("/stream"):
             streams += 1
