@@ -74,7 +74,7 @@ def _interleaved(running: Running, rounds: int, changes: int | Mapping[str, int]
 def _compare(settings: Settings, name: str, title: str, variants: Sequence[str], **options: Any) -> Experiment:
     count = settings.pick(1000, 200)
     with _all({variant: (variant, dict(options)) for variant in variants}, count) as running:
-        cpu, latency = _interleaved(running, settings.pick(12, 4), settings.pick(5, 4))
+        cpu, latency = _interleaved(running, settings.pick(10, 4), 4)
     title = f"{title}, {count} viewers of one scope"
     found = Experiment(name, data={"viewers": count, **options, "cpu_us": cpu, "latency_ms": latency})
     found.tables += [
