@@ -41,6 +41,8 @@ class Discovered:
         """Return all of it, to be checked."""
         subjects = [reactive.subject() for reactive in self.reactives]
         data: dict[str, Any] = {}
+        wrapped = {_name_of(endpoint) for each in subjects for endpoint in each.endpoints}
+        streams = [endpoint for endpoint in self.streams if _name_of(endpoint) not in wrapped]
         for each in subjects:
             for key, value in each.data.items():
                 known = data.get(key)
@@ -53,7 +55,7 @@ class Discovered:
             viewer_names=frozenset(name for each in subjects for name in each.viewer_names),
             sink_names=frozenset(name for each in subjects for name in each.sink_names),
             data=data,
-            endpoints=_unique([*(endpoint for each in subjects for endpoint in each.endpoints), *self.streams]),
+            endpoints=_unique([*(endpoint for each in subjects for endpoint in each.endpoints), *streams]),
         )
 
     @property
@@ -101,6 +103,10 @@ def discover(value: Any, name: str) -> Discovered:
             "variable of the module that has the endpoints"
         )
     return found
+
+
+def _name_of(endpoint: Callable[..., Any]) -> tuple[str, str]:
+    return getattr(endpoint, "__module__", ""), getattr(endpoint, "__qualname__", repr(endpoint))
 
 
 def _made(function: Callable[[], Any], name: str) -> Any:

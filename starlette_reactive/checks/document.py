@@ -6,6 +6,7 @@ htmx 4.0.1. A value that is known only when the page is rendered stays unknown, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -163,6 +164,8 @@ class Document:
 
     def extensions(self, node: Node) -> set[str] | None:
         """Return the extensions of htmx 2 that hold for an element; None: they are not known."""
+        if "call" in self.statements and self.text.count("hx-ext") > sum(each.has("hx-ext") for each in self.nodes):
+            return None  # a macro may put it around
         names: set[str] = set()
         ignored: set[str] = set()
         for each in node.chain():
@@ -175,6 +178,11 @@ class Document:
                 elif name and name not in ignored:
                     names.add(name)
         return names
+
+    @property
+    def statements(self) -> set[str]:
+        """The names of the statements that the page's templates use."""
+        return set(re.findall(r"\{%[-+]?\s*(\w+)", self.text))
 
     @property
     def connects(self) -> list[Node]:

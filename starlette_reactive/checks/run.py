@@ -44,8 +44,9 @@ def check(subject: Subject, settings: Settings | None = None) -> list[Issue]:
             issues.extend(_template_issues(template))
             silenced.update((template.name, line, category) for line, category in ignores(env, template.source))
         known: set[tuple[str | None, int | None, str]] = set()
-        for name in _pages(templates, subject):
-            found = _page_issues(env, name, templates, subject, settings)
+        local = _within(env, subject)
+        for name in _pages(templates, local):
+            found = _page_issues(env, name, templates, local, settings)
             issues.extend(issue for issue in found if _place(issue) not in known)  # another page has shown the rest
             known.update(map(_place, found))
     issues.extend(check_contract(subject))
@@ -61,6 +62,19 @@ def _wanted(env: Environment, subject: Subject) -> list[str]:
         if index.environment(ref.template_name) is env
     ]
     return list(dict.fromkeys([*list_names(env), *named]))
+
+
+def _within(env: Environment, subject: Subject) -> Subject:
+    """Return what concerns the templates of one environment; another may have templates of the same names."""
+    return dataclasses.replace(
+        subject,
+        indexes=[
+            index
+            for index in subject.indexes
+            if any(index.environment(ref.template_name) in (None, env) for ref in index.blocks())
+        ],
+        pages=[page for page in subject.pages if page.index.environment(page.template_name) in (None, env)],
+    )
 
 
 def _template_issues(template: Template) -> Iterator[Issue]:
@@ -89,6 +103,9 @@ def _page_issues(
         found = elements(env, name)
     except (ReactiveError, UnicodeError, OSError):
         return []  # a template that the page is made of is at fault, and reported there
+    except RecursionError:
+        message = "the page is nested too deep to be analysed"
+        return [Issue(Severity.ERROR, "template", name, None, message, "take parts of it into templates of their own")]
     sources = {each: (templates.get(each) or survey(env, each)).source for each in sorted(reads.templates)}
     registered = any(ref.template_name == name for index in subject.indexes for ref in index.blocks())
     declared = [page for page in subject.pages if page.template_name == name]

@@ -56,7 +56,7 @@ def survey(env: Environment, name: str) -> Template:
         parsed = library_of(env).template(name)
     except TemplateLoadError as error:
         return Template(name, "", (_load_fault(env, name, error),))
-    except (UnicodeError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - loaders and the parsers of extensions may raise anything
         return Template(name, "", (_unreadable(env, error),))
     faults = [*_assertions(env, parsed), *_missing(env, parsed)]
     parents = frozenset(target for node, target in _references(env, parsed) if isinstance(node, nodes.Extends))
@@ -90,7 +90,9 @@ def _unreadable(env: Environment, error: Exception) -> Fault:
     if isinstance(error, UnicodeError):
         encoding = getattr(env.loader, "encoding", "utf-8")
         return Fault(f"it is not text in {encoding}", "move the file out of the templates' folder, or save it as text")
-    return Fault(f"it cannot be read: {error.__class__.__name__}", "see to the file and its permissions")
+    if isinstance(error, RecursionError):
+        return Fault("it is nested too deep to be parsed", "take parts of it into templates of their own")
+    return Fault(f"it cannot be read: {error.__class__.__name__}: {error}", "see to the file, or to what reads it")
 
 
 def _assertions(env: Environment, parsed: Parsed) -> Iterator[Fault]:
@@ -99,6 +101,8 @@ def _assertions(env: Environment, parsed: Parsed) -> Iterator[Fault]:
     except TemplateSyntaxError as error:
         mend = "add it to the environment, or correct the name" if "No " in str(error.message) else "correct this line"
         yield Fault(f"it does not compile: {error.message}", mend, error.lineno)
+    except RecursionError:
+        yield Fault("it is nested too deep to be compiled", "take parts of it into templates of their own")
 
 
 _Naming = nodes.Extends | nodes.Include | nodes.Import | nodes.FromImport
@@ -128,7 +132,7 @@ def _missing(env: Environment, parsed: Parsed) -> Iterator[Fault]:
 def _exists(env: Environment, name: str) -> bool:
     try:
         return library_of(env).exists(name)
-    except (UnicodeError, OSError):
+    except Exception:  # noqa: BLE001 - it is there, and what is wrong with it is told of it
         return True
 
 

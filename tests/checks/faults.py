@@ -856,6 +856,14 @@ SOUND = [
 {% call stream() %}<p id="a" sse-swap="a">old</p>{% endcall %}""",
     ),
     two(
+        "an extension that a macro puts around",
+        """
+{% macro live_part() %}<div hx-ext="sse">{{ caller() }}</div>{% endmacro %}
+{% call live_part() %}<main sse-connect="/stream"><p id="a" sse-swap="a">old</p></main>{% endcall %}""",
+        frames=A,
+        shown=text("#a") + " == 'new'",
+    ),
+    two(
         "fields that nobody types into, in a live block",
         f"""
 {CONNECT}<div id="a" sse-swap="a">{{% block a %}}{{{{ x }}}}<input type="hidden"><input type="checkbox"><button>b

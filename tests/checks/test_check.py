@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI
-from jinja2 import DictLoader, Environment, FileSystemLoader
+from jinja2 import BaseLoader, DictLoader, Environment, FileSystemLoader
 from starlette.templating import Jinja2Templates
 
 from example_app import live
@@ -87,6 +87,31 @@ def test_whatever_lies_in_the_templates_folder_gives_a_clear_line_and_the_rest_i
     assert "not text" in messages["logo.png"]
     assert "'cache'" in messages["extension.html"]
     assert "Did you mean 'base.html'?" in messages["orphan.html"]
+
+
+class Broken(BaseLoader):
+    def get_source(self, environment: Environment, template: str) -> Any:
+        raise ConnectionResetError("gone") if template == "a" else ZeroDivisionError("odd")
+
+    def list_templates(self) -> list[str]:
+        return ["a", "b"]
+
+
+def test_a_loader_that_fails_and_a_template_too_deep_give_a_line_each() -> None:
+    deep = "{% if x %}" * 2000 + "{% endif %}" * 2000
+    (issue,) = checked(page=deep)
+    assert "too deep" in issue.message
+    first, second = check(Subject([Environment(loader=Broken(), autoescape=True)]))
+    assert "gone" in first.message
+    assert "odd" in second.message
+
+
+def test_templates_of_two_environments_do_not_mix() -> None:
+    one = Environment(loader=DictLoader({"page": page_2(LIVE)}), autoescape=True)
+    other = Environment(loader=DictLoader({"page": page_2(CONNECT + '<p sse-swap="b"></p></main>')}), autoescape=True)
+    index = DependencyIndex()
+    index.register_from_sse_swaps(one, "page")
+    assert check(Subject([one, other], [index])) == []
 
 
 def test_five_hundred_templates_are_checked_in_less_than_five_seconds() -> None:
@@ -219,8 +244,8 @@ def test_a_dependency_with_yield_that_a_stream_holds_open_is_told(tmp_path: Path
     @reactive.stream("page.html", scope="room")
     def stream(
         held: Annotated[int, Depends(through_another)], let_go: Annotated[int, Depends(brief, scope="function")]
-    ) -> Any:
-        return lambda: {"x": held + let_go}
+    ) -> EventStream:
+        return lambda: {"x": held + let_go}  # type: ignore[return-value]
 
     @app.get("/own")
     def own(held: Annotated[int, Depends(session)]) -> EventStream:
