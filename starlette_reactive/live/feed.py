@@ -284,6 +284,13 @@ class Feed:
         for ref in shown:
             viewer.held.pop(ref, None)
 
+    def mistrust(self, viewer: Viewer) -> None:
+        """Bring a viewer all blocks anew: what it changed itself is no longer known."""
+        viewer.held.clear()
+        viewer.joined = viewer.sequence
+        viewer.position = None
+        viewer.caught_up = False
+
     def heal(self, viewer: Viewer, now: float) -> bool:
         """Let a viewer be told of its crossed changes if it is time; true: it is."""
         if now < viewer.heal_at:

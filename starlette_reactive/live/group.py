@@ -232,6 +232,9 @@ class Group:
             changed = entitled = frozenset((ALL,))
             origins: frozenset[str] = frozenset()
             whole = True
+            for seat in self._seats:
+                if seat.viewer.origin is not None:
+                    self.feed.mistrust(seat.viewer)
         else:
             changed = frozenset(change.path for change in reading.changes)
             origins = frozenset(change.origin for change in reading.changes if change.origin is not None)
