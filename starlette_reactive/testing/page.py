@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,6 +11,7 @@ import httpx
 from anyio.lowlevel import checkpoint
 
 from . import htmx2, htmx4
+from .connection import KEPT, Connection
 from .dom import (
     Document,
     Element,
@@ -25,8 +24,8 @@ from .dom import (
     parse_document,
     text_of,
 )
-from .server import Exchange, exchange_of
-from .sse import EventParser, ReceivedEvent
+from .markup import address_of, headers_in, identifier_of, version_of, why_none
+from .sse import ReceivedEvent
 from .swaps import SwapError
 from .wording import NoStreamError, listed, shortened
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LivePage"]
 
-_KEPT = 100  # events that a page remembers
 _SHOWN = 5  # of them in a message
 _OF_NO_SERVER = "of-no-server"
 _OWN_EVENTS = frozenset({"", "load", "every"})  # what hx-trigger names on a connect element itself
@@ -56,7 +54,7 @@ class LivePage:
         self._document: Document = parse_document("")
         self._connections: list[Connection] = []
         self._listeners: list[tuple[Element, Connection]] = []
-        self._frames: deque[ReceivedEvent] = deque(maxlen=_KEPT)
+        self._frames: deque[ReceivedEvent] = deque(maxlen=KEPT)
         self._received = 0
         self._changed = anyio.Event()
         self._errors: list[Exception] = []
@@ -115,7 +113,7 @@ class LivePage:
     def headers(self) -> dict[str, str]:
         """What ``hx-headers`` of the body adds to the page's requests, such as the mark of ``{{ live_origin() }}``."""
         body = next((each for each in elements(self._document) if each.name == "body"), None)
-        return {} if body is None else _hx_headers(attribute(body, "hx-headers", "hx-headers:inherited"))
+        return {} if body is None else headers_in(attribute(body, "hx-headers", "hx-headers:inherited"))
 
     # Expectations
 
@@ -267,18 +265,18 @@ class LivePage:
             )
         self._url = response.url
         self._document = parse_document(response.text)
-        self._htmx = self._htmx or _version(self._document)
+        self._htmx = self._htmx or version_of(self._document)
         for connection in list(self._attach()):
             await connection.open()
         if not self._connections:
-            raise NoStreamError(f"the page {self._path} connects to no stream: {_why_none(self._document)}")
+            raise NoStreamError(f"the page {self._path} connects to no stream: {why_none(self._document)}")
 
     def _attach(self, *, morphed: bool = False) -> Iterator[Connection]:
         """Match connections and listeners with the document as it is, and yield what is to be opened."""
         known = {id(each.element) for each in self._connections}
         lost = [each for each in self._connections if not contains(self._document, each.element)]
         for element in elements(self._document):
-            url = _connects(element, self._htmx)
+            url = address_of(element, self._htmx)
             if url and id(element) not in known:
                 kept = next((each for each in lost if morphed and each.address == url), None)
                 if kept is not None:
@@ -315,17 +313,14 @@ class LivePage:
             "Accept": "text/html, text/event-stream",
             "HX-Request": "true",
             "HX-Request-Type": "full" if full else "partial",
-            "HX-Source": _identifier(element),
+            "HX-Source": identifier_of(element),
             "HX-Current-URL": str(self._url),
-            **_hx_headers(htmx4.explicit(self._document, element, "hx-headers")),
+            **headers_in(htmx4.explicit(self._document, element, "hx-headers")),
         }
 
-    def address(self, url: str) -> httpx.URL:
-        """Return the address that the page's markup means."""
-        return self._url.join(url)
-
-    def build_request(self, url: httpx.URL, headers: dict[str, str]) -> httpx.Request:
-        """Return a request with the page's cookies."""
+    def build_request(self, address: str, headers: dict[str, str]) -> httpx.Request:
+        """Return a request for an address of the page's markup, with the page's cookies."""
+        url = self._url.join(address)
         return self._client.build_request("GET", url, headers={**headers, "Accept-Encoding": "identity"}, timeout=None)
 
     async def send(self, request: httpx.Request) -> httpx.Response:
@@ -396,165 +391,6 @@ class LivePage:
     def _state(self) -> str:
         states = ", ".join(f"{each.address} {each.state}" for each in self._connections)
         return f"  stream: {states}\n  last frames{listed(list(self._frames)[-_SHOWN:])}"
-
-
-@dataclass(eq=False)
-class Connection:
-    """One connect element of a page and its stream."""
-
-    page: LivePage
-    element: Element
-    address: str
-    closed: bool = False
-    state: str = "not connected"
-    last_event_id: str = ""
-    taken: deque[ReceivedEvent] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    _exchange: Exchange | None = None
-    _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    _answered: anyio.Event = field(default_factory=anyio.Event)
-    _done: anyio.Event | None = None
-    _refusal: Exception | None = None
-
-    def close_name(self) -> str | None:
-        """Return the name of the event that closes the connection."""
-        return attribute(self.element, "sse-close", "hx-sse:close")
-
-    async def open(self) -> None:
-        """Connect, and return when the stream begins.
-
-        Raises:
-            Exception: The stream cannot be had.
-        """
-        self._scope, self._answered, self._done, self._refusal = anyio.CancelScope(), anyio.Event(), anyio.Event(), None
-        self.state = "connecting"
-        self.page.start_soon(self)
-        await self._answered.wait()
-        if self._refusal is not None:
-            raise self._refusal
-
-    async def open_quietly(self) -> None:
-        """Connect; what goes wrong is raised by the page's next expectation."""
-        try:
-            await self.open()
-        except Exception as error:  # noqa: BLE001 - see above
-            self.page.fail(error)
-            self.page.notify()
-
-    def drop(self) -> None:
-        """Lose the connection."""
-        self.state = "closed for good" if self.closed else "offline"
-        if self._exchange is not None:
-            self._exchange.hang_up()
-        self._scope.cancel()
-
-    async def finished(self) -> None:
-        """Wait until nothing is left of the connection."""
-        if self._done is not None:
-            await self._done.wait()
-
-    async def read(self) -> None:
-        """Connect and read until the end; a task of its own."""
-        assert self._done is not None  # noqa: S101 - for type checkers
-        try:
-            with self._scope:
-                await self._request()
-        except Exception as error:  # noqa: BLE001 - it is raised in the test
-            if self._answered.is_set():
-                self.state = f"ended by {type(error).__name__}"
-                self.page.fail(error)
-            else:
-                self._refusal = error
-        finally:
-            self._exchange = None
-            self._answered.set()
-            self._done.set()
-            self.page.notify()
-
-    async def _request(self) -> None:
-        headers = self.page.request_headers(self.element)
-        if self.last_event_id:
-            headers["Last-Event-ID"] = self.last_event_id
-        response = await self.page.send(self.page.build_request(self.page.address(self.address), headers))
-        try:
-            await self._check(response)
-            self._exchange = exchange_of(response)
-            self.state = "connected"
-            self._answered.set()
-            await self._read(self._exchange)
-        finally:
-            await response.aclose()
-
-    async def _check(self, response: httpx.Response) -> None:
-        content_type = response.headers.get("content-type", "")
-        if response.status_code == 200 and content_type.startswith("text/event-stream"):
-            return
-        self.state = f"refused with {response.status_code}"
-        body = (await response.aread()).decode("utf-8", "replace")
-        raise NoStreamError(
-            f"the stream {self.address} was answered with {response.status_code} and {content_type!r}: "
-            f"{shortened(body)}"
-        )
-
-    async def _read(self, exchange: Exchange) -> None:
-        parser = EventParser(self.last_event_id)
-        while not self.closed:
-            chunk = await exchange.read()
-            if chunk is None:
-                self.state = "ended by the application"
-                return
-            for event in parser.feed(chunk):
-                if not self.closed:
-                    self.page.take(self, event)
-            self.last_event_id = parser.last_event_id
-            self.page.notify()
-        self.state = "closed for good"
-
-
-def _connects(element: Element, version: int | None) -> str | None:
-    if version == 2:
-        return attribute(element, "sse-connect") if htmx2.has_extension(element, "sse") else None
-    trigger = attribute(element, "hx-trigger") or "load"
-    on_load = any(part.split()[:1] == ["load"] for part in trigger.split(","))
-    return attribute(element, "hx-sse:connect", "sse-connect") if on_load else None
-
-
-def _version(document: Document) -> int:
-    """Return which htmx a page loads: by its scripts' names, else by its attributes."""
-    names = [(attribute(each, "src") or "").lower() for each in elements(document) if each.name == "script"]
-    if any("hx-sse" in name or _names_version(name, 4) for name in names):
-        return 4
-    if any("sse" in name or _names_version(name, 2) for name in names):
-        return 2
-    connecting = [set(each.attrs) for each in elements(document)]
-    new = any({"hx-sse:connect", "data-hx-sse:connect"} & each for each in connecting)
-    old = any({"sse-connect", "data-sse-connect"} & each for each in connecting)
-    return 4 if new and not old else 2
-
-
-def _names_version(source: str, version: int) -> bool:
-    _, found, rest = source.partition("htmx")
-    rest = rest.removeprefix(".org").lstrip("-@/v")
-    return bool(found) and rest.startswith(f"{version}.")
-
-
-def _why_none(document: Document) -> str:
-    if any(attribute(each, "sse-connect") for each in elements(document)):
-        return 'it has sse-connect, but no hx-ext="sse" on that element or above it'
-    return "it has no element with sse-connect or hx-sse:connect; is {{ live() }} called in its template?"
-
-
-def _hx_headers(value: str | None) -> dict[str, str]:
-    if not value:
-        return {}
-    try:
-        found = json.loads(value)
-    except ValueError:  # an expression of a script, or htmx 4's own notation
-        return {}
-    return {str(name): str(each) for name, each in found.items()} if isinstance(found, dict) else {}
-
-
-def _identifier(element: Element) -> str:
-    return f"{element.name}#{element.attrs['id']}" if element.attrs.get("id") else element.name
 
 
 def _plain(text: str) -> str:
