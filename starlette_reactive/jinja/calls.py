@@ -30,8 +30,9 @@ class Calls(Expressions):
 
     def call(self, callee: Value, arguments: Arguments, node: nodes.Node, *, direct: bool = False) -> Value:
         """Call ``callee``; return what it may give back. ``direct``: its text is shown as it is, where it stands."""
-        if not self.step():
-            return self.read_everything(f"the page is too much work to follow: the call at {self.place(node)}")
+        given_up = self.give_up("call", node)
+        if given_up is not None:
+            return given_up
         result = BOTTOM
         known = bool(callee.objects) and not callee.aliases and not callee.reads
         for found in sorted(callee.objects, key=_rank):

@@ -20,6 +20,7 @@ from .interpreter import Interpreter
 from .machine import ABSENT
 from .records import BlockRecord, Choice, Context, Run
 from .scopes import Scope
+from .slices import closure
 from .sources import Library, Parsed, is_current, library_of
 
 __all__ = ["BlockReads", "Page", "PageReads", "Variant", "analyse", "page_of"]
@@ -177,17 +178,26 @@ def _interpret_once(
     machine.run_template(run, parsed)
     placed = dict(machine.records)
     machine.place_rest(run)
-    _bar_included_choices(machine)
+    _bar_what_is_not_followed(machine)
     unplaced = {name: record for name, record in machine.records.items() if name not in placed}
     taken = tuple(choices[at] if at < len(choices) else 0 for at in range(len(machine.offered)))
     return machine, Variant(taken, run, placed, unplaced, machine.resolved, tuple(machine.offered))
 
 
-def _bar_included_choices(machine: Interpreter) -> None:
-    """A block of an included template that chooses its parent by a value is not rendered alone."""
+def _bar_what_is_not_followed(machine: Interpreter) -> None:
+    """Note which blocks are not rendered alone for reasons that only the whole page shows."""
+    for record in machine.records.values():
+        for unit in closure(record.sink.needs):
+            for writer, how in unit.tainted.items():
+                if not writer.lies_in(record):
+                    record.note_conflict(writer, how)
+    if machine.exhausted is not None:
+        for record in machine.records.values():
+            record.barrier = record.barrier or machine.exhausted
     for choice in machine.offered:
         if choice.run is machine.page:
             continue
+        # a block of an included template that chooses its own parent by a value
         for record in machine.records.values():
             if record.run is choice.run and record.barrier is None:
                 place = f"{choice.run.levels[0].name}:{choice.node.lineno}"

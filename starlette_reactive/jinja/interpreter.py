@@ -69,8 +69,7 @@ class Interpreter(Placement):
         return templates[:1] if in_order else templates
 
     def _include_one(self, node: nodes.Include, parsed: Parsed) -> None:
-        if not self.step():
-            self.read_everything(f"the page is too much work to follow: the include at {self.place(node)}")
+        if self.give_up("include", node) is not None:
             return
         if node.with_context:
             handed = self.handed()

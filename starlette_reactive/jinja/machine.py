@@ -22,7 +22,7 @@ __all__ = ["ABSENT", "Active", "Arguments", "Machine"]
 
 ABSENT: Final = object()
 """Stands for what the environment does not have, among the things that were looked up in it."""
-WORK: Final = 400_000
+WORK: Final = 200_000
 """How many nodes an analysis visits before calls and includes are no longer followed, and count as everything."""
 
 
@@ -47,6 +47,7 @@ class Machine:
         self.changes = 0
         self.placements = 0
         self.work = 0
+        self.exhausted: str | None = None
         self.order = 0
         self.cells: dict[tuple[int, object], Cell] = {}
         self.activation: object = None
@@ -146,10 +147,16 @@ class Machine:
                 self.sink.seen.add(path)
         return value
 
-    def step(self) -> bool:
-        """Count work; tell whether there is work left."""
+    def give_up(self, what: str, node: nodes.Node) -> Value | None:
+        """Count work; once there has been too much of it, take what ``node`` calls to read everything.
+
+        What is not followed may change what any block shows: then none counts as rendered alone.
+        """
         self.work += 1
-        return self.work < WORK
+        if self.work < WORK:
+            return None
+        self.exhausted = f"the page is too much work to follow, from the {what} at {self.place(node)} on"
+        return self.read_everything(self.exhausted)
 
     # ── names ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -255,19 +262,15 @@ class Machine:
         if cell.writers:
             self.sink.needs |= cell.writers
         for writer, how in cell.blocks.items():
+            if self.unit is not None:
+                self.unit.tainted[writer] = how
             self._note_conflict(writer, how)
 
     def _note_conflict(self, writer: BlockRecord, how: str) -> None:
-        around: set[BlockRecord] = set()
-        outer: BlockRecord | None = writer
-        while outer is not None:
-            around.add(outer)
-            outer = outer.parent
         for record in reversed(self.open):
-            if record in around:
+            if writer.lies_in(record):
                 return
-            if record.conflict is None:
-                record.conflict = f"it reads what the block {writer.name!r} changes {how}"
+            record.note_conflict(writer, how)
 
     def put(self, cell: Cell, key: object, value: Value, lineno: int, *, known: bool = True) -> None:
         """Add ``value`` to a cell, at ``key`` if that is known: what was there may be there still."""

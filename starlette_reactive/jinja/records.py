@@ -51,7 +51,7 @@ class Sink:
 class Unit:
     """A statement at the top level of a template, or in an ``if`` there; what it needs to run."""
 
-    __slots__ = ("effective", "level", "needs", "node", "order", "outer", "run")
+    __slots__ = ("effective", "level", "needs", "node", "order", "outer", "run", "tainted")
 
     def __init__(self, node: nodes.Node, run: Run, outer: Unit | None, order: int) -> None:
         self.node = node
@@ -61,6 +61,7 @@ class Unit:
         self.order = order
         self.needs: set[Unit] = set()
         self.effective = False
+        self.tainted: dict[BlockRecord, str] = {}
 
     def mark_effective(self) -> None:
         """Note that it leaves something behind."""
@@ -215,6 +216,18 @@ class BlockRecord:
         self.conflict: str | None = None
         self.modifiers: tuple[tuple[str, object], ...] = ()
         self.visits = 0
+
+    def note_conflict(self, writer: BlockRecord, how: str) -> None:
+        """Note that it shows what another block changed before."""
+        if self.conflict is None:
+            self.conflict = f"it reads what the block {writer.name!r} changes {how}"
+
+    def lies_in(self, other: BlockRecord) -> bool:
+        """Tell whether it is ``other`` or lies within it."""
+        record: BlockRecord | None = self
+        while record is not None and record is not other:
+            record = record.parent
+        return record is other
 
     @property
     def alone(self) -> str | None:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from jinja2 import nodes
+from jinja2.idtracking import VAR_LOAD_UNDEFINED, Symbols
 
 from .records import BlockRecord, Choice, Run, Unit
 from .sources import Parsed
 
-__all__ = ["PARENT", "Level", "Stage", "stage_of_choice", "stages_of"]
+__all__ = ["PARENT", "Level", "Stage", "closure", "stage_of_choice", "stages_of"]
 
 PARENT: Final = "_parent_that_is_chosen"
 """The name that a slice leaves the choice of a parent in."""
@@ -41,7 +42,7 @@ class Stage:
 
 def stages_of(record: BlockRecord) -> tuple[Stage, ...]:
     """Return what has to run before the block's own function can."""
-    wanted = _closure(record.sink.needs)
+    wanted = closure(record.sink.needs)
     runs: list[Run] = []
     run: Run | None = record.run
     while run is not None:
@@ -54,13 +55,14 @@ def stages_of(record: BlockRecord) -> tuple[Stage, ...]:
 
 def stage_of_choice(choice: Choice) -> Stage:
     """Return what has to run to know which parent an ``extends`` takes: it is left in :data:`PARENT`."""
-    wanted = _closure([choice.unit] if choice.unit is not None else [])
+    wanted = closure([choice.unit] if choice.unit is not None else [])
     stage = _stage(choice.run, wanted, choice.node)
     last = next(at for at, level in enumerate(stage.levels) if choice.node in level.parsed.tree.find_all(nodes.Extends))
     return Stage(stage.levels[: last + 1], stage.bare)
 
 
-def _closure(units: Iterable[Unit]) -> set[Unit]:
+def closure(units: Iterable[Unit]) -> set[Unit]:
+    """Return ``units`` and all that they need in turn."""
     found: set[Unit] = set()
     todo = list(units)
     while todo:
@@ -78,8 +80,33 @@ def _stage(run: Run, wanted: set[Unit], choice: nodes.Extends | None = None) -> 
     here = {unit for unit in wanted if unit.run is run}
     kept = {id(unit.node) for unit in here}
     cutter = _Cutter(kept, choice)
-    levels = [Level(parsed, tuple(cutter.body(parsed.tree.body)) if kept else ()) for parsed in run.levels]
+    levels = [
+        Level(parsed, _with_names(parsed, cutter.body(parsed.tree.body)) if kept else ()) for parsed in run.levels
+    ]
     return Stage(tuple(levels), run.bare)
+
+
+def _with_names(parsed: Parsed, body: list[nodes.Node]) -> tuple[nodes.Node, ...]:
+    """Return ``body`` such that its names mean what they mean in the whole template.
+
+    Jinja decides for a whole top level whether a name is looked up when it begins or is unbound until it is set, and
+    what stands within loops, macros and set blocks builds on that. A statement that is left out would take its share of
+    the decision with it, so one that does nothing stands in for it.
+    """
+    mentioned = {each.name for node in body for each in node.find_all(nodes.Name)}
+    mentioned |= {each.name for node in body for each in node.find_all(nodes.NSRef)}
+    mentioned |= {node.name for node in body if isinstance(node, nodes.Macro)}
+    if not mentioned:
+        return tuple(body)
+    symbols = Symbols(level=0)
+    symbols.analyze_node(parsed.tree)
+    stand_ins: list[nodes.Node] = []
+    for name in sorted(mentioned & symbols.refs.keys() - {"self"}):
+        load, _ = symbols.loads.get(symbols.refs[name], (None, None))
+        context = "store" if load == VAR_LOAD_UNDEFINED else "load"
+        never = nodes.CondExpr(nodes.Const(False), nodes.Name(name, context), nodes.Const(None))
+        stand_ins.append(nodes.ExprStmt(never, lineno=1))
+    return (*stand_ins, *body)
 
 
 class _Cutter:

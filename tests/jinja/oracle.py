@@ -76,7 +76,7 @@ class Heard:
             return self._child("slice")
         return self._child(key)
 
-    def __call__(self, *args: object, **kwargs: object) -> Heard:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         self._used()
         for arg in (*args, *kwargs.values()):
             if isinstance(arg, Heard):
@@ -131,7 +131,7 @@ class Heard:
     def __sub__(self, other: object) -> int:
         return int(self)
 
-    __rsub__ = __mul__ = __rmul__ = __mod__ = __neg__ = __pos__ = __truediv__ = __floordiv__ = __sub__  # type: ignore[assignment]
+    __rsub__ = __mul__ = __rmul__ = __mod__ = __neg__ = __pos__ = __truediv__ = __floordiv__ = __sub__
 
 
 class Marking(CodeGenerator):

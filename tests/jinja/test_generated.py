@@ -56,7 +56,7 @@ def hold(templates: dict[str, str], seeds: int) -> Result | None:
     return check(make, "page", seeds=range(seeds), names=LOOKED_UP)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(sites())
 def test_no_read_is_missed_and_a_block_alone_is_what_the_page_holds(templates: dict[str, str]) -> None:
     result = hold(templates, 4)
@@ -65,10 +65,10 @@ def test_no_read_is_missed_and_a_block_alone_is_what_the_page_holds(templates: d
         assert result.differences == []
 
 
-@pytest.mark.parametrize("first", range(0, 80, 20))
+@pytest.mark.parametrize("first", range(0, 30, 15))
 def test_large_pages_hold_as_well(first: int) -> None:
     compared = 0
-    for seed in range(first, first + 20):
+    for seed in range(first, first + 15):
         result = hold(site(Random(seed)), 4)
         if result is not None:
             assert result.misses == set(), seed
@@ -78,7 +78,7 @@ def test_large_pages_hold_as_well(first: int) -> None:
 
 
 def test_analysing_twice_gives_the_same() -> None:
-    for seed in range(20):
+    for seed in range(8):
         templates = site(Random(seed))
         make = environments(templates)
         if make is not None:

@@ -79,7 +79,7 @@ def make_for(package: str) -> Callable[[type[Environment]], Environment]:
         env = environment(kind, root)
         env.filters = dict.fromkeys(filters, _as_it_is) | env.filters | {"tojson": str, "items": _pairs}
         env.globals.update(dict.fromkeys(PACKAGES[package].functions, _nothing))
-        env.tests = dict.fromkeys(tests, bool) | env.tests
+        env.tests = dict.fromkeys(tests, _is_true) | env.tests
         return env
 
     return make
@@ -91,6 +91,10 @@ def _as_it_is(value: Any, *_args: Any, **_kwargs: Any) -> Any:
 
 def _nothing(*_args: Any, **_kwargs: Any) -> str:
     return ""
+
+
+def _is_true(value: Any, *_args: Any) -> bool:
+    return bool(value)
 
 
 def _pairs(value: Any) -> list[tuple[Any, Any]]:
