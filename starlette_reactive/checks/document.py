@@ -217,7 +217,7 @@ def is_appending(style: str) -> bool:
 
 
 def make_nodes(elements: Iterable[Element]) -> list[Node]:
-    """Make the tree of a page's elements."""
+    """Make the tree of a page's elements, without those in a ``<template>``, which the browser leaves alone."""
     nodes: list[Node] = []
     for element in elements:
         parent = nodes[element.parent] if element.parent is not None else None
@@ -225,7 +225,7 @@ def make_nodes(elements: Iterable[Element]) -> list[Node]:
         if parent is not None:
             parent.children.append(node)
         nodes.append(node)
-    return nodes
+    return [node for node in nodes if not any(each.tag == "template" for each in node.chain())]
 
 
 def never_together(one: Node, other: Node) -> bool:

@@ -96,6 +96,10 @@ def _unreadable(env: Environment, error: Exception) -> Fault:
 
 
 def _assertions(env: Environment, parsed: Parsed) -> Iterator[Fault]:
+    used = parsed.tree.find_all((nodes.Filter, nodes.Test))
+    if all(each.name in (env.filters if isinstance(each, nodes.Filter) else env.tests) for each in used):
+        return
+    # Jinja refuses an unknown name only where no condition can keep it from being used
     try:
         env.compile(parsed.tree, parsed.name, parsed.filename, raw=True)
     except TemplateSyntaxError as error:

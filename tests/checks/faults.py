@@ -716,6 +716,14 @@ SOUND = [
         shown=text("#a") + " == 'new'",
     ),
     two(
+        "markup in a template element",
+        f"""
+<template><p sse-swap="error"></p><section hx-target="#elsewhere"><p sse-swap="a"></p></section></template>
+{CONNECT}<p id="a" sse-swap="a">old</p></main>""",
+        frames=A,
+        shown=text("#a") + " == 'new' && failures == 0",
+    ),
+    two(
         "a broad target that a sibling has",
         f"""
 <section hx-target="#elsewhere"><section hx-target="#elsewhere"></section></section>
