@@ -10,6 +10,7 @@ import pytest
 
 from starlette_reactive import ChangeEvent, DependencyIndex, ReactiveBus, reactive_stream
 from starlette_reactive.live import EventStream
+from starlette_reactive.live import feed as feed_module
 from starlette_reactive.live import group as group_module
 
 from .support import Connection, connect, environment, eventually
@@ -55,6 +56,11 @@ def board() -> Board:
     return Board()
 
 
+@pytest.fixture(autouse=True)
+def quick_healing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "HEALING", 0.05)
+
+
 def shown(connection: Connection, block: str) -> str | None:
     """Return what the block was last updated with."""
     return next((frame.data for frame in reversed(connection.updates) if frame.event == block), None)
@@ -96,7 +102,7 @@ async def test_an_update_on_its_way_does_not_outlast_a_change_of_the_viewers_own
         board.change(title="own", _origin="tab")  # shown by the answer to the request that made it
         board.may_render.set()
         await eventually(lambda: shown(connection, "title") == "by another")  # and so overwritten
-        await eventually(lambda: shown(connection, "title") == "own", timeout=1)
+        await eventually(lambda: shown(connection, "title") == "own", timeout=2)
 
 
 async def test_a_change_of_ones_own_after_an_update_just_sent_is_told(board: Board) -> None:
@@ -104,7 +110,7 @@ async def test_a_change_of_ones_own_after_an_update_just_sent_is_told(board: Boa
         board.change(title="by another")
         await eventually(lambda: shown(connection, "title") == "by another")  # it may still be on its way
         board.change(title="own", _origin="tab")
-        await eventually(lambda: shown(connection, "title") == "own", timeout=1)
+        await eventually(lambda: shown(connection, "title") == "own", timeout=2)
         assert shown(connection, "list") is None
 
 
@@ -125,7 +131,7 @@ async def test_a_change_of_ones_own_before_one_connects_again_is_told(board: Boa
     cursor = board.bus.cursor("board")
     board.change(title="own", _origin="tab")
     async with connect(board.stream(origin="tab"), headers={"Last-Event-ID": cursor}) as connection:
-        await eventually(lambda: shown(connection, "title") == "own", timeout=1)
+        await eventually(lambda: shown(connection, "title") == "own", timeout=2)
 
 
 async def test_html_that_a_change_of_ones_own_replaced_is_sent_again(board: Board) -> None:
@@ -149,3 +155,18 @@ async def test_an_update_rendered_before_a_page_does_not_take_it_back(board: Boa
             board.change(tasks=["a"])
             await eventually(lambda: shown(late, "list"))
             assert shown(late, "title") is None
+
+
+async def test_a_fault_of_the_package_itself_lets_the_client_come_back(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(paths: object) -> None:
+        raise RuntimeError("a fault")
+
+    async with connect(board.stream(close_event="bye")) as connection:
+        monkeypatch.setattr(board.index, "touched_blocks", broken)
+        board.change(title="New")
+        with anyio.fail_after(5):
+            await connection.ended.wait()
+    assert connection.complete
+    assert connection.updates == [], "a client that is told to stop would be stale for ever"

@@ -177,13 +177,15 @@ class Group:
 
     async def _run(self) -> None:
         with self._running:
+            reason = "closed"
             try:
                 await self._serve()
             except StreamEndedError as ended:
                 logger.info("the streams of scope %r end: %s", self._recipe.scope, ended)
             except Exception:
                 logger.exception("the streams of scope %r end because of a fault", self._recipe.scope)
-            self._end_all("closed")
+                reason = "shutdown"  # the page is there still, so clients shall come back
+            self._end_all(reason)
             self._close()
 
     async def _serve(self) -> None:
