@@ -18,6 +18,7 @@ LABELS = {
     "asgi": "bare ASGI, ready bytes",
     "reactive": "starlette-reactive",
     "reactive-origin": "starlette-reactive, change of another tab",
+    "reactive-sql": "starlette-reactive, with a query",
     "starlette": "StreamingResponse, a queue each",
     "sse": "sse-starlette, ready bytes",
     "sse-encoded": "sse-starlette, ServerSentEvent",
@@ -43,7 +44,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     there = [name for name in drawn if name in results]
     if not there:
         return
-    mpl.rcParams["svg.hashsalt"] = "benchmarks"
+    mpl.rcParams.update({"svg.hashsalt": "benchmarks", "svg.fonttype": "none"})
     figure, axes = plt.subplots((len(there) + 1) // 2, 2, figsize=(13, 4.2 * ((len(there) + 1) // 2)), squeeze=False)
     for name, axis in zip(there, axes.flat, strict=False):
         drawn[name](axis, results[name]["data"])
@@ -63,8 +64,9 @@ def _bars(axis: Any, data: dict[str, Any]) -> None:
     colours = [OURS if name.startswith("reactive") else OTHERS for name in names]
     bars = axis.barh([LABELS.get(name, name) for name in names], [medians[name] for name in names], color=colours)
     axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
-    if max(medians.values()) > 20 * min(medians.values()):
-        axis.set_xscale("log")
+    axis.margins(x=0.12)
+    axis.xaxis.set_visible(False)
+    axis.spines["bottom"].set_visible(False)
     axis.tick_params(labelsize=8)
 
 
@@ -74,6 +76,8 @@ def _lines(axis: Any, data: dict[str, Any]) -> None:
         colour = OURS if variant == "reactive" else OTHERS
         axis.plot(data["points"], medians, marker="o", color=colour, label=LABELS[variant])
     axis.set_xscale("log")
-    axis.set_yscale("log")
+    axis.set_ylim(bottom=0)
+    axis.set_xticks(data["points"], [f"{point:,}" for point in data["points"]])
+    axis.minorticks_off()
     axis.legend(frameon=False, fontsize=8)
     axis.tick_params(labelsize=8)
