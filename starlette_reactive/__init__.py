@@ -7,6 +7,7 @@ Emit a :class:`ChangeEvent` after a mutation, and every browser that shows the d
 from .app import Reactive
 from .blocks import BlockRef
 from .bus import ReactiveBus, Subscription
+from .checks import Issue, Severity
 from .errors import (
     BlockNotFoundError,
     BlockRenderError,
@@ -32,10 +33,12 @@ __all__ = [
     "DependencyIndex",
     "EventStream",
     "Fragment",
+    "Issue",
     "Reactive",
     "ReactiveBus",
     "ReactiveError",
     "SSEEvent",
+    "Severity",
     "Subscription",
     "TemplateLoadError",
     "ValidationError",

@@ -57,6 +57,8 @@ PUBLIC = {
     "DependencyIndex": "index",
     "EventStream": "live",
     "Fragment": "responses",
+    "Issue": "checks",
+    "Severity": "checks",
     "ReactiveBus": "bus",
     "SSEEvent": "live",
     "Subscription": "bus",
