@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import django
-from django.conf import settings
+import django  # type: ignore[import-untyped]
+from django.conf import settings  # type: ignore[import-untyped]
 
 if not settings.configured:
     settings.configure(
@@ -19,10 +19,10 @@ if not settings.configured:
     )
     django.setup()
 
-import django_eventstream
-import django_eventstream.urls
-from django.core.asgi import get_asgi_application
-from django.urls import include, path
+import django_eventstream  # type: ignore[import-untyped]
+import django_eventstream.urls  # type: ignore[import-untyped]
+from django.core.asgi import get_asgi_application  # type: ignore[import-untyped]
+from django.urls import include, path  # type: ignore[import-untyped]
 from starlette.types import ASGIApp
 
 from .. import content
