@@ -12,5 +12,5 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     chaos = parser.getgroup("chaos")
-    chaos.addoption("--chaos-rounds", type=int, default=12, help="how many rounds the chaos test takes")
+    chaos.addoption("--chaos-rounds", type=int, default=10, help="how many rounds the chaos test takes")
     chaos.addoption("--chaos-seed", help="what the chaos test draws from, to repeat a run")
