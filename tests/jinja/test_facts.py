@@ -67,7 +67,8 @@ def test_an_unknown_block_is_named_with_those_that_exist() -> None:
         ("{% include 'i' %}{% include 'i' %}", "the page shows it more than once"),
         ("{% autoescape x %}{% block b %}{% endblock %}{% endautoescape %}", "whose setting is computed"),
         (
-            "{% set ns = namespace(n=1) %}{% block a %}{% set ns.n = 2 %}{% endblock %}{% block b %}{{ ns.n }}{% endblock %}",
+            "{% set ns = namespace(n=1) %}{% block a %}{% set ns.n = 2 %}{% endblock %}"
+            "{% block b %}{{ ns.n }}{% endblock %}",
             "reads what the block 'a' changes at page:1",
         ),
         (

@@ -112,7 +112,7 @@ def templates_of(env: Environment) -> Iterator[str]:
 
 
 @cache
-def outcome(package: str, seeds: int = 8) -> Result:
+def outcome(package: str, seeds: int = 5) -> Result:
     """Return what comes out for all templates of a package."""
     make = make_for(package)
     total = Result()
