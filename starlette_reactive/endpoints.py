@@ -7,6 +7,7 @@ function or a plain one, which runs in a worker thread.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -98,8 +99,11 @@ def _names_seen_by(endpoint: Endpoint) -> dict[str, Any]:
         function = function.__func__
     if not isinstance(function, FunctionType):
         return {}
-    closure = inspect.getclosurevars(function)
-    return {**function.__globals__, **closure.nonlocals}
+    names = dict(function.__globals__)
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # what is bound only later has an empty cell until then
+            names[name] = cell.cell_contents
+    return names
 
 
 def _value(annotation: Any, names: dict[str, Any]) -> Any:

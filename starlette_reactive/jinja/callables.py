@@ -13,6 +13,7 @@ import inspect
 import textwrap
 from collections.abc import Callable
 from functools import lru_cache
+from types import CodeType
 from typing import Any, Final, TypeVar
 
 from jinja2.utils import _PassArg
@@ -58,15 +59,13 @@ def context_names(function: object) -> frozenset[str] | None:
     if getattr(function, "__module__", None) == "jinja2.ext":
         return frozenset({"gettext"}) if getattr(function, "__name__", "") == "_gettext_alias" else frozenset()
     code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
-    if code is None:
-        return None
-    return _names_in_source(inspect.unwrap(function))  # type: ignore[arg-type]
+    return _names_in_source(code) if isinstance(code, CodeType) else None
 
 
 @lru_cache(maxsize=512)
-def _names_in_source(function: Callable[..., Any]) -> frozenset[str] | None:
+def _names_in_source(code: CodeType) -> frozenset[str] | None:  # the code alone: a function holds its closure
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError, ValueError):
         return None
     definition = tree.body[0] if tree.body else None

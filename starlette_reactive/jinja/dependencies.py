@@ -8,7 +8,6 @@ several), and the result is kept for as long as the sources of all templates tha
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from jinja2 import Environment
 
 from ..paths import ALL
 from .interpreter import Interpreter
+from .kept import Kept
 from .machine import ABSENT
 from .records import BlockRecord, Choice, Context, Run
 from .scopes import Scope
@@ -122,7 +122,7 @@ def analyse(env: Environment, template_name: str, source: str | None = None) -> 
     return page_of(env, template_name, source).reads
 
 
-_pages: weakref.WeakKeyDictionary[Environment, dict[str, Page]] = weakref.WeakKeyDictionary()
+_pages: Kept[dict[str, Page]] = Kept("pages", lambda _: {})
 _lock = threading.RLock()
 
 
@@ -132,7 +132,7 @@ def page_of(env: Environment, template_name: str, source: str | None = None) -> 
     if source is not None:
         return _interpret(env, library, library.parse(template_name, source))
     with _lock:
-        pages = _pages.setdefault(env, {})
+        pages = _pages.of(env)
         page = pages.get(template_name)
         if page is None or not _holds(env, library, page):
             page = pages[template_name] = _interpret(env, library, library.template(template_name))

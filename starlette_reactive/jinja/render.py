@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -19,6 +18,7 @@ from jinja2.runtime import Context
 
 from ..errors import BlockNotFoundError, BlockRenderError
 from .dependencies import Page, Variant, page_of
+from .kept import Kept
 from .slices import PARENT, Level, Stage, stage_of_choice, stages_of
 from .sources import suggestion
 
@@ -211,7 +211,7 @@ def compile_block(env: Environment, template_name: str, block_name: str) -> Comp
         BlockRenderError: The block can't be rendered alone; the message says why.
     """
     with _lock:
-        blocks = _blocks.setdefault(env, {})
+        blocks = _blocks.of(env)
         key = (template_name, block_name)
         block = blocks.get(key)
         if block is None:
@@ -220,7 +220,7 @@ def compile_block(env: Environment, template_name: str, block_name: str) -> Comp
     return block
 
 
-_blocks: weakref.WeakKeyDictionary[Environment, dict[tuple[str, str], CompiledBlock]] = weakref.WeakKeyDictionary()
+_blocks: Kept[dict[tuple[str, str], CompiledBlock]] = Kept("blocks", lambda _: {})
 _lock = threading.RLock()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 
 from ..errors import TemplateLoadError
+from .kept import Kept
 
 __all__ = ["Library", "Parsed", "library_of", "suggestion"]
 
@@ -162,17 +163,12 @@ def _blocks(tree: nodes.Template, name: str, filename: str | None) -> dict[str, 
     return blocks
 
 
-_libraries: weakref.WeakKeyDictionary[Environment, Library] = weakref.WeakKeyDictionary()
-_libraries_lock = threading.Lock()
+_libraries: Kept[Library] = Kept("library", Library)
 
 
 def library_of(env: Environment) -> Library:
     """Return the library of ``env``, the same for as long as the environment lives."""
-    with _libraries_lock:
-        library = _libraries.get(env)
-        if library is None:
-            library = _libraries[env] = Library(env)
-        return library
+    return _libraries.of(env)
 
 
 def children(node: nodes.Node) -> list[Any]:
