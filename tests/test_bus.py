@@ -93,7 +93,7 @@ async def test_an_event_from_a_signal_handler_wakes_the_loop() -> None:
     previous = signal.signal(signal.SIGUSR1, lambda *_: bus.emit_sync(change("signal")))
     try:
         with bus.subscribe("s") as subscription:
-            timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGUSR1])
+            timer = threading.Timer(0.1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGUSR1])
             timer.start()
             assert await take(subscription) == change("signal")
             await anyio.to_thread.run_sync(timer.join)

@@ -74,6 +74,14 @@ def blocks_showing(paths: set[str]) -> set[str]:
     return shown.union(*(INSIDE.get(block, set()) for block in shown))
 
 
+def quiet_port() -> int:
+    """Return a free port that no outgoing connection takes while the server that listens on it is down."""
+    while True:
+        port = random.randint(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class Server:
     """The server process, which can be killed and started again on the same port.
 
@@ -88,8 +96,7 @@ class Server:
         self.state_path = directory / "state"
         self.log_path = directory / "server.log"
         self.state = State.create(self.state_path)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port = quiet_port()
         self._env = os.environ | {
             "CHAOS_STATE": str(self.state_path),
             "CHAOS_SEED": seed,
@@ -131,6 +138,7 @@ class Board:
         self.state = server.state
         self.history: list[Step] = [server.state.read(name)]
         self.viewers: list[Viewer] = []
+        self.lock = asyncio.Lock()  # held from a change to its note, so that the history has their order
 
     def note_load(self, viewer: Viewer) -> None:
         """A page that is asked for now shows this step, or a later one."""
@@ -326,13 +334,14 @@ class Chaos:
         audience: list[str] | None = None,
         origin: str | None = None,
     ) -> Any:
-        values = {path: self._next_value(chance, board, path) for path in paths}
-        pause = chance.choice((0, 0, 0, 0.005, 0.05))
-        asked = {"values": values, "audience": audience, "origin": origin, "pause": pause}
-        answer = await self._post(board, "change", asked)
-        board.note_change(
-            set(paths), lambda viewer: audience is None or viewer.user in audience or viewer.origin == origin
-        )
+        async with board.lock:
+            values = {path: self._next_value(chance, board, path) for path in paths}
+            pause = chance.choice((0, 0, 0, 0.005, 0.05))
+            asked = {"values": values, "audience": audience, "origin": origin, "pause": pause}
+            answer = await self._post(board, "change", asked)
+            board.note_change(
+                set(paths), lambda viewer: audience is None or viewer.user in audience or viewer.origin == origin
+            )
         return answer
 
     def _next_value(self, chance: random.Random, board: Board, path: str) -> int:
@@ -401,8 +410,9 @@ class Chaos:
         board = chance.choice(self.boards)
         paths = chance.sample(PATHS, 5)
         first, self._value = self._value + 1, self._value + 2000
-        await self._post(board, "burst", {"events": 2000, "paths": paths, "first": first})
-        board.note_change(set(paths), lambda _: True)
+        async with board.lock:
+            await self._post(board, "burst", {"events": 2000, "paths": paths, "first": first})
+            board.note_change(set(paths), lambda _: True)
 
     async def _reload(self, chance: random.Random) -> None:
         for viewer in chance.sample(self.viewers, chance.randint(5, 25)):

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import DictLoader, Environment, meta
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.defaults import DEFAULT_NAMESPACE
-from jinja2.nodes import Block
+from jinja2.nodes import Block, Include
 
 from starlette_reactive.jinja import BlockReads, PageReads, analyse, compile_block
 
@@ -145,6 +145,13 @@ class Marking(CodeGenerator):
         super().visit_Block(node, frame)
         self._mark("leave", node.name, guarded, frame)
 
+    def visit_Include(self, node: Include, frame: Frame) -> None:  # noqa: N802 - the visitor's convention
+        if frame.buffer is not None:
+            self.writeline("environment.hush(1)")
+        super().visit_Include(node, frame)
+        if frame.buffer is not None:
+            self.writeline("environment.hush(-1)")
+
     def _mark(self, code: str, name: str, guarded: bool, frame: Frame) -> None:
         if guarded:
             self.writeline("if parent_template is None:")
@@ -164,6 +171,9 @@ def marking(kind: type[Environment]) -> type[Environment]:
     class MarkingEnvironment(kind):  # type: ignore[valid-type, misc]
         code_generator_class = Marking
         recorder: Recorder
+
+        def hush(self, by: int) -> None:
+            self.recorder.quiet += by
 
         def enter(self, name: str, *, quiet: bool = False) -> str:
             self.recorder.open.append(name)

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.harness import quiet_port
 from tests.chaos.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +29,7 @@ class Site:
         self.number = directory / "number"
         self.number.write_text("0")
         self._log = directory / "server.log"
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self._port: int = probe.getsockname()[1]
+        self._port = quiet_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._loop = asyncio.new_event_loop()
         self.proxy = Proxy(self._port)
