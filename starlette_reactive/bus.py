@@ -25,20 +25,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Self
 
-import anyio
 from anyio.lowlevel import checkpoint
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from .changelog import ChangeLog, Reading
 from .events import ChangeEvent, ConnectionInfo
-from .loops import LoopClosedError, Mailbox, current_mailbox
+from .loops import LoopClosedError, Mailbox
+from .subscribers import DisconnectCallback, Subscriber, merge
 
 __all__ = ["DisconnectCallback", "DropCallback", "Member", "ReactiveBus", "Subscription"]
 
 logger = logging.getLogger("starlette_reactive.bus")
 
 DropCallback = Callable[[str, ChangeEvent], object]
-DisconnectCallback = Callable[[str, ConnectionInfo | None], object]
 
 _DROP_LOG_INTERVAL = 10.0  # seconds between two log lines on dropped events of a scope
 
@@ -110,7 +108,7 @@ class ReactiveBus:
         scope = self._scopes.get(event.scope)
         if scope is None:
             return
-        rung: dict[Mailbox, list[_Subscriber]] = {}
+        rung: dict[Mailbox, list[Subscriber]] = {}
         for subscriber in scope.subscribers:
             if subscriber.admits(event):
                 self._offer(subscriber, event)
@@ -118,7 +116,7 @@ class ReactiveBus:
                     rung.setdefault(mailbox, []).append(subscriber)
         self._wake(rung)
 
-    def _offer(self, subscriber: _Subscriber, event: ChangeEvent) -> None:
+    def _offer(self, subscriber: Subscriber, event: ChangeEvent) -> None:
         waiting = subscriber.waiting
         if len(waiting) < self._maxsize:
             waiting.append(event)
@@ -127,9 +125,9 @@ class ReactiveBus:
             self._callbacks.append(functools.partial(self._report_drop, event))
         else:
             self._coalesced_count += 1
-            waiting[-1] = _merge(waiting[-1], event)
+            waiting[-1] = merge(waiting[-1], event)
 
-    def _wake(self, rung: dict[Mailbox, list[_Subscriber]]) -> None:
+    def _wake(self, rung: dict[Mailbox, list[Subscriber]]) -> None:
         for mailbox, subscribers in rung.items():
             try:
                 mailbox.wake()
@@ -185,7 +183,7 @@ class ReactiveBus:
                 "on_disconnect is a coroutine function, but a subscription may end where nothing can be awaited: "
                 "pass a plain function here, or the coroutine function to reactive_stream"
             )
-        subscriber = _Subscriber(scope, connection, origin, on_disconnect)
+        subscriber = Subscriber(scope, connection, origin, on_disconnect)
         with self._exclusive():
             subscription = self._register(subscriber)
             if after is not None:
@@ -202,9 +200,9 @@ class ReactiveBus:
         """
         _check_scope(scope)
         with self._exclusive():
-            return self._register(_Subscriber(scope, None, None, None, watches=True))
+            return self._register(Subscriber(scope, None, None, None, watches=True))
 
-    def _register(self, subscriber: _Subscriber) -> Subscription:
+    def _register(self, subscriber: Subscriber) -> Subscription:
         subscription = subscriber.handle = Subscription(self, subscriber)
         self._scope(subscriber.scope).subscribers[subscriber] = None
         self._subscriber_count += 1
@@ -253,7 +251,7 @@ class ReactiveBus:
 
     def _close(self, name: str | None) -> None:
         names = list(self._scopes) if name is None else [name] if name in self._scopes else []
-        rung: dict[Mailbox, list[_Subscriber]] = {}
+        rung: dict[Mailbox, list[Subscriber]] = {}
         for scope in [self._scopes[each] for each in names]:
             for member in list(scope.members):
                 self._callbacks.append(member.end)
@@ -265,7 +263,7 @@ class ReactiveBus:
     def close_user(self, user_id: str, *, scope: str | None = None) -> int:
         """End the subscriptions and streams of a user, in one scope or in every scope, and return how many."""
         ended = 0
-        rung: dict[Mailbox, list[_Subscriber]] = {}
+        rung: dict[Mailbox, list[Subscriber]] = {}
         with self._exclusive():
             scopes = self._scopes.values() if scope is None else filter(None, [self._scopes.get(scope)])
             for each in list(scopes):
@@ -279,13 +277,13 @@ class ReactiveBus:
             self._wake(rung)
         return ended
 
-    def _finish(self, subscriber: _Subscriber, rung: dict[Mailbox, list[_Subscriber]]) -> None:
+    def _finish(self, subscriber: Subscriber, rung: dict[Mailbox, list[Subscriber]]) -> None:
         mailbox = subscriber.mailbox
         self._remove(subscriber)
         if mailbox is not None:
             rung.setdefault(mailbox, []).append(subscriber)
 
-    def _remove(self, subscriber: _Subscriber) -> None:
+    def _remove(self, subscriber: Subscriber) -> None:
         if subscriber.closed:
             return
         subscriber.finish()
@@ -408,7 +406,7 @@ class Subscription:
     discards what waits; so does letting go of it after having iterated. It has one reader at a time.
     """
 
-    def __init__(self, bus: ReactiveBus, subscriber: _Subscriber) -> None:
+    def __init__(self, bus: ReactiveBus, subscriber: Subscriber) -> None:
         self._bus = bus
         self._subscriber = subscriber
 
@@ -466,8 +464,8 @@ class Subscription:
             self.close()
 
 
-def _close_subscriber(bus: ReactiveBus, subscriber: _Subscriber) -> None:
-    rung: dict[Mailbox, list[_Subscriber]] = {}
+def _close_subscriber(bus: ReactiveBus, subscriber: Subscriber) -> None:
+    rung: dict[Mailbox, list[Subscriber]] = {}
     subscriber.waiting.clear()
     bus._finish(subscriber, rung)  # noqa: SLF001 - the other half of one mechanism
     bus._wake(rung)  # noqa: SLF001 - as above
@@ -491,114 +489,10 @@ class Member:
         self._bus.leave(self)
 
 
-class _Subscriber:
-    """What the bus keeps of a subscription. All but :meth:`wait` happens under the bus's lock."""
-
-    __slots__ = (
-        "_bell",
-        "closed",
-        "connection",
-        "handle",
-        "mailbox",
-        "on_disconnect",
-        "origin",
-        "scope",
-        "user_id",
-        "waiting",
-        "watches",
-    )
-
-    def __init__(
-        self,
-        scope: str,
-        connection: ConnectionInfo | None,
-        origin: str | None,
-        on_disconnect: DisconnectCallback | None,
-        *,
-        watches: bool = False,
-    ) -> None:
-        self.scope = scope
-        self.watches = watches
-        self.connection = connection
-        self.user_id = None if connection is None else connection.user_id
-        self.origin = origin
-        self.on_disconnect = on_disconnect
-        self.waiting: deque[ChangeEvent] = deque()
-        self.closed = False
-        # Until it is iterated the bus keeps the handle, so that a subscription nobody holds still counts. From then on
-        # a reader holds it, and one who lets go of it has left.
-        self.handle: Subscription | None = None
-        self._bell: _Bell | None = None  # hung up when a reader first has to wait
-        self.mailbox: Mailbox | None = None  # of the loop in which a reader sleeps, or is about to
-
-    def admits(self, event: ChangeEvent) -> bool:
-        if self.watches:
-            return True
-        if event.origin is not None and event.origin == self.origin:
-            return False
-        return event.audience is None or self.user_id in event.audience
-
-    def take(self) -> ChangeEvent | None:
-        self.handle = None
-        if self.waiting:
-            return self.waiting.popleft()
-        if not self.closed:
-            self.mailbox = current_mailbox()
-            self._bell = self._bell or _Bell(*anyio.create_memory_object_stream[None](1))
-        return None
-
-    async def wait(self) -> None:
-        if self._bell is not None:
-            with contextlib.suppress(anyio.EndOfStream, anyio.ClosedResourceError):
-                await self._bell.rings.receive()
-
-    def ring(self) -> Mailbox | None:
-        """Have a sleeping reader woken at the next wake-up of its loop, and return that loop's mailbox."""
-        mailbox, self.mailbox = self.mailbox, None
-        if mailbox is not None:
-            mailbox.post(self._push_doorbell)
-        return mailbox
-
-    def finish(self) -> None:
-        self.closed = True
-        self.handle = None
-        mailbox, self.mailbox = self.mailbox, None
-        if mailbox is None:
-            self._shut()
-        else:
-            mailbox.post(self._shut)  # a reader sleeps, and only its own loop may wake it
-
-    def _push_doorbell(self) -> None:
-        if self._bell is not None:
-            with contextlib.suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
-                self._bell.button.send_nowait(None)
-
-    def _shut(self) -> None:
-        if self._bell is not None:
-            self._bell.button.close()
-            self._bell.rings.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Bell:
-    button: MemoryObjectSendStream[None]
-    rings: MemoryObjectReceiveStream[None]
-
-
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    subscribers: dict[_Subscriber, None]
+    subscribers: dict[Subscriber, None]
     members: dict[Member, None]
-
-
-def _merge(waiting: ChangeEvent, event: ChangeEvent) -> ChangeEvent:
-    audiences = (waiting.audience, event.audience)
-    return ChangeEvent(
-        waiting.scope,
-        waiting.changed_paths | event.changed_paths,
-        origin=waiting.origin if waiting.origin == event.origin else None,
-        audience=None if None in audiences else frozenset().union(*filter(None, audiences)),
-    )
 
 
 def _is(connection: ConnectionInfo | None, user_id: str) -> bool:

@@ -18,7 +18,7 @@ PACKAGE = Path(starlette_reactive.__file__).parent
 ROOMS = [
     {"paths", "events", "blocks", "errors", "loops"},
     {"changelog", "jinja"},
-    {"tables", "shown"},
+    {"subscribers", "tables", "shown"},
     {"bus", "index"},
     {"responses", "live", "assets", "checks"},
     {"endpoints", "mounts", "replay", "tokens", "pages", "rendering", "fastapi", "app"},
