@@ -118,6 +118,8 @@ class ReactiveBus:
 
     def _offer(self, subscriber: Subscriber, event: ChangeEvent) -> None:
         waiting = subscriber.waiting
+        if subscriber.watches and waiting:
+            return  # what happened stands in the change log; that something did is told already
         if len(waiting) < self._maxsize:
             waiting.append(event)
         elif self._drops:
@@ -194,9 +196,10 @@ class ReactiveBus:
         return subscription
 
     def watch(self, scope: str) -> Subscription:
-        """Register for every event of a scope, whoever caused it and whomever it is for.
+        """Register to be woken by the events of a scope, whoever caused them and whomever they are for.
 
-        This is for those who judge origin and audience themselves, as a group of viewers does.
+        Of events that come while one waits nothing is kept: read the change log for what happened. This is for those
+        who judge origin and audience themselves, as a group of viewers does.
         """
         _check_scope(scope)
         with self._exclusive():

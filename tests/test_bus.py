@@ -254,6 +254,15 @@ def test_dropping_counts_tells_and_logs_once_per_scope(caplog: pytest.LogCapture
     assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == ["s", "t"]
 
 
+def test_one_who_only_watches_loses_nothing_and_counts_for_nothing() -> None:
+    bus = ReactiveBus(maxsize=1, overflow="drop")
+    with bus.watch("s") as watching:
+        for path in "abc":
+            bus.emit_sync(change(path, origin="tab", audience={"u"}))
+        assert len(watching.drain()) == 1
+    assert (bus.emitted_count, bus.dropped_count, bus.coalesced_count) == (3, 0, 0)
+
+
 def test_a_callback_that_raises_is_logged_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("broken callback")
