@@ -1,13 +1,38 @@
-"""Every asynchronous test runs on asyncio and on trio."""
+"""Every asynchronous test runs on asyncio and on trio, and every test of a page in the same kind of browser."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
+
+from .browser.support import chromium_path, launch_chromium
+from .support import require
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+if os.environ.get("REACTIVE_REQUIRE_ALL") == "1" and not importlib.util.find_spec("playwright"):
+    raise pytest.UsageError("REACTIVE_REQUIRE_ALL=1 lets nothing be skipped, and the package playwright is missing")
 
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium. Each module has its own: an open Playwright holds its thread's event loop."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is missing")
+    require(chromium_path(), "Chromium")
+    with playwright.sync_playwright() as running:
+        browser = launch_chromium(running)
+        yield browser
+        browser.close()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

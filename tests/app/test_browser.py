@@ -11,7 +11,7 @@ pytest.importorskip("playwright", reason="the package playwright is missing")
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import browser, context  # noqa: F401 - fixtures
+from tests.browser.conftest import context  # noqa: F401 - a fixture
 from tests.browser.support import Server, running
 
 if TYPE_CHECKING:

@@ -12,10 +12,7 @@ from jinja2 import DictLoader, Environment
 
 pytest.importorskip("playwright", reason="the package playwright is missing")
 
-from playwright.sync_api import Page, Route, sync_playwright
-
-from tests.browser.support import chromium_path, launch_chromium
-from tests.support import require
+from playwright.sync_api import Page, Route
 
 from .faults import MARK, MARKUP, SINK, SOUND, Case
 
@@ -30,15 +27,6 @@ addEventListener('htmx:sseMessage', () => window.messages++)
 addEventListener('htmx:swapError', () => window.failures++)
 """
 SETTLE = 0.4  # seconds in which all frames are swapped, and a stream that was cut is asked for again
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    require(chromium_path(), "Chromium")
-    with sync_playwright() as playwright:
-        browser = launch_chromium(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

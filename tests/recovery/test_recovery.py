@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.support import chromium_path, launch_chromium
-from tests.support import require
-
 from .site import Site
 
-if os.environ.get("REACTIVE_REQUIRE_ALL") == "1" and not importlib.util.find_spec("playwright"):
-    raise pytest.UsageError("REACTIVE_REQUIRE_ALL=1 lets nothing be skipped, and the package playwright is missing")
 pytest.importorskip("playwright", reason="the package playwright is missing")
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,15 +31,6 @@ SHOW = """
 PATIENCE = 15_000.0  # milliseconds; clients wait a few seconds before they come back
 
 CLOSES_WHILE_HIDDEN = {"htmx2": False, "htmx2 with script": True, "htmx4": True}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    require(chromium_path(), "Chromium")
-    with sync_playwright() as playwright:
-        browser = launch_chromium(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from starlette_reactive.testing import LivePage, TestClient
-from tests.browser.support import ROOT, chromium_path, launch_chromium
-from tests.support import eventually, require
+from tests.browser.support import ROOT
+from tests.support import eventually
 
 from .exchanges import EXCHANGES, PAUSED, Exchange
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
+    from playwright.sync_api import Browser, BrowserContext
 
 PAUSE = 0.03  # seconds between frames
 LONG_PAUSE = 0.4  # htmx 2 settles a swap, and only then listens for what came with it, after 20 ms
@@ -94,16 +94,8 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def context() -> Iterator[BrowserContext]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        require(None, "playwright")
-    require(chromium_path(), "Chromium")
-    with sync_playwright() as playwright:
-        browser = launch_chromium(playwright)
-        yield browser.new_context()
-        browser.close()
+def context(browser: Browser) -> BrowserContext:
+    return browser.new_context()
 
 
 def plain(node: Any, comments: bool = True) -> Any:
