@@ -109,7 +109,6 @@ class Viewer:
 class _Entry:
     patch: Patch
     version: int
-    whole: bool = False  # the batch of this version was complete, and for every viewer but those of its origins
     current: bool = True
     frames: dict[Dialect, bytes] = field(default_factory=dict)
 
@@ -122,7 +121,7 @@ class _Entry:
     def held_by(self, viewer: Viewer) -> bool:
         if viewer.held.get(self.patch.ref) == self.version:
             return True
-        return self.whole and viewer.joined < self.version <= viewer.sequence
+        return viewer.joined < self.version <= viewer.sequence  # else it would not have taken those batches whole
 
 
 @dataclass(slots=True)
@@ -230,12 +229,10 @@ class Feed:
         for patch in patches:
             self._settle(patch.ref)
         whole = self._whole and not self.owed
-        for entry in fresh:
-            entry.whole = whole
         origins = self._origins
         if not self.owed:
             self._settle_all()
-        oldest_repeated = min((entry.version if entry.whole else 0 for entry in repeated), default=version)
+        oldest_repeated = min((entry.version for entry in repeated), default=version)
         self._sequence = version
         self._batch = _Batch(start, self.position, whole, origins, fresh, oldest_repeated)
         self.wake()
