@@ -11,8 +11,8 @@ from jinja2.utils import Cycler, Joiner, Namespace
 from ..paths import ALL
 from .expressions import MUTATORS, Expressions, Method
 from .machine import Active, Arguments
-from .records import Binding, Sink
-from .scopes import BlockText, Cell, Global, Loop, Macro, Module, SelfReference
+from .records import Binding, Run, Sink
+from .scopes import BlockText, Cell, Global, Loop, Macro, Module, Scope, SelfReference
 from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, join, join_all, sealed
 
 __all__ = ["Calls"]
@@ -28,8 +28,16 @@ ROUNDS: Final = 5
 class Calls(Expressions):
     """The part of the interpreter that calls things."""
 
+    activation: object
+    known_parent: bool
+    run: Run
+    scope: Scope
+    silent: bool
+    sink: Sink
+
     def call(self, callee: Value, arguments: Arguments, node: nodes.Node, *, direct: bool = False) -> Value:
         """Call ``callee``; return what it may give back. ``direct``: its text is shown as it is, where it stands."""
+        self._note_called(callee, node)
         given_up = self.give_up("call", node)
         if given_up is not None:
             return given_up
@@ -44,6 +52,17 @@ class Calls(Expressions):
         if not known:
             result = join(result, self._call_unknown(callee, arguments, node))
         return result if result is not BOTTOM else UNKNOWN
+
+    def _note_called(self, callee: Value, node: nodes.Node) -> None:
+        """Note which macros are called here; None among them stands for anything else."""
+        called = self.called.setdefault(id(node), set())
+        for found in callee.objects:
+            if isinstance(found, Macro):
+                called.add(found)
+            elif not isinstance(found, Method) or found.paths or found.containers:
+                called.add(None)
+        if callee.aliases or not called:
+            called.add(None)
 
     def _call_object(self, found: object, arguments: Arguments, node: nodes.Node, *, direct: bool) -> Value | None:
         match found:

@@ -8,7 +8,7 @@ several), and the result is kept for as long as the sources of all templates tha
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -19,7 +19,7 @@ from .interpreter import Interpreter
 from .kept import Kept
 from .machine import ABSENT
 from .records import BlockRecord, Choice, Context, Run
-from .scopes import Scope
+from .scopes import Macro, Scope
 from .slices import closure
 from .sources import Library, Parsed, is_current, library_of
 
@@ -82,6 +82,7 @@ class Variant:
     records: Mapping[str, BlockRecord]
     unplaced: Mapping[str, BlockRecord]
     resolved: Mapping[int, list[str]]
+    called: Mapping[int, Set[Macro | None]]
     offered: tuple[Choice, ...]
 
     def made(self) -> dict[int, int]:
@@ -181,7 +182,7 @@ def _interpret_once(
     _bar_what_is_not_followed(machine)
     unplaced = {name: record for name, record in machine.records.items() if name not in placed}
     taken = tuple(choices[at] if at < len(choices) else 0 for at in range(len(machine.offered)))
-    return machine, Variant(taken, run, placed, unplaced, machine.resolved, tuple(machine.offered))
+    return machine, Variant(taken, run, placed, unplaced, machine.resolved, machine.called, tuple(machine.offered))
 
 
 def _bar_what_is_not_followed(machine: Interpreter) -> None:

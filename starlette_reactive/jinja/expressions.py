@@ -23,6 +23,8 @@ _INSTALLED: Final = frozenset({"gettext", "ngettext", "pgettext", "npgettext", "
 class Expressions(Machine):
     """The part of the interpreter that evaluates expressions."""
 
+    work: int
+
     def evaluate(self, node: nodes.Node) -> Value:
         """Return the value of ``node``, noting what is used on the way; the value itself is not used yet."""
         self.work += 1
@@ -407,9 +409,9 @@ class Method:
     __slots__ = ("containers", "name", "paths")
 
     def __init__(self, name: object, paths: frozenset[str], containers: frozenset[Cell]) -> None:
-        self.name = name
-        self.paths = paths
-        self.containers = containers
+        self.name: object = name
+        self.paths: frozenset[str] = paths
+        self.containers: frozenset[Cell] = containers
 
 
 MUTATORS: Final = frozenset(

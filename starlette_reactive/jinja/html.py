@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final, NamedTuple, Protocol
 
-__all__ = ["DYNAMIC", "VOID", "Handler", "Tokenizer"]
+__all__ = ["DYNAMIC", "VOID", "Handler", "Place", "StartTag", "Tokenizer"]
 
 DYNAMIC: Final = "\N{OBJECT REPLACEMENT CHARACTER}"
 """Stands in an attribute's value, name or a tag's name for each part that is known only when the page is rendered."""
@@ -24,11 +24,31 @@ RAW: Final = frozenset({"script", "style", "textarea", "title", "xmp", "iframe",
 _SPACE: Final = " \t\n\r\f"
 
 
+class Place(NamedTuple):
+    """A template, and a line of it counted from 1."""
+
+    template: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.template}:{self.line}"
+
+
+class StartTag(NamedTuple):
+    """A start tag: its attributes, where it begins, where each attribute does, and whether it ends with a slash."""
+
+    name: str
+    attributes: dict[str, str | None]
+    place: Place
+    places: dict[str, Place]
+    closed: bool
+
+
 class Handler(Protocol):
     """What a tokenizer tells."""
 
-    def start_tag(self, name: str, attributes: dict[str, str | None], line: int, *, closed: bool) -> None:
-        """Tell of a start tag; ``closed``: it ends with a slash."""
+    def start_tag(self, tag: StartTag) -> None:
+        """Tell of a start tag."""
 
     def end_tag(self, name: str) -> None:
         """Tell of an end tag."""
@@ -59,30 +79,34 @@ class Tokenizer:
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self.state = State.DATA
-        self.line = 1
-        self.tag_line = 1
-        self.tag = ""
-        self.closing = False
-        self.slash = False
-        self.name = ""
-        self.value = ""
-        self.quote = ""
-        self.raw = ""
-        self.pending = ""
+        self.state: State = State.DATA
+        self.template: str = ""
+        self.line: int = 1
+        self.tag_place: Place = Place("", 1)
+        self.name_place: Place = Place("", 1)
+        self.tag: str = ""
+        self.closing: bool = False
+        self.slash: bool = False
+        self.name: str = ""
+        self.value: str = ""
+        self.quote: str = ""
+        self.raw: str = ""
+        self.pending: str = ""
         self.attributes: dict[str, str | None] = {}
+        self.places: dict[str, Place] = {}
 
     def save(self) -> tuple[object, ...]:
         """Return the state, for :meth:`restore`."""
-        attributes = dict(self.attributes)
-        return (self.state, self.tag_line, self.tag, self.closing, self.slash, self.name, self.value, self.quote,
-                self.raw, self.pending, attributes)  # fmt: skip
+        attributes, places = dict(self.attributes), dict(self.places)
+        return (self.state, self.tag_place, self.name_place, self.tag, self.closing, self.slash, self.name, self.value,
+                self.quote, self.raw, self.pending, attributes, places)  # fmt: skip
 
     def restore(self, saved: tuple[object, ...]) -> None:
         """Go back to a state that was saved."""
-        (self.state, self.tag_line, self.tag, self.closing, self.slash, self.name, self.value, self.quote, self.raw,
-         self.pending, attributes) = saved  # type: ignore[assignment]  # fmt: skip
+        (self.state, self.tag_place, self.name_place, self.tag, self.closing, self.slash, self.name, self.value,
+         self.quote, self.raw, self.pending, attributes, places) = saved  # type: ignore[assignment]  # fmt: skip
         self.attributes = dict(attributes)  # type: ignore[call-overload]
+        self.places = dict(places)  # type: ignore[call-overload]
 
     @property
     def in_text(self) -> bool:
@@ -97,9 +121,9 @@ class Tokenizer:
         else:
             self._feed(DYNAMIC)
 
-    def feed(self, text: str, line: int) -> None:
-        """Go on with ``text``, which begins at ``line``."""
-        self.line = line
+    def feed(self, text: str, template: str, line: int) -> None:
+        """Go on with ``text``, which begins at a line of a template."""
+        self.template, self.line = template, line
         self._feed(text)
 
     def _feed(self, text: str) -> None:
@@ -124,7 +148,7 @@ class Tokenizer:
         if found == -1:
             return end
         self.state = State.TAG_OPEN
-        self.tag_line = self.line
+        self.tag_place = Place(self.template, self.line)
         return found + 1
 
     def _text(self, text: str) -> None:
@@ -146,7 +170,7 @@ class Tokenizer:
             return len(text)
         self._text(whole[:found])
         self.state, self.closing, self.slash, self.tag = State.TAG_NAME, True, False, self.raw
-        self.attributes = {}
+        self.attributes, self.places = {}, {}
         return len(text) - (len(whole) - found - len(end))
 
     def _flush(self) -> None:
@@ -168,7 +192,7 @@ class Tokenizer:
         return len(text) - rest
 
     def _tag_open(self, character: str) -> None:
-        self.tag, self.closing, self.slash, self.attributes = "", False, False, {}
+        self.tag, self.closing, self.slash, self.attributes, self.places = "", False, False, {}, {}
         if character == "/":
             self.closing, self.state = True, State.TAG_NAME
         elif character in "!?":
@@ -207,6 +231,7 @@ class Tokenizer:
         else:
             self.slash = False
             self.name, self.state = character.lower(), State.NAME
+            self.name_place = Place(self.template, self.line)
 
     def _name(self, character: str) -> None:
         if character in _SPACE:
@@ -261,14 +286,16 @@ class Tokenizer:
 
     def _attribute(self, value: str | None) -> None:
         """Keep an attribute: the first of a name counts; of two in different branches neither is certain."""
-        self.attributes.setdefault(self.name, value)
+        if self.name not in self.attributes:
+            self.attributes[self.name] = value
+            self.places[self.name] = self.name_place
 
     def _finish(self) -> None:
         self.state = State.DATA
         if self.closing:
             self.handler.end_tag(self.tag.strip())
             return
-        self.handler.start_tag(self.tag, self.attributes, self.tag_line, closed=self.slash)
+        self.handler.start_tag(StartTag(self.tag, self.attributes, self.tag_place, self.places, self.slash))
         if self.tag in RAW and not self.slash:
             self.state, self.raw, self.pending = State.RAW, self.tag, ""
 

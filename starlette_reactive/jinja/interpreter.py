@@ -24,6 +24,14 @@ INCLUDES: Final = 10
 class Interpreter(Placement):
     """The whole interpreter."""
 
+    conditional: bool
+    escaped_by: frozenset[str]
+    known_parent: bool
+    modifiers: tuple[tuple[str, object], ...]
+    run: Run
+    scope: Scope
+    silent: bool
+
     def names_of(self, node: nodes.Node, expression: nodes.Expr) -> tuple[list[str], bool] | None:
         """Return the names of the templates that ``expression`` may choose, and whether the first that exists is it.
 

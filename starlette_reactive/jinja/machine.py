@@ -34,7 +34,7 @@ class Machine:
         self.library = library
         self.choices = choices
         self.offered: list[Choice] = []
-        self.sink = Sink()
+        self.sink: Sink = Sink()
         self.pc: frozenset[str] = NO_PATHS
         self.unit: Unit | None = None
         self.open: list[BlockRecord] = []
@@ -43,16 +43,17 @@ class Machine:
         self.modifiers: tuple[tuple[str, object], ...] = ()
         self.inline = 0
         self.captures = 0
-        self.version = 0
-        self.changes = 0
+        self.version: int = 0
+        self.changes: int = 0
         self.placements = 0
-        self.work = 0
+        self.work: int = 0
         self.exhausted: str | None = None
         self.order = 0
         self.cells: dict[tuple[int, object], Cell] = {}
         self.activation: object = None
         self.changed_paths: dict[str, Cell] = {}
         self.resolved: dict[int, list[str]] = {}
+        self.called: dict[int, set[Macro | None]] = {}
         self.lookups: dict[tuple[str, str], Any] = {}
         self.used: dict[str, Parsed] = {}
         self.active: list[Active] = []
@@ -366,10 +367,10 @@ class Arguments:
         spread: Value | None = None,
         caller: Macro | None = None,
     ) -> None:
-        self.positional = positional
-        self.named = named
-        self.spread = spread
-        self.caller = caller
+        self.positional: list[Value] = positional
+        self.named: dict[str, Value] = named
+        self.spread: Value | None = spread
+        self.caller: Macro | None = caller
 
     def values(self) -> list[Value]:
         """Return all of them, in order."""

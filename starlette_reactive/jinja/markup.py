@@ -1,64 +1,34 @@
 """The elements of a composed page, and how blocks and elements lie in each other.
 
-The page's syntax trees are walked in the order of its output — blocks in place, parents and includes followed — and
-its text goes to an HTML tokenizer, with a mark for each part that is known only when the page is rendered.
+The page's syntax trees are walked in the order of its output — blocks in place, parents, includes and macros followed
+— and its text goes to an HTML tokenizer, with a mark for each part that is known only when the page is rendered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from jinja2 import Environment, nodes
 
 from .dependencies import Page, Variant, page_of
-from .html import DYNAMIC, VOID, Tokenizer
+from .html import DYNAMIC, Place, StartTag
+from .outline import Element, Outline
+from .scopes import Macro
 from .sources import Parsed
 
 __all__ = ["DYNAMIC", "Element", "elements"]
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
-    """One start tag of a composed page.
-
-    Args:
-        tag: Its name, in lower case.
-        attributes: Its attributes by lower-case name; None: without a value. :data:`DYNAMIC` stands in a value for each
-            part that is known only when the page is rendered, and as a name for attributes that are.
-        template: The template in which the tag stands.
-        line: The tag's line there.
-        around: The nearest block that the element stands in.
-        root: Whether it is the single root element of ``around``: nothing but white space and comments is beside
-            it, and it is there however the page is rendered.
-        holds: The blocks that stand directly in it, with no element and no other block between.
-        sole: Whether it holds exactly one block, always, and nothing else but white space and comments.
-        in_loop: Whether it stands in a loop, so that the page may show it any number of times.
-        parent: The position in the list of the element around it; None at the top.
-        when: The alternatives that it stands in, outermost first: the number of the choice in the page, and of the
-            alternative. Two elements are never shown together if they differ in the alternative of a choice.
-    """
-
-    tag: str
-    attributes: Mapping[str, str | None]
-    template: str
-    line: int
-    around: str | None
-    root: bool
-    holds: tuple[str, ...]
-    sole: bool
-    in_loop: bool
-    parent: int | None
-    when: tuple[tuple[int, int], ...] = ()
-
-
 def elements(env: Environment, template_name: str, source: str | None = None) -> list[Element]:
-    """Return the elements of a page in document order, across inheritance and includes.
+    """Return the elements of a page in document order, across inheritance, includes and macros.
 
     Where a page has alternatives, the elements of each are there; where the alternatives close different tags, the
-    first one's count. What macros and expressions put into the page is not known.
+    first one's count. A call of which it is known which macro it calls shows that macro's elements where it stands.
+    What other expressions put into the page is not known; around the body of a call block that calls what is not
+    known there is an element whose tag and attributes are :data:`DYNAMIC`.
 
     Args:
         env: The environment that renders the page.
@@ -70,55 +40,8 @@ def elements(env: Environment, template_name: str, source: str | None = None) ->
     """
     page = page_of(env, template_name, source)
     walker = _Walker(page, page.variants[0])
-    walker.walk_page()
-    return [made.element() for made in walker.made]
-
-
-@dataclass(slots=True, eq=False)
-class _Made:
-    """An element being found out about."""
-
-    tag: str
-    attributes: dict[str, str | None]
-    template: str
-    line: int
-    around: _Place | None
-    in_loop: bool
-    parent: _Made | None
-    position: int
-    at_root: bool
-    when: tuple[tuple[int, int], ...]
-    holds: list[str] = field(default_factory=list)
-    certain: bool = True
-    other: bool = False
-
-    def element(self) -> Element:
-        place = self.around
-        root = place is not None and self.at_root and place.roots == [self] and not place.other
-        return Element(
-            self.tag,
-            MappingProxyType(self.attributes),
-            self.template,
-            self.line,
-            place.name if place is not None else None,
-            root,
-            tuple(self.holds),
-            len(self.holds) == 1 and self.certain and not self.other,
-            self.in_loop,
-            self.parent.position if self.parent is not None else None,
-            self.when,
-        )
-
-
-@dataclass(slots=True, eq=False)
-class _Place:
-    """A block where the page shows it."""
-
-    name: str
-    element: _Made | None
-    branches: int
-    roots: list[_Made] = field(default_factory=list)
-    other: bool = False
+    walker.walk(walker.parsed.tree.body)
+    return walker.outline.elements()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,30 +52,32 @@ class _Chain:
     blocks: Mapping[str, list[tuple[Parsed, nodes.Block]]]
 
 
+@dataclass(slots=True, eq=False)
+class _Caller:
+    """The body of the call block that called a macro; whether the macro has shown it."""
+
+    node: nodes.CallBlock
+    parsed: Parsed
+    shown: bool = False
+
+
 class _Walker:
-    """Walks a page in the order of its output; the handler of its own tokenizer."""
+    """Walks a page in the order of its output."""
 
     def __init__(self, page: Page, variant: Variant) -> None:
-        self.page = page
         self.variant = variant
         self.templates = {parsed.name: parsed for parsed in page.used}
-        self.tokens = Tokenizer(self)
-        self.made: list[_Made] = []
-        self.open: list[_Made] = []
-        self.places: list[_Place] = []
-        self.loops = 0
-        self.branches = 0
+        self.outline = Outline()
+        self.tokens = self.outline.tokens
         self.choices = 0
-        self.when: tuple[tuple[int, int], ...] = ()
         self.parsed = variant.run.levels[-1]
         self.chain = _chain(variant.run.levels)
         self.shown: list[tuple[int, str, int]] = []
+        self.caller: _Caller | None = None
         self._including: list[Parsed] = []
-        self._depths: dict[_Made, int] = {}
-
-    def walk_page(self) -> None:
-        """Walk the whole page."""
-        self.walk(self.parsed.tree.body)
+        self._calling: list[int] = []
+        self._within: list[int] = []
+        self._calls = 0
 
     def walk(self, body: Iterable[nodes.Node]) -> None:
         """Walk statements in order."""
@@ -168,50 +93,124 @@ class _Walker:
             case nodes.For():
                 self._loop(node)
             case nodes.If():
-                self._choice(node)
+                self._if(node)
             case nodes.Include():
                 self._include(node)
             case nodes.CallBlock():
-                self._branch(node.body)
+                self._call_block(node)
             case nodes.With() | nodes.Scope() | nodes.ScopedEvalContextModifier() | nodes.OverlayScope():
                 self.walk(node.body)
             case nodes.FilterBlock():
                 self.walk(node.body)
 
+    # ── text and expressions ─────────────────────────────────────────────────────────────────────────────────────
+
     def _output(self, node: nodes.Output) -> None:
         for child in node.nodes:
             if isinstance(child, nodes.TemplateData):
-                self.tokens.feed(child.data, child.lineno)
-            elif _is_super(child) and self.shown:
-                _, name, depth = self.shown[-1]
-                self._body(name, depth + 1)
+                self.tokens.feed(child.data, self.parsed.name, child.lineno)
             else:
-                self.tokens.dynamic()
+                self._expression(child)
+
+    def _expression(self, node: nodes.Expr) -> None:
+        """Walk what an expression shows, as far as that is markup of the templates."""
+        if _is_super(node) and self.shown:
+            _, name, depth = self.shown[-1]
+            self._body(name, depth + 1)
+        elif not self._shows_markup(node):
+            self.tokens.dynamic()
+        else:
+            match node:
+                case nodes.Call():
+                    self._call(node)
+                case nodes.Filter(node=nodes.Expr() as inner):
+                    self._expression(inner)
+                case nodes.Concat():
+                    for each in node.nodes:
+                        self._expression(each)
+                case nodes.CondExpr():
+                    self._decide(node.test, [[node.expr1], [node.expr2] if node.expr2 is not None else []])
+
+    def _shows_markup(self, node: nodes.Node | None) -> bool:
+        match node:
+            case nodes.Call():
+                return self._called_caller(node) is not None or self._called_macro(node) is not None
+            case nodes.Filter(name="safe" | "trim"):
+                return self._shows_markup(node.node)
+            case nodes.Concat():
+                return any(self._shows_markup(each) for each in node.nodes)
+            case nodes.CondExpr():
+                return self._shows_markup(node.expr1) or self._shows_markup(node.expr2)
+        return False
+
+    # ── macros ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _called_macro(self, node: nodes.Call) -> Macro | None:
+        """Return the macro that is called, if it can only be one, and is not under way from here already."""
+        found = self.variant.called.get(id(node), frozenset())
+        if len({id(macro.node) if macro is not None else None for macro in found}) != 1:
+            return None
+        if id(node) in self._calling or len(self._calling) > _NESTED or self._calls > _FOLLOWED:
+            return None
+        macro = next(iter(found))
+        return None if macro is None or id(macro.node) in self._within else macro
+
+    def _called_caller(self, node: nodes.Call) -> _Caller | None:
+        caller = self.caller if isinstance(node.node, nodes.Name) and node.node.name == "caller" else None
+        return None if caller is None or id(caller.node) in self._calling else caller
+
+    def _call(self, node: nodes.Call, caller: _Caller | None = None) -> None:
+        """Walk what a call shows: the body of the call block around, or a macro."""
+        handed, macro = self._called_caller(node), self._called_macro(node)
+        if handed is not None:
+            handed.shown = True
+            # what stands in a call block may call the macro again that shows it
+            outer, self._within = self._within, []
+            self._elsewhere(handed.node, handed.parsed, None, handed.node.body)
+            self._within = outer
+        elif macro is not None:
+            self._calls += 1
+            self._within.append(id(macro.node))
+            self._elsewhere(node, macro.scope.template, caller, macro.node.body)
+            self._within.pop()
+
+    def _elsewhere(self, key: nodes.Node, parsed: Parsed, caller: _Caller | None, body: list[nodes.Node]) -> None:
+        outer = self.parsed, self.caller
+        self.parsed, self.caller = parsed, caller
+        self._calling.append(id(key))
+        try:
+            self.walk(body)
+        finally:
+            self._calling.pop()
+            self.parsed, self.caller = outer
+
+    def _call_block(self, node: nodes.CallBlock) -> None:
+        macro, caller = self._called_macro(node.call), _Caller(node, self.parsed)
+        if macro is not None:
+            self._call(node.call, caller)
+        if macro is None or (not caller.shown and _mentions_caller(macro)):
+            with self._in_unknown(node):
+                self._branch(lambda: self.walk(node.body))
+
+    @contextmanager
+    def _in_unknown(self, node: nodes.Node) -> Iterator[None]:
+        """Take what is told from here on as standing in an element of which nothing is known."""
+        around = self.tokens.in_text
+        if around:
+            place = Place(self.parsed.name, node.lineno)
+            self.outline.start_tag(StartTag(DYNAMIC, {DYNAMIC: None}, place, {}, closed=False))
+        yield
+        if around:
+            self.outline.end_tag(DYNAMIC)
 
     # ── structure ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _block(self, name: str, depth: int) -> None:
-        if not self.tokens.in_text:
+        if self.tokens.in_text:
+            with self.outline.block(name):
+                self._body(name, depth)
+        else:
             self._body(name, depth)
-            return
-        place = _Place(name, self.open[-1] if self.open else None, self.branches)
-        self._note_block(place)
-        self.places.append(place)
-        try:
-            self._body(name, depth)
-        finally:
-            self.places.pop()
-
-    def _note_block(self, place: _Place) -> None:
-        outer = self.places[-1] if self.places else None
-        if outer is not None and outer.element is place.element:
-            outer.other = True
-        elif place.element is not None:
-            place.element.holds.append(place.name)
-            place.element.certain = place.element.certain and self._always_within(place.element)
-
-    def _always_within(self, element: _Made) -> bool:
-        return self._depths.get(element, 0) == self.branches
 
     def _body(self, name: str, depth: int) -> None:
         definitions = self.chain.blocks.get(name, [])
@@ -227,45 +226,58 @@ class _Walker:
             self.shown.pop()
 
     def _loop(self, node: nodes.For) -> None:
-        self.loops += 1
-        self._branch(node.body)
-        self.loops -= 1
-        self._branch(node.else_)
+        self.outline.loops += 1
+        self._branch(lambda: self.walk(node.body))
+        self.outline.loops -= 1
+        self._branch(lambda: self.walk(node.else_))
 
-    def _branch(self, body: Iterable[nodes.Node]) -> None:
+    def _branch(self, walk: Callable[[], None]) -> None:
         """Walk what may be shown or not, and go on as if it had been shown."""
-        self.branches += 1
+        self.outline.branches += 1
         try:
-            self.walk(body)
+            walk()
         finally:
-            self.branches -= 1
+            self.outline.branches -= 1
 
-    def _choice(self, node: nodes.If) -> None:
+    def _if(self, node: nodes.If) -> None:
+        if node.elif_:
+            self._choice([node.body, *(each.body for each in node.elif_), node.else_])
+        else:
+            self._decide(node.test, [node.body, node.else_])
+
+    def _decide(self, test: nodes.Node, alternatives: Sequence[Sequence[nodes.Node]]) -> None:
+        """Walk what is shown if a test holds, or if not; in a macro it is known whether there is a ``caller``."""
+        if self._calling and isinstance(test, nodes.Name) and test.name == "caller":
+            self._walk_any(alternatives[0 if self.caller is not None else 1])
+        else:
+            self._choice(alternatives)
+
+    def _choice(self, alternatives: Sequence[Sequence[nodes.Node]]) -> None:
         """Walk alternatives, each from where the choice begins; go on from the end of the first."""
-        before = self.tokens.save(), list(self.open)
-        outer, self.choices = self.when, self.choices + 1
-        choice = self.choices
-        self.when = (*outer, (choice, 0))
-        self._branch(node.body)
-        after = self.tokens.save(), list(self.open)
-        in_tag = not self.tokens.in_text
-        for number, other in enumerate((*(each.body for each in node.elif_), node.else_), start=1):
-            if not other:
+        outline = self.outline
+        before, outer = outline.save(), outline.when
+        self.choices += 1
+        choice, in_tag = self.choices, not self.tokens.in_text
+        after = before
+        for number, body in enumerate(alternatives):
+            if number and not body:
                 continue
-            self.when = (*outer, (choice, number))
-            if in_tag:
+            if number and not in_tag:
+                outline.restore(before)
+            outline.when = (*outer, (choice, number))
+            self._branch(lambda body=body: self._walk_any(body))  # type: ignore[misc]
+            if not number or in_tag:
                 # within a tag each alternative adds its attributes to the same tag
-                self._branch(other)
-                after = self.tokens.save(), list(self.open)
-            else:
-                self._continue(before)
-                self._branch(other)
-        self.when = outer
-        self._continue(after)
+                after = outline.save()
+        outline.when = outer
+        outline.restore(after)
 
-    def _continue(self, at: tuple[tuple[object, ...], list[_Made]]) -> None:
-        self.tokens.restore(at[0])
-        self.open = list(at[1])
+    def _walk_any(self, body: Sequence[nodes.Node]) -> None:
+        for node in body:
+            if isinstance(node, nodes.Expr):
+                self._expression(node)
+            else:
+                self._statement(node)
 
     def _include(self, node: nodes.Include) -> None:
         names = self.variant.resolved.get(id(node), [])
@@ -293,57 +305,11 @@ class _Walker:
                 return levels
             levels.append(parent)
 
-    # ── what the tokenizer tells ─────────────────────────────────────────────────────────────────────────────────
-
-    def start_tag(self, name: str, attributes: dict[str, str | None], line: int, *, closed: bool) -> None:
-        """Take a start tag."""
-        if name in _CLOSES and self.open and self.open[-1].tag in _CLOSES[name]:
-            self.open.pop()
-        parent = self.open[-1] if self.open else None
-        place = self.places[-1] if self.places else None
-        at_root = place is not None and place.element is parent
-        made = _Made(
-            name, attributes, self.parsed.name, line, place, self.loops > 0, parent, len(self.made), at_root, self.when
-        )
-        self._depths[made] = self.branches
-        if at_root and place is not None:
-            place.roots.append(made)
-            place.other = place.other or self.branches != place.branches
-        elif parent is not None:
-            parent.other = True
-        self.made.append(made)
-        if name not in VOID and not closed:
-            self.open.append(made)
-
-    def end_tag(self, name: str) -> None:
-        """Take an end tag: it closes the nearest element of its name."""
-        for position in range(len(self.open) - 1, -1, -1):
-            if self.open[position].tag == name:
-                del self.open[position:]
-                return
-
-    def content(self) -> None:
-        """Take text, or an expression."""
-        parent = self.open[-1] if self.open else None
-        place = self.places[-1] if self.places else None
-        if place is not None and place.element is parent:
-            place.other = True
-        elif parent is not None:
-            parent.other = True
-
 
 _NESTED: Final = 20
-_CLOSES: Final[Mapping[str, frozenset[str]]] = {
-    "li": frozenset({"li"}),
-    "p": frozenset({"p"}),
-    "option": frozenset({"option"}),
-    "tr": frozenset({"tr", "td", "th"}),
-    "td": frozenset({"td", "th"}),
-    "th": frozenset({"td", "th"}),
-    "dt": frozenset({"dt", "dd"}),
-    "dd": frozenset({"dt", "dd"}),
-}
-"""Elements that a start tag ends, as their end tags may be left out."""
+"""How deep includes, and calls of macros, are followed."""
+_FOLLOWED: Final = 2_000
+"""How many calls of macros a page's elements are followed through."""
 
 
 def _chain(levels: Iterable[Parsed]) -> _Chain:
@@ -357,3 +323,7 @@ def _chain(levels: Iterable[Parsed]) -> _Chain:
 
 def _is_super(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == "super"
+
+
+def _mentions_caller(macro: Macro) -> bool:
+    return any(name.name == "caller" for name in macro.node.find_all(nodes.Name))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from jinja2 import nodes
 
-from .records import Binding, BlockRecord, Context, Sink
+from .records import Binding, BlockRecord, Context, Run, Sink
 from .scopes import BlockText, Scope, SelfReference
 from .statements import Statements
 from .values import Value
@@ -17,6 +17,16 @@ __all__ = ["Placement"]
 
 class Placement(Statements):
     """The part of the interpreter that places blocks."""
+
+    conditional: bool
+    escaped_by: frozenset[str]
+    known_parent: bool
+    modifiers: tuple[tuple[str, object], ...]
+    pc: frozenset[str]
+    run: Run
+    scope: Scope
+    silent: bool
+    sink: Sink
 
     def _block(self, node: nodes.Block) -> None:
         if self.scope.root and (self.known_parent or self.parent is not None):

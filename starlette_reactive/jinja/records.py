@@ -54,13 +54,13 @@ class Unit:
     __slots__ = ("effective", "level", "needs", "node", "order", "outer", "run", "tainted")
 
     def __init__(self, node: nodes.Node, run: Run, outer: Unit | None, order: int) -> None:
-        self.node = node
-        self.run = run
-        self.level = len(run.levels) - 1
-        self.outer = outer
-        self.order = order
+        self.node: nodes.Node = node
+        self.run: Run = run
+        self.level: int = len(run.levels) - 1
+        self.outer: Unit | None = outer
+        self.order: int = order
         self.needs: set[Unit] = set()
-        self.effective = False
+        self.effective: bool = False
         self.tainted: dict[BlockRecord, str] = {}
 
     def mark_effective(self) -> None:
@@ -130,13 +130,13 @@ class Context:
         depth: int = 0,
         unknown: Value | None = None,
     ) -> None:
-        self.parent = parent
-        self.renders = renders
+        self.parent: Context | None = parent
+        self.renders: bool = renders
         self.handed: Mapping[str, Binding] = handed or {}
-        self.depth = depth
+        self.depth: int = depth
         self.names: dict[str, Binding] = {}
         self.owners: dict[str, Parsed] = {}
-        self.unknown = unknown
+        self.unknown: Value | None = unknown
 
     def snapshot(self) -> Context:
         """Return what an import is handed: the names as they are now, whatever is exported later."""
@@ -161,9 +161,9 @@ class Run:
     __slots__ = ("around", "bare", "blocks", "context", "effective", "includer", "levels", "open_ended", "units")
 
     def __init__(self, context: Context, around: Run | None = None, *, bare: bool = False) -> None:
-        self.context = context
-        self.around = around
-        self.bare = bare
+        self.context: Context = context
+        self.around: Run | None = around
+        self.bare: bool = bare
         self.levels: list[Parsed] = []
         self.blocks: dict[str, list[tuple[Parsed, nodes.Block]]] = {}
         self.effective: list[Unit] = []
@@ -205,17 +205,17 @@ class BlockRecord:
     )
 
     def __init__(self, name: str, parent: BlockRecord | None, run: Run, parsed: Parsed, node: nodes.Block) -> None:
-        self.name = name
-        self.parent = parent
-        self.run = run
-        self.template = parsed
-        self.definition = node
-        self.sink = Sink()
+        self.name: str = name
+        self.parent: BlockRecord | None = parent
+        self.run: Run = run
+        self.template: Parsed = parsed
+        self.definition: nodes.Block = node
+        self.sink: Sink = Sink()
         self.barrier: str | None = None
         self.bound: str | None = None
         self.conflict: str | None = None
         self.modifiers: tuple[tuple[str, object], ...] = ()
-        self.visits = 0
+        self.visits: int = 0
 
     def note_conflict(self, writer: BlockRecord, how: str) -> None:
         """Note that it shows what another block changed before."""

@@ -64,11 +64,6 @@ class _Plan:
 
     page: Page
     start: _Fork | _Way
-    templates: tuple[Template, ...]
-
-    def holds(self, env: Environment, page: Page) -> bool:
-        """Tell whether the plan may still be used."""
-        return page is self.page and (not env.auto_reload or all(each.is_up_to_date for each in self.templates))
 
 
 class CompiledBlock:
@@ -190,7 +185,7 @@ class CompiledBlock:
     def _current_plan(self) -> _Plan:
         page = page_of(self.env, self.template_name)
         plan = self._plan
-        if plan is not None and plan.holds(self.env, page):
+        if plan is not None and plan.page is page:  # there is another page once any of its templates has changed
             return plan
         with self._lock:
             plan = self._plan = _plan(self.env, page, self.template_name, self.block_name)
@@ -198,7 +193,7 @@ class CompiledBlock:
 
 
 def compile_block(env: Environment, template_name: str, block_name: str) -> CompiledBlock:
-    """Return the block of a page, ready to be rendered alone; compiled once, and again when a source changed.
+    """Return the block of a page, ready to be rendered alone; compiled once, and again by a render if a source changed.
 
     Args:
         env: The environment that renders the page.
@@ -216,8 +211,7 @@ def compile_block(env: Environment, template_name: str, block_name: str) -> Comp
         block = blocks.get(key)
         if block is None:
             block = blocks[key] = CompiledBlock(env, template_name, block_name)
-    block._current_plan()  # noqa: SLF001 - raises what is wrong with the block now, if a source changed
-    return block
+        return block
 
 
 _blocks: Kept[dict[tuple[str, str], CompiledBlock]] = Kept("blocks", lambda _: {})
@@ -251,37 +245,32 @@ def _plan(env: Environment, page: Page, template_name: str, block_name: str) -> 
     _check_alone(page, template_name, block_name)
     # choices within included templates lead to the same block: one of them stands for all
     variants = {tuple(sorted(variant.made().items())): variant for variant in reversed(page.variants)}
-    templates: list[Template] = []
-    start = _start(env, list(reversed(variants.values())), 0, block_name, templates)
-    return _Plan(page, start, tuple(templates))
+    return _Plan(page, _start(env, list(reversed(variants.values())), 0, block_name))
 
 
-def _start(
-    env: Environment, variants: list[Variant], position: int, block_name: str, templates: list[Template]
-) -> _Fork | _Way:
+def _start(env: Environment, variants: list[Variant], position: int, block_name: str) -> _Fork | _Way:
     """Return the way to the block, which forks where variants differ."""
     own = [[choice for choice in variant.offered if choice.run is variant.run] for variant in variants]
     if position >= len(own[0]):
-        return _way(env, variants[0], block_name, templates)
+        return _way(env, variants[0], block_name)
     choice = own[0][position]
     branches: dict[str | None, _Fork | _Way] = {}
     for at, option in enumerate(choice.options):
         taking = [variant for variant in variants if variant.made()[id(choice.node)] == at]
-        branches[option.name if option is not None else None] = _start(env, taking, position + 1, block_name, templates)
-    stage = _compiled(env, stage_of_choice(choice), templates)
+        branches[option.name if option is not None else None] = _start(env, taking, position + 1, block_name)
+    stage = _compiled(env, stage_of_choice(choice))
     return _Fork(stage, stage.levels[-1].template.name or "", branches)
 
 
-def _way(env: Environment, variant: Variant, block_name: str, templates: list[Template]) -> _Way:
+def _way(env: Environment, variant: Variant, block_name: str) -> _Way:
     record = variant.records.get(block_name) or variant.unplaced.get(block_name)
     if record is None:
         return _Way((), ())
-    return _Way(tuple(_compiled(env, stage, templates) for stage in stages_of(record)), record.modifiers)
+    return _Way(tuple(_compiled(env, stage) for stage in stages_of(record)), record.modifiers)
 
 
-def _compiled(env: Environment, stage: Stage, templates: list[Template]) -> _Stage:
+def _compiled(env: Environment, stage: Stage) -> _Stage:
     levels = tuple(_Level(env.get_template(level.parsed.name), _prelude(env, level)) for level in stage.levels)
-    templates.extend(level.template for level in levels)
     return _Stage(levels, stage.bare)
 
 

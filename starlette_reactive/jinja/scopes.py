@@ -27,13 +27,13 @@ class Scope:
         root: bool = False,
         loop: nodes.For | None = None,
     ) -> None:
-        self.template = template
-        self.context = context
-        self.parent = parent
-        self.root = root
-        self.loop = loop
+        self.template: Parsed = template
+        self.context: Context = context
+        self.parent: Scope | None = parent
+        self.root: bool = root
+        self.loop: nodes.For | None = loop
         self.names: dict[str, Binding] = {}
-        self.watched = root
+        self.watched: bool = root
 
     def watch(self) -> None:
         """Note that something made here looks names up later: a change of a name is a change for it."""
@@ -65,7 +65,7 @@ class Cell:
         self.rest: Value = BOTTOM
         self.writers: set[Unit] = set()
         self.blocks: dict[BlockRecord, str] = {}
-        self.stateful = stateful
+        self.stateful: bool = stateful
 
     def content(self) -> Value:
         """Return what any of its items may be."""
@@ -86,9 +86,9 @@ class Macro:
     __slots__ = ("node", "run", "scope")
 
     def __init__(self, node: nodes.Macro | nodes.CallBlock, scope: Scope, run: Run) -> None:
-        self.node = node
-        self.scope = scope
-        self.run = run
+        self.node: nodes.Macro | nodes.CallBlock = node
+        self.scope: Scope = scope
+        self.run: Run = run
 
     @property
     def name(self) -> str:
@@ -102,8 +102,8 @@ class Module:
     __slots__ = ("context", "reads")
 
     def __init__(self, context: Context, reads: frozenset[str]) -> None:
-        self.context = context
-        self.reads = reads
+        self.context: Context = context
+        self.reads: frozenset[str] = reads
 
 
 class Loop:
@@ -112,11 +112,11 @@ class Loop:
     __slots__ = ("item", "node", "reads", "run", "scope")
 
     def __init__(self, node: nodes.For, scope: Scope, run: Run, item: Value, reads: frozenset[str]) -> None:
-        self.node = node
-        self.scope = scope
-        self.run = run
-        self.item = item
-        self.reads = reads
+        self.node: nodes.For = node
+        self.scope: Scope = scope
+        self.run: Run = run
+        self.item: Value = item
+        self.reads: frozenset[str] = reads
 
 
 class BlockText:
@@ -125,11 +125,11 @@ class BlockText:
     __slots__ = ("context", "depth", "name", "run", "super_call")
 
     def __init__(self, name: str, run: Run, context: Context, depth: int, *, super_call: bool) -> None:
-        self.name = name
-        self.run = run
-        self.context = context
-        self.depth = depth
-        self.super_call = super_call
+        self.name: str = name
+        self.run: Run = run
+        self.context: Context = context
+        self.depth: int = depth
+        self.super_call: bool = super_call
 
 
 class SelfReference:
@@ -138,8 +138,8 @@ class SelfReference:
     __slots__ = ("context", "run")
 
     def __init__(self, run: Run, context: Context) -> None:
-        self.run = run
-        self.context = context
+        self.run: Run = run
+        self.context: Context = context
 
 
 class Global:
@@ -148,5 +148,5 @@ class Global:
     __slots__ = ("name", "value")
 
     def __init__(self, name: str, value: object) -> None:
-        self.name = name
-        self.value = value
+        self.name: str = name
+        self.value: object = value

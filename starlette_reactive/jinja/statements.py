@@ -22,6 +22,17 @@ PASSES: Final = 4
 class Statements(Calls):
     """The part of the interpreter that executes statements."""
 
+    buffer: Value
+    conditional: bool
+    leaked: str | None
+    leaked_by: frozenset[str]
+    modified_outside: int
+    pc: frozenset[str]
+    scope: Scope
+    silent: bool
+    sink: Sink
+    work: int
+
     def execute(self, body: Iterable[nodes.Node]) -> None:
         """Interpret statements in order; at a template's top level each is a unit of its own."""
         if self.scope.root and not self.importing:

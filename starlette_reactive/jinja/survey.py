@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
@@ -58,8 +59,9 @@ def survey(env: Environment, name: str) -> Template:
         return Template(name, "", (_load_fault(env, name, error),))
     except Exception as error:  # noqa: BLE001 - loaders and the parsers of extensions may raise anything
         return Template(name, "", (_unreadable(env, error),))
-    faults = [*_assertions(env, parsed), *_missing(env, parsed)]
-    parents = frozenset(target for node, target in _references(env, parsed) if isinstance(node, nodes.Extends))
+    faults = [*_assertions(env, parsed), *_missing(env, parsed), *_circle(env, parsed)]
+    extended = [targets for node, targets in _references(env, parsed) if isinstance(node, nodes.Extends)]
+    parents = frozenset(target for targets in extended for target in targets)
     return Template(name, parsed.source, tuple(faults), parents, _escapes(env, parsed))
 
 
@@ -82,7 +84,10 @@ def _load_fault(env: Environment, name: str, error: TemplateLoadError) -> Fault:
         return Fault(f"it does not parse: {message}", "correct this line", error.line)
     if error.line is not None:
         return Fault(str(error), "give each block of a template a name of its own", error.line)
-    hint = suggestion(name, list_names(env)).strip()
+    known = list_names(env)
+    if name in known:
+        return Fault("the loader lists it and has no such template", "remove what leads nowhere, such as a broken link")
+    hint = suggestion(name, known).strip()
     return Fault(f"there is no template {name!r}", hint or "correct the name, or add the template")
 
 
@@ -112,25 +117,57 @@ def _assertions(env: Environment, parsed: Parsed) -> Iterator[Fault]:
 _Naming = nodes.Extends | nodes.Include | nodes.Import | nodes.FromImport
 
 
-def _references(env: Environment, parsed: Parsed) -> Iterator[tuple[_Naming, str]]:
-    """Yield the templates that are named by a constant."""
+def _references(env: Environment, parsed: Parsed) -> Iterator[tuple[_Naming, list[str]]]:
+    """Yield the templates that are named by constants; of several in a list, the first that exists is taken."""
     kinds = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
     for node in parsed.tree.find_all(kinds):
-        if not isinstance(node, kinds) or not isinstance(node.template, nodes.Const):
-            continue
-        if isinstance(node.template.value, str):
-            yield node, env.join_path(node.template.value, parsed.name)
+        if isinstance(node, kinds) and (names := _constants(node.template)):
+            yield node, [env.join_path(name, parsed.name) for name in names]
+
+
+def _constants(node: nodes.Expr) -> list[str]:
+    """Return the constant, or the constants of a list; none if any of it is computed."""
+    items = node.items if isinstance(node, nodes.List | nodes.Tuple) else [node]
+    names = [each.value for each in items if _is_text(each)]
+    return names if len(names) == len(items) else []
+
+
+def _is_text(node: nodes.Expr) -> TypeGuard[nodes.Const]:
+    return isinstance(node, nodes.Const) and isinstance(node.value, str)
 
 
 def _missing(env: Environment, parsed: Parsed) -> Iterator[Fault]:
-    for node, target in _references(env, parsed):
+    for node, targets in _references(env, parsed):
         if isinstance(node, nodes.Include) and node.ignore_missing:
             continue
-        if not _exists(env, target):
+        if not any(_exists(env, target) for target in targets):
             what = type(node).__name__.lower().replace("fromimport", "import")
-            hint = suggestion(target, list_names(env)).strip()
-            message = f"the {what} names the template {target!r}, which does not exist"
-            yield Fault(message, hint or "correct the name, or add the template", node.lineno)
+            hint = suggestion(targets[0], list_names(env)).strip()
+            named = f"the template {targets[0]!r}, which does not exist"
+            if len(targets) > 1:
+                named = f"the templates {', '.join(map(repr, targets))}, of which none exists"
+            yield Fault(f"the {what} names {named}", hint or "correct the name, or add the template", node.lineno)
+
+
+def _circle(env: Environment, parsed: Parsed) -> Iterator[Fault]:
+    """Find out whether a template's parents, where nothing chooses between them, come round to it again."""
+    names, each = [parsed.name], parsed
+    while True:
+        extends = next((node for node in each.tree.body if isinstance(node, nodes.Extends)), None)
+        if extends is None or not _is_text(extends.template):
+            return
+        name = env.join_path(extends.template.value, each.name)
+        if name in names:
+            break
+        names.append(name)
+        try:
+            each = library_of(env).template(name)
+        except Exception:  # noqa: BLE001 - what is wrong with the parent is told of it
+            return
+    if name == parsed.name and name == min(names):
+        first = next(node for node in parsed.tree.body if isinstance(node, nodes.Extends))
+        circle = " extends ".join(map(repr, [*names, name]))
+        yield Fault(f"it is its own parent: {circle}", "let one of them extend another template, or none", first.lineno)
 
 
 def _exists(env: Environment, name: str) -> bool:

@@ -67,6 +67,63 @@ def test_attributes_that_an_expression_may_add_are_marked() -> None:
     assert one("p", a='<p {{ x }} id="i">').attributes == {DYNAMIC: None, "id": "i"}
 
 
+def test_each_attribute_has_its_own_place() -> None:
+    made = one("p", a="\n<p\n  id='i'\n\n  {% include 'b' %} hidden>", b="data-x='1'\nclass\n=\n'c'")
+    assert (made.template, made.line) == ("a", 2)
+    assert made.places == {"id": ("a", 3), "data-x": ("b", 1), "class": ("b", 2), "hidden": ("a", 5)}
+    assert made.place("x") == made.place("data-x") == ("b", 1)
+    assert made.place("none") == made.place() == ("a", 2)
+
+
+def test_a_macros_elements_stand_where_it_is_called_with_its_own_template_and_line() -> None:
+    made = found(
+        a="""{% import 'm' as m %}{% macro own(x) %}<i>{{ x }}</i>{% endmacro %}<main>
+{{ own(1) }}{% for t in ts %}{{ m.row(t)|safe }}{% endfor %}{{ m.row() if x else own() }}</main>
+{% block b %}{% call m.box(t) %}<u>{{ m.row() }}</u>{% endcall %}{% endblock %}""",
+        m="""{% macro row(t) %}
+<p title="{{ t }}"></p>{% endmacro %}
+{% macro box() %}<div>{{ caller() }}</div>{% endmacro %}""",
+    )
+    assert [(each.tag, each.template, each.line, each.parent, each.in_loop) for each in made] == [
+        ("main", "a", 1, None, False),
+        ("i", "a", 1, 0, False),
+        ("p", "m", 2, 0, True),
+        ("p", "m", 2, 0, False),
+        ("i", "a", 1, 0, False),
+        ("div", "m", 3, None, False),
+        ("u", "a", 3, 5, False),
+        ("p", "m", 2, 6, False),
+    ]
+    assert made[2].attributes == {"title": DYNAMIC}
+    assert made[3].when[0][0] == made[4].when[0][0]
+    assert made[3].when != made[4].when
+    assert made[5].root
+
+
+def test_call_blocks_of_one_macro_lie_in_each_other() -> None:
+    made = found(
+        a="{% macro m() %}<p>{% if caller %}{{ caller() }}{% else %}<i></i>{% endif %}</p>{% endmacro %}"
+        "{% call m() %}{% call m() %}{{ m() }}{% endcall %}{% endcall %}"
+    )
+    assert [(each.tag, each.parent) for each in made] == [("p", None), ("p", None), ("p", None), ("i", 2)]
+
+
+def test_a_macro_that_calls_itself_is_followed_once() -> None:
+    made = found(a="{% macro m(n) %}<ul><li>{{ m(n) }}</li></ul>{% endmacro %}{{ m(1) }}<p></p>")
+    assert [(each.tag, each.parent) for each in made] == [("ul", None), ("li", 0), ("p", None)]
+
+
+def test_what_a_call_that_is_not_known_puts_around_its_body_is_an_element_of_which_nothing_is_known() -> None:
+    for call in ("x.panel()", "keep()", "either()"):
+        made = found(
+            a="{% macro keep() %}{% set c = caller() %}{{ c }}{% endmacro %}{% macro other() %}{% endmacro %}"
+            "{% set either = keep if y else other %}"
+            f"<main>{{% call {call} %}}<p></p>{{% endcall %}}</main>"
+        )
+        assert [(each.tag, each.parent) for each in made] == [("main", None), (DYNAMIC, 0), ("p", 1)]
+        assert made[1].attributes == {DYNAMIC: None}
+
+
 def test_elements_of_different_alternatives_are_told_apart() -> None:
     first, second, third, last = found(a="{% if x %}<p>{% elif y %}<p>{% if z %}<b>{% endif %}{% else %}<p>{% endif %}")
     ((choice, _),) = first.when
