@@ -25,9 +25,9 @@ try:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
-except ModuleNotFoundError as error:  # pragma: no cover - tested in a process of its own
+except ModuleNotFoundError as _error:  # pragma: no cover - tested in a process of its own
     sys.exit(
-        f"starlette-reactive needs the package {error.name!r} for its commands: install 'starlette-reactive[cli]' "
+        f"starlette-reactive needs the package {_error.name!r} for its commands: install 'starlette-reactive[cli]' "
         "(reactive.check() works without it)"
     )
 
@@ -35,7 +35,7 @@ __all__ = ["app", "main"]
 
 COULD_NOT_RUN = 2
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Checks and shows live pages."
 )
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}

@@ -168,12 +168,15 @@ def _check_single(nodes: Sequence[Node], dom_id: str, effect: str) -> Iterator[I
     if first.element.in_loop:
         message = f"the id {dom_id!r} stands in a loop, so the page may have it more than once; {effect}"
         mend = "let the element that is updated stand around the loop"
-        yield at_element(Severity.ERROR, "swap_target", first, message, mend)
+        yield at_element(Severity.ERROR, "swap_target", first, message, mend, "id")
     for number, other in enumerate(nodes):
         if any(not never_together(other, each) for each in nodes[:number]):
-            place = f"{first.element.template}:{first.element.line}"
-            message = f"the id {dom_id!r} is there a second time, after {place}; {effect}"
-            yield at_element(Severity.ERROR, "swap_target", other, message, "give one of them another id")
+            place, mend = first.element.place("id"), "give one of them another id"
+            again = f"after {place}"
+            if other.element.place("id") == place:
+                again, mend = "for what makes it is shown more than once", "make the id of what each call hands in"
+            message = f"the id {dom_id!r} is there a second time, {again}; {effect}"
+            yield at_element(Severity.ERROR, "swap_target", other, message, mend, "id")
             return
 
 
@@ -196,6 +199,7 @@ def _check_loops(document: Document, declared: Sequence[DeclaredPage], blocks: S
                 node,
                 f"its messages go to {target.value!r}, and the page has no such element",
                 "correct the id in hx-target",
+                "hx-target",
             )
     known = {block.reads.name for block in blocks}
     for node in document.nodes if declared else []:
@@ -207,6 +211,7 @@ def _check_loops(document: Document, declared: Sequence[DeclaredPage], blocks: S
                 f"the id {node.dom_id!r} stands in a loop, so the page may have it more than once: its block is not "
                 "live by itself",
                 "let the element with the id and its block stand around the loop",
+                "id",
             )
 
 
@@ -223,6 +228,7 @@ def _check_editable(document: Document, blocks: Sequence[LiveBlock], *, morphs: 
             node,
             f"the live block {block!r} holds {what}: an update takes away what a person has put there",
             "move it out of the block, or leave the block alone with exclude_blocks=",
+            "contenteditable",
         )
 
 
@@ -260,6 +266,7 @@ def _check_connects(document: Document, blocks: Sequence[LiveBlock]) -> Iterator
             f"the connect element stands inside of {what}, so that each update there ends its connection and opens "
             "another",
             "move the connect element outside of what is updated",
+            "sse-connect",
         )
 
 
@@ -270,7 +277,11 @@ def _check_crossref(document: Document, subject: Subject) -> Iterator[Issue]:
     declared = subject.data.get("reactive_emitted_paths") or ()
     sent = {*(ref.event_name for ref in refs), *([declared] if isinstance(declared, str) else declared)}
     for node in document.nodes:
-        for event in (*node.events, *_triggers(node)):
+        listened = [
+            *((event, "sse-swap") for event in node.events),
+            *((event, "hx-trigger") for event in _triggers(node)),
+        ]
+        for event, attribute in listened:
             if event not in sent and event not in ("message", "open", "error"):
                 yield at_element(
                     Severity.WARNING,
@@ -278,6 +289,7 @@ def _check_crossref(document: Document, subject: Subject) -> Iterator[Issue]:
                     node,
                     f"it listens to the event {event!r}, which no registered block sends{near(event, sent)}",
                     "correct the name, or register the block that is sent by it",
+                    attribute,
                 )
 
 

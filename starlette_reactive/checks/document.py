@@ -6,7 +6,6 @@ htmx 4.0.1. A value that is known only when the page is rendered stays unknown, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -83,15 +82,21 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An attribute's value and the element that has it."""
+    """An attribute's value, the element that has it, and the attribute's name there; none: it is the default."""
 
     value: str
     node: Node
+    attribute: str | None = None
 
     @property
     def known(self) -> bool:
         """Whether no expression is in the value."""
         return DYNAMIC not in self.value
+
+    @property
+    def source(self) -> str:
+        """Which element has the attribute, and where, for messages."""
+        return f"{self.node.opening} at {self.node.element.place(self.attribute)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ class Document:
                     return None
             value = each.own(name)
             if value:
-                return None if value == "unset" else Found(value, each)
+                return None if value == "unset" else Found(value, each, name)
             if each.open_ended:
                 return Found(UNKNOWN, each)
         return None
@@ -137,7 +142,7 @@ class Document:
             for spelling in (name, f"{name}:inherited") if each is node or implicit else (f"{name}:inherited",):
                 value = each.own(spelling)
                 if value is not None:
-                    return Found(value, each)
+                    return Found(value, each, spelling)
             if each.open_ended:
                 return Found(UNKNOWN, each)
         return None
@@ -159,13 +164,11 @@ class Document:
             return Found(str(default), node)
         first = (found.value.split() or [""])[0]
         if not first or first.lower().startswith(_MODIFIERS):
-            return Found(str(default), found.node)
-        return Found(first, found.node)
+            return Found(str(default), found.node, found.attribute)
+        return Found(first, found.node, found.attribute)
 
     def extensions(self, node: Node) -> set[str] | None:
         """Return the extensions of htmx 2 that hold for an element; None: they are not known."""
-        if "call" in self.statements and self.text.count("hx-ext") > sum(each.has("hx-ext") for each in self.nodes):
-            return None  # a macro may put it around
         names: set[str] = set()
         ignored: set[str] = set()
         for each in node.chain():
@@ -178,11 +181,6 @@ class Document:
                 elif name and name not in ignored:
                     names.add(name)
         return names
-
-    @property
-    def statements(self) -> set[str]:
-        """The names of the statements that the page's templates use."""
-        return set(re.findall(r"\{%[-+]?\s*(\w+)", self.text))
 
     @property
     def connects(self) -> list[Node]:

@@ -14,7 +14,7 @@ from .blocks import check_blocks
 from .contract import check_contract
 from .document import Document, make_nodes
 from .htmx import htmx_of
-from .model import Issue, Severity
+from .model import CATEGORIES, Issue, Severity
 from .settings import Settings
 from .subject import Subject, at_element
 from .swaps import check_swaps
@@ -22,6 +22,8 @@ from .swaps4 import check_swaps_4
 
 __all__ = ["check"]
 
+_Place = tuple[str | None, int | None, str]
+"""Where an issue is, and its category."""
 _ORDER = {severity: number for number, severity in enumerate(Severity)}
 
 
@@ -37,16 +39,16 @@ def check(subject: Subject, settings: Settings | None = None) -> list[Issue]:
     """
     settings = settings or Settings()
     issues: list[Issue] = []
-    silenced: set[tuple[str | None, int | None, str]] = set()
+    silenced: set[_Place] = set()
     for env in dict.fromkeys(subject.environments):
         templates = {name: survey(env, name) for name in _wanted(env, subject)}
         for template in templates.values():
             issues.extend(_template_issues(template))
             silenced.update((template.name, line, category) for line, category in ignores(env, template.source))
-        known: set[tuple[str | None, int | None, str]] = set()
+        known: set[_Place] = set()
         local = _within(env, subject)
         for name in _pages(templates, local):
-            found = _page_issues(env, name, templates, local, settings)
+            found = _page_issues(env, name, templates, local, settings, silenced)
             issues.extend(issue for issue in found if _place(issue) not in known)  # another page has shown the rest
             known.update(map(_place, found))
     issues.extend(check_contract(subject))
@@ -96,7 +98,12 @@ def _is_broken(template: Template) -> bool:
 
 
 def _page_issues(
-    env: Environment, name: str, templates: dict[str, Template], subject: Subject, settings: Settings
+    env: Environment,
+    name: str,
+    templates: dict[str, Template],
+    subject: Subject,
+    settings: Settings,
+    silenced: set[_Place],
 ) -> list[Issue]:
     try:
         reads = analyse(env, name)
@@ -114,12 +121,26 @@ def _page_issues(
         return []
     htmx = htmx_of(found, sources, settings.htmx)
     document = Document(name, reads, make_nodes(found), htmx, "\n".join(sources.values()))
+    silenced.update(_silenced_attributes(document, silenced))
     issues: list[Issue] = []
     if is_page or declared:
         issues.extend(_markup_issues(document, {page.wire for page in declared}))
     template = templates.get(name) or survey(env, name)
     issues.extend(check_blocks(document, subject, escapes=template.escapes, is_page=is_page or bool(declared)))
     return issues
+
+
+def _silenced_attributes(document: Document, silenced: set[_Place]) -> list[_Place]:
+    """Return the places of attributes, on whichever lines, of elements that a comment before the tag silences."""
+    tags = {(template, line) for template, line, _ in silenced}
+    return [
+        (*place, category)
+        for node in document.nodes
+        if (node.element.template, node.element.line) in tags
+        for category in CATEGORIES
+        if (node.element.template, node.element.line, category) in silenced
+        for place in node.element.places.values()
+    ]
 
 
 def _markup_issues(document: Document, wires: set[str]) -> Iterator[Issue]:
@@ -134,12 +155,11 @@ def _markup_issues(document: Document, wires: set[str]) -> Iterator[Issue]:
             script,
             f"htmx {'.'.join(map(str, version))} drops the updates of a page under @reactive.page, and says nothing",
             "load htmx 2.0.11 or later",
+            "src",
         )
 
 
-def _levelled(
-    issues: Iterable[Issue], settings: Settings, silenced: set[tuple[str | None, int | None, str]]
-) -> Iterator[Issue]:
+def _levelled(issues: Iterable[Issue], settings: Settings, silenced: set[_Place]) -> Iterator[Issue]:
     for issue in issues:
         if _place(issue) in silenced:
             continue
@@ -159,7 +179,7 @@ def _sorted(issues: Iterable[Issue]) -> list[Issue]:
     return sorted(first.values(), key=_key)
 
 
-def _place(issue: Issue) -> tuple[str | None, int | None, str]:
+def _place(issue: Issue) -> _Place:
     return issue.template, issue.line, issue.category
 
 

@@ -93,9 +93,11 @@ class LiveBlock:
         )
 
 
-def at_element(severity: Severity, category: str, element: Element | Node, message: str, mend: str) -> Issue:
-    """Return an issue at an element's tag."""
-    place = element.element if isinstance(element, Node) else element
+def at_element(
+    severity: Severity, category: str, element: Element | Node, message: str, mend: str, attribute: str | None = None
+) -> Issue:
+    """Return an issue at an attribute of an element; without one, and where the element lacks it, at its tag."""
+    place = (element.element if isinstance(element, Node) else element).place(attribute)
     return Issue(severity, category, place.template, place.line, message, mend)
 
 

@@ -58,18 +58,20 @@ def _check_scopes(document: Document) -> Iterator[tuple[list[Node], Issue]]:
 
 
 def _scope_issue(connect: Node, target: Found, nodes: list[Node]) -> Issue:
+    attribute = "hx-disinherit"
     if target.node is connect and target.value == "this":
+        attribute = "hx-target"
         what = 'hx-target="this" on the connect element: each message replaces all that it holds'
         mend = 'remove it, and give each element with sse-swap its own hx-target="this"'
     else:
-        place = f"{target.node.element.template}:{target.node.element.line}"
         what = (
             f"{', '.join(node.opening for node in nodes)} would swap into {target.value!r}, the hx-target of "
-            f"{target.node.opening} at {place}"
+            f"{target.source}"
         )
         mend = 'write hx-disinherit="hx-target hx-swap" (one space, no comma) on the connect element, or give each '
         mend += 'element with sse-swap its own hx-target="this"'
-    return at_element(Severity.ERROR, "sse_scope", connect, what, mend)
+        attribute = "hx-target" if target.node is connect else attribute
+    return at_element(Severity.ERROR, "sse_scope", connect, what, mend, attribute)
 
 
 def _is_quiet(document: Document, node: Node) -> bool:
@@ -87,9 +89,9 @@ def _check_self_swap(document: Document, node: Node) -> Iterator[Issue]:
                 Severity.ERROR,
                 "sse_self_swap",
                 node,
-                f"the connect element swaps its messages into {target.value!r}, the hx-target of {target.node.opening} "
-                f"at {target.node.element.template}:{target.node.element.line}",
+                f"the connect element swaps its messages into {target.value!r}, the hx-target of {target.source}",
                 'write hx-target="this" on it; an hx-disinherit on the same element does not help',
+                "sse-swap",
             )
     elif style.value in _OUTER and not _morphs_nothing(document, node, style):
         yield at_element(
@@ -99,6 +101,7 @@ def _check_self_swap(document: Document, node: Node) -> Iterator[Issue]:
             f"the connect element replaces itself with each message (hx-swap {style.value}), and its connection with "
             "it",
             'put sse-swap on an element inside it, or write hx-swap="innerHTML"',
+            "hx-swap" if style.node is node and node.own("hx-swap") else "sse-swap",
         )
     elif style.value in _INNER and _other_children(node):
         yield at_element(
@@ -107,6 +110,7 @@ def _check_self_swap(document: Document, node: Node) -> Iterator[Issue]:
             node,
             "the connect element swaps its messages into itself, and what else it holds is gone with the first one",
             "put sse-swap on an element of its own inside it",
+            "sse-swap",
         )
 
 
@@ -121,11 +125,10 @@ def _check_safety(document: Document, node: Node) -> Iterator[Issue]:
         return
     if target is None and _is_boosted(document, node):
         message = "an sse-swap on a boosted link or form without a target replaces the whole body"
-        yield at_element(Severity.WARNING, "swap_safety", node, message, _OWN)
+        yield at_element(Severity.WARNING, "swap_safety", node, message, _OWN, "sse-swap")
     elif target is not None and target.node is not node and style.value != "none":
-        place = f"{target.node.element.template}:{target.node.element.line}"
-        message = f"it swaps into {target.value!r}, the hx-target of {target.node.opening} at {place}"
-        yield at_element(Severity.WARNING, "swap_safety", node, message, _OWN)
+        message = f"it swaps into {target.value!r}, the hx-target of {target.source}"
+        yield at_element(Severity.WARNING, "swap_safety", node, message, _OWN, "sse-swap")
     elif style.value.startswith("morph") and "morph" in (document.extensions(node) or ()):
         yield from _check_morph(node, style)
     else:
@@ -152,12 +155,13 @@ def _check_morph(node: Node, style: Found) -> Iterator[Issue]:
         node,
         f"hx-swap={style.value!r} on an element with sse-swap: {harm}",
         'write hx-swap="innerHTML" around the block, or send the block to the page\'s sink, which morphs',
+        "hx-swap" if style.node is node else "sse-swap",
     )
 
 
 def _check_style(document: Document, node: Node, style: Found, target: Found | None) -> Iterator[Issue]:
     inherited = style.node is not node
-    source = f" of {style.node.opening} at {style.node.element.template}:{style.node.element.line}"
+    source = f" of {style.source}"
     message = ""
     if inherited and (is_appending(style.value) or style.value in ("none", "delete")):
         message = f"it takes over hx-swap={style.value!r}{source}, so its content is not replaced"
@@ -171,7 +175,8 @@ def _check_style(document: Document, node: Node, style: Found, target: Found | N
         message += "holds the element"
     if message:
         mend = 'write hx-swap="outerHTML"' if _shows_around(node) else 'write hx-swap="innerHTML"'
-        yield at_element(Severity.WARNING, "swap_safety", node, message, f"{mend} on this element")
+        attribute = "hx-swap" if node.own("hx-swap") else "sse-swap"
+        yield at_element(Severity.WARNING, "swap_safety", node, message, f"{mend} on this element", attribute)
 
 
 def _morphs_nothing(document: Document, node: Node, style: Found) -> bool:
@@ -198,6 +203,7 @@ def _check_events(node: Node) -> Iterator[Issue]:
                 f"the event {name!r} is the connection's own: the browser dispatches it without data, and htmx "
                 "fails to swap that each time (htmx:swapError)",
                 "give the event another name, here and where it is sent",
+                "sse-swap",
             )
 
 
@@ -212,6 +218,7 @@ def _check_unconnected(document: Document, node: Node) -> Iterator[Issue]:
         node,
         "no element with sse-connect is around it, so it never receives anything",
         "move it into the element with sse-connect",
+        "sse-swap",
     )
 
 
@@ -225,6 +232,7 @@ def _check_connect(document: Document, node: Node) -> Iterator[Issue]:
             'hx-ext="sse" is neither on the element with sse-connect nor above it: htmx 2 does not connect, and does '
             "not say so",
             'write hx-ext="sse" on this element',
+            "hx-ext" if node.has("hx-ext") else "sse-connect",
         )
     close = node.own("sse-close") or ""
     if close in (*_BROWSER_EVENTS, "message"):
@@ -234,6 +242,7 @@ def _check_connect(document: Document, node: Node) -> Iterator[Issue]:
             node,
             f'sse-close="{close}" names an event of the connection itself, so the stream ends with the first one',
             'name an event of your own, such as "reactive-close", here and in close_event=',
+            "sse-close",
         )
 
 
@@ -244,24 +253,26 @@ def _wrong_connect(node: Node) -> Issue:
         node,
         "hx-sse:connect is htmx 4's; htmx 2, which the page loads, does not connect",
         'write hx-ext="sse" and sse-connect as well, or load htmx 4',
+        "hx-sse:connect",
     )
 
 
 def _check_select(document: Document, node: Node) -> Iterator[Issue]:
     """Find requests whose answers an hx-select further out empties."""
-    if not any(node.has(name) for name in _MUTATING):
+    request = next((name for name in _MUTATING if node.has(name)), None)
+    if request is None:
         return
     found, target = document.closest(node, "hx-select"), document.closest(node, "hx-target")
     if found is None or found.node is node or not found.known or _is_quiet(document, node):
         return
     if target is not None and (target.node is found.node or DYNAMIC in target.value):
         return  # whole pages are fetched, and the same part of each is shown
-    place = f"{found.node.element.template}:{found.node.element.line}"
     yield at_element(
         Severity.WARNING,
         "select_inheritance",
         node,
-        f"the answer to this request goes through hx-select={found.value!r} of {found.node.opening} at {place}, which "
+        f"the answer to this request goes through hx-select={found.value!r} of {found.source}, which "
         "leaves nothing of a fragment",
         'write hx-select="unset" on this element',
+        request,
     )

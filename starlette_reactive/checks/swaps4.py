@@ -38,6 +38,7 @@ def _check_dialect(node: Node) -> Iterator[Issue]:
             "sse-swap does nothing under htmx 4, which the page loads: named events are never swapped",
             "declare the page with @reactive.page and put {{ live() }} into an empty element, or load htmx 2 and its "
             "SSE extension",
+            "sse-swap",
         )
     if "sse:" in (node.own("hx-trigger") or "") and not connects:
         yield at_element(
@@ -46,6 +47,7 @@ def _check_dialect(node: Node) -> Iterator[Issue]:
             node,
             "htmx 4, which the page loads, knows no trigger sse:…",
             "name the event itself as the trigger, with from: the connect element",
+            "hx-trigger",
         )
     if node.has("hx-disinherit"):
         yield at_element(
@@ -55,6 +57,7 @@ def _check_dialect(node: Node) -> Iterator[Issue]:
             "hx-disinherit does nothing under htmx 4, which the page loads: only attributes with :inherited are handed "
             "down",
             "remove it, and remove :inherited where an attribute shall not be handed down",
+            "hx-disinherit",
         )
 
 
@@ -67,6 +70,7 @@ def _check_connect(document: Document, node: Node) -> Iterator[Issue]:
             node,
             f"the event {close!r} is dispatched in the page, and sets off whatever listens to {close!r} there",
             'name an event of your own, such as "reactive-close", here and in close_event=',
+            "hx-sse:close" if node.has("hx-sse:close") else "sse-close",
         )
     style = document.style(node)
     if not style.known or style.value == "none":
@@ -78,6 +82,7 @@ def _check_connect(document: Document, node: Node) -> Iterator[Issue]:
             node,
             f"htmx 4 knows no swap style {style.value!r}: the stream ends with the first message",
             'write hx-swap="innerMorph" or "outerMorph"',
+            style.attribute if style.node is node else _connecting(node),
         )
         return
     yield from _check_inherited(document, node)
@@ -86,21 +91,25 @@ def _check_connect(document: Document, node: Node) -> Iterator[Issue]:
 def _check_inherited(document: Document, node: Node) -> Iterator[Issue]:
     target, select = document.closest(node, "hx-target"), document.closest(node, "hx-select")
     if target is not None and target.known and target.node is not node and document.target(node) is not None:
-        place = f"{target.node.element.template}:{target.node.element.line}"
         yield at_element(
             Severity.ERROR,
             "sse_scope",
             node,
-            f"messages of this stream are swapped into {target.value!r}, which {target.node.opening} at {place} hands "
-            "down",
+            f"messages of this stream are swapped into {target.value!r}, which {target.source} hands down",
             'write hx-target="this" on the connect element',
+            _connecting(node),
         )
     elif select is not None and select.known and select.value not in ("", "unset"):
-        place = f"{select.node.element.template}:{select.node.element.line}"
         yield at_element(
             Severity.WARNING,
             "select_inheritance",
             node,
-            f"hx-select={select.value!r} at {place} holds for the messages of this stream too, and empties them",
+            f"hx-select={select.value!r} of {select.source} holds for the messages of this stream too, and empties "
+            "them",
             'remove it, or give the stream an element of its own with hx-swap="none"',
+            select.attribute if select.node is node else _connecting(node),
         )
+
+
+def _connecting(node: Node) -> str:
+    return "hx-sse:connect" if node.has("hx-sse:connect") else "sse-connect"

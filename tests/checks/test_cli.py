@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from starlette_reactive.cli import app
 
-from .faults import CONNECT, MARK, MARKUP, page_2
+from .cases import CONNECT, MARK, page_2
+from .faults import MARKUP
 
 APPLICATION = """
 from pathlib import Path

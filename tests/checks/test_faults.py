@@ -6,7 +6,9 @@ import pytest
 
 from starlette_reactive.checks import CATEGORIES, check
 
-from .faults import FAULTS, SOUND, Case
+from .cases import Case
+from .faults import FAULTS
+from .sound import SOUND
 
 
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.name)

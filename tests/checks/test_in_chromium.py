@@ -14,12 +14,15 @@ pytest.importorskip("playwright", reason="the package playwright is missing")
 
 from playwright.sync_api import Page, Route
 
-from .faults import MARK, MARKUP, SINK, SOUND, Case
+from .cases import MARK, SINK, Case
+from .faults import MARKUP
+from .sound import SOUND
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-VENDOR = Path(__file__).parents[2] / "example_app" / "static" / "vendor"
+ROOT = Path(__file__).parents[2]
+VENDOR = (ROOT / "example_app" / "static" / "vendor", ROOT / "tests" / "vendor")
 ORIGIN = "http://localhost:1"  # nothing is asked there: the test answers for it
 COUNT = """
 window.messages = window.failures = 0
@@ -45,12 +48,9 @@ def _shows(page: Page, case: Case) -> bool:
         nonlocal streams
         path = route.request.url.removeprefix(ORIGIN)
         if path == "/":
-            source = case.templates["page"].replace(MARK, "")
-            html = (
-                Environment(loader=DictLoader({"page": source}))
-                .get_template("page")
-                .render(x="old", ts=[1, 2], live=lambda: SINK)
-            )
+            sources = {name: source.replace(MARK, "") for name, source in case.templates.items()}
+            template = Environment(loader=DictLoader(sources)).get_template("page")
+            html = template.render(x="old", ts=[1, 2], live=lambda: SINK)
             route.fulfill(body=html, content_type="text/html")
         elif path.startswith("/stream"):
             streams += 1
@@ -60,8 +60,8 @@ def _shows(page: Page, case: Case) -> bool:
                 route.abort()
             else:
                 route.fulfill(body=": nothing\n\n", content_type="text/event-stream")
-        elif (VENDOR / path[1:]).is_file():
-            route.fulfill(path=VENDOR / path[1:])
+        elif scripts := [folder / path[1:] for folder in VENDOR if (folder / path[1:]).is_file()]:
+            route.fulfill(path=scripts[0])
         else:
             route.fulfill(body="<b>answer</b>", content_type="text/html")
 

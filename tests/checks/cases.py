@@ -1,0 +1,123 @@
+"""What the cases are made of: templates, the one finding that they must give, and what the browser then shows.
+
+The line at fault is the one that holds the mark ``<!--!-->`` (the mark is taken out before the template is used).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from jinja2 import DictLoader, Environment
+
+from starlette_reactive import DependencyIndex
+from starlette_reactive.checks import DeclaredPage, Subject
+
+MARK = "<!--!-->"
+HTMX_2 = '<script src="/htmx-2.0.11/htmx.min.js"></script><script src="/htmx-ext-sse-2.2.4/sse.min.js"></script>'
+MORPH = '<script src="/idiomorph-0.8.0/idiomorph.min.js"></script><script src="/idiomorph-0.8.0/idiomorph-ext.min.js">'
+MORPH += "</script>"
+HTMX_4 = '<script src="/htmx-4.0.1/htmx.min.js"></script><script src="/htmx-4.0.1/hx-sse.min.js"></script>'
+SINK = 'hx-sse:connect="/stream" hx-ext="sse" sse-connect="/stream" sse-swap="message" hx-target="this" hx-swap="none"'
+
+
+def page_2(body: str, head: str = "") -> str:
+    return f"<!doctype html><html><head>{head}{HTMX_2}</head><body>\n{body}\n</body></html>"
+
+
+def page_4(body: str, head: str = "") -> str:
+    return f"<!doctype html><html><head>{head}{HTMX_4}</head><body>\n{body}\n</body></html>"
+
+
+Registration = Callable[[Environment, DependencyIndex], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A set of templates, ``page`` among them.
+
+    Args:
+        name: What it shows.
+        templates: The templates, by name.
+        category: The category of its one finding; empty: there must be none.
+        severity: The finding's severity.
+        register: Registers blocks in the index of plain streams.
+        declare: Whether the page is declared with ``@reactive.page``.
+        frames: What the stream sends, for the browser.
+        again: Whether it sends them each time that the browser connects, not only the first.
+        shown: JavaScript that is true once the frames have come, where the fault (or its absence) shows.
+        autoescape: The environment's setting.
+        data: Contract data.
+        shared: Whether the declared page is shared.
+    """
+
+    name: str
+    templates: Mapping[str, str]
+    category: str = ""
+    severity: str = ""
+    register: Registration | None = None
+    declare: bool = False
+    frames: str = ""
+    again: bool = False
+    shown: str = ""
+    autoescape: bool = True
+    data: Mapping[str, object] = field(default_factory=dict)
+    shared: bool = False
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """The template and line of the mark."""
+        for name, source in self.templates.items():
+            if MARK in source:
+                return name, source[: source.index(MARK)].count("\n") + 1
+        return None
+
+    def subject(self) -> Subject:
+        sources = {name: source.replace(MARK, "") for name, source in self.templates.items()}
+        env = Environment(loader=DictLoader(sources), autoescape=self.autoescape)
+        index, own = DependencyIndex(), DependencyIndex()
+        if self.register is not None:
+            self.register(env, index)
+        if self.declare:
+            own.register_elements(env, "page", unless_read={"live"})
+        pages = [DeclaredPage("page", "room:{id}", self.shared, "htmx", own)] if self.declare else []
+        return Subject([env], [index], pages, frozenset({"user", "request"}), frozenset({"live"}), self.data)
+
+
+CONNECT = '<main hx-ext="sse" sse-connect="/stream">'
+A = "event: a\ndata: <b>new</b>\n\n"
+M = "data: <b>new</b>\n\n"
+PARTIAL = 'data: <hx-partial hx-target="#a" hx-swap="innerMorph"><b>new</b></hx-partial>\n\n'
+DRAW = "<script>document.querySelector('canvas').getContext('2d').fillRect(0, 0, 9, 9)</script>"
+DRAWN = "document.querySelector('canvas').getContext('2d').getImageData(0, 0, 1, 1).data[3]"
+
+
+def two(name: str, body: str, category: str = "", severity: str = "warning", *, head: str = "", **rest: object) -> Case:
+    return Case(name, {"page": page_2(body, head)}, category, severity if category else "", **rest)  # type: ignore[arg-type]
+
+
+def four(
+    name: str, body: str, category: str = "", severity: str = "warning", *, head: str = "", **rest: object
+) -> Case:
+    return Case(name, {"page": page_4(body, head)}, category, severity if category else "", **rest)  # type: ignore[arg-type]
+
+
+def by_swaps(env: Environment, index: DependencyIndex) -> None:
+    index.register_from_sse_swaps(env, "page")
+
+
+def block_a(env: Environment, index: DependencyIndex) -> int:
+    return index.register_template(env, "page", block_names=["a"])
+
+
+def derive(index: DependencyIndex, **sources: str) -> int:
+    for path, source in sources.items():
+        index.derive(path, from_paths={source})
+    return len(sources)
+
+
+def text(selector: str) -> str:
+    return f"document.querySelector('{selector}')?.textContent.trim()"
+
+
+OWN = 'hx-target="this" hx-swap="innerHTML"'
