@@ -21,9 +21,14 @@ from dataclasses import dataclass
 from .events import ChangeEvent
 from .paths import ALL
 
-__all__ = ["Change", "ChangeLog", "Reading"]
+__all__ = ["PATHS_PER_SCOPE", "UNKNOWN", "Change", "ChangeLog", "Key", "Reading", "ScopeLog"]
 
-_Key = tuple[frozenset[str] | None, str]
+PATHS_PER_SCOPE = 256
+"""How many (audience, path) entries a scope keeps."""
+UNKNOWN = "unknown"
+"""What a cursor says of a position that is not known."""
+
+Key = tuple[frozenset[str] | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +87,22 @@ class Reading:
         return frozenset(change.path for change in self.changes if after < change.position_for(user_id, origin) <= last)
 
 
-class _ScopeLog:
+class ScopeLog:
+    """The last change of each path of one scope.
+
+    Args:
+        floor: The position up to which it knows nothing.
+    """
+
     __slots__ = ("entries", "floor", "position")
 
     def __init__(self, floor: int) -> None:
-        self.entries: dict[_Key, Change] = {}  # in the order of their positions
-        self.floor = floor
-        self.position = floor
+        self.entries: dict[Key, Change] = {}  # in the order of their positions
+        self.floor: int = floor
+        self.position: int = floor
 
     def note(self, event: ChangeEvent, position: int, limit: int) -> None:
+        """Note an event at a position; what no longer has room raises the floor."""
         self.position = position
         for path in sorted(event.changed_paths):
             key = (event.audience, path)
@@ -107,6 +119,7 @@ class _ScopeLog:
             self.floor = self.entries.pop(oldest).position
 
     def read(self, after: int) -> tuple[Change, ...] | None:
+        """Return what changed after a position, in order; ``None``: that is not known."""
         if after < self.floor:
             return None
         newest_first = []
@@ -125,10 +138,10 @@ class ChangeLog:
         scopes: How many scopes are kept; the least recently used go first.
     """
 
-    def __init__(self, *, paths_per_scope: int = 256, scopes: int = 10_000) -> None:
+    def __init__(self, *, paths_per_scope: int = PATHS_PER_SCOPE, scopes: int = 10_000) -> None:
         self._paths_per_scope = paths_per_scope
         self._scope_limit = scopes
-        self._scopes: OrderedDict[str, _ScopeLog] = OrderedDict()
+        self._scopes: OrderedDict[str, ScopeLog] = OrderedDict()
         self._epoch = secrets.token_hex(6)
         self._position = 0
         self._floor = 0
@@ -138,7 +151,7 @@ class ChangeLog:
         self._position += 1
         log = self._scopes.get(event.scope)
         if log is None:
-            log = self._scopes[event.scope] = _ScopeLog(self._floor)
+            log = self._scopes[event.scope] = ScopeLog(self._floor)
         log.note(event, self._position, self._paths_per_scope)
         self._scopes.move_to_end(event.scope)
         while len(self._scopes) > self._scope_limit:
@@ -170,15 +183,22 @@ class ChangeLog:
             changes = log.read(after)
         return Reading(self.position(scope), changes)
 
-    def cursor(self, position: int | None) -> str:
-        """Return a position as opaque ASCII text that is safe in a URL and in an SSE id.
+    def cursor(self, scope: str, position: int | None) -> str:  # noqa: ARG002 - an engine's cursors depend on it
+        """Return a position in a scope as opaque ASCII text that is safe in a URL and in an SSE id.
 
         ``None`` stands for a position that is not known; its cursor says so when it comes back.
         """
-        return f"{self._epoch}-{'unknown' if position is None else position}"
+        return f"{self._epoch}-{UNKNOWN if position is None else position}"
 
-    def parse(self, cursor: str) -> int | None:
+    def latest_cursor(self) -> str:
+        """Return a cursor that stands for now in every scope."""
+        return self.cursor("", self._position)
+
+    def parse(self, scope: str, cursor: str) -> int | None:  # noqa: ARG002 - as above
         """Return the position that a cursor stands for; ``None`` if it is malformed, or another log's."""
+        return self._number(cursor)
+
+    def _number(self, cursor: str) -> int | None:
         epoch, _, digits = cursor.partition("-")
         if epoch != self._epoch or not (digits.isascii() and digits.isdigit()) or len(digits) > 20:
             return None

@@ -10,6 +10,8 @@ __all__ = [
     "BlockNotFoundError",
     "BlockRenderError",
     "ContextBuilderError",
+    "EmitTimeoutError",
+    "OutboxFullError",
     "ReactiveError",
     "StreamEndedError",
     "TemplateLoadError",
@@ -63,3 +65,11 @@ class ViewerNameError(ReactiveError, ValueError):
 
 class ContextBuilderError(ReactiveError, TypeError):
     """A context builder did not return a mapping of names to values."""
+
+
+class EmitTimeoutError(ReactiveError, TimeoutError):
+    """The engine has not accepted a change in time. The change is kept and sent when the engine is back."""
+
+
+class OutboxFullError(ReactiveError):
+    """The engine is away, and more scopes have changed meanwhile than are kept; this change was not taken."""

@@ -1,6 +1,6 @@
-"""The facts that cross every border: what changed, and who is connected.
+"""The facts that cross every border: what changed, who is connected, and how the engine is.
 
-Both are immutable, hashable and validated here and nowhere else.
+All are immutable and hashable, and validated here and nowhere else.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from .paths import freeze_paths
 
-__all__ = ["ChangeEvent", "ConnectionInfo"]
+__all__ = ["ChangeEvent", "ConnectionInfo", "Health"]
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -70,6 +70,25 @@ class ConnectionInfo:
         _named("session_id", self.session_id)
         if self.user_id is not None:
             _named("user_id", self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How things stand between a bus and its engine.
+
+    Args:
+        engine: ``"memory"``, ``"redis"`` or ``"postgresql"``.
+        connected: Whether changes arrive here and leave here at present.
+        waiting: How many changes wait for the engine to accept them, after merging.
+        last_error: What ended the last connection, or prevents one; ``None``: nothing has yet.
+        connections: How often the engine was connected to.
+    """
+
+    engine: str = "memory"
+    connected: bool = True
+    waiting: int = 0
+    last_error: str | None = None
+    connections: int = 0
 
 
 def _named(what: str, value: str) -> str:

@@ -33,7 +33,7 @@ def validate_path(path: str) -> str:
         return path
     if not path:
         raise ValueError("a path is empty: write the name of a context variable, such as 'tasks', or '*' for all")
-    if not path.isprintable() or any(character.isspace() for character in path):
+    if " " in path or not path.isprintable():  # no other white space is printable
         raise ValueError(f"the path {path!r} has white space or control characters: write it as 'doc.title'")
     for segment in path.split("."):
         if not segment:

@@ -10,7 +10,7 @@ from .jinja import DYNAMIC, Element, PageReads
 
 __all__ = ["around_uses", "own_elements", "swapped_blocks", "warn_of_left_out"]
 
-logger = logging.getLogger("starlette_reactive.index")
+logger: logging.Logger = logging.getLogger("starlette_reactive.index")
 
 
 def swapped_blocks(

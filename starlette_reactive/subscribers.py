@@ -40,6 +40,7 @@ class Subscriber:
 
     __slots__ = (
         "_bell",
+        "after",
         "closed",
         "connection",
         "handle",
@@ -61,14 +62,15 @@ class Subscriber:
         *,
         watches: bool = False,
     ) -> None:
-        self.scope = scope
-        self.watches = watches
-        self.connection = connection
-        self.user_id = None if connection is None else connection.user_id
-        self.origin = origin
-        self.on_disconnect = on_disconnect
+        self.scope: str = scope
+        self.watches: bool = watches
+        self.connection: ConnectionInfo | None = connection
+        self.user_id: str | None = None if connection is None else connection.user_id
+        self.origin: str | None = origin
+        self.on_disconnect: DisconnectCallback | None = on_disconnect
         self.waiting: deque[ChangeEvent] = deque()
-        self.closed = False
+        self.after: str | None = None  # the cursor to begin at, once the scope's history is known
+        self.closed: bool = False
         # Until it is iterated the bus keeps the handle, so that a subscription nobody holds still counts. From then on
         # a reader holds it, and one who lets go of it has left.
         self.handle: object | None = None
@@ -76,7 +78,9 @@ class Subscriber:
         self.mailbox: Mailbox | None = None  # of the loop in which a reader sleeps, or is about to
 
     def admits(self, event: ChangeEvent) -> bool:
-        """Tell whether an event is for this subscription."""
+        """Tell whether an event is for this subscription, and is not told by catching up."""
+        if self.after is not None:
+            return False
         if self.watches:
             return True
         if event.origin is not None and event.origin == self.origin:

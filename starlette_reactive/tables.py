@@ -58,13 +58,13 @@ class Tables:
         excluded: Set[Key],
         all_derivations: Derivations,
     ) -> None:
-        self.version = all_derivations.version
+        self.version: int = all_derivations.version
         derivations = all_derivations.sources
         keys = _in_template_order(entries, pages)
-        self.number = {key: number for number, key in enumerate(keys)}
-        self.all = frozenset(range(len(keys)))
+        self.number: dict[Key, int] = {key: number for number, key in enumerate(keys)}
+        self.all: frozenset[int] = frozenset(range(len(keys)))
         self._refs = [tuple(entries[key].placements) for key in keys]
-        self.own = [frozenset(_own_paths(key, entries, pages, excluded)) for key in keys]
+        self.own: list[frozenset[str]] = [frozenset(_own_paths(key, entries, pages, excluded)) for key in keys]
         self._around = [
             frozenset(self.number[outer] for outer in _enclosing(key, pages) if outer in self.number) for key in keys
         ]

@@ -11,7 +11,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 __all__ = ["PageVisit", "Signer"]
 
-logger = logging.getLogger("starlette_reactive")
+logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from starlette_reactive.events import ChangeEvent
 def since(
     log: ChangeLog, cursor: str, scope: str = "s", user: str | None = None, origin: str | None = None
 ) -> set[str]:
-    position = log.parse(cursor)
+    position = log.parse(scope, cursor)
     return set(log.read(scope, position).paths_for(position or 0, user, origin))
 
 
 def now(log: ChangeLog, scope: str = "s") -> str:
-    return log.cursor(log.position(scope))
+    return log.cursor(scope, log.position(scope))
 
 
 def test_what_changed_since_a_cursor_is_known() -> None:
@@ -33,7 +33,7 @@ def test_what_changed_since_a_cursor_is_known() -> None:
 def test_a_cursor_is_opaque_ascii_that_is_safe_in_a_url_and_an_id() -> None:
     log = ChangeLog()
     log.note(ChangeEvent("s", {"a"}))
-    for cursor in (now(log), log.cursor(None)):
+    for cursor in (now(log), log.cursor("s", None)):
         assert cursor.isascii()
         assert cursor.replace("-", "").isalnum()
 
@@ -51,12 +51,12 @@ def test_a_cursor_of_another_life_means_that_everything_may_have_changed() -> No
 
 def test_a_cursor_that_lies_ahead_means_that_everything_may_have_changed() -> None:
     log = ChangeLog()
-    assert since(log, log.cursor(1)) == {"*"}
+    assert since(log, log.cursor("s", 1)) == {"*"}
 
 
 def test_the_cursor_of_an_unknown_position_stays_unknown() -> None:
     log = ChangeLog()
-    assert since(log, log.cursor(None)) == {"*"}
+    assert since(log, log.cursor("s", None)) == {"*"}
 
 
 def test_forgotten_paths_raise_the_floor() -> None:
