@@ -29,7 +29,7 @@ from .events import ConnectionInfo
 from .index import DependencyIndex
 from .live.group import Recipe
 from .live.rendering import Rendered, render_blocks
-from .live.stream import LiveStream, Visit
+from .live.stream import ConnectionCallback, LiveStream, Visit
 from .live.wire import CLOSE_EVENT, Dialect, page_dialect_of
 from .paths import ALL
 from .replay import replay_of, replayed_scope, run_again
@@ -47,7 +47,7 @@ __all__ = [
     "note_cursor",
 ]
 
-logger = logging.getLogger("starlette_reactive")
+logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 VIEWER_NAMES = frozenset({"request", "user", "current_user", "session", "csrf_token"})
 """Context variables that belong to one viewer, in every application."""
@@ -86,6 +86,8 @@ class Page:
         debug: Whether a failing block shows its error.
         heartbeat: Seconds between heartbeats.
         state_names: What a lifespan put into the state of requests.
+        on_connect: Called when a viewer is counted in.
+        on_disconnect: Called when a viewer is counted out.
     """
 
     key: str
@@ -100,6 +102,8 @@ class Page:
     debug: bool
     heartbeat: float
     state_names: frozenset[str]
+    on_connect: ConnectionCallback | None = None
+    on_disconnect: ConnectionCallback | None = None
 
     async def respond(self, call: Call) -> Response:
         """Answer a browser with the page, or an update with its blocks."""
@@ -202,7 +206,10 @@ class Page:
                 after=visit.cursor,
                 origin=visit.origin,
                 connection=ConnectionInfo(visit.origin, None if user is None else str(user)),
+                on_connect=self.on_connect,
+                on_disconnect=self.on_disconnect,
                 close_event=CLOSE_EVENT,
+                sink=f'[data-reactive-sink="{visit.origin}"]',
                 dialect=WIRES[self.wire],
             ),
         )

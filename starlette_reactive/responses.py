@@ -25,10 +25,10 @@ class Fragment:
     __slots__ = ("block_name", "context", "target", "template_name")
 
     def __init__(self, template_name: str, block_name: str, /, *, target: str | None = None, **context: Any) -> None:
-        self.template_name = template_name
-        self.block_name = block_name
-        self.target = target
-        self.context = context
+        self.template_name: str = template_name
+        self.block_name: str = block_name
+        self.target: str | None = target
+        self.context: dict[str, Any] = context
 
     def __repr__(self) -> str:
         target = "" if self.target is None else f", target={self.target!r}"
@@ -57,8 +57,8 @@ class OOB:
                 raise TypeError(f"OOB is made of Fragments, not {type(fragment).__name__}: {fragment!r}")
         if style not in ("partial", "oob"):
             raise ValueError(f"style is {style!r}: write 'partial' or 'oob'")
-        self.main = main
-        self.fragments = fragments
+        self.main: Fragment = main
+        self.fragments: tuple[Fragment, ...] = fragments
         self.style = style
 
 
@@ -101,5 +101,5 @@ class ValidationError:
     def __init__(self, fragment: Fragment, *, errors: Any) -> None:
         if not isinstance(fragment, Fragment):
             raise TypeError(f"ValidationError takes a Fragment, not {type(fragment).__name__}: {fragment!r}")
-        self.fragment = fragment
-        self.errors = errors
+        self.fragment: Fragment = fragment
+        self.errors: Any = errors

@@ -170,7 +170,7 @@ class World:
 
     def connect(self, number: int, lost: bool) -> None:
         for tab in self._one_of([tab for tab in self.tabs if tab.seat is None], number):
-            position = None if lost or tab.cursor is None else self.bus.position_of(tab.cursor)
+            position = None if lost or tab.cursor is None else self.bus.position_of("scope", tab.cursor)
             tab.seat = Seat(Viewer(tab.user, tab.origin, Dialect.NAMED, position), lambda: None)
             tab.got = {}
             self.group.take_seat(tab.seat)
@@ -246,7 +246,7 @@ class World:
         applied(tab.page, frame.data or "")
         if frame.id is not None:
             tab.cursor = frame.id
-            position = self.bus.position_of(frame.id)
+            position = self.bus.position_of("scope", frame.id)
             assert position is not None
             for block in SOURCES:
                 last = self._last(tab.is_told, block, tab)

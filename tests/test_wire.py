@@ -6,7 +6,15 @@ import pytest
 
 from starlette_reactive import BlockRef, SSEEvent
 from starlette_reactive.blocks import Patch, Placement
-from starlette_reactive.live.wire import Dialect, dialect_of, encode_event, encode_patch, error_markup, with_fields
+from starlette_reactive.live.wire import (
+    Dialect,
+    dialect_of,
+    encode_close,
+    encode_event,
+    encode_patch,
+    error_markup,
+    with_fields,
+)
 
 
 @pytest.mark.parametrize("field", ["event", "id"])
@@ -97,3 +105,13 @@ def test_an_error_in_the_page_is_escaped() -> None:
         '<div class="reactive-block-error" data-block="&lt;&quot;b&quot;&gt;">'
         "<strong>ValueError</strong>: &lt;script&gt;</div>"
     )
+
+
+def test_the_end_removes_a_sink_that_would_try_again_by_itself() -> None:
+    closing = b"event: over\ndata: close\n\n"
+    sink = '[data-reactive-sink="tab"]'
+    assert encode_close(Dialect.NAMED, "over", sink) == closing
+    assert encode_close(Dialect.PARTIALS_2, "over", sink) == closing
+    assert encode_close(Dialect.PARTIALS, "over") == closing
+    removal = b'data: <hx-partial hx-target="[data-reactive-sink=&quot;tab&quot;]" hx-swap="delete"></hx-partial>\n\n'
+    assert encode_close(Dialect.PARTIALS, "over", sink) == removal + closing

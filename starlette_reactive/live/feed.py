@@ -67,17 +67,17 @@ class Viewer:
     )
 
     def __init__(self, user_id: str | None, origin: str | None, dialect: Dialect, position: int | None) -> None:
-        self.user_id = user_id
-        self.origin = origin
-        self.dialect = dialect
-        self.position = position
-        self.caught_up = False
-        self.sequence = 0  # the newest batch that it was served
-        self.joined = 0  # batches after this one and up to `sequence` were taken whole
+        self.user_id: str | None = user_id
+        self.origin: str | None = origin
+        self.dialect: Dialect = dialect
+        self.position: int | None = position
+        self.caught_up: bool = False
+        self.sequence: int = 0  # the newest batch that it was served
+        self.joined: int = 0  # batches after this one and up to `sequence` were taken whole
         self.held: dict[BlockRef, int] = {}  # versions it was sent otherwise
-        self.connected_at = 0  # the position in the change log up to which its own changes are told as well
+        self.connected_at: int = 0  # the position in the change log up to which its own changes are told as well
         self.crossed: frozenset[str] = frozenset()  # paths of its own changes that an update may have crossed
-        self.heal_at = float("inf")  # when it is to be told of them
+        self.heal_at: float = float("inf")  # when it is to be told of them
         self.retold: frozenset[str] = frozenset()  # paths of its own changes that it is to be told of
         self.sent_at: dict[BlockRef, float] = {}  # for viewers with an origin
 
@@ -159,11 +159,12 @@ class Feed:
         self._entries: dict[BlockRef, _Entry] = {}
         self._batch: _Batch | None = None
         self._sequence = 0
-        self._settled = self.position = bus.position(scope)
+        self.position: int = bus.position(scope)
+        self._settled = self.position
         self._whole = True
         self._origins: frozenset[str] = frozenset()
         self.owed: set[BlockRef] = set()
-        self.changed = Bell()
+        self.changed: Bell = Bell()
 
     def wake(self) -> None:
         """Wake everyone who waits for :attr:`changed`."""
@@ -207,12 +208,15 @@ class Feed:
         self.owed.update(blocks)
         self._whole = False
 
-    def publish(self, patches: Iterable[Patch], failed: Iterable[Patch] = ()) -> None:
+    def publish(self, patches: Iterable[Patch], failed: Iterable[Patch] = ()) -> list[Patch]:
         """Offer freshly rendered blocks to the viewers.
 
         Args:
             patches: The blocks, in template order, none inside another.
             failed: What to show for blocks that failed; they are still owed.
+
+        Returns:
+            Those that are the same as what was offered last.
         """
         start = self._settled
         repeated: list[_Entry] = []
@@ -236,6 +240,7 @@ class Feed:
         self._sequence = version
         self._batch = _Batch(start, self.position, whole, origins, fresh, oldest_repeated)
         self.wake()
+        return [entry.patch for entry in repeated]
 
     def _settle_all(self) -> None:
         self._settled = self.position
@@ -321,7 +326,7 @@ class Feed:
     def _join(self, entries: list[_Entry], dialect: Dialect, position: int | None) -> bytes:
         if not entries:
             return b""
-        cursor = None if position is None else self._bus.cursor_at(position)
+        cursor = None if position is None else self._bus.cursor_at(self._scope, position)
         return with_fields([entry.frame(dialect) for entry in entries], cursor=cursor)
 
     def _catch_up(self, viewer: Viewer) -> bytes:

@@ -15,7 +15,7 @@ import functools
 import logging
 import random
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -23,7 +23,7 @@ from anyio.lowlevel import RunVar
 
 from ..blocks import BlockRef, Patch
 from ..bus import ReactiveBus
-from ..changelog import Change
+from ..changelog import Change, Reading
 from ..errors import StreamEndedError
 from ..index import DependencyIndex
 from ..loops import LoopClosedError, current_mailbox, spawn
@@ -31,11 +31,12 @@ from ..paths import ALL
 from .feed import CROSSING, Feed, Viewer
 from .pulse import pulse
 from .rendering import RenderBlocks, Rendered
+from .trace import GroupTrace, Outcome, noted, outcomes, traces_of
 from .wire import error_markup
 
-__all__ = ["Group", "Recipe", "Seat", "end_streams", "group_for"]
+__all__ = ["Group", "Recipe", "Seat", "end_streams", "finish_renders", "group_for"]
 
-logger = logging.getLogger("starlette_reactive.live")
+logger: logging.Logger = logging.getLogger("starlette_reactive.live")
 
 MIN_INTERVAL = 0.02  # seconds between the starts of two renders, so that a stream of changes is gathered
 CLOSING_GRACE = 10.0  # seconds that a render may go on after the last viewer has left
@@ -76,9 +77,9 @@ class Seat:
     __slots__ = ("abort", "beat", "end_reason", "sending_since", "viewer")
 
     def __init__(self, viewer: Viewer, abort: Callable[[], object]) -> None:
-        self.viewer = viewer
-        self.abort = abort
-        self.beat = 0
+        self.viewer: Viewer = viewer
+        self.abort: Callable[[], object] = abort
+        self.beat: int = 0
         self.sending_since: float | None = None
         self.end_reason: str | None = None
 
@@ -90,8 +91,9 @@ class Group:
         self._recipe = recipe
         self._key = key
         self._mailbox = current_mailbox()
+        self.traces: tuple[GroupTrace, ...] = traces_of(recipe.bus, recipe.scope, recipe.index)
         self._subscription = recipe.bus.watch(recipe.scope)  # before the feed reads its position
-        self.feed = Feed(recipe.bus, recipe.scope, recipe.index, self._demand)
+        self.feed: Feed = Feed(recipe.bus, recipe.scope, recipe.index, self._demand)
         self._seats: dict[Seat, None] = {}
         self._paths: set[str] = set()  # what the owed blocks show
         self._failures = 0
@@ -101,7 +103,8 @@ class Group:
         self._running = anyio.CancelScope()
         self._work = anyio.CancelScope()
         self._next_beat = time.monotonic() + recipe.heartbeat_interval
-        self.beat = 0
+        self.beat: int = 0
+        self.ended: anyio.Event = anyio.Event()
 
     # Viewers
 
@@ -110,10 +113,14 @@ class Group:
         self._seats[seat] = None
         seat.beat = self.beat
         self.feed.join(seat.viewer)
+        for trace in self.traces:
+            trace.seated(len(self._seats))
 
     def leave(self, seat: Seat) -> None:
         """Let a viewer out; the last one ends the group."""
         self._seats.pop(seat, None)
+        for trace in self.traces:
+            trace.seated(len(self._seats))
         if not self._seats:
             self._close()
 
@@ -134,8 +141,9 @@ class Group:
         return self._recipe.bus
 
     def shut_down(self) -> None:
-        """Have all streams end, for clients to come back when the server does."""
+        """Have all streams end, for clients to come back when the server does, and begin no render any more."""
         self._end_all("shutdown")
+        self._close()
 
     def _end_all(self, reason: str) -> None:
         for seat in self._seats:
@@ -146,6 +154,7 @@ class Group:
 
     def start(self, context: contextvars.Context) -> None:
         """Begin to serve; the context builder sees these context variables."""
+        _started().add(self)
         spawn(self._run, name=f"starlette-reactive group {self._recipe.scope}", context=context)
         pulse().add(self)
 
@@ -157,6 +166,11 @@ class Group:
         groups = _groups.get(None)
         if groups is not None and groups.get(self._key) is self:
             del groups[self._key]
+        self._trace_end(None)
+
+    def _trace_end(self, reason: str | None) -> None:
+        for trace in self.traces:
+            trace.ended(reason)
 
     def on_pulse(self, now: float, *, stopping: bool) -> None:
         """Beat, look for viewers that read nothing, and end the streams when the server stops."""
@@ -176,15 +190,24 @@ class Group:
                     seat.abort()
 
     async def _run(self) -> None:
+        try:
+            await self._live()
+        finally:
+            _started().discard(self)
+            self.ended.set()
+
+    async def _live(self) -> None:
         with self._running:
             reason = "closed"
             try:
                 await self._serve()
             except StreamEndedError as ended:
                 logger.info("the streams of scope %r end: %s", self._recipe.scope, ended)
+                self._trace_end(str(ended))
             except Exception:
                 logger.exception("the streams of scope %r end because of a fault", self._recipe.scope)
                 reason = "shutdown"  # the page is there still, so clients shall come back
+                self._trace_end("a fault, which is in the log")
             self._end_all(reason)
             self._close()
 
@@ -251,7 +274,14 @@ class Group:
         self.feed.invalidate(index.touched_blocks(changed), affected, reading.position, whole=whole, origins=origins)
         if affected:
             self._paths |= entitled
+        self._trace_reading(reading, before, affected)
         return bool(affected)
+
+    def _trace_reading(self, reading: Reading, before: int, affected: list[BlockRef]) -> None:
+        if self.traces:
+            facts = noted(reading, before, affected, [seat.viewer for seat in self._seats])
+            for trace in self.traces:
+                trace.noted(facts)
 
     def _note_own(self, changes: tuple[Change, ...], before: int, origins: frozenset[str]) -> None:
         """Take note of what viewers changed themselves."""
@@ -272,6 +302,7 @@ class Group:
         index = self._recipe.index
         paths = index.expand(self._paths)
         blocks = index.outermost(self.feed.owed)
+        started = time.monotonic()
         try:
             # Cancelling a builder amid its work would leave its database connection to nobody, so it may finish.
             with anyio.CancelScope(shield=True) as self._work:
@@ -282,9 +313,20 @@ class Group:
             logger.exception("the blocks of scope %r could not be rendered", self._recipe.scope)
             rendered = {ref.key: error for ref in blocks}
         if not self._work.cancelled_caught:
-            self._publish(blocks, rendered)
+            repeated = self._publish(blocks, rendered)
+            self._trace_render(blocks, rendered, repeated, started)
 
-    def _publish(self, blocks: list[BlockRef], rendered: Rendered) -> None:
+    def _trace_render(
+        self, blocks: list[BlockRef], rendered: Rendered, repeated: Sequence[Patch], started: float
+    ) -> None:
+        if self.traces:
+            now = time.monotonic()
+            retry_in = max(0.0, self._retry_at - now) if self._failures else None
+            outcome = Outcome(outcomes(blocks, rendered, repeated), now - started, retry_in)
+            for trace in self.traces:
+                trace.rendered(outcome)
+
+    def _publish(self, blocks: list[BlockRef], rendered: Rendered) -> Sequence[Patch]:
         placement = self._recipe.index.placement
         htmls = [(ref, rendered[ref.key]) for ref in blocks]
         patches = [Patch(ref, html, placement(ref)) for ref, html in htmls if isinstance(html, str)]
@@ -294,13 +336,15 @@ class Group:
             if isinstance(error, Exception)
         ]
         shown = failed if self._recipe.debug else []
+        repeated: Sequence[Patch] = ()
         if patches or shown:
-            self.feed.publish(patches, shown)
+            repeated = self.feed.publish(patches, shown)
             self._next_beat = time.monotonic() + self._recipe.heartbeat_interval
         if failed:
             self._fail()
         else:
             self._succeed()
+        return repeated
 
     def _fail(self) -> None:
         if not self._is_due():
@@ -316,14 +360,33 @@ class Group:
             self._paths.clear()
 
 
+_groups: RunVar[dict[Hashable, Group]] = RunVar("starlette_reactive_groups")
+_started_groups: RunVar[set[Group]] = RunVar("starlette_reactive_started_groups")
+
+
+def _started() -> set[Group]:
+    """Return the groups of the running event loop whose task has not ended, with those that have no viewer any more."""
+    groups = _started_groups.get(None)
+    if groups is None:
+        groups = set()
+        _started_groups.set(groups)
+    return groups
+
+
+def _started_on(bus: ReactiveBus) -> list[Group]:
+    return [group for group in _started() if group.bus is bus]
+
+
 def end_streams(bus: ReactiveBus) -> None:
     """End all streams of a bus in the running event loop, as a server that stops does."""
-    for each in pulse().pulsed():
-        if isinstance(each, Group) and each.bus is bus:
-            each.shut_down()
+    for group in _started_on(bus):
+        group.shut_down()
 
 
-_groups: RunVar[dict[Hashable, Group]] = RunVar("starlette_reactive_groups")
+async def finish_renders(bus: ReactiveBus) -> None:
+    """Wait for the renders of streams that have ended; one that takes too long is cancelled."""
+    for group in _started_on(bus):
+        await group.ended.wait()
 
 
 def group_for(recipe: Recipe, share: Hashable | None) -> Group:

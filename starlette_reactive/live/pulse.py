@@ -21,7 +21,7 @@ from ..loops import spawn
 
 __all__ = ["INTERVAL", "Pulsed", "pulse"]
 
-logger = logging.getLogger("starlette_reactive.live")
+logger: logging.Logger = logging.getLogger("starlette_reactive.live")
 
 INTERVAL = 0.25
 """Seconds between two beats."""
@@ -60,10 +60,6 @@ class Pulse:
         if not self._pulsed and self._running is not None:
             self._running.cancel()
             self._running = None
-
-    def pulsed(self) -> list[Pulsed]:
-        """Return what is driven."""
-        return list(self._pulsed)
 
     async def _run(self, scope: anyio.CancelScope) -> None:
         with scope:

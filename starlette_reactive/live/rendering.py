@@ -17,7 +17,7 @@ from ..jinja import compile_block
 
 __all__ = ["ContextBuilder", "RenderBlocks", "Rendered", "block_renderer", "render_blocks"]
 
-logger = logging.getLogger("starlette_reactive.live")
+logger: logging.Logger = logging.getLogger("starlette_reactive.live")
 
 Context = Mapping[str, Any]
 ContextBuilder = Callable[[], Context | Awaitable[Context]] | Callable[[frozenset[str]], Context | Awaitable[Context]]

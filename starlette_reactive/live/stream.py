@@ -53,7 +53,7 @@ from .wire import HEARTBEAT, Dialect, SSEEvent, dialect_of, encode_close, encode
 
 __all__ = ["ConnectionCallback", "EventStream", "LiveStream", "StreamItem", "Visit", "reactive_stream"]
 
-logger = logging.getLogger("starlette_reactive.live")
+logger: logging.Logger = logging.getLogger("starlette_reactive.live")
 
 StreamItem = str | bytes | Mapping[str, Any] | Fragment | SSEEvent
 """What a generator may yield to an :class:`EventStream`."""
@@ -69,15 +69,13 @@ _CLEANUP_TIMEOUT = 10.0  # seconds for what a disconnect does not cancel: on_dis
 class EventStream(EventSourceResponse):
     """A response that sends what a generator yields as Server-Sent Events.
 
-    ======================  ========================================================================================
-    yielded                 sent as
-    ======================  ========================================================================================
-    ``str``                 an event named ``event_type``
-    ``dict``                the same, as JSON; Pydantic models, dates and the like may be in it
-    :class:`Fragment`       the block's HTML, as an event named after the fragment's target, or unnamed without one
-    :class:`SSEEvent`       itself
-    ``bytes``               as they are: a ready frame
-    ======================  ========================================================================================
+    | yielded | sent as |
+    |---|---|
+    | ``str`` | an event named ``event_type`` |
+    | ``dict`` | the same, as JSON; Pydantic models, dates and the like may be in it |
+    | :class:`Fragment` | the block's HTML, as an event named after the fragment's target, or unnamed without one |
+    | :class:`SSEEvent` | itself |
+    | ``bytes`` | as they are: a ready frame |
 
     A value that cannot be rendered is skipped and logged; in debug mode the error is sent in a fragment's place. The
     headers and a comment leave at once. What the generator itself raises ends the stream and reaches the server.
@@ -197,7 +195,7 @@ class EventStream(EventSourceResponse):
 
     async def _say_farewell(self, send: Send) -> None:
         if self.active:
-            self.active = False
+            self.active: bool = False
             with anyio.move_on_after(_FAREWELL_TIMEOUT, shield=True):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -265,6 +263,7 @@ class Visit:
         on_connect: Called once the viewer is counted in.
         on_disconnect: Called once the viewer is counted out.
         close_event: What ends the client when the bus closes the stream.
+        sink: A CSS selector of the client's connected element, if the stream's end is to remove it.
         retry: How long clients shall wait before they connect again, in milliseconds, before jitter.
         dialect: Tells the client's dialect from the request's headers.
     """
@@ -276,6 +275,7 @@ class Visit:
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
     close_event: str | None = None
+    sink: str | None = None
     retry: int = 3000
     dialect: Callable[[Mapping[str, str]], Dialect] = dialect_of
 
@@ -299,6 +299,7 @@ class LiveStream(EventStream):
         self._receive = receive
         connected = False
         try:
+            await self._recipe.bus.ready(self._recipe.scope)
             with self._seat(scope) as (group, seat):
                 connected = True
                 await _call(self._visit.on_connect, self._recipe.scope, self._visit.connection)
@@ -336,19 +337,22 @@ class LiveStream(EventStream):
         query = QueryParams(scope.get("query_string", b""))
         known = (Headers(scope=scope).get("last-event-id"), query.get("resume"), query.get("cursor"), self._visit.after)
         cursor = next((each for each in known if each), None)
-        return bus.position(self._recipe.scope) if cursor is None else bus.position_of(cursor)
+        return bus.position(self._recipe.scope) if cursor is None else bus.position_of(self._recipe.scope, cursor)
 
     async def _send_updates(self, group: Group, seat: Seat, send: Send) -> None:
         seat.sending_since = time.monotonic()
         await self._send_start(send)
-        cursor = self._recipe.bus.cursor_at(seat.viewer.position)
+        cursor = self._recipe.bus.cursor_at(self._recipe.scope, seat.viewer.position)
         await self._send_body(send, seat, b"id: %b\n\n" % cursor.encode("ascii"))
         retry = self._retry
         while seat.end_reason is None:
             frames = group.feed.take(seat.viewer)
             if frames:
-                await self._send_body(send, seat, frames if retry is None else with_fields([frames], retry=retry))
-                retry = None
+                if retry is not None:
+                    frames, retry = with_fields([frames], retry=retry), None
+                await self._send_body(send, seat, frames)
+                for trace in group.traces:
+                    trace.sent(seat, len(frames))
             elif seat.beat != group.beat:
                 await self._send_body(send, seat, HEARTBEAT)
             else:
@@ -359,7 +363,7 @@ class LiveStream(EventStream):
         if seat.end_reason == "shutdown" and dialect is Dialect.DATASTAR:
             self._abort()  # Datastar takes a clean end for the last word, and would not come back
         with anyio.move_on_after(_FAREWELL_TIMEOUT):
-            if seat.end_reason == "closed" and (farewell := encode_close(dialect, self._close_event)):
+            if seat.end_reason == "closed" and (farewell := encode_close(dialect, self._close_event, self._visit.sink)):
                 await self._send_body(send, seat, farewell)
             await self._finish(send)
         if self._ending is not None:

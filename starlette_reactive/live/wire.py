@@ -121,18 +121,24 @@ def encode_patch(patch: Patch, dialect: Dialect) -> bytes:
     return _ENCODERS[dialect](patch, patch.placement is Placement.INSIDE)
 
 
-def encode_close(dialect: Dialect, close_event: str | None) -> bytes:
+def encode_close(dialect: Dialect, close_event: str | None, sink: str | None = None) -> bytes:
     """Return what tells a client not to come back; empty where a clean end does.
 
     Args:
         dialect: The client's dialect.
         close_event: The event's name; ``None``: the client is not told.
+        sink: A CSS selector of the element that is connected, if it also tries again by itself, as a page's sink does
+            under htmx 4; it is removed.
     """
     if dialect is Dialect.TURBO:
         return encode_event(SSEEvent(f'<turbo-stream action="remove" target="{SINK_ID}"></turbo-stream>'))
     if close_event is None or dialect is Dialect.DATASTAR:
         return b""
-    return encode_event(SSEEvent("close", event=close_event))
+    closing = encode_event(SSEEvent("close", event=close_event))
+    if dialect is not Dialect.PARTIALS or sink is None:
+        return closing
+    removal = f'<hx-partial hx-target="{html.escape(sink)}" hx-swap="delete"></hx-partial>'
+    return encode_event(SSEEvent(removal)) + closing
 
 
 def partial(target_id: str, content: str, style: str) -> str:
