@@ -12,11 +12,13 @@ from .errors import (
     BlockNotFoundError,
     BlockRenderError,
     ContextBuilderError,
+    EmitTimeoutError,
+    OutboxFullError,
     ReactiveError,
     TemplateLoadError,
     ViewerNameError,
 )
-from .events import ChangeEvent, ConnectionInfo
+from .events import ChangeEvent, ConnectionInfo, Health
 from .index import DependencyIndex
 from .live import EventStream, SSEEvent, reactive_stream
 from .responses import OOB, Action, Fragment, ValidationError
@@ -31,9 +33,12 @@ __all__ = [
     "ConnectionInfo",
     "ContextBuilderError",
     "DependencyIndex",
+    "EmitTimeoutError",
     "EventStream",
     "Fragment",
+    "Health",
     "Issue",
+    "OutboxFullError",
     "Reactive",
     "ReactiveBus",
     "ReactiveError",

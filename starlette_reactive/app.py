@@ -6,12 +6,14 @@ import html
 import inspect
 import json
 import logging
+import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
@@ -24,12 +26,13 @@ from .bus import ReactiveBus
 from .checks import CONTRACT_KEYS, DeclaredPage, Issue, Subject, check, find_settings
 from .endpoints import Call, Endpoint, wrap_endpoint
 from .errors import ReactiveError
-from .events import ChangeEvent, ConnectionInfo
+from .events import ChangeEvent, ConnectionInfo, Health
 from .index import DependencyIndex
+from .inspector import Allow, Inspector, is_local
 from .jinja import declare_reads
 from .jinja.environments import Templates, environment_of
-from .live.group import end_streams
-from .live.stream import reactive_stream
+from .live.group import end_streams, finish_renders
+from .live.stream import ConnectionCallback, reactive_stream
 from .live.wire import CLOSE_EVENT, SINK_ID
 from .mounts import is_mounted, path_in, root_of, routes_of
 from .pages import SINK_NAMES, VIEWER_NAMES, WIRES, Page, UserOf, current_visit, forget_cursor, note_cursor
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reactive"]
 
-logger = logging.getLogger("starlette_reactive")
+logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 _ORIGIN_HEADER = "Reactive-Origin"
 _OWNER = "starlette_reactive.owner"
@@ -66,10 +69,12 @@ class Reactive:
         max_age: How long a live URL can be used, in seconds; ``None``: for ever.
         state_names: What a lifespan puts into ``request.state``, for the updates of pages to have it too. They get
             nothing else from there, so middleware finds out afresh for each update who the viewer is.
+        inspector: Whether there is a page at ``/_reactive/inspector`` that shows what happens; only with ``debug``. It
+            answers this machine alone; or whom a function of the request, which may be a coroutine function, lets in.
 
     Raises:
         TypeError: ``templates`` is no environment.
-        ValueError: ``prefix`` does not begin with a slash, or ends with one.
+        ValueError: ``prefix`` does not begin with a slash, or ends with one; or ``inspector`` without ``debug``.
     """
 
     def __init__(
@@ -85,17 +90,25 @@ class Reactive:
         viewer_names: Iterable[str] = (),
         max_age: int | None = None,
         state_names: Iterable[str] = (),
+        inspector: bool | Allow = False,
     ) -> None:
         if not prefix.startswith("/") or prefix.endswith("/"):
             raise ValueError(f"prefix is {prefix!r}: write it with a slash before and none after, as '/_reactive'")
+        if inspector and not debug:
+            raise ValueError(
+                "inspector shows scopes, users and changes, so it is for development only: pass debug=True as well, "
+                "or leave inspector out"
+            )
         env = environment_of(templates)
-        self.templates = templates if isinstance(templates, Jinja2Templates) else Jinja2Templates(env=env)
-        self.bus = ReactiveBus() if bus is None else bus
-        self.index = DependencyIndex(env) if index is None else index
+        self.templates: Jinja2Templates = (
+            templates if isinstance(templates, Jinja2Templates) else Jinja2Templates(env=env)
+        )
+        self.bus: ReactiveBus = ReactiveBus() if bus is None else bus
+        self.index: DependencyIndex = DependencyIndex(env) if index is None else index
         self.debug = debug
         self._heartbeat = heartbeat
         self._prefix = prefix
-        self._route_name = f"reactive:{prefix}"
+        self._route_name = f"reactive:{prefix}:{secrets.token_hex(4)}"  # several may be in one application
         self._viewer_names = frozenset(viewer_names)
         self._state_names = frozenset(state_names)
         self._signer = Signer(secret, max_age, purpose=prefix)
@@ -105,13 +118,29 @@ class Reactive:
         self._undecorated: dict[Endpoint, Endpoint] = {}
         self._warned_of_middleware = False
         self._install_globals()
+        self._inspector = self._inspected_by(is_local if inspector is True else inspector) if inspector else None
 
     # Wiring
+
+    def _inspected_by(self, allow: Allow) -> Inspector:
+        logger.warning(
+            "the inspector is on, at %s/inspector: it shows scopes, users and changes to %s; it is for development",
+            self._prefix,
+            "this machine" if allow is is_local else "whom its function lets in",
+        )
+        return Inspector(
+            self.bus,
+            self.index,
+            self.subject,
+            live_pages=lambda env, secret: Reactive(env, secret=secret, prefix="/own"),
+            allow=allow,
+        )
 
     @property
     def routes(self) -> list[BaseRoute]:
         """The routes of this object, for Starlette."""
-        return [Route(f"{self._prefix}/live", self._live, methods=["GET"], name=self._route_name)]
+        live = Route(f"{self._prefix}/live", self._live, methods=["GET"], name=self._route_name)
+        return [live, *(() if self._inspector is None else self._inspector.routes(f"{self._prefix}/inspector"))]
 
     @property
     def router(self) -> APIRouter:
@@ -131,7 +160,7 @@ class Reactive:
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
-        """Look at the wiring when the application starts, and end all streams when it ends.
+        """Look at the wiring and connect to the engine when the application starts, and end all streams when it ends.
 
         With FastAPI, :attr:`router` brings it along.
 
@@ -139,11 +168,15 @@ class Reactive:
             TypeError: An endpoint's decorators are in the wrong order.
         """
         self._check_order_of_decorators(app)
+        self.bus.start()
         try:
-            yield
+            async with nullcontext() if self._inspector is None else self._inspector.lifespan():
+                yield
         finally:
             end_streams(self.bus)  # first, so that browsers come back when the application does
             self.bus.close()
+            await finish_renders(self.bus)  # they use what the application is about to close
+            await anyio.to_thread.run_sync(self.bus.stop)
 
     def _check_order_of_decorators(self, app: Any) -> None:
         for route in routes_of(app):
@@ -182,6 +215,8 @@ class Reactive:
         user: UserOf | None = None,
         exclude_blocks: Iterable[str] = (),
         wire: str = "htmx",
+        on_connect: ConnectionCallback | None = None,
+        on_disconnect: ConnectionCallback | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
         """Make an endpoint that returns a context the page and its live updates; write it below the route decorator.
 
@@ -197,6 +232,10 @@ class Reactive:
                 and presence.
             exclude_blocks: Blocks that are not live, such as an editor that the browser manages.
             wire: What the page's client understands: ``"htmx"``, ``"datastar"`` or ``"turbo"``.
+            on_connect: Called once as ``on_connect(scope, connection)`` when a viewer is counted in, for presence that
+                is live: emit there what shows it. It may be async.
+            on_disconnect: Called once as ``on_disconnect(scope, connection)`` when a viewer is counted out, whatever
+                ends the stream; it may be async.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.
@@ -225,6 +264,8 @@ class Reactive:
                 debug=self.debug,
                 heartbeat=self._heartbeat,
                 state_names=self._state_names,
+                on_connect=on_connect,
+                on_disconnect=on_disconnect,
             )
             if shared:
                 page.refuse_viewer_names(self._viewer_names)
@@ -381,6 +422,10 @@ class Reactive:
         """Return who is connected to a scope."""
         return self.bus.presence(scope)
 
+    def health(self) -> Health:
+        """Return how things stand with the bus's engine; of use to a health endpoint."""
+        return self.bus.health()
+
     # Checks
 
     def check(self) -> list[Issue]:
@@ -446,7 +491,8 @@ class Reactive:
                 "app.include_router(reactive.router), or routes=[*reactive.routes, …] with Starlette",
                 template=context.name,
             )
-        return _SINKS[page.wire](html.escape(f"{visit.root_path}{path}?page={self._signer.sign(visit)}"))
+        url = html.escape(f"{visit.root_path}{path}?page={self._signer.sign(visit)}")
+        return _SINKS[page.wire](url, visit.origin)
 
     def origin_mark(self, context: Context) -> Markup:
         """Return the attributes that mark a page's own requests: ``live_origin()`` in templates."""
@@ -472,18 +518,19 @@ def _owner(context: Context, default: Reactive) -> Reactive:
     return owner if isinstance(owner, Reactive) else default
 
 
-def _htmx_sink(url: str) -> Markup:
+def _htmx_sink(url: str, visit: str) -> Markup:
     return Markup(  # noqa: S704 - the URL is escaped
         f'hx-sse:connect="{url}" hx-sse:close="{CLOSE_EVENT}" hx-ext="sse" sse-connect="{url}" sse-swap="message" '
-        f'sse-close="{CLOSE_EVENT}" hx-target="this" hx-swap="none" hx-trigger="load, every 10s" hx-sync="this:drop"'
+        f'sse-close="{CLOSE_EVENT}" hx-target="this" hx-swap="none" hx-trigger="load, every 10s" hx-sync="this:drop" '
+        f'data-reactive-sink="{visit}"'  # by which the end of the stream removes it, and its trigger with it
     )
 
 
-def _datastar_sink(url: str) -> Markup:
+def _datastar_sink(url: str, _visit: str) -> Markup:
     return Markup(f"data-init=\"@get('{url}')\"")  # noqa: S704 - the URL is escaped
 
 
-def _turbo_sink(url: str) -> Markup:
+def _turbo_sink(url: str, _visit: str) -> Markup:
     return Markup(f'id="{SINK_ID}" src="{url}"')  # noqa: S704 - the URL is escaped
 
 

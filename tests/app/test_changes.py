@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from starlette_reactive import ChangeEvent, Reactive, ReactiveBus
+from starlette_reactive import ChangeEvent, ConnectionInfo, Reactive, ReactiveBus
 from tests.support import environment, eventually
 
 from .support import PAGE, SECRET, quiet, request, stream, view
@@ -140,6 +140,33 @@ async def test_the_end_of_the_application_ends_streams_without_telling_browsers_
         await connection.next_update()
 
 
+async def test_the_application_ends_after_the_renders_that_are_under_way() -> None:
+    reactive = Reactive(ENV, secret=SECRET)
+    story: list[str] = []
+    updating = anyio.Event()
+
+    async def page(request: Request) -> dict[str, Any]:
+        if "changed" in story:
+            updating.set()
+            await anyio.sleep(0.1)
+            story.append("rendered")
+        return {"title": "", "items": []}
+
+    @asynccontextmanager
+    async def own(app: Starlette) -> AsyncIterator[None]:
+        async with reactive.lifespan(app):
+            yield
+        story.append("ended")
+
+    decorated = reactive.page("page.html", scope="all")(page)
+    app = Starlette(routes=[*reactive.routes, Route("/", decorated)], lifespan=own)
+    async with app.router.lifespan_context(app), view(app, "/"):
+        story.append("changed")
+        await reactive.emit("all", "title")
+        await updating.wait()
+    assert story == ["changed", "rendered", "ended"]
+
+
 async def test_fastapi_gets_the_lifespan_with_the_router_and_keeps_its_own() -> None:
     entered: list[str] = []
 
@@ -207,3 +234,25 @@ async def test_a_stream_leaves_its_authors_tab_out_and_may_answer_otherwise() ->
 def test_a_stream_needs_a_scope() -> None:
     with pytest.raises(ValueError, match="scope is empty"):
         Reactive(ENV, secret=SECRET).stream("doc.html", scope="")
+
+
+async def test_who_comes_and_goes_can_be_told_of() -> None:
+    reactive = Reactive(environment(page=PAGE), secret=SECRET)
+    told: list[str] = []
+
+    async def came(scope: str, connection: ConnectionInfo | None) -> None:
+        told.append(f"{scope} came, {len(reactive.presence(scope))} there")
+        await reactive.emit(scope, "title")
+
+    def left(scope: str, connection: ConnectionInfo | None) -> None:
+        told.append(f"{scope} left, {len(reactive.presence(scope))} there")
+
+    @reactive.page("page.html", scope="all", on_connect=came, on_disconnect=left)
+    async def page(request: Request) -> dict[str, Any]:
+        return {"title": len(reactive.presence("all")), "items": []}
+
+    app = Starlette(routes=[*reactive.routes, Route("/", page)])
+    async with view(app, "/") as connection:
+        assert ">1</hx-partial>" in ((await connection.next_update()).data or "")
+        assert told == ["all came, 1 there"]
+    await eventually(lambda: told == ["all came, 1 there", "all left, 0 there"])

@@ -36,7 +36,7 @@ def apply(diff: str, files: dict[str, str]) -> dict[str, str]:
 
 
 def stages() -> list[dict[str, str]]:
-    files = [{name: (PLAIN / name).read_text() for name in ("app.py", "board.html")}]
+    files = [{name: (PLAIN / name).read_text() for name in ("app.py", "templates/board.html")}]
     for name in ("wire.diff", "live.diff", "tell.diff"):
         files.append(apply((DOCS / "tutorial" / "changes" / name).read_text(), files[-1]))
     return files
@@ -51,12 +51,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("REACTIVE_SECRET", "for tests")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "static").mkdir()
-    (tmp_path / "templates").mkdir()
 
     def run(files: dict[str, str]) -> SimpleNamespace:
         for name, text in files.items():
-            (tmp_path / name).write_text(text)
-            (tmp_path / "templates" / name).write_text(text)
+            for path in (tmp_path / name, tmp_path / "templates" / name):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
         program = SimpleNamespace(__name__="program")
         exec(compile(files["app.py"], "app.py", "exec"), vars(program))
         return program

@@ -256,6 +256,25 @@ async def test_an_application_in_another(world: World, root_path: str, name: str
     await works(world, outer, path, "board:5", title=path, root_path=root_path)
 
 
+@pytest.mark.parametrize("names", [(None, None), ("one", "two")])
+async def test_two_applications_in_one_each_with_an_object_of_the_same_prefix(
+    names: tuple[str | None, str | None],
+) -> None:
+    worlds = World(), World()
+    mounts = []
+    for number, (world, name) in enumerate(zip(worlds, names, strict=True)):
+
+        async def page(request: Request, world: World = world) -> dict[str, Any]:
+            return world.context(request.url.path)
+
+        decorated = world.reactive.page("page.html", scope="all")(page)
+        inner = Starlette(routes=[*world.reactive.routes, Route("/", decorated)])
+        mounts.append(Mount(f"/{number}", inner, name=name))
+    outer = Starlette(routes=mounts)
+    for number, world in enumerate(worlds):
+        await works(world, outer, f"/{number}/", "all", title=f"/{number}/")
+
+
 async def test_a_root_path_that_a_proxy_has_cut_off(world: World) -> None:
     async def page(request: FastRequest, number: int) -> dict[str, Any]:
         return world.context(request.url_for("page", number=number))

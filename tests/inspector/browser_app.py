@@ -1,0 +1,59 @@
+"""Three applications for a browser to look at: the demo, one without pages, and one with many and long names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from jinja2 import DictLoader, Environment
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from starlette_reactive import Reactive
+
+from .demo import Demo
+
+LONG = "a_name_of_a_context_variable_that_is_so_long_that_it_fits_nowhere_at_all"
+FOLDER = "pages/of/the/administration/that/nobody/has/ever/opened/"
+
+demo = Demo()
+empty = Reactive(
+    Environment(loader=DictLoader({}), autoescape=True),
+    secret="for tests",
+    debug=True,
+    inspector=True,
+    prefix="/_empty",
+)
+
+
+def with_many_names() -> FastAPI:
+    page = "".join(
+        f'<p id="b{n}">{{% block b{n} %}}{{{{ {LONG}_{n} }}}} {{{{ x{n % 7}.y }}}}{{% endblock %}}</p>'
+        for n in range(40)
+    )
+    name = f"{FOLDER}{LONG}.html"
+    templates = Environment(loader=DictLoader({name: f"{page}<div {{{{ live() }}}}></div>"}), autoescape=True)
+    reactive = Reactive(templates, secret="for tests", debug=True, inspector=True, prefix="/_many")
+    app = FastAPI()
+    app.include_router(reactive.router)
+
+    @app.get("/page")
+    @reactive.page(name, scope="many")
+    async def many() -> dict[str, Any]:
+        return {}
+
+    @app.post("/emit")
+    async def emit(number: int) -> None:
+        for each in range(number):
+            await reactive.emit(f"{LONG} {LONG} {each}", LONG, f"{LONG}_{each}.{LONG}", origin=LONG, audience={LONG})
+
+    return app
+
+
+app = Starlette(
+    routes=[
+        Mount("/empty", Starlette(routes=empty.routes)),
+        Mount("/many", with_many_names()),
+        Mount("/", demo.app),
+    ]
+)

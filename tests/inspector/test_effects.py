@@ -1,0 +1,365 @@
+"""What the inspector says that an event caused, and why it caused nothing where it did not."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from datetime import datetime
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, reactive_stream
+from starlette_reactive.changelog import Change
+from starlette_reactive.inspector.journal import KEPT, Journal
+from starlette_reactive.inspector.records import MAX_EFFECTS, Stage
+from starlette_reactive.inspector.view import EventRow
+from starlette_reactive.live.trace import Noted, ToldChange
+from tests.app.support import request, stream, view
+from tests.support import Connection, connect, environment, eventually
+
+from .demo import Demo
+from .support import fates, newest, settled, view_of
+
+EVENT = ChangeEvent("s", {"x"})
+
+
+async def test_an_event_shows_what_it_rendered_and_for_whom() -> None:
+    demo = Demo()
+    async with view(demo.app, "/news") as one, view(demo.app, "/news") as other:
+        await demo.reactive.emit("news", "headlines")
+        await one.next_update()
+        await other.next_update()
+        effect = await settled(demo.reactive)
+        row = newest(demo.reactive)
+        assert (row.record.event.scope, row.paths, row.derived) == ("news", ["headlines"], [])
+        assert (effect.page, effect.groups, effect.viewers, effect.told) == ("news.html", 1, 2, 2)
+        assert fates(effect) == {"headlines": "sent"}
+        assert effect.blocks[0].size == len("<li>Nothing new</li>")
+        assert effect.size == sum(len(chunk) for each in (one, other) for chunk in each.chunks if b"Nothing" in chunk)
+        assert effect.milliseconds is not None
+        assert effect.until_sent is not None
+        assert effect.until_sent >= effect.milliseconds
+        assert row.tone == "sent"
+        assert re.fullmatch(r"2 viewers, \d+ B, \d+\.\d ms", row.summary[1])
+
+
+def test_derived_paths_are_told() -> None:
+    demo = Demo()
+    demo.reactive.emit_sync("board:a", "tasks.0.title", "board")
+    row = newest(demo.reactive)
+    assert (row.paths, row.derived) == (["board", "tasks.0.title"], ["done"])
+
+
+async def test_a_scope_that_nobody_views() -> None:
+    demo = Demo()
+    async with view(demo.app, "/boards/a"):
+        await demo.reactive.emit("board:b", "tasks")
+        assert (newest(demo.reactive).effects, newest(demo.reactive).summary) == ([], ["no viewer in this scope"])
+
+
+async def test_paths_that_no_block_shows() -> None:
+    demo = Demo()
+    async with view(demo.app, "/boards/a"):
+        await demo.reactive.emit("board:a", "board.colour")
+        effect = await settled(demo.reactive, "unseen")
+        assert effect.notes == ["Nothing rendered: no live block of board.html shows these paths."]
+        assert newest(demo.reactive).summary == ["no block shows it"]
+
+
+async def test_a_viewers_own_change() -> None:
+    demo = Demo()
+    seen = await request(demo.app, "/boards/a")
+    async with stream(demo.app, seen.url):
+        await demo.reactive.emit("board:a", "tasks", origin=seen.origin)
+        effect = await settled(demo.reactive, "withheld")
+        assert effect.notes[0] == "Not told: 1 viewer whose own change it is."
+        assert newest(demo.reactive).record.event.origin == seen.origin
+        async with view(demo.app, "/boards/a") as other:
+            await demo.reactive.emit("board:a", "tasks", origin=seen.origin)
+            await other.next_update()
+            await eventually(lambda: {each.stage for each in newest(demo.reactive).effects} == {"withheld", "rendered"})
+
+
+async def test_an_audience() -> None:
+    demo = Demo()
+    async with view(demo.app, "/boards/a", headers={"Cookie": "user=ada"}) as ada, view(demo.app, "/boards/a"):
+        await demo.reactive.emit("board:a", "tasks", audience={"ada", "zoe"})
+        await ada.next_update()
+        await eventually(lambda: {each.stage for each in newest(demo.reactive).effects} == {"withheld", "rendered"})
+        told = {each.stage: each for each in newest(demo.reactive).effects}
+        assert told[Stage.RENDERED].notes == []
+        assert told[Stage.WITHHELD].notes[0] == "Not told: 1 viewer outside of the audience."
+        assert newest(demo.reactive).audience == ["ada", "zoe"]
+
+
+async def test_the_same_html_as_before() -> None:
+    demo = Demo()
+    async with view(demo.app, "/news") as connection:
+        await demo.reactive.emit("news", "headlines")
+        await connection.next_update()
+        await demo.reactive.emit("news", "headlines")
+        effect = await settled(demo.reactive)
+        assert fates(effect) == {"headlines": "same"}
+        assert (effect.told, effect.size) == (0, 0)
+        assert newest(demo.reactive).summary == ["1 same as before"]
+
+
+async def test_a_block_inside_another_one_that_is_rendered() -> None:
+    demo = Demo()
+    async with view(demo.app, "/boards/a") as connection:
+        await demo.reactive.emit("board:a", "board.owner", "tasks")
+        await connection.next_update()
+        effect = await settled(demo.reactive)
+        assert fates(effect) == {"overview": "sent", "tasks": "sent", "progress": "inside"}
+        assert next(block.detail for block in effect.blocks if block.fate == "inside") == "overview"
+
+
+async def test_a_block_inside_one_that_another_event_has_rendered() -> None:
+    demo = Demo()
+    async with view(demo.app, "/boards/a") as connection:
+        demo.reactive.emit_sync("board:a", "done")
+        demo.reactive.emit_sync("board:a", "board.owner")
+        await connection.next_update()
+        await settled(demo.reactive)
+        last, first = view_of(demo.reactive).newest
+        assert fates(first.effects[0]) == {"progress": "inside"}
+        assert (first.effects[0].together, last.effects[0].together) == ([2], [1])
+
+
+async def test_a_failing_builder_and_when_it_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    demo = Demo(debug=True)
+    async with view(demo.app, "/boards/a") as connection:
+        demo.fails = True
+        await demo.reactive.emit("board:a", "people")
+        effect = await settled(demo.reactive, "failed")
+        assert fates(effect) == {"people": "failed"}
+        assert effect.blocks[0].detail == "RuntimeError: the database is away"
+        (note,) = effect.notes
+        found = re.fullmatch(r"Failed, after 1 try so far. The next one is at (.+), or with the next change\.", note)
+        assert found
+        datetime.strptime(found[1], "%H:%M:%S.%f")
+        assert newest(demo.reactive).tone == "failed"
+        demo.fails = False
+        effect = await settled(demo.reactive)
+        assert (fates(effect), effect.notes) == ({"people": "sent"}, [])
+        await connection.next_update()
+
+
+async def test_a_failing_block_beside_one_that_works(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    demo = Demo()
+    async with view(demo.app, "/news") as connection:
+        demo.headlines = None  # type: ignore[assignment]
+        await demo.reactive.emit("news", "headlines", "weather")
+        await connection.next_update()
+        effect = await settled(demo.reactive, "failed")
+        assert fates(effect) == {"headlines": "failed", "weather": "sent"}
+        assert "NoneType" in effect.blocks[0].detail
+
+
+async def test_streams_that_the_application_ends() -> None:
+    demo = Demo()
+    async with view(demo.app, "/boards/a") as connection:
+        demo.forbidden = True
+        await demo.reactive.emit("board:a", "tasks")
+        with anyio.fail_after(5):
+            await connection.ended.wait()
+        effect = await settled(demo.reactive, "ended")
+        assert effect.notes == ["Not rendered: the group ended, for the page '/boards/a' answered 403."]
+
+
+async def test_viewers_who_leave_before_it_is_rendered() -> None:
+    demo = Demo()
+    async with view(demo.app, "/boards/a"):
+        demo.pause = anyio.Event()
+        await demo.reactive.emit("board:a", "tasks")
+        await settled(demo.reactive, "rendering")
+        assert newest(demo.reactive).tone == "busy"
+    effect = await settled(demo.reactive, "ended")
+    assert effect.notes == ["Not rendered: the group ended, for its last viewer has left."]
+    demo.pause.set()
+
+
+async def test_groups_in_which_the_same_happened_are_one_row() -> None:
+    demo = Demo()
+    async with view(demo.app, "/boards/a") as one, view(demo.app, "/boards/a") as other:
+        await demo.reactive.emit("board:a", "board.name")
+        await one.next_update()
+        await other.next_update()
+        effect = await settled(demo.reactive)
+        assert (effect.groups, effect.viewers, effect.told) == (2, 2, 2)
+
+
+async def test_a_burst_is_one_render_for_several_events() -> None:
+    demo = Demo()
+    async with view(demo.app, "/news") as connection:
+        for _ in range(3):
+            demo.reactive.emit_sync("news", "headlines")
+        await connection.next_update()
+        await settled(demo.reactive)
+        assert [row.effects[0].together for row in view_of(demo.reactive).newest] == [[1, 2], [1, 3], [2, 3]]
+
+
+async def test_plain_streams_of_the_same_bus_are_seen_as_well() -> None:
+    demo = Demo()
+    env = environment(plain='<b id="x">{% block x %}{{ value }}{% endblock %}</b>')
+    index = DependencyIndex()
+    index.register_template(env, "plain.html")
+    response = reactive_stream(
+        demo.reactive.bus, scope="plain", index=index, context_builder=lambda: {"value": 1}, share="all"
+    )
+    async with connect(response) as connection:
+        await demo.reactive.emit("plain", "value")
+        await connection.next_update()
+        assert fates(await settled(demo.reactive)) == {"x": "sent"}
+        assert "plain.html" in [row.template for row in view_of(demo.reactive).picture.blocks]
+
+
+async def test_presence_names_users_by_scope() -> None:
+    demo = Demo()
+    async with (
+        view(demo.app, "/boards/a", headers={"Cookie": "user=ada"}),
+        view(demo.app, "/boards/a", headers={"Cookie": "user=ada"}),
+        view(demo.app, "/boards/a"),
+        view(demo.app, "/news"),
+    ):
+        first, second = view_of(demo.reactive).presence
+        assert (first.scope, first.viewers, first.groups, first.pages) == ("board:a", 3, 3, ["board.html"])
+        assert (first.users, first.nameless) == ([("ada", 2)], 1)
+        assert (second.scope, second.viewers, second.groups) == ("news", 1, 1)
+    assert view_of(demo.reactive).presence == []
+
+
+async def test_of_many_scopes_those_with_most_viewers_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starlette_reactive.inspector.view.MAX_SCOPES", 2)
+    demo = Demo()
+    async with (
+        view(demo.app, "/boards/a"),
+        view(demo.app, "/news"),
+        view(demo.app, "/news"),
+        view(demo.app, "/boards/b"),
+    ):
+        assert [row.scope for row in view_of(demo.reactive).presence] == ["news", "board:a"]
+        assert view_of(demo.reactive).more_scopes == 1
+
+
+async def test_counters_count_also_what_has_ended() -> None:
+    demo = Demo()
+
+    def counters() -> dict[str, str]:
+        return {name: value for name, value, _ in view_of(demo.reactive).counters}
+
+    async with view(demo.app, "/news") as connection:
+        await demo.reactive.emit("news", "headlines")
+        await connection.next_update()
+        await settled(demo.reactive)
+        assert counters() | {"Sent": ""} == {
+            "Emitted": "1",
+            "Viewers": "1",
+            "Groups": "1",
+            "Renders": "1",
+            "Sent": "",
+            "Subscribers": "1",
+            "Coalesced": "0",
+            "Dropped": "0",
+        }
+        sent = counters()["Sent"]
+        assert sent.endswith(" B")
+    assert (counters()["Viewers"], counters()["Groups"], counters()["Renders"]) == ("0", "0", "1")
+    assert counters()["Sent"] == sent
+
+
+async def test_it_does_not_see_itself() -> None:
+    demo = Demo(inspector=lambda _: True)
+    seen = await request(demo.app, "/_reactive/inspector", base="http://localhost")
+    async with stream(demo.app, seen.url, host="localhost") as connection:
+        await stream_of_two_updates(demo, connection)
+    assert [row.record.event.scope for row in view_of(demo.reactive).newest] == ["nowhere", "nowhere"]
+    assert demo.reactive.bus.emitted_count == 2
+    assert view_of(demo.reactive).presence == []
+    assert "inspector.html" not in [row.template for row in view_of(demo.reactive).picture.blocks]
+    assert "inspector.html" not in [page.template_name for page in demo.reactive.subject().pages]
+
+
+async def stream_of_two_updates(demo: Demo, connection: Connection) -> None:
+    for _ in range(2):
+        await demo.reactive.emit("nowhere", "x")
+        count = len(connection.updates)
+        await eventually(functools.partial(lambda count: len(connection.updates) > count, count))
+
+
+def test_only_the_last_events_are_kept_and_only_some_groups_of_each() -> None:
+    journal = Journal(lambda paths: paths, len)
+    index = DependencyIndex()
+    groups = [journal.group("s", index) for _ in range(MAX_EFFECTS + 5)]
+    for _ in range(3 * KEPT):
+        journal.observe(EVENT)
+        journal.take_touched()
+    with journal.entering():
+        kept = [*journal.newest(), *journal.older()]
+        assert KEPT - 60 < len(kept) <= KEPT
+        assert kept[0].number == 3 * KEPT
+        assert {len(record.effects) for record in kept} == {MAX_EFFECTS}
+        assert {record.more_groups for record in kept} == {5}
+        assert all(len(group.waiting) <= KEPT for group in groups)
+
+
+async def test_events_of_many_threads_and_loops_are_all_entered() -> None:
+    demo = Demo()
+    async with view(demo.app, "/news") as connection, anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(anyio.to_thread.run_sync, emit_many, demo)
+        await connection.next_update()
+    assert sorted(row.record.number for row in all_rows(demo)) == list(range(1, 101))
+    assert {row.effects[0].stage for row in all_rows(demo)} <= {"rendered", "ended"}
+
+
+def emit_many(demo: Demo) -> None:
+    for _ in range(25):
+        demo.reactive.emit_sync("news", "headlines")
+
+
+def all_rows(demo: Demo) -> list[EventRow]:
+    return [*view_of(demo.reactive).newest, *view_of(demo.reactive).older]
+
+
+async def test_connections_with_subscriptions_of_their_own_are_told_of() -> None:
+    demo = Demo()
+    with demo.reactive.bus.subscribe("chat", connection=ConnectionInfo("tab", "ada")):
+        await demo.reactive.emit("chat", "messages")
+        assert (newest(demo.reactive).record.others, newest(demo.reactive).summary) == (1, ["no live page here"])
+        (row,) = view_of(demo.reactive).presence
+        assert (row.scope, row.viewers, row.connected, row.users) == ("chat", 0, 1, [("ada", 1)])
+
+
+def test_a_group_may_be_quicker_than_the_entry_of_an_event_by_another_thread() -> None:
+    journal = Journal(lambda paths: paths, len)
+    group = journal.group("s", DependencyIndex())
+
+    def note() -> None:
+        group.noted(Noted([ToldChange(Change("x", None, 1, None, 0), own=0, outside=0)], [], 1))
+
+    def stages() -> list[Stage]:
+        with journal.entering():
+            return [record.effects[0].stage for record in journal.newest()]
+
+    note()
+    journal.observe(EVENT)
+    assert stages() == [Stage.UNSEEN]
+    journal.observe(EVENT)
+    assert stages() == [Stage.DELIVERED, Stage.UNSEEN]
+    note()
+    assert stages() == [Stage.UNSEEN, Stage.UNSEEN]
+
+
+async def test_nothing_is_traced_where_nobody_asks() -> None:
+    demo = Demo(inspector=False)
+    async with view(demo.app, "/news") as connection:
+        await demo.reactive.emit("news", "headlines")
+        await connection.next_update()
+    assert demo.reactive._inspector is None
+    assert demo.reactive.bus._observers == []
