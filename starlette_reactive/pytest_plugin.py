@@ -60,16 +60,16 @@ def live_page(
 def captured_changes(monkeypatch: pytest.MonkeyPatch) -> list[ChangeEvent]:
     """A list of the changes emitted from here on, on any bus and in any thread."""
     changes: list[ChangeEvent] = []
-    emit_sync = ReactiveBus.emit_sync
+    emit = ReactiveBus._emit  # noqa: SLF001 - what emit and emit_sync come to
     lock = threading.Lock()
 
-    def emit_and_note(bus: ReactiveBus, event: ChangeEvent) -> None:
+    def emit_and_note(bus: ReactiveBus, event: ChangeEvent, *arguments: Any) -> None:
         if isinstance(event, ChangeEvent):
             with lock:
                 changes.append(event)
-        emit_sync(bus, event)
+        emit(bus, event, *arguments)
 
-    monkeypatch.setattr(ReactiveBus, "emit_sync", emit_and_note)
+    monkeypatch.setattr(ReactiveBus, "_emit", emit_and_note)
     return changes
 
 

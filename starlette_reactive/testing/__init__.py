@@ -6,10 +6,11 @@ It needs httpx and justhtml, which come with the extra ``testing``; nothing else
 try:
     import httpx as _httpx  # noqa: F401 - looked for, so that the error can say what to install
     import justhtml as _justhtml  # noqa: F401 - the same
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(
-        f"starlette_reactive.testing needs {error.name or error}: install starlette-reactive[testing]", name=error.name
-    ) from error
+        f"starlette_reactive.testing needs {_error.name or _error}: install starlette-reactive[testing]",
+        name=_error.name,
+    ) from _error
 
 from .assertions import assert_fragment_contains, assert_hx_trigger, assert_is_fragment, assert_sse_wired
 from .client import TestClient

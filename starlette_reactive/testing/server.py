@@ -41,7 +41,7 @@ class Server:
         self.app = app
         self.state: dict[str, Any] = {}
         self.users = 0
-        self.ready = anyio.Event()
+        self.ready: anyio.Event = anyio.Event()
         self.error: BaseException | None = None
         self._stop = anyio.Event()
         self._stopped = anyio.Event()
@@ -217,7 +217,7 @@ class Exchange:
         self._over = anyio.Event()  # the client has left, or has everything
         self._scope = anyio.CancelScope()
         self._error: BaseException | None = None
-        self.ended = anyio.Event()
+        self.ended: anyio.Event = anyio.Event()
         timeout = request.extensions.get("timeout", {}).get("read")
         self._timeout = float("inf") if timeout is None else timeout
 
