@@ -39,3 +39,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     chaos = parser.getgroup("chaos")
     chaos.addoption("--chaos-rounds", type=int, default=10, help="how many rounds the chaos test takes")
     chaos.addoption("--chaos-seed", help="what the chaos test draws from, to repeat a run")
+    chaos.addoption("--engine-rounds", type=int, default=1, help="how many rounds of each fault the engines take")
+    chaos.addoption("--engine-seed", help="what the rounds on engines draw from, to repeat a run")
+    chaos.addoption("--engine-faults", help="names of faults with commas between; all by default")

@@ -31,7 +31,7 @@ def environment(**templates: str) -> Environment:
     )
 
 
-async def eventually(condition: Callable[[], object], *, timeout: float = 5) -> None:
+async def eventually(condition: Callable[[], object], *, timeout: float = 20) -> None:
     """Let other tasks and threads go on until a condition holds."""
     with anyio.fail_after(timeout):
         while not condition():  # noqa: ASYNC110 - threads and sockets set no event
@@ -156,5 +156,5 @@ async def connect(
         yield connection
         connection.accepts.set()
         connection.disconnect.set()
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await connection.ended.wait()

@@ -18,30 +18,42 @@ PACKAGE = Path(starlette_reactive.__file__).parent
 ROOMS = [
     {"paths", "events", "blocks", "errors", "loops"},
     {"changelog", "jinja"},
-    {"subscribers", "tables", "shown"},
+    {"replica"},
+    {"subscribers", "tables", "shown", "relays"},
     {"bus", "index"},
     {"responses", "live", "assets", "checks"},
-    {"endpoints", "mounts", "replay", "tokens", "pages", "rendering", "fastapi", "app"},
-    {"testing", "discovery", "drawing"},
+    {"endpoints", "mounts", "replay", "tokens", "pages", "rendering", "fastapi", "app", "drawing", "inspector"},
+    {"testing", "discovery", "metrics", "sqlalchemy"},
     {"pytest_plugin", "cli"},
 ]
 """The rooms of the package from the ground up; a room may import from its own floor and from those below."""
 
-NEVER = [("bus", "jinja"), ("jinja", "bus"), ("jinja", "changelog"), ("changelog", "jinja"), ("responses", "live")]
+NEVER = [
+    ("bus", "jinja"),
+    ("jinja", "bus"),
+    ("jinja", "changelog"),
+    ("changelog", "jinja"),
+    ("responses", "live"),
+    ("inspector", "app"),
+]
 """Rooms that know nothing of each other though they share a floor or lie on neighbouring ones."""
 
 ALLOWED_IN = {
-    "jinja2": {"jinja", "index", "live", "app", "checks", "discovery"},
+    "jinja2": {"jinja", "index", "live", "app", "checks", "discovery", "inspector"},
     "sse_starlette": {"live"},
     "fastapi": {"fastapi", "app"},  # app: for type checkers only
     "itsdangerous": {"tokens"},
     "trio": {"loops"},
+    "redis": {"relays"},
+    "psycopg": {"relays"},
+    "prometheus_client": {"metrics"},
     "pydantic_core": {"live"},
     "httpx": {"testing"},
     "justhtml": {"testing"},
     "pytest": {"pytest_plugin"},
     "pytest_asyncio": {"pytest_plugin"},
     "typer": {"cli"},
+    "sqlalchemy": {"sqlalchemy"},
     "rich": {"cli"},
 }
 """Libraries that only the named rooms may import."""
@@ -59,6 +71,7 @@ PUBLIC = {
     "Fragment": "responses",
     "Issue": "checks",
     "Severity": "checks",
+    "Health": "events",
     "ReactiveBus": "bus",
     "SSEEvent": "live",
     "Subscription": "bus",
@@ -68,6 +81,8 @@ ERRORS = {
     "BlockNotFoundError",
     "BlockRenderError",
     "ContextBuilderError",
+    "EmitTimeoutError",
+    "OutboxFullError",
     "ReactiveError",
     "TemplateLoadError",
     "ViewerNameError",

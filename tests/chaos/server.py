@@ -62,7 +62,7 @@ chance = random.Random(os.environ["CHAOS_SEED"])
 
 if os.environ.get("CHAOS_BLIND") == "1":
     # The control: whatever a viewer says it has seen, nothing is said to have changed before its stream began.
-    ReactiveBus.position_of = lambda self, cursor: self.position_of_now()  # type: ignore[method-assign,attr-defined]
+    ReactiveBus.position_of = lambda self, scope, cursor: self.position_of_now()  # type: ignore[method-assign,attr-defined]
     ReactiveBus.position_of_now = lambda self: self._log.latest  # type: ignore[attr-defined]
 
 

@@ -99,6 +99,10 @@ class Viewer:
         """What marks this page's own changes."""
         return f"{self.name}.{self.visits}"
 
+    def _choose_port(self) -> int:
+        """Return where the next connection goes to."""
+        return self._port
+
     def note(self, what: str) -> None:
         self.story.append(f"{asyncio.get_running_loop().time():.3f} {what}")
 
@@ -120,7 +124,7 @@ class Viewer:
             self._on_load(self)
             self.note("asks for the page")
             with contextlib.suppress(OSError, EOFError):
-                reader, writer = await connect(self._port)
+                reader, writer = await connect(self._choose_port())
                 try:
                     writer.write(f"GET /{self.scope}/page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
                     head, _, body = (await reader.read(-1)).decode().partition("\r\n\r\n")
@@ -158,7 +162,7 @@ class Viewer:
 
     async def _connect(self, resume: str) -> bool | None:
         """Read one stream to its end; ``None``: there was another answer."""
-        reader, writer = await connect(self._port)
+        reader, writer = await connect(self._choose_port())
         self._writer = writer
         try:
             writer.write(self._request(resume))
