@@ -1,170 +1,69 @@
-"""The application: pages, and what their forms do.
-
-Each mutation is the same three steps: change the database, commit, say what changed.
-"""
+"""The application: the database, the parts, and what they need around them."""
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
-from uuid import uuid4
 
-from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException, Request
-from fastapi.responses import RedirectResponse, Response
+import anyio
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.staticfiles import StaticFiles
-from pydantic import StringConstraints
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy import URL
+from starlette.middleware.sessions import SessionMiddleware
 
-from starlette_reactive import EventStream
+from starlette_reactive import Action
+from starlette_reactive.assets import htmx2_script_route
 
-from . import boards, live
-from .models import Board, Task, open_database
+from . import ask, boards, chat, documents, home, notifications, people, settings, wall
+from .database import open_database
+from .forms import is_htmx
+from .live import reactive, templates
 
-router = APIRouter()
+__all__ = ["create_app"]
 
-
-async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
-    async with request.app.state.sessions() as session:
-        yield session
-
-
-Session = Annotated[AsyncSession, Depends(get_session)]
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Form()]
-BoardName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=60, pattern=r"\w"), Form()]
+PARTS = (home, boards, documents, chat, notifications, ask, wall, people)
+STATIC = Path(__file__).parent / "static"
 
 
-async def get_board(slug: str, session: Session) -> Board:
-    if board := await boards.find_board(session, slug):
-        return board
-    raise HTTPException(404, f"There is no board at “{slug}”.")
-
-
-async def get_task(slug: str, task_id: int, session: Session) -> Task:
-    if task := await boards.find_task(session, slug, task_id):
-        return task
-    raise HTTPException(404, "This task is gone: somebody has deleted it.")
-
-
-CurrentBoard = Annotated[Board, Depends(get_board)]
-CurrentTask = Annotated[Task, Depends(get_task)]
-
-
-# Pages
-
-
-@router.get("/")
-async def home(request: Request, session: Session) -> Response:
-    return live.templates.TemplateResponse(request, "home.html", {"boards": await boards.list_boards(session)})
-
-
-@router.get("/boards/{slug}")
-async def board_page(request: Request, slug: str) -> Response:
-    cursor = live.cursor_of(slug)
-    context = await board_context(request.app.state.sessions, slug)
-    context |= {"cursor": cursor, "tab": uuid4().hex, "people": context["people"] + 1}
-    return live.templates.TemplateResponse(request, "board.html", context)
-
-
-@router.get("/boards/{slug}/tasks/{task_id}/rename")
-async def rename_page(request: Request, board: CurrentBoard, task: CurrentTask) -> Response:
-    return live.templates.TemplateResponse(request, "rename.html", {"board": board, "task": task})
-
-
-# The live part of a board's page
-
-
-@router.get("/boards/{slug}/stream")
-async def board_stream(request: Request, slug: str, tab: str) -> EventStream:
-    return live.board_stream(slug, tab, partial(board_context, request.app.state.sessions, slug))
-
-
-async def board_context(sessions: async_sessionmaker[AsyncSession], slug: str) -> dict[str, Any]:
-    """Read what a board shows; the page and its live updates share it."""
-    async with sessions() as session:
-        board = await get_board(slug, session)
-        return {
-            "board": board,
-            "tasks": await boards.tasks_of(session, board),
-            "activity": await boards.activity_of(session, board),
-            "people": live.people_on(slug),
-        }
-
-
-# What the forms do
-
-
-@router.post("/boards")
-async def create_board(session: Session, name: BoardName) -> Response:
-    slug = await boards.create_board(session, name)
-    await session.commit()
-    return RedirectResponse(f"/boards/{slug}", status_code=303)
-
-
-@router.post("/boards/{slug}/tasks")
-async def add_task(request: Request, session: Session, board: CurrentBoard, title: Title) -> Response:
-    boards.add_task(session, board, title)
-    return await commit_and_tell(request, session, board.slug)
-
-
-@router.post("/boards/{slug}/tasks/{task_id}/toggle")
-async def toggle_task(
-    request: Request, slug: str, session: Session, task: CurrentTask, done: Annotated[bool, Form()]
-) -> Response:
-    boards.set_done(session, task, done)
-    return await commit_and_tell(request, session, slug)
-
-
-@router.post("/boards/{slug}/tasks/{task_id}/rename")
-async def rename_task(request: Request, slug: str, session: Session, task: CurrentTask, title: Title) -> Response:
-    boards.rename_task(session, task, title)
-    return await commit_and_tell(request, session, slug)
-
-
-@router.post("/boards/{slug}/tasks/{task_id}/delete")
-async def delete_task(request: Request, slug: str, session: Session, task: CurrentTask) -> Response:
-    await boards.delete_task(session, task)
-    return await commit_and_tell(request, session, slug)
-
-
-async def commit_and_tell(request: Request, session: AsyncSession, slug: str) -> Response:
-    """Commit, tell everybody on the board, and answer: htmx needs no content, a plain form goes back to the page."""
-    await session.commit()
-    await live.changed(slug, "tasks", "activity")
-    if "HX-Request" in request.headers:
-        return Response(status_code=204)
-    return RedirectResponse(f"/boards/{slug}", status_code=303)
-
-
-# The application
-
-
-async def not_found(request: Request, error: Exception) -> Response:
-    context = {
-        "message": error.detail if isinstance(error, HTTPException) else "There is nothing here.",
-        "slug": request.path_params.get("slug"),
-        "task_id": request.path_params.get("task_id"),
-    }
-    return live.templates.TemplateResponse(request, "missing.html", context, status_code=404)
-
-
-def create_app(database: Path | None = None) -> FastAPI:
-    """Return the application on this SQLite file; default: ``$TASKBOARD_DATABASE`` or ``taskboard.sqlite3``."""
-    path = database or Path(os.environ.get("TASKBOARD_DATABASE", "taskboard.sqlite3"))
+def create_app(database: URL | None = None) -> FastAPI:
+    """Return the workspace on a database; the one that the environment names by default."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = await open_database(path)
-        app.state.sessions = async_sessionmaker(engine, expire_on_commit=False)
-        async with app.state.sessions.begin() as session:
-            await boards.create_welcome_board(session)
-        yield
-        await engine.dispose()
+        async with open_database(database or settings.database_url()) as sessions, anyio.create_task_group() as tasks:
+            boards.announce(sessions)
+            app.state.sessions, app.state.tasks = sessions, tasks
+            yield
+            tasks.cancel_scope.cancel()
 
-    app = FastAPI(title="Task board", lifespan=lifespan, exception_handlers={404: not_found})
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    app.include_router(router)
+    app = FastAPI(
+        title="Tandem",
+        lifespan=lifespan,
+        exception_handlers={404: _not_found, people.SignInRequiredError: people.ask_to_sign_in},
+    )
+    app.add_middleware(
+        SessionMiddleware, secret_key=settings.secret() or secrets.token_urlsafe(), session_cookie="tandem"
+    )
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.router.routes.append(htmx2_script_route())
+    app.add_api_route("/health", _health)
+    app.include_router(reactive.router)
+    for part in PARTS:
+        app.include_router(part.router)
     return app
+
+
+async def _health(response: Response) -> dict[str, object]:
+    """Say whether this process hears of the changes of the others, for a load balancer."""
+    health = reactive.health()
+    response.status_code = 200 if health.connected else 503
+    return {"engine": health.engine, "connected": health.connected, "waiting": health.waiting}
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    message = error.detail if isinstance(error, HTTPException) else "There is nothing here."
+    if is_htmx(request):  # a short message in the page that somebody has open, which was right until just now
+        return Action(trigger={"notice": {"message": message}, "dialog-done": {}})
+    return templates.TemplateResponse(request, "missing.html", {"message": message}, status_code=404)

@@ -1,108 +1,203 @@
-"""What can be asked of the boards and done to them. Nothing here knows that the pages are live."""
+"""Boards: a live page, and commits that announce themselves.
+
+The decorator makes one endpoint the page and its updates. The endpoints that change something only commit: what a
+commit changed is told by ``announce``, which says once what each kind of row concerns.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated, Any
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert
+from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .models import Activity, Board, Task
+from starlette_reactive import Action, Fragment, ValidationError
+from starlette_reactive.sqlalchemy import emit_on_commit
 
-FEED_LENGTH = 12
-WELCOME = "Welcome"
-WELCOME_TASKS = (
-    "Open this board in a second tab",
-    "Add a task there and watch it appear here",
-    "Close that tab and watch the number of people",
-)
+from .database import Session, Sessions
+from .forms import answer, go_to, is_htmx, text_error
+from .live import person_id, reactive, templates
+from .models import STATES, Activity, Board, Person, Task, now
+from .notifications import note, tell, unread_of
+from .people import Me, everybody
 
+__all__ = ["announce", "find_board", "router", "tasks_of"]
 
-@dataclass(frozen=True, slots=True)
-class BoardSummary:
-    """A line of the list of boards."""
+FEED_LENGTH = 8
+LONGEST_TITLE = 120
+VERBS = {"todo": "put back", "doing": "started", "done": "finished"}
 
-    slug: str
-    name: str
-    total: int
-    open: int
-
-
-def slug_of(name: str) -> str:
-    """Return the part of the URL for a board of that name: its words, in lower case, joined by hyphens."""
-    return "-".join(re.findall(r"\w+", name.lower()))
+router = APIRouter()
+Text = Annotated[str, Form()]
 
 
-async def list_boards(session: AsyncSession) -> list[BoardSummary]:
-    open_tasks = func.count(Task.id).filter(Task.done.is_(False))
-    query = (
-        select(Board.slug, Board.name, func.count(Task.id), open_tasks)
-        .outerjoin(Task, Task.board_id == Board.id)
-        .group_by(Board.id)
-        .order_by(Board.name)
+def announce(sessions: Sessions) -> None:
+    """Let each commit of these sessions tell the pages that show what it changed."""
+    emit_on_commit(
+        sessions,
+        reactive,
+        {
+            Board: lambda board: ("workspace", {"boards"}),  # noqa: ARG005
+            Task: lambda task: [(f"board:{task.board_id}", {"columns"}), ("workspace", {"boards"})],
+            Activity: lambda entry: (f"board:{entry.board_id}", {"activity"}),
+        },
     )
-    return [BoardSummary(*row) for row in await session.execute(query)]
 
 
-async def find_board(session: AsyncSession, slug: str) -> Board | None:
-    return await session.scalar(select(Board).where(Board.slug == slug))
+# The page
 
 
-async def find_task(session: AsyncSession, slug: str, task_id: int) -> Task | None:
-    query = select(Task).join(Board, Task.board_id == Board.id).where(Board.slug == slug, Task.id == task_id)
-    return await session.scalar(query)
+@router.get("/boards/{board_id}")
+@reactive.page("board.html", scope="board:{board_id}", user=person_id, exclude_blocks=["add_task"])
+async def board_page(board_id: int, me: Me, session: Session) -> dict[str, Any]:
+    board = await find_board(session, board_id)
+    return {
+        "me": me,
+        "unread": await unread_of(session, me),
+        "board": board,
+        "columns": await tasks_of(session, board),
+        "activity": await _activity_of(session, board),
+    }
 
 
-async def tasks_of(session: AsyncSession, board: Board) -> Sequence[Task]:
-    """Return the board's tasks, those to do first, the newest of each kind on top."""
-    query = select(Task).where(Task.board_id == board.id).order_by(Task.done, Task.id.desc())
-    return (await session.scalars(query)).all()
+async def find_board(session: AsyncSession, board_id: int) -> Board:
+    if board := await session.get(Board, board_id):
+        return board
+    raise HTTPException(404, "There is no such board.")
 
 
-async def activity_of(session: AsyncSession, board: Board) -> Sequence[Activity]:
-    """Return what happened last on the board, the newest first."""
+async def tasks_of(session: AsyncSession, board: Board) -> dict[str, list[Task]]:
+    """Return the board's tasks by their state, the newest at the end."""
+    columns: dict[str, list[Task]] = {state: [] for state in STATES}
+    tasks = await session.scalars(select(Task).where(Task.board_id == board.id).order_by(Task.id))
+    for task in tasks:
+        columns[task.state].append(task)
+    return columns
+
+
+async def _activity_of(session: AsyncSession, board: Board) -> Sequence[Activity]:
     query = select(Activity).where(Activity.board_id == board.id).order_by(Activity.id.desc()).limit(FEED_LENGTH)
     return (await session.scalars(query)).all()
 
 
-async def create_board(session: AsyncSession, name: str) -> str:
-    """Create the board unless there is one at its slug, and return the slug."""
-    slug = slug_of(name)
-    await session.execute(insert(Board).values(slug=slug, name=name).on_conflict_do_nothing())
-    return slug
+# What changes it
 
 
-async def create_welcome_board(session: AsyncSession) -> None:
-    """Give a new database a first board to look at."""
-    if await session.scalar(select(func.count(Board.id))):
-        return
-    board = Board(slug=slug_of(WELCOME), name=WELCOME)
+async def _task(board_id: int, task_id: int, session: Session) -> Task:
+    task = await session.get(Task, task_id)
+    if task is None or task.board_id != board_id:
+        raise HTTPException(404, "This task is gone: somebody has deleted or moved it.")
+    return task
+
+
+CurrentTask = Annotated[Task, Depends(_task)]
+
+
+@router.post("/boards")
+async def create_board(request: Request, me: Me, session: Session, name: Text = "") -> Response:
+    name = name.strip()
+    if error := text_error(name, what="The board's name", longest=60):
+        form = Fragment("home.html", "new_board", me=me, name=name)
+        return answer(request, ValidationError(form, errors={"name": error}), back="/")
+    board = Board(name)
     session.add(board)
     await session.flush()
-    for title in reversed(WELCOME_TASKS):
-        add_task(session, board, title)
+    session.add(Activity(board.id, me.name, "opened", name))
+    await session.commit()
+    return go_to(request, f"/boards/{board.id}")
 
 
-def add_task(session: AsyncSession, board: Board, title: str) -> None:
-    session.add(Task(board.id, title))
-    session.add(Activity(board.id, "added", title))
+@router.post("/boards/{board_id}/tasks")
+async def add_task(request: Request, board_id: int, me: Me, session: Session, title: Text = "") -> Response:
+    board, title = await find_board(session, board_id), title.strip()
+    form: dict[str, Any] = {"me": me, "board": board}
+    if error := text_error(title, what="The task", longest=LONGEST_TITLE):
+        wrong = ValidationError(Fragment("board.html", "add_task", title=title, **form), errors={"title": error})
+        return answer(request, wrong, back=f"/boards/{board_id}")
+    session.add_all([Task(board_id, title), Activity(board_id, me.name, "added", title)])
+    await session.commit()
+    return answer(request, Fragment("board.html", "add_task", **form), back=f"/boards/{board_id}")
 
 
-def set_done(session: AsyncSession, task: Task, done: bool) -> None:
-    if task.done != done:
-        task.done = done
-        session.add(Activity(task.board_id, "finished" if done else "reopened", task.title))
+@router.post("/boards/{board_id}/tasks/{task_id}/move")
+async def move_task(request: Request, me: Me, session: Session, task: CurrentTask, state: Text) -> Response:
+    if state in STATES and state != task.state:
+        task.state, task.changed_at = state, now()
+        session.add(Activity(task.board_id, me.name, VERBS[state], task.title))
+        await session.commit()
+    return answer(request, Action(), back=f"/boards/{task.board_id}")
 
 
-def rename_task(session: AsyncSession, task: Task, title: str) -> None:
-    if task.title != title:
-        session.add(Activity(task.board_id, "renamed", title, former_title=task.title))
-        task.title = title
+@router.get("/boards/{board_id}/tasks/{task_id}")
+async def task_page(request: Request, me: Me, session: Session, task: CurrentTask) -> Response:
+    """Return the form for a dialog, or a page of its own without JavaScript."""
+    context = await _form_of(session, me, task)
+    if is_htmx(request):
+        return reactive.response(request, Fragment("task.html", "edit_task", **context))
+    return templates.TemplateResponse(request, "task.html", context)
 
 
-async def delete_task(session: AsyncSession, task: Task) -> None:
-    session.add(Activity(task.board_id, "deleted", task.title))
+@router.post("/boards/{board_id}/tasks/{task_id}")
+async def edit_task(
+    request: Request,
+    me: Me,
+    session: Session,
+    task: CurrentTask,
+    title: Text = "",
+    assignee: Text = "",
+    board: Annotated[int, Form()] = 0,
+) -> Response:
+    title, back = title.strip(), f"/boards/{task.board_id}"
+    if error := text_error(title, what="The task", longest=LONGEST_TITLE):
+        form = Fragment("task.html", "edit_task", **await _form_of(session, me, task) | {"title": title})
+        return answer(request, ValidationError(form, errors={"title": error}), back=back)
+    _rename(session, me, task, title)
+    await _move_to_board(session, me, task, board)
+    assigned = await _assign(session, me, task, assignee)
+    await session.commit()
+    if assigned:
+        await tell(assigned, where=f"board:{task.board_id}")
+    return answer(request, Action(trigger="dialog-done"), back=back)
+
+
+@router.post("/boards/{board_id}/tasks/{task_id}/delete")
+async def delete_task(request: Request, me: Me, session: Session, task: CurrentTask) -> Response:
+    session.add(Activity(task.board_id, me.name, "deleted", task.title))
     await session.delete(task)
+    await session.commit()
+    return answer(request, Action(trigger="dialog-done"), back=f"/boards/{task.board_id}")
+
+
+async def _form_of(session: AsyncSession, me: Person, task: Task) -> dict[str, Any]:
+    boards = list(await session.scalars(select(Board).order_by(Board.name)))
+    people = await everybody(session)
+    return {"me": me, "task": task, "title": task.title, "boards": boards, "people": people}
+
+
+def _rename(session: AsyncSession, me: Person, task: Task, title: str) -> None:
+    if title != task.title:
+        task.title, task.changed_at = title, now()
+        session.add(Activity(task.board_id, me.name, "renamed", title))
+
+
+async def _move_to_board(session: AsyncSession, me: Person, task: Task, board_id: int) -> None:
+    if board_id not in (0, task.board_id):
+        board = await find_board(session, board_id)
+        session.add(Activity(task.board_id, me.name, f"moved to {board.name}", task.title))
+        session.add(Activity(board.id, me.name, "brought over", task.title))
+        task.board_id, task.changed_at = board.id, now()
+
+
+async def _assign(session: AsyncSession, me: Person, task: Task, person_id: str) -> str | None:
+    """Give the task to somebody, and return who is to be told of it."""
+    person = await session.get(Person, person_id) if person_id else None
+    assignee = person.id if person else None
+    if assignee == task.assignee_id:
+        return None
+    task.assignee_id, task.changed_at = assignee, now()
+    if person is None or person.id == me.id:
+        return None
+    await note(session, person.id, f"{me.name} gave you “{task.title}”.", f"/boards/{task.board_id}")
+    return person.id

@@ -1,61 +1,60 @@
-"""All that makes the boards live: one bus, one index, one stream.
-
-Each board is a scope. A mutation names what it changed, the index knows from ``board.html`` which blocks show that, and
-the stream sends those blocks to everybody who has the board open.
-"""
+"""What the pages share: the templates, and the one object that makes them live."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from starlette.templating import Jinja2Templates
+from fastapi import Request
+from fastapi.templating import Jinja2Templates
 
-from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, EventStream, ReactiveBus, reactive_stream
+from starlette_reactive import Reactive, ReactiveBus
 
-CLOSE_EVENT = "reactive-close"  # the board's page names it in sse-close
+from . import settings
+from .models import now
 
-templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
-bus = ReactiveBus()
-index = DependencyIndex()
-index.register_from_sse_swaps(templates.env, "board.html")
+__all__ = ["index", "person_id", "reactive", "templates"]
 
-
-def scope_of(slug: str) -> str:
-    return f"board:{slug}"
+FRESH = timedelta(seconds=3)
+"""How long a change counts as new; the pages let it glow."""
 
 
-def cursor_of(slug: str) -> str:
-    """Return the board's position: a page takes it before it reads its data, and its stream goes on from there."""
-    return bus.cursor(scope_of(slug))
+def person_id(request: Request) -> str | None:
+    """Return who is signed in; it tells audiences and presence who watches a page."""
+    return request.session.get("person")
 
 
-def people_on(slug: str) -> int:
-    """Return how many tabs have the board open."""
-    return len(bus.presence(scope_of(slug)))
+def _every_page(request: Request) -> dict[str, Any]:
+    return {"htmx": request.session.get("htmx", settings.default_htmx())}
 
 
-async def changed(slug: str, *paths: str) -> None:
-    """Tell everybody on the board that these context paths have new values. Call it after the commit."""
-    await bus.emit(ChangeEvent(scope_of(slug), paths))
+templates = Jinja2Templates(Path(__file__).parent / "templates", context_processors=[_every_page])
 
 
-def board_stream(slug: str, tab: str, build_context: Callable[[], Awaitable[Mapping[str, Any]]]) -> EventStream:
-    """Return the stream of a board's live blocks, rendered once for all who watch it."""
-    return reactive_stream(
-        bus,
-        scope=scope_of(slug),
-        index=index,
-        context_builder=build_context,
-        templates=templates,
-        connection=ConnectionInfo(session_id=tab),
-        on_connect=_people_changed,
-        on_disconnect=_people_changed,
-        share="board",
-        close_event=CLOSE_EVENT,
-    )
+def _clock(at: datetime) -> str:
+    return at.astimezone().strftime("%d %b, %H:%M")
 
 
-def _people_changed(scope: str, _: ConnectionInfo | None) -> None:
-    bus.emit_sync(ChangeEvent(scope, {"people"}))
+def _hue(name: str) -> int:
+    """Return the colour of somebody's avatar, in degrees."""
+    return sum(map(ord, name)) * 137 % 360
+
+
+def _is_fresh(at: datetime) -> bool:
+    return now() - at < FRESH
+
+
+templates.env.filters |= {"clock": _clock, "hue": _hue}
+templates.env.tests["fresh"] = _is_fresh
+
+reactive = Reactive(
+    templates,
+    bus=ReactiveBus.from_url(settings.bus_url()),
+    secret=settings.secret(),
+    viewer_names={"me", "unread"},
+    debug=settings.debug(),
+    inspector=settings.debug(),
+)
+index = reactive.index
+"""Which blocks show what, for pages that are wired by hand."""

@@ -1,24 +1,69 @@
-"""The tables, and the SQLite file that holds them."""
+"""The tables."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ForeignKey
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, relationship
+
+__all__ = [
+    "STATES",
+    "Activity",
+    "Answer",
+    "Base",
+    "Board",
+    "Document",
+    "Message",
+    "Notification",
+    "Person",
+    "Room",
+    "Task",
+    "now",
+]
+
+STATES = ("todo", "doing", "done")
+WRITING_TIME = timedelta(minutes=2)  # a reply that takes longer was cut off, by a restart say
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Time(TypeDecorator[datetime]):
+    """A point in time, also on SQLite, which knows no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return value and (value if value.tzinfo else value.replace(tzinfo=UTC))
 
 
 class Base(MappedAsDataclass, DeclarativeBase):
     """Base of the tables."""
+
+    type_annotation_map = {datetime: _Time, list[dict[str, Any]]: JSON}  # noqa: RUF012
+
+
+class Person(Base):
+    """Somebody who has signed in once. ``read_until`` is the newest notification that they have read."""
+
+    __tablename__ = "people"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    read_until: Mapped[int] = mapped_column(default=0)
 
 
 class Board(Base):
     __tablename__ = "boards"
 
     id: Mapped[int] = mapped_column(init=False, primary_key=True)
-    slug: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
 
 
@@ -28,26 +73,80 @@ class Task(Base):
     id: Mapped[int] = mapped_column(init=False, primary_key=True)
     board_id: Mapped[int] = mapped_column(ForeignKey("boards.id"), index=True)
     title: Mapped[str]
-    done: Mapped[bool] = mapped_column(default=False)
+    state: Mapped[str] = mapped_column(default="todo")
+    assignee_id: Mapped[str | None] = mapped_column(ForeignKey("people.id"), default=None)
+    changed_at: Mapped[datetime] = mapped_column(default_factory=now)
+    assignee: Mapped[Person | None] = relationship(init=False, lazy="joined")
 
 
 class Activity(Base):
-    """One line of a board's feed: what was done to which task."""
+    """One line of what happened on a board."""
 
     __tablename__ = "activity"
 
     id: Mapped[int] = mapped_column(init=False, primary_key=True)
     board_id: Mapped[int] = mapped_column(ForeignKey("boards.id"), index=True)
+    who: Mapped[str]
     verb: Mapped[str]
     title: Mapped[str]
-    former_title: Mapped[str | None] = mapped_column(default=None)
-    at: Mapped[datetime] = mapped_column(default_factory=datetime.now)
+    at: Mapped[datetime] = mapped_column(default_factory=now)
 
 
-async def open_database(path: Path) -> AsyncEngine:
-    """Return an engine on the SQLite file at ``path``, which is created with its tables if it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    return engine
+class Document(Base):
+    __tablename__ = "documents"
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    title: Mapped[str]
+    text: Mapped[str]
+    saved_by: Mapped[str]
+    version: Mapped[int] = mapped_column(default=1)
+    saved_at: Mapped[datetime] = mapped_column(default_factory=now)
+
+
+class Room(Base):
+    """Where people talk; its row is locked while a message is added, so that ids are committed in their order."""
+
+    __tablename__ = "rooms"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Message(Base):
+    """What was said. A message that is not ``done`` is still being written."""
+
+    __tablename__ = "messages"
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    author: Mapped[str]
+    text: Mapped[str]
+    done: Mapped[bool] = mapped_column(default=True)
+    at: Mapped[datetime] = mapped_column(default_factory=now)
+
+    @property
+    def writing(self) -> bool:
+        """Whether more text is to come."""
+        return not self.done and now() - self.at < WRITING_TIME
+
+
+class Notification(Base):
+    __tablename__ = "notifications"
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    text: Mapped[str]
+    link: Mapped[str]
+    at: Mapped[datetime] = mapped_column(default_factory=now)
+
+
+class Answer(Base):
+    """A question, and the answer once it is there. The token is what a shared link holds."""
+
+    __tablename__ = "answers"
+
+    token: Mapped[str] = mapped_column(primary_key=True)
+    question: Mapped[str]
+    text: Mapped[str] = mapped_column(default="")
+    sources: Mapped[list[dict[str, Any]]] = mapped_column(default_factory=list)
+    done: Mapped[bool] = mapped_column(default=False)
+    at: Mapped[datetime] = mapped_column(default_factory=now)

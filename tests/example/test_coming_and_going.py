@@ -1,7 +1,9 @@
-"""The example under viewers who leave while their update is being read from the database."""
+"""The workspace under viewers who leave while their update is being read from the database."""
 
 from __future__ import annotations
 
+import html
+import re
 from pathlib import Path
 
 import anyio
@@ -15,23 +17,25 @@ VISITS = 25
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_viewers_who_come_and_go_leave_the_database_free(tmp_path: Path) -> None:
-    with running_example(tmp_path / "taskboard.sqlite3") as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client, anyio.create_task_group() as tasks:
+    with running_example(tmp_path / "workspace.sqlite3") as server:
+        async with anyio.create_task_group() as tasks:
             for number in range(VISITORS):
-                tasks.start_soon(visit, client, f"board-{number}")
+                tasks.start_soon(visit, server.url, f"Visitor {number}")
     output = "".join(server.output)
     assert "Traceback" not in output
     assert "was destroyed" not in output
 
 
-async def visit(client: httpx.AsyncClient, board: str) -> None:
+async def visit(url: str, name: str) -> None:
     """Open a board, change it, and leave without waiting for the update, again and again."""
-    await client.post("/boards", data={"name": board})
-    for number in range(VISITS):
-        async with client.stream("GET", f"/boards/{board}/stream", params={"tab": f"{board}-{number}"}):
-            answer = await client.post(
-                f"/boards/{board}/tasks", data={"title": f"Task {number}"}, headers={"HX-Request": "true"}
-            )
-            assert answer.status_code == 204
+    async with httpx.AsyncClient(base_url=url, timeout=30, follow_redirects=True) as client:
+        await client.post("/sign-in", data={"name": name})
+        page = await client.post("/boards", data={"name": name})
+        board, stream = page.url.path, html.unescape(re.findall(r'sse-connect="([^"]+)"', page.text)[0])
+        for number in range(VISITS):
+            async with client.stream("GET", stream):
+                answer = await client.post(
+                    f"{board}/tasks", data={"title": f"Task {number}"}, headers={"HX-Request": "true"}
+                )
+                assert answer.status_code == 200

@@ -1,0 +1,190 @@
+"""A chat whose replies come word by word: a stream that appends.
+
+Rendering a growing list again for each word would be a waste, so this page's stream sends only what is new. It never
+forgets or doubles anything, for it computes what is new from the database and its own ``Position``: a change says only
+*that* there is something. The position goes along as the event's id, so a browser that comes back says where it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+from uuid import uuid4
+
+import anyio
+from fastapi import APIRouter, Form, HTTPException, Request, Response
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from starlette_reactive import ConnectionInfo, EventStream, Fragment, ValidationError
+
+from . import model
+from .database import Session, Sessions
+from .forms import answer, text_error
+from .live import person_id, reactive, templates
+from .models import Message, Person, Room, Task
+from .notifications import note, tell, unread_of
+from .people import Me
+from .seed import GUIDE, ROOM
+
+__all__ = ["Position", "router"]
+
+SCOPE = "chat"
+SHOWN = 60
+LONGEST_MESSAGE = 500
+
+router = APIRouter()
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a page has come: the last message it has, and how much of those that are still being written."""
+
+    last: int = 0
+    unfinished: dict[int, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "-".join([str(self.last), *(f"{number}.{length}" for number, length in self.unfinished.items())])
+
+    @classmethod
+    def read(cls, text: str) -> Position:
+        """Read a position that was written as text."""
+        if not re.fullmatch(r"\d{1,18}(-\d{1,18}\.\d{1,9})*", text):
+            raise HTTPException(400, "This is no position in the chat.")
+        last, *unfinished = text.split("-")
+        return cls(int(last), {int(number): int(length) for number, length in (each.split(".") for each in unfinished)})
+
+    def note(self, message: Message) -> None:
+        """Take it that the page has a message as it is now."""
+        self.last = max(self.last, message.id)
+        self.unfinished.pop(message.id, None)
+        if message.writing:
+            self.unfinished[message.id] = len(message.text)
+
+
+# The page and its stream
+
+
+@router.get("/chat")
+async def chat_page(request: Request, me: Me, session: Session) -> Response:
+    newest = await session.scalars(select(Message).order_by(Message.id.desc()).limit(SHOWN))
+    messages, position = list(newest)[::-1], Position()
+    for message in messages:
+        position.note(message)
+    room = await session.get(Room, ROOM)
+    context = {"me": me, "unread": await unread_of(session, me), "room": room, "messages": messages}
+    return templates.TemplateResponse(request, "chat.html", context | {"position": str(position), "tab": uuid4().hex})
+
+
+@router.get("/chat/stream")
+async def chat_stream(request: Request, after: str, tab: str, resume: str = "") -> EventStream:
+    person = person_id(request)
+    if person is None:
+        raise HTTPException(401, "Sign in first.")
+    position = Position.read(request.headers.get("last-event-id") or resume or after)
+    sessions, viewer = request.app.state.sessions, ConnectionInfo(tab, person)
+    return EventStream(_follow(sessions, viewer, position), templates=templates, retry=1000)
+
+
+async def _follow(sessions: Sessions, viewer: ConnectionInfo, position: Position) -> AsyncIterator[Fragment | bytes]:
+    with reactive.bus.subscribe(SCOPE, connection=viewer) as changes:  # before reading, so that nothing is missed
+        while True:
+            for fragment in await _read_news(sessions, position):
+                yield fragment
+            yield b"id: %b\n\n" % str(position).encode()
+            change = await anext(changes, None)
+            if change is None:
+                return
+            if "unread" in change.changed_paths:
+                yield await _bell(sessions, str(viewer.user_id))
+
+
+async def _read_news(sessions: Sessions, position: Position) -> list[Fragment]:
+    # A viewer who leaves cancels what the stream awaits; a short read rather ends, and gives its connection back.
+    with anyio.CancelScope(shield=True):
+        async with sessions() as session:
+            news = await _news(session, position)
+    return news
+
+
+async def _news(session: AsyncSession, position: Position) -> list[Fragment]:
+    """Return what a page does not have yet, and move its position."""
+    known = dict(position.unfinished)
+    query = select(Message).where((Message.id > position.last) | Message.id.in_(known)).order_by(Message.id)
+    fragments = []
+    for message in await session.scalars(query):
+        position.note(message)
+        if message.id not in known:
+            fragments.append(_part("added", message))
+        elif not message.writing:
+            fragments.append(_part("finished", message))
+        elif more := message.text[known[message.id] :]:
+            fragments.append(_part("more", message, text=more))
+    return fragments
+
+
+def _part(block: str, message: Message, **context: Any) -> Fragment:
+    return Fragment("parts/chat.html", block, message=message, **context)
+
+
+async def _bell(sessions: Sessions, person: str) -> Fragment:
+    async with sessions() as session:
+        me = await session.get_one(Person, person)
+        return Fragment("parts/bell.html", "bell", unread=await unread_of(session, me))
+
+
+# What is said
+
+
+@router.post("/chat")
+async def say(request: Request, me: Me, session: Session, text: Annotated[str, Form()] = "") -> Response:
+    text = text.strip()
+    if error := text_error(text, what="The message", longest=LONGEST_MESSAGE):
+        form = Fragment("chat.html", "say", me=me, text=text)
+        return answer(request, ValidationError(form, errors={"text": error}), back="/chat")
+    await _add(session, Message(me.name, text))
+    mentioned = await _note_mentions(session, me, text)
+    await session.commit()
+    await reactive.emit(SCOPE, "messages")
+    if mentioned:
+        await tell(*mentioned, where=SCOPE)
+    if f"@{GUIDE.lower()}" in text.lower():
+        request.app.state.tasks.start_soon(_reply, request.app.state.sessions, text)
+    return answer(request, Fragment("chat.html", "say", me=me), back="/chat")
+
+
+async def _add(session: AsyncSession, message: Message) -> None:
+    # With the room's row locked, ids become visible in their order, and no position passes over one.
+    await session.execute(select(Room.id).where(Room.id == ROOM).with_for_update())
+    session.add(message)
+
+
+async def _note_mentions(session: AsyncSession, me: Person, text: str) -> Sequence[str]:
+    names = {name.lower() for name in re.findall(r"@([\w-]+)", text)} - {me.id}
+    people = (await session.scalars(select(Person.id).where(Person.id.in_(names)))).all()
+    for person in people:
+        await note(session, person, f"{me.name} mentioned you: “{text}”", "/chat")
+    return people
+
+
+async def _reply(sessions: Sessions, question: str) -> None:
+    """Write a reply, and save and tell each word as it comes."""
+    async with sessions() as session:
+        todo = await session.scalars(select(Task.title).where(Task.state != "done").order_by(Task.id))
+        reply = model.reply_to(question, todo.all())
+        message = Message(GUIDE, "", done=False)
+        await _add(session, message)
+        await session.commit()
+        async for words in model.write(reply):
+            message.text += words
+            await _save_and_tell(session)
+        message.done = True
+        await _save_and_tell(session)
+
+
+async def _save_and_tell(session: AsyncSession) -> None:
+    with anyio.CancelScope(shield=True):  # a shutdown comes between two words, not in the middle of a commit
+        await session.commit()
+        await reactive.emit(SCOPE, "messages")

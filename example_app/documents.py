@@ -1,0 +1,186 @@
+"""A document: the browser owns the editor, and the facts around it are live.
+
+The block ``editor`` is left out of the index, so no update ever touches what somebody is typing. Title, version and
+number of words are live for all who have the document open, and so are the names of those people. This is the layer
+below ``@reactive.page``: an index, a stream with a connection that presence knows, and one render for all viewers.
+
+Two people may save at once. Each save names the version that it began with; the second one is shown what happened.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from functools import partial
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from starlette_reactive import OOB, ConnectionInfo, EventStream, Fragment, ValidationError, reactive_stream
+
+from .database import Session, Sessions
+from .forms import answer, go_to, text_error
+from .live import index, person_id, reactive, templates
+from .models import Document, Person, now
+from .notifications import unread_of
+from .people import Me
+
+__all__ = ["router"]
+
+PAGE = "document.html"
+LIVE_BLOCKS = ("title", "version", "words", "here")
+LONGEST_TITLE, LONGEST_TEXT = 80, 20_000
+
+index.register_template(templates, PAGE, block_names=LIVE_BLOCKS)
+# Who saves tells of the text; that it changes these as well is said here, once.
+for derived in ("words", "document.version", "document.saved_by", "document.saved_at"):
+    index.derive(derived, from_paths={"document.text"})
+
+router = APIRouter()
+
+
+def scope_of(document_id: int) -> str:
+    return f"document:{document_id}"
+
+
+async def _document(document_id: int, session: Session) -> Document:
+    if document := await session.get(Document, document_id):
+        return document
+    raise HTTPException(404, "There is no such document.")
+
+
+CurrentDocument = Annotated[Document, Depends(_document)]
+Text = Annotated[str, Form()]
+
+
+# The page and its stream
+
+
+@router.get("/documents/{document_id}")
+async def document_page(request: Request, document_id: int, me: Me, session: Session) -> Response:
+    cursor = reactive.bus.cursor(scope_of(document_id))  # before anything is read: what changes from here on is sent
+    document = await _document(document_id, session)
+    context = await _facts(session, document)
+    context["here"] = sorted({*context["here"], me.name})
+    context |= {"me": me, "unread": await unread_of(session, me), "tab": uuid4().hex, "cursor": cursor}
+    return templates.TemplateResponse(request, PAGE, context | _editor(document))
+
+
+@router.get("/documents/{document_id}/stream")
+async def document_stream(request: Request, document_id: int, tab: str) -> EventStream:
+    person = person_id(request)
+    if person is None:
+        raise HTTPException(401, "Sign in first.")
+    return reactive_stream(
+        reactive.bus,
+        scope=scope_of(document_id),
+        index=index,
+        context_builder=partial(_read_facts, request.app.state.sessions, document_id),
+        templates=templates,
+        connection=ConnectionInfo(tab, person),
+        on_connect=_people_changed,
+        on_disconnect=_people_changed,
+        origin=tab,
+        share="document",
+        close_event="reactive-close",
+    )
+
+
+def _people_changed(scope: str, _: ConnectionInfo | None) -> None:
+    reactive.emit_sync(scope, "here")
+
+
+async def _read_facts(sessions: Sessions, document_id: int) -> dict[str, Any]:
+    async with sessions() as session:  # a session of its own: the stream holds none open between changes
+        return await _facts(session, await _document(document_id, session))
+
+
+async def _facts(session: AsyncSession, document: Document) -> dict[str, Any]:
+    """Return what is live of a document."""
+    ids = {each.user_id for each in reactive.presence(scope_of(document.id))}
+    names = await session.scalars(select(Person.name).where(Person.id.in_(ids)).order_by(Person.name))
+    return {"document": document, "words": _count_words(document.text), "here": list(names)}
+
+
+def _count_words(text: str) -> int:
+    return len(re.findall(r"\w+(?:['-]\w+)*", text))
+
+
+# What changes it
+
+
+@router.post("/documents")
+async def create(request: Request, me: Me, session: Session, title: Text = "") -> Response:
+    title = title.strip()
+    if error := text_error(title, what="The title", longest=LONGEST_TITLE):
+        form = Fragment("home.html", "new_document", me=me, title=title)
+        return answer(request, ValidationError(form, errors={"title": error}), back="/")
+    document = Document(title, "", me.name)
+    session.add(document)
+    await session.commit()
+    await reactive.emit("workspace", "documents")
+    return go_to(request, f"/documents/{document.id}")
+
+
+@router.post("/documents/{document_id}")
+async def save(
+    request: Request, me: Me, session: Session, document: CurrentDocument, base: Annotated[int, Form()], text: Text = ""
+) -> Response:
+    text, back = text.replace("\r\n", "\n"), f"/documents/{document.id}"
+    form: dict[str, Any] = {"me": me, "document": document, "text": text, "base": base}
+    if len(text) > LONGEST_TEXT:
+        errors = {"text": text_error(text, what="The text", longest=LONGEST_TEXT)}
+        return answer(request, ValidationError(Fragment(PAGE, "save", **form), errors=errors), back=back)
+    if not await _write(session, document, text, base, me):
+        return answer(request, _conflict(document, form), back=back)
+    await reactive.emit(scope_of(document.id), "document.text", origin=reactive.origin(request))
+    facts = await _facts(session, document)
+    saved = Fragment(PAGE, "save", me=me, text=text, base=document.version, saved=True, **facts)
+    # This tab is not told by its stream, for it is answered here.
+    return answer(request, OOB(saved, *(Fragment(PAGE, block, **facts) for block in ("version", "words"))), back=back)
+
+
+@router.post("/documents/{document_id}/title")
+async def rename(request: Request, me: Me, session: Session, document: CurrentDocument, title: Text = "") -> Response:
+    title, back = title.strip(), f"/documents/{document.id}"
+    form = Fragment(PAGE, "rename", me=me, document=document, new_title=title)
+    if error := text_error(title, what="The title", longest=LONGEST_TITLE):
+        return answer(request, ValidationError(form, errors={"title": error}), back=back)
+    document.title = title
+    await session.commit()
+    await reactive.emit(scope_of(document.id), "document.title")
+    await reactive.emit("workspace", "documents")
+    return answer(request, form, back=back)
+
+
+@router.get("/documents/{document_id}/editor")
+@reactive.html
+async def fresh_editor(me: Me, document: CurrentDocument) -> Fragment:
+    """Return the editor with the newest text, for a browser that has nothing of its own in it."""
+    return Fragment(PAGE, "editor", me=me, document=document, **_editor(document))
+
+
+def _editor(document: Document) -> dict[str, Any]:
+    return {"text": document.text, "base": document.version}
+
+
+async def _write(session: AsyncSession, document: Document, text: str, base: int, me: Person) -> bool:
+    """Save the text if the document is still at the version that it began with."""
+    same = update(Document).where(Document.id == document.id, Document.version == base)
+    written = await session.execute(
+        same.values(text=text, version=base + 1, saved_by=me.name, saved_at=now()).returning(Document.id)
+    )
+    succeeded = written.scalar() is not None
+    await session.commit()
+    await session.refresh(document)
+    return succeeded
+
+
+def _conflict(document: Document, form: dict[str, Any]) -> ValidationError:
+    """Show what somebody else has saved meanwhile. Saving again is then an answer to that version."""
+    changes = [line for line in difflib.ndiff(form["text"].splitlines(), document.text.splitlines()) if line[0] in "-+"]
+    shown = form | {"base": document.version, "changes": [(line[0] == "+", line[2:]) for line in changes if line[2:]]}
+    return ValidationError(Fragment(PAGE, "save", **shown), errors={"version": document.version})
