@@ -17,8 +17,8 @@ OpenPage = Callable[[str], "Page"]
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The task board on a database of its own."""
-    with running_example(tmp_path_factory.mktemp("example") / "taskboard.sqlite3") as server:
+    """The example on a database of its own."""
+    with running_example(tmp_path_factory.mktemp("example") / "workspace.sqlite3") as server:
         yield server
     assert "Traceback" not in "".join(server.output)
 

@@ -1,4 +1,4 @@
-"""Real servers and a real browser, for the tests here and for the script that takes the README's screenshot."""
+"""Real servers and a real browser, for the tests here and for the script that makes the README's pictures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHROMIUM_OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
 )
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LISTENING = re.compile(r"Uvicorn running on (http://\S+)")
 
@@ -95,8 +95,9 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def running_example(database: Path) -> Iterator[Server]:
-    with running(["-m", "example_app"], env={"TASKBOARD_DATABASE": str(database)}) as server:
+def running_example(database: Path, **env: str) -> Iterator[Server]:
+    """Run the workspace on a SQLite file of its own."""
+    with running(["-m", "example_app"], env={"DATABASE_URL": f"sqlite:///{database}", **env}) as server:
         yield server
 
 
