@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from . import machine
-from .experiments import Settings, delivery, parts, service
+from .experiments import Settings, delivery, engines, parts, service
 from .figures import Experiment, Table
 from .plot import draw
 
@@ -25,6 +25,10 @@ EXPERIMENTS = {
     "threads": parts.threads,
     "index": parts.index,
     "registration": parts.registration,
+    "redis": engines.redis,
+    "postgres": engines.postgres,
+    "redis-scopes": engines.redis_scopes,
+    "postgres-scopes": engines.postgres_scopes,
     "soak": service.soak,
 }
 

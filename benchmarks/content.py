@@ -6,8 +6,11 @@ The last block's stamp is what the load client waits for: it has arrived, so the
 from __future__ import annotations
 
 import functools
+import mmap
 import sqlite3
+import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jinja2 import DictLoader, Environment
@@ -17,6 +20,7 @@ __all__ = [
     "PAGE",
     "Database",
     "Row",
+    "SharedNumber",
     "block_names",
     "context",
     "environment",
@@ -102,6 +106,30 @@ class Database:
             found = self._connection.execute("select id, title, owner, done from task where list = ?", (name,))
             value["rows"] = [Row(*row) for row in found]
         return values
+
+
+class SharedNumber:
+    """The number of the newest change, in a file that several processes have in common."""
+
+    _FORM = struct.Struct("<q")
+
+    def __init__(self, path: str) -> None:
+        with Path(path).open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), self._FORM.size)
+
+    @classmethod
+    def create(cls, path: Path) -> SharedNumber:
+        path.write_bytes(bytes(cls._FORM.size))
+        return cls(str(path))
+
+    def read(self) -> int:
+        """Return the number."""
+        number: int = self._FORM.unpack_from(self._memory)[0]
+        return number
+
+    def write(self, number: int) -> None:
+        """Set the number."""
+        self._FORM.pack_into(self._memory, 0, number)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .content import PAGE, marker, source
-from .machine import cpu_seconds, resident_bytes
+from .machine import SERVER_CORE, cpu_seconds, resident_bytes
 
 __all__ = ["Options", "Server", "Viewers", "serving"]
 
@@ -39,7 +39,15 @@ class Server:
                 sys.executable,
                 "-m",
                 "benchmarks.serve",
-                json.dumps({"variant": variant, "port": self.port, "control": self._control_port, **self.options}),
+                json.dumps(
+                    {
+                        "variant": variant,
+                        "port": self.port,
+                        "control": self._control_port,
+                        "core": SERVER_CORE,
+                        **self.options,
+                    }
+                ),
             ],
             cwd=_ROOT,
         )

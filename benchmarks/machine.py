@@ -11,16 +11,25 @@ import sys
 import time
 from pathlib import Path
 
-__all__ = ["CLIENT_CORE", "SERVER_CORE", "cpu_seconds", "describe", "pin", "raise_file_limit", "resident_bytes"]
+__all__ = [
+    "CLIENT_CORE",
+    "CORES",
+    "SERVER_CORE",
+    "cpu_seconds",
+    "describe",
+    "pin",
+    "raise_file_limit",
+    "resident_bytes",
+]
 
-_CORES = sorted(os.sched_getaffinity(0))
-SERVER_CORE = _CORES[0]
-CLIENT_CORE = _CORES[-1]
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE = CORES[0]
+CLIENT_CORE = CORES[-1]
 
 
-def pin(core: int) -> None:
-    """Run this process, and those that it starts, on one core."""
-    os.sched_setaffinity(0, {core})
+def pin(*cores: int) -> None:
+    """Run this process, and those that it starts, on these cores alone."""
+    os.sched_setaffinity(0, cores)
 
 
 def raise_file_limit() -> int:
@@ -54,7 +63,7 @@ def describe() -> dict[str, str]:
     load = " ".join(f"{each:.2f}" for each in os.getloadavg())
     return {
         "processor": model,
-        "cores": str(len(_CORES)),
+        "cores": str(len(CORES)),
         "system": f"{platform.system()} {platform.release()}",
         "python": sys.version.split()[0],
         "load at the start": load,

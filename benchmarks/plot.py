@@ -10,6 +10,7 @@ import matplotlib as mpl
 
 mpl.use("svg")
 import matplotlib.pyplot as plt
+from matplotlib.transforms import blended_transform_factory
 
 __all__ = ["draw"]
 
@@ -33,7 +34,7 @@ OURS, OTHERS = "#3f51b5", "#9e9e9e"
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Draw what there is of the four pictures: one block, five blocks, viewers, memory."""
+    """Draw what there is of the four pictures, one below the other: one block, five blocks, viewers, memory."""
     drawn = {"one_block": _bars, "five_blocks": _bars, "viewers": _lines, "memory": _bars}
     titles = {
         "one_block": "One block: processor time of a viewer and change, µs",
@@ -45,13 +46,13 @@ def draw(results: dict[str, Any], path: Path) -> None:
     if not there:
         return
     mpl.rcParams.update({"svg.hashsalt": "benchmarks", "svg.fonttype": "none"})
-    figure, axes = plt.subplots((len(there) + 1) // 2, 2, figsize=(13, 4.2 * ((len(there) + 1) // 2)), squeeze=False)
-    for name, axis in zip(there, axes.flat, strict=False):
+    # Narrow, so that it can be read on a phone.
+    figure, axes = plt.subplots(len(there), 1, figsize=(5.6, 3.6 * len(there)), squeeze=False)
+    for name, axis in zip(there, axes.flat, strict=True):
         drawn[name](axis, results[name]["data"])
-        axis.set_title(titles[name], fontsize=10, loc="left")
+        place = blended_transform_factory(figure.transFigure, axis.transAxes)
+        axis.text(0.02, 1.04, titles[name], fontsize=12, transform=place)
         axis.spines[["top", "right"]].set_visible(False)
-    for axis in list(axes.flat)[len(there) :]:
-        axis.axis("off")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
@@ -63,11 +64,11 @@ def _bars(axis: Any, data: dict[str, Any]) -> None:
     names = sorted(medians, key=lambda name: medians[name], reverse=True)
     colours = [OURS if name.startswith("reactive") else OTHERS for name in names]
     bars = axis.barh([LABELS.get(name, name) for name in names], [medians[name] for name in names], color=colours)
-    axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
-    axis.margins(x=0.12)
+    axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=10)
+    axis.margins(x=0.25)
     axis.xaxis.set_visible(False)
     axis.spines["bottom"].set_visible(False)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(labelsize=10)
 
 
 def _lines(axis: Any, data: dict[str, Any]) -> None:
@@ -79,5 +80,5 @@ def _lines(axis: Any, data: dict[str, Any]) -> None:
     axis.set_ylim(bottom=0)
     axis.set_xticks(data["points"], [f"{point:,}" for point in data["points"]])
     axis.minorticks_off()
-    axis.legend(frameon=False, fontsize=8)
-    axis.tick_params(labelsize=8)
+    axis.legend(frameon=False, fontsize=10)
+    axis.tick_params(labelsize=10)

@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from .machine import SERVER_CORE, pin, raise_file_limit
+from .machine import pin, raise_file_limit
 from .variants import VARIANTS, Variant
 
 __all__: list[str] = []
@@ -70,6 +70,7 @@ async def _main(options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    pin(SERVER_CORE)
+    told = json.loads(sys.argv[1])
+    pin(told["core"])  # this process cannot tell: its parent is pinned to the other one
     raise_file_limit()
-    uvloop.run(_main(json.loads(sys.argv[1])))
+    uvloop.run(_main(told))

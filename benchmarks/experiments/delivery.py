@@ -85,9 +85,8 @@ def _compare(settings: Settings, name: str, title: str, variants: Sequence[str],
 
 
 def one_block(settings: Settings) -> Experiment:
-    found = _compare(
-        settings, "one_block", "One block of 300 bytes", [each for each in VARIANTS if not each.endswith("-sql")]
-    )
+    variants = [each for each in VARIANTS if not each.endswith(("-sql", "-engine"))]
+    found = _compare(settings, "one_block", "One block of 300 bytes", variants)
     cpu, latency = found.data["cpu_us"], found.data["latency_ms"]
     found.goals += [
         Goal("1 change, 1 block: processor time, x bare ASGI", 1.5, ratio(cpu["reactive"], cpu["asgi"])),

@@ -30,6 +30,7 @@ VARIANTS = {
     "asgi": "benchmarks.variants.bare:AsgiFanOut",
     "reactive": "benchmarks.variants.reactive:Reactive",
     "reactive-origin": "benchmarks.variants.reactive:ReactiveOrigin",
+    "reactive-engine": "benchmarks.variants.reactive:ReactiveEngine",
     "reactive-sql": "benchmarks.variants.reactive:ReactiveQuery",
     "starlette": "benchmarks.variants.queues:StreamingBytes",
     "sse": "benchmarks.variants.queues:SseBytes",

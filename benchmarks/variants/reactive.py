@@ -17,7 +17,7 @@ from starlette_reactive import ChangeEvent, DependencyIndex, ReactiveBus, reacti
 
 from .. import content
 
-__all__ = ["Reactive", "ReactiveOrigin", "ReactiveQuery"]
+__all__ = ["Reactive", "ReactiveEngine", "ReactiveOrigin", "ReactiveQuery"]
 
 
 class Reactive:
@@ -29,7 +29,7 @@ class Reactive:
     def __init__(self, options: dict[str, Any]) -> None:
         self._blocks, self._rows = options["blocks"], options["rows"]
         self._share = options.get("share", "all")
-        self._bus = ReactiveBus()
+        self._bus = self.bus(options)
         self._index = DependencyIndex()
         self._environment = content.environment(options["templates"])
         self._index.register_template(self._environment, content.PAGE)
@@ -42,6 +42,9 @@ class Reactive:
             "burst": self._burst,
             "scopes": self._emit_to_scopes,
         }
+
+    def bus(self, _: dict[str, Any]) -> ReactiveBus:
+        return ReactiveBus()
 
     def emit(self, number: int) -> None:
         self._number = number
@@ -106,3 +109,17 @@ class ReactiveQuery(Reactive):
 
     def values(self) -> dict[str, Any]:
         return self._database.context(self._number)
+
+
+class ReactiveEngine(Reactive):
+    """The bus on an engine; the data is a number in a file, which other processes change."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self._data = content.SharedNumber(options["data"])
+
+    def bus(self, options: dict[str, Any]) -> ReactiveBus:
+        return ReactiveBus.from_url(options["engine"])
+
+    def values(self) -> dict[str, Any]:
+        return content.context(self._data.read(), self._blocks, self._rows)
