@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
-import starlette_reactive
+from .blocks import DOCS, PAGES, ROOT, name_of
 
-ROOT = Path(__file__).parents[2]
 SMALLEST = ROOT / "docs" / "examples" / "smallest"
 README = (ROOT / "README.md").read_text()
 RUN = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[example]' && .venv/bin/python -m example_app"
@@ -33,11 +33,11 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 def test_the_readme_shows_the_smallest_program_as_it_is() -> None:
     assert (SMALLEST / "app.py").read_text() in fenced(README, "python")
-    assert (SMALLEST / "page.html").read_text() in fenced(README, "html")
+    assert (SMALLEST / "templates" / "page.html").read_text() in fenced(README, "html")
 
 
 def test_the_smallest_program_is_small() -> None:
-    assert len((SMALLEST / "app.py").read_text().splitlines()) <= 30
+    assert len((SMALLEST / "app.py").read_text().splitlines()) <= 25
 
 
 def test_the_smallest_program_has_the_examples_scripts() -> None:
@@ -49,13 +49,16 @@ def test_the_smallest_program_has_the_examples_scripts() -> None:
         assert (SMALLEST / "static" / copy).read_bytes() == original.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_in_the_menu() -> None:
+    menu = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(menu) == sorted(name_of(page) for page in PAGES if page != ROOT / "README.md")
 
 
 def test_the_changelog_holds_the_version_of_the_package() -> None:
@@ -64,8 +67,14 @@ def test_the_changelog_holds_the_version_of_the_package() -> None:
     assert headings[:2] == ["Unreleased", version]
 
 
-def test_the_reference_documents_every_public_name() -> None:
-    documented = re.findall(
-        r"^::: starlette_reactive\.(\w+)$", (ROOT / "docs" / "reference.md").read_text(), re.MULTILINE
-    )
-    assert sorted(documented) == sorted(starlette_reactive.__all__)
+@pytest.mark.parametrize(
+    ("page", "module"),
+    [
+        ("reference.md", "starlette_reactive"),
+        ("reference/testing.md", "starlette_reactive.testing"),
+        ("reference/assets.md", "starlette_reactive.assets"),
+    ],
+)
+def test_the_reference_documents_every_public_name(page: str, module: str) -> None:
+    documented = re.findall(rf"^::: {re.escape(module)}\.(\w+)$", (DOCS / page).read_text(), re.MULTILINE)
+    assert sorted(documented) == sorted(importlib.import_module(module).__all__)

@@ -7,7 +7,7 @@ from fastapi.templating import Jinja2Templates
 
 app = FastAPI()
 app.mount("/static", StaticFiles(directory="static"))
-templates = Jinja2Templates(directory=".")
+templates = Jinja2Templates(directory="templates")
 
 boards: dict[int, list[str]] = {1: ["Book the band"], 2: []}
 

@@ -1,0 +1,128 @@
+"""Commands in the documentation: what is ours must exist, with the options and extras that it is shown with."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import typer.main
+
+from .blocks import ROOT
+
+__all__ = ["check_commands"]
+
+OTHERS = {
+    "cd",
+    "cp",
+    "curl",
+    "createdb",
+    "git",
+    "granian",
+    "gunicorn",
+    "hypercorn",
+    "mkdir",
+    "nginx",
+    "psql",
+    "redis-cli",
+}
+"""Commands of others; what they are given is theirs."""
+
+EXTRAS = frozenset(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+
+
+def check_commands(text: str) -> None:
+    """See that each command of a shell block exists.
+
+    Raises:
+        AssertionError: One does not, or not so.
+    """
+    for words in _commands(text):
+        program = words[0].rpartition("/")[2]
+        if program in ("python", "python3"):
+            _check_module(words[1:])
+        elif program in _CHECKS:
+            _CHECKS[program](words[1:])
+        else:
+            assert program in OTHERS, f"unknown command {program!r}"
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    for line in re.split(r"\n|&&|\|\|?", text.replace("\\\n", " ")):
+        words = shlex.split(line, comments=True)
+        if ">" in words:
+            words = words[: words.index(">")]
+        while words and re.match(r"[A-Z_]+=", words[0]):
+            del words[0]
+        if words:
+            yield words
+
+
+def _check_module(words: list[str]) -> None:
+    assert words[0] == "-m", f"python {words[0]}: run a module with -m"
+    module, arguments = words[1], words[2:]
+    assert importlib.util.find_spec(module), f"there is no module {module!r}"
+    if module in _CHECKS:
+        _CHECKS[module](arguments)
+
+
+def _check_pip(words: list[str]) -> None:
+    for extras in re.findall(r"\[([\w,-]+)\]", " ".join(words)):
+        if "uvicorn" not in " ".join(words) or extras != "standard":
+            assert set(extras.split(",")) <= EXTRAS, f"there is no extra {extras!r}"
+
+
+def _check_click(load: Callable[[], Any]) -> Callable[[list[str]], None]:
+    """Return what parses a command's arguments as the command itself does, without running it."""
+
+    def check(words: list[str]) -> None:
+        command = load()
+        while isinstance(command, click.Group) or hasattr(command, "commands"):
+            assert words[0] in command.commands, f"there is no command {words[0]!r}"
+            command, words = command.commands[words[0]], words[1:]
+        command.make_context(command.name, list(words)).close()
+
+    return check
+
+
+def _check_options(pattern: str) -> Callable[[list[str]], None]:
+    source = "".join(path.read_text() for path in sorted(ROOT.glob(pattern)))
+
+    def check(words: list[str]) -> None:
+        for option in (word.partition("=")[0] for word in words if word.startswith("--")):
+            assert f'"{option}"' in source, f"{option} is no option in {pattern}"
+
+    return check
+
+
+def _ours() -> Any:
+    from starlette_reactive.cli import app
+
+    return typer.main.get_command(app)
+
+
+def _uvicorn() -> Any:
+    from uvicorn.main import main
+
+    return main
+
+
+def _mkdocs() -> Any:
+    from mkdocs.__main__ import cli
+
+    return cli
+
+
+_CHECKS: dict[str, Callable[[list[str]], None]] = {
+    "starlette-reactive": _check_click(_ours),
+    "uvicorn": _check_click(_uvicorn),
+    "mkdocs": _check_click(_mkdocs),
+    "pip": _check_pip,
+    "pytest": _check_options("tests/conftest.py"),
+    "benchmarks": _check_options("benchmarks/*.py"),
+    "example_app": _check_options("example_app/*.py"),
+}

@@ -1,0 +1,80 @@
+"""Every block of code in README and documentation is what it says it is: it runs, parses, or exists."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jinja2 import Environment
+
+from .blocks import PAGES, Block, blocks_of, dedented, name_of
+from .running import PRELUDES, run_page
+from .shell import check_commands
+
+RUN_ELSEWHERE = {"testing.md": "tests/testing/test_recipes.py"}
+"""Pages whose test files are run by a test that does more with them."""
+
+ALLOWED_NOT_RUN = 6
+
+BLOCKS = {page: blocks_of(page) for page in PAGES}
+
+
+def _parse_jinja(text: str) -> object:
+    return Environment(extensions=["jinja2.ext.i18n", "jinja2.ext.do", "jinja2.ext.loopcontrols"]).parse(text)
+
+
+def _look_at_diff(text: str) -> None:
+    assert all(line[:1] in ("+", "-", " ", "@", "") for line in text.splitlines()), text
+
+
+CHECKS: dict[str, Callable[[str], object]] = {
+    "diff": _look_at_diff,
+    "html": _parse_jinja,
+    "jinja": _parse_jinja,
+    "json": json.loads,
+    "sh": check_commands,
+    "toml": tomllib.loads,
+}
+NOT_CODE = {"css", "ini", "javascript", "nginx", "python", "sql", "text"}
+"""Python is run; the others are read by programs that are not here, or by nobody."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = BLOCKS[page]
+    if name_of(page) not in RUN_ELSEWHERE:
+        assert not [block.place for block in blocks if block.title.startswith("test_")]
+    run_page(page, blocks, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [block for page in PAGES for block in BLOCKS[page] if block.language in CHECKS],
+    ids=lambda block: block.place,
+)
+def test_a_block_is_sound(block: Block) -> None:
+    CHECKS[block.language](dedented(block))
+
+
+def test_every_block_says_what_language_it_is_in() -> None:
+    blocks = [block for page in PAGES for block in BLOCKS[page]]
+    assert [block.place for block in blocks if block.language not in {*CHECKS, *NOT_CODE}] == []
+
+
+def test_few_blocks_are_not_run_and_their_titles_say_why() -> None:
+    blocks = [block for page in PAGES for block in BLOCKS[page] if block.not_run]
+    assert len(blocks) <= ALLOWED_NOT_RUN, [block.place for block in blocks]
+
+
+def test_pages_run_elsewhere_are_run_there() -> None:
+    root = Path(__file__).parents[2]
+    for page, test in RUN_ELSEWHERE.items():
+        assert f'"{page}"' in (root / test).read_text()
+
+
+def test_every_prelude_is_a_pages() -> None:
+    names = {name_of(page).replace("/", "_").replace("-", "_").removesuffix(".md") for page in PAGES}
+    assert {path.stem for path in PRELUDES.glob("*.py")} <= {*names, "__init__"}

@@ -1,0 +1,125 @@
+"""The programs of the guides and the tutorial do and print what their pages say."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from starlette_reactive.testing import TestClient, assert_sse_wired
+from tests.app.test_documents import stages
+from tests.support import eventually
+
+from .blocks import DOCS, blocks_of
+from .running import run_page
+
+Names = dict[str, Any]
+Program = Callable[[str], Names]
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """Run a page up to its first ``app.py``, and give the program's names."""
+
+    def run(page: str) -> Names:
+        blocks = blocks_of(DOCS / page)
+        first = next(number for number, block in enumerate(blocks) if block.title == "app.py")
+        files = [block for block in blocks[first + 1 :] if block.title.endswith(".html")]
+        return run_page(DOCS / page, [*files, *blocks[: first + 1]], tmp_path, monkeypatch)
+
+    return run
+
+
+async def test_a_member_is_told_and_one_who_is_removed_is_not(program: Program) -> None:
+    names = program("guides/fastapi.md")
+    async with TestClient(names["app"], cookies={"user": "ada"}) as ada, TestClient(names["app"]) as stranger:
+        assert (await stranger.get("/boards/1")).status_code == 403
+        assert (await ada.get("/boards/2")).status_code == 404
+        hers, other = await ada.live("/boards/1"), await ada.live("/boards/1")
+        answer = await ada.post("/boards/1/tasks", data={"title": "Taste <cake>"}, headers=hers.headers)
+        assert answer.text == "<li>Taste &lt;cake&gt;</li>"
+        await other.expect("#tasks", "Taste <cake>")
+        await hers.expect_nothing()
+        names["boards"][1].members.discard("ada")
+        await names["reactive"].emit("board:1", "board")
+        await eventually(lambda: not names["reactive"].presence("board:1"))
+
+
+async def test_visits_are_counted_on_every_page(program: Program) -> None:
+    names = program("guides/starlette.md")
+    async with TestClient(names["app"]) as client:
+        page = await client.live("/")
+        await client.post("/visit")
+        await page.expect("#visits", "1 visits")
+        await page.expect("#here", "1 here now")
+
+
+async def test_the_parts_make_the_same_page_as_the_decorator(program: Program) -> None:
+    names = program("guides/streams.md")
+    async with TestClient(names["app"]) as client:
+        page = await client.live("/")
+        await client.post("/guests", data={"name": "Ada"})
+        await page.expect("#count", "1 on the list")
+        await page.expect("#names", "Ada")
+        await assert_sse_wired(client, "/")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_prices_are_told_by_the_generator_before_the_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = DOCS / "guides" / "from-sse-starlette.md"
+    before = next(block for block in blocks_of(page) if block.title == "before.py")
+    templates = [block for block in blocks_of(page) if block.title.endswith(".html")]
+    names = run_page(page, [*templates, before], tmp_path, monkeypatch)
+    async with TestClient(names["app"]) as client:
+        shown = await client.live("/")
+        await client.put("/prices/tea?price=5")
+        await shown.expect("ul", contains="tea: 5")
+
+
+async def test_prices_are_live_after_the_move(program: Program) -> None:
+    names = program("guides/from-sse-starlette.md")
+    async with TestClient(names["app"]) as client:
+        shown = await client.live("/")
+        await client.put("/prices/tea?price=5")
+        await shown.expect("#prices", contains="tea: 5")
+
+
+async def test_jobs_are_live_instead_of_polled(program: Program) -> None:
+    names = program("guides/from-polling.md")
+    async with TestClient(names["app"]) as client:
+        page = await client.live("/")
+        await client.post("/jobs/backup")
+        await page.expect("#jobs", "backup")
+
+
+def test_the_refusal_that_is_shown_is_the_one_that_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = DOCS / "guides" / "security.md"
+    blocks = blocks_of(page)
+    run_page(page, blocks, tmp_path, monkeypatch)
+    (shown,) = [block.text for block in blocks if block.language == "text"]
+    assert capsys.readouterr().out == shown
+
+
+def test_what_the_tutorial_says_the_command_prints_is_what_it_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in stages()[-1].items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "static").mkdir()
+    monkeypatch.chdir(tmp_path)
+    environment = os.environ | {"REACTIVE_SECRET": "for tests"}
+    for arguments in (["check", "app:app"], ["explain", "app:app", "tasks"]):
+        command = [sys.executable, "-c", "from starlette_reactive.cli import main; main()", *arguments]
+        subprocess.run(command, env=environment, check=True)
+    (shown,) = [block.text for block in blocks_of(DOCS / "tutorial" / "index.md") if block.language == "text"]
+    assert capfd.readouterr().out == f"Nothing found.\n{shown}"

@@ -1,0 +1,193 @@
+"""The built documentation as readers see it: in Chromium, narrow and wide, light and dark, without a network."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+
+from .blocks import DOCS, ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Request
+
+pytest.importorskip("mkdocs", reason="the package mkdocs is missing")
+
+NAMES = [str(path.relative_to(DOCS).with_suffix(".html")) for path in sorted(DOCS.rglob("*.md"))]
+WIDTHS = (390, 1280)
+COLOURS: dict[Literal["light", "dark"], str] = {"light": "default", "dark": "slate"}
+LOOK = (Path(__file__).parent / "look.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    built = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    index = folder / "search" / "search_index.json"  # the browser makes tables of it on every page, which takes long
+    index.write_text(json.dumps({**json.loads(index.read_text()), "docs": []}))
+    return folder
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002 - the name that it overrides
+
+
+@pytest.fixture(scope="module")
+def url(site: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Window:
+    """A browser's window, and what its pages complained of."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.url = url
+        self.faults: list[str] = []
+        # There is nothing at the proxy, and nothing but the site is asked for without it.
+        self._context: BrowserContext = browser.new_context(
+            proxy={"server": "http://127.0.0.1:9", "bypass": "127.0.0.1"}
+        )
+        self._context.set_default_timeout(60_000)
+        self._context.on("request", self._note_request)
+        self._page = self._context.new_page()
+        self._page.on("console", lambda message: self.faults.append(f"console: {message.text}"))
+        self._page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+
+    def _note_request(self, request: Request) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.faults.append(f"asks for {request.url}")
+
+    def look_at(self, name: str) -> list[str]:
+        """Load a page and look at it in both widths, light and dark."""
+        self.faults.clear()
+        self._page.goto(f"{self.url}/{name}")
+        self._page.add_style_tag(content="* { transition: none !important }")
+        for width in WIDTHS:
+            self._page.set_viewport_size({"width": width, "height": 900})
+            for colours, scheme in COLOURS.items():
+                self._page.emulate_media(color_scheme=colours)
+                self._page.wait_for_function(f"document.body.dataset.mdColorScheme === {scheme!r}")
+                self.faults += [f"{width} px, {colours}: {fault}" for fault in self._page.evaluate(LOOK)]
+        return self.faults
+
+
+@pytest.fixture(scope="module")
+def window(browser: Browser, url: str) -> Window:
+    return Window(browser, url)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_fits_and_can_be_read_and_asks_nobody_for_anything(name: str, window: Window) -> None:
+    faults = window.look_at(name)
+    assert not faults, "\n".join(faults)
+
+
+FAULTY = """<!doctype html>
+<html lang="en"><title>Faulty</title><link rel="icon" href="data:,">
+<body style="background: #fff">
+<p style="color: #999">pale</p>
+<div style="width: 2000px; color: #000">wide</div>
+<svg viewBox="0 0 99 99" width="99"><rect width="99" height="99" fill="#000"/><text y="50" fill="#222">dark</text></svg>
+<img src="http://elsewhere.invalid/picture.png" alt="a picture">
+<script>
+  console.error("broken")
+  const dark = matchMedia("(prefers-color-scheme: dark)")
+  const follow = () => { document.body.dataset.mdColorScheme = dark.matches ? "slate" : "default" }
+  follow()
+  dark.addEventListener("change", follow)
+</script>"""
+
+
+def test_the_look_at_a_page_is_not_blind(site: Path, window: Window) -> None:
+    (site / "faulty.html").write_text(FAULTY)
+    faults = "\n".join(window.look_at("faulty.html"))
+    (site / "faulty.html").unlink()
+    assert "contrast 2.85 in <p>" in faults
+    assert "in <text>" in faults
+    assert "wider than the window" in faults
+    assert "asks for http://elsewhere.invalid/picture.png" in faults
+    assert "console: broken" in faults
+    assert "wide" not in faults.replace("wider", "")
+
+
+class Links(HTMLParser):
+    """The links of a page, its ids, and what its pictures are called."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+        self.nameless: list[str] = []
+        self.plain_code = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attributes}
+        self.ids |= {values[name] for name in ("id", "name") if values.get(name)}
+        self.links += [values[name] for name in ("href", "src") if name in values]
+        if tag == "img" and not values.get("alt"):
+            self.nameless.append(values.get("src", ""))
+        if tag == "div" and "highlight" in values.get("class", "").split():
+            self.plain_code |= not any(each.startswith(("language-", "doc-")) for each in values["class"].split())
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[str, Links]:
+    return {str(path.relative_to(site)): Links(path.read_text()) for path in sorted(site.rglob("*.html"))}
+
+
+def test_every_link_within_the_documentation_leads_somewhere(site: Path, pages: dict[str, Links]) -> None:
+    dead = []
+    for name, page in pages.items():
+        for link in page.links:
+            address, fragment = urldefrag(link)
+            if urlsplit(link).scheme or (name == "404.html" and link.startswith("/")):
+                continue
+            target = os.path.normpath(os.path.join(os.path.dirname(name), unquote(address))) if address else name
+            if os.path.isdir(site / target):
+                target = os.path.normpath(os.path.join(target, "index.html"))
+            if not (site / target).exists() or (fragment and unquote(fragment) not in pages[target].ids):
+                dead.append(f"{name}: {link}")
+    assert dead == []
+
+
+def test_every_picture_says_what_it_shows(pages: dict[str, Links]) -> None:
+    assert {name: page.nameless for name, page in pages.items() if page.nameless} == {}
+    for path in (DOCS / "images").glob("*.svg"):
+        if path.name != "performance.svg":  # is an image with an alternative text
+            assert "<title>" in path.read_text()
+            assert 'role="img"' in path.read_text()
+
+
+def test_every_block_of_code_is_in_a_fence(pages: dict[str, Links]) -> None:
+    assert [name for name, page in pages.items() if page.plain_code] == []
+
+
+def test_references_in_docstrings_are_shown_as_code(site: Path) -> None:
+    left = [path.name for path in site.rglob("*.html") if re.search(r":[a-z]+:(`|<code>)", path.read_text())]
+    assert left == []
