@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .browser.support import chromium_path, launch_chromium
 from .support import require
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")  # a machine that has other things to do fails no test
 
 if os.environ.get("REACTIVE_REQUIRE_ALL") == "1" and not importlib.util.find_spec("playwright"):
     raise pytest.UsageError("REACTIVE_REQUIRE_ALL=1 lets nothing be skipped, and the package playwright is missing")
@@ -29,6 +33,7 @@ def browser() -> Iterator[Browser]:
     """Chromium. Each module has its own: an open Playwright holds its thread's event loop."""
     playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is missing")
     require(chromium_path(), "Chromium")
+    playwright.expect.set_options(timeout=30_000)  # milliseconds, for a machine that has other things to do
     with playwright.sync_playwright() as running:
         browser = launch_chromium(running)
         yield browser

@@ -28,7 +28,7 @@ async def each(*items: Any) -> AsyncIterator[Any]:
 async def sent(stream: EventStream) -> Connection:
     """Let a stream run to its end."""
     async with connect(stream) as connection:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await connection.ended.wait()
     assert connection.complete
     return connection
@@ -180,10 +180,11 @@ def _catching(app: EventStream, caught: list[BaseException]) -> Any:
 
 @pytest.mark.parametrize("reading", [True, False])
 async def test_a_disconnect_closes_the_generator_wherever_it_is(reading: bool) -> None:
-    closed: list[bool] = []
+    begun, closed = anyio.Event(), list[bool]()
 
     async def generate() -> AsyncIterator[str]:
         try:
+            begun.set()
             while True:
                 yield "a"
                 await anyio.sleep(0.001)
@@ -191,9 +192,12 @@ async def test_a_disconnect_closes_the_generator_wherever_it_is(reading: bool) -
             closed.append(True)
 
     async with connect(EventStream(generate()), reading=reading) as connection:
-        await anyio.sleep(0.01)
+        if reading:
+            await begun.wait()
+        else:
+            await anyio.wait_all_tasks_blocked()
         connection.disconnect.set()
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await connection.ended.wait()
         assert closed == [True] or not reading
 
@@ -207,7 +211,7 @@ async def test_a_head_request_gets_headers_and_no_stream() -> None:
     async def receive() -> Any:
         raise AssertionError
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await EventStream(silent())({"type": "http", "method": "HEAD", "headers": []}, receive, send)
     assert [message["type"] for message in messages] == ["http.response.start", "http.response.body"]
     assert messages[1]["body"] == b""

@@ -268,7 +268,7 @@ async def test_a_viewer_is_not_told_of_its_own_changes_or_of_those_for_others(bo
 async def test_an_own_change_that_an_update_may_have_crossed_is_told_a_while_later(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_module, "HEALING", 0.3)
+    monkeypatch.setattr(feed_module, "HEALING", 2.0)
     async with connect(board.stream(origin="tab")) as connection:
         first = connection.frames[0].id
         await board.change(title="theirs")
@@ -490,10 +490,11 @@ async def test_a_context_builder_that_hangs_is_given_up_after_its_last_viewer(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_module, "CLOSING_GRACE", 0.02)
-    ended: list[bool] = []
+    begun, ended = anyio.Event(), list[bool]()
 
     async def context() -> dict[str, Any]:
         try:
+            begun.set()
             await anyio.sleep_forever()
         finally:
             ended.append(True)
@@ -501,7 +502,7 @@ async def test_a_context_builder_that_hangs_is_given_up_after_its_last_viewer(
 
     async with connect(board.stream(context_builder=context)):
         await board.change(title="New")
-        await anyio.sleep(0.01)
+        await begun.wait()
     await eventually(lambda: ended)
 
 
@@ -533,10 +534,10 @@ async def test_a_slow_viewer_gets_the_newest_of_each_block_and_holds_up_nobody(b
 
 async def test_a_viewer_that_reads_nothing_is_sent_away(board: Board) -> None:
     async with (
-        connect(board.stream(share="all", send_timeout=0.05), reading=False) as stuck,
-        connect(board.stream(share="all", send_timeout=0.05)) as other,
+        connect(board.stream(share="all", send_timeout=0.5), reading=False) as stuck,
+        connect(board.stream(share="all", send_timeout=0.5)) as other,
     ):
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await stuck.ended.wait()
         await board.change(title="New")
         assert (await other.next_update()).data == "New"
@@ -555,7 +556,7 @@ async def test_the_server_ends_its_streams_when_it_stops(board: Board, monkeypat
 
     async with connect(board.stream(close_event="bye")) as live, connect(_silent_stream()) as generated:
         monkeypatch.setattr(pulse_module, "_server_stops", lambda: True)
-        with anyio.fail_after(2):
+        with anyio.fail_after(20):
             await live.ended.wait()
             await generated.ended.wait()
     assert live.complete

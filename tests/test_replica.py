@@ -123,7 +123,7 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(changes, st.integers(0, 25), st.integers(0, 25))
 def test_no_cursor_leaves_out_what_its_reader_is_owed(
     made: list[tuple[str, str | None, str | None, int]], asked_at: int, told_at: int
@@ -153,7 +153,7 @@ def test_no_cursor_leaves_out_what_its_reader_is_owed(
                 assert told == {"*"} or owed <= told
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(changes, st.integers(0, 25))
 def test_a_position_and_its_cursor_tell_the_same_or_more(
     made: list[tuple[str, str | None, str | None, int]], at: int

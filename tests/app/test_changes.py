@@ -132,7 +132,7 @@ async def test_the_end_of_the_application_ends_streams_without_telling_browsers_
             await eventually(lambda: board.reactive.presence("all"))
             async with board.reactive.lifespan(board.app):
                 pass
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 await ended.wait()
     assert b"reactive-close" not in b"".join(sent)
     async with view(board.app, "/") as connection:  # and it may begin again

@@ -301,7 +301,7 @@ async def test_an_answer_that_there_is_nothing_to_see_ends_the_stream_without_a_
         await reactive.emit("all", "items")
         frame = await connection.next_update()
         assert (frame.event, frame.data) == ("reactive-close", "close")
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await connection.ended.wait()
     assert connection.complete
     assert b"secret" not in b"".join(connection.chunks)
@@ -419,12 +419,14 @@ async def test_a_shared_page_that_asks_for_credentials_ends_and_says_why(
 async def test_updates_that_run_at_once_are_bounded(reactive: Reactive) -> None:
     running = most = 0
     items: list[str] = []
+    may_end = anyio.Event()
 
     async def page() -> dict[str, Any]:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await anyio.sleep(0.01)
+        if items:
+            await may_end.wait()
         running -= 1
         return {"title": "", "items": items}
 
@@ -445,7 +447,10 @@ async def test_updates_that_run_at_once_are_bounded(reactive: Reactive) -> None:
         await eventually(lambda: len(connections) == 50)
         items.append("new")
         await reactive.emit("all", "items")
-        await eventually(lambda: all(len(each.chunks) > 1 for each in connections), timeout=20)
+        await eventually(lambda: running == 16)
+        await anyio.wait_all_tasks_blocked()
+        may_end.set()
+        await eventually(lambda: all(len(each.chunks) > 1 for each in connections))
         done.set()
     assert most == 16
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .support import Server
 
 NUMBERS = count(1)
-expect.set_options(timeout=20_000)  # for a machine that has other things to do
 NOTE_CONNECTIONS = """window.connections = 0
 for (const name of ["htmx:sseOpen", "htmx:sse:after:connection"]) addEventListener(name, () => window.connections++)"""
 EXPECTED_IN_CONSOLE = re.compile(

@@ -20,5 +20,5 @@ def test_a_name_signed_in_one_page_shows_in_the_other(smallest: Server, open_pag
     one.get_by_label("Your name").fill("Ada")
     one.get_by_role("button", name="Sign").click()
     for page in (one, other):
-        expect(page.locator("#names li")).to_have_text(["Ada"], timeout=1000)
-        expect(page.locator("#count")).to_have_text("1 on the list", timeout=1000)
+        expect(page.locator("#names li")).to_have_text(["Ada"])
+        expect(page.locator("#count")).to_have_text("1 on the list")

@@ -70,7 +70,7 @@ def _shows(page: Page, case: Case) -> bool:
     if page.locator("button").count():
         page.locator("button").click()
     page.wait_for_timeout(SETTLE * 1000)
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 30
     while not page.evaluate(f"requests => Boolean({case.shown})", streams):
         if time.monotonic() > deadline:
             print(page.content())

@@ -53,13 +53,6 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _patience() -> Iterator[None]:
-    expect.set_options(timeout=30_000)
-    yield
-    expect.set_options(timeout=5_000)
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with running(["-m", "uvicorn", "tests.inspector.browser_app:app", "--no-access-log"]) as server:

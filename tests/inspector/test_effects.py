@@ -166,7 +166,7 @@ async def test_streams_that_the_application_ends() -> None:
     async with view(demo.app, "/boards/a") as connection:
         demo.forbidden = True
         await demo.reactive.emit("board:a", "tasks")
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await connection.ended.wait()
         effect = await settled(demo.reactive, "ended")
         assert effect.notes == ["Not rendered: the group ended, for the page '/boards/a' answered 403."]

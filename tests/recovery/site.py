@@ -39,7 +39,7 @@ class Site:
         thread = threading.Thread(target=self._loop.run_forever)
         thread.start()
         try:
-            asyncio.run_coroutine_threadsafe(self.proxy.start(), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(self.proxy.start(), self._loop).result(30)
             self.start()
             yield self
         finally:
@@ -91,7 +91,7 @@ class Site:
 
     def _ask(self, path: str, method: str) -> Any:
         request = urllib.request.Request(f"http://127.0.0.1:{self._port}{path}", method=method)
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
     def tell(self, do: Callable[[], None]) -> None:
@@ -100,7 +100,7 @@ class Site:
         async def tell() -> None:
             do()
 
-        asyncio.run_coroutine_threadsafe(tell(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(tell(), self._loop).result(30)
 
     def refuse(self) -> None:
         """Answer 502 from now on, and cut what is open."""
@@ -116,7 +116,7 @@ class Site:
         return [head for head in self.proxy.heads if "/_reactive/live?" in head]
 
     @staticmethod
-    def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+    def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "it took too long"

@@ -28,7 +28,7 @@ SHOW = """
   delete document.visibilityState;
   document.dispatchEvent(new Event('visibilitychange'));
 """
-PATIENCE = 15_000.0  # milliseconds; clients wait a few seconds before they come back
+PATIENCE = 60_000.0  # milliseconds; clients wait a few seconds before they come back
 
 CLOSES_WHILE_HIDDEN = {"htmx2": False, "htmx2 with script": True, "htmx4": True}
 

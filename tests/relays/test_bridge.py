@@ -35,7 +35,7 @@ def server() -> Server:
 @contextmanager
 def buses(server: Server, number: int, **options: float) -> Iterator[list[ReactiveBus]]:
     """Buses of as many processes."""
-    options = {"beat": 0.1, "lease": 1.0, "patience": 2.0} | options
+    options = {"beat": 0.1, "lease": 1.0, "patience": 20.0} | options
     with ExitStack() as stack:
         made = [ReactiveBus(relay=Bridge(MemoryEngine(server), **options)) for _ in range(number)]
         for bus in made:
@@ -108,7 +108,7 @@ async def test_what_happened_while_the_connection_was_cut_is_told(server: Server
                 if number % 7 == 0:
                     server.cut()
             seen: set[str] = set()
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 while len(seen) < 30:
                     seen |= (await anext(theirs)).changed_paths
             assert "*" not in seen
@@ -122,7 +122,7 @@ async def test_after_the_engine_lost_its_memory_everybody_is_told_everything(ser
             cursor = bus.cursor("s")
             server.kill()
             server.start(with_memory=False)
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 assert (await anext(subscription)).changed_paths == ALL
             with bus.subscribe("s", after=cursor) as returning, anyio.fail_after(20):
                 assert (await anext(returning)).changed_paths == ALL
@@ -180,7 +180,7 @@ async def test_emits_wait_while_the_engine_is_away_and_are_sent_when_it_is_back(
             await eventually(lambda: here.health().waiting == 1)
             server.start()
             seen: set[str] = set()
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 while len(seen) < 6:
                     seen |= (await anext(theirs)).changed_paths
             await eventually(lambda: here.health().waiting == 0)
@@ -248,7 +248,7 @@ def process_of(bus: ReactiveBus) -> str:
 
 async def test_the_viewers_of_a_process_that_died_are_gone_and_pages_are_told(server: Server) -> None:
     async with viewed_from_elsewhere(server) as (here, dying, mine):
-        with anyio.fail_after(3):
+        with anyio.fail_after(20):
             while here.presence("s"):
                 server.leases.pop(process_of(dying), None)
                 await anyio.sleep(0.001)
@@ -285,9 +285,11 @@ async def test_a_process_that_was_taken_for_dead_shows_its_viewers_again_and_pag
         with sleepy.subscribe("s", connection=ConnectionInfo("one")), here.subscribe("s") as mine:
             await eventually(lambda: len(here.presence("s")) == 1)
             asleep: Any = sleepy._relay
-            asleep._thread.post(lambda: time.sleep(1.0))  # nothing of the process goes on
+            awake = threading.Event()
+            asleep._thread.post(lambda: awake.wait(60))  # nothing of the process goes on
             await eventually(lambda: not here.presence("s"))
             mine.drain()
+            awake.set()
             await eventually(lambda: len(here.presence("s")) == 1)
             with anyio.fail_after(20):
                 assert (await anext(mine)).changed_paths == ALL
@@ -300,7 +302,7 @@ async def test_after_the_engine_lost_its_memory_viewers_are_shown_again(server: 
             await eventually(lambda: len(there.presence("s")) == 1)
             server.kill()
             server.start(with_memory=False)
-            await eventually(lambda: there.health().connections == 2)
+            await eventually(lambda: there.health().connections >= 2)
             await eventually(lambda: {each.session_id for each in there.presence("s")} == {"one"})
 
 
@@ -348,7 +350,7 @@ async def test_many_threads_may_emit_at_once(server: Server) -> None:
             for thread in threads:
                 thread.start()
             seen: set[str] = set()
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 while len(seen) < 100:
                     seen |= (await anext(theirs)).changed_paths
 
@@ -401,7 +403,7 @@ async def test_observers_see_each_event_that_is_delivered(server: Server) -> Non
 
 
 def test_a_publisher_waits_until_the_engine_has_accepted(server: Server) -> None:
-    with Publisher(MemoryEngine(server), patience=0.3) as publisher:
+    with Publisher(MemoryEngine(server), patience=1.5) as publisher:
         publisher.emit("s", "a", "b", audience=["anna"])
         assert {key[1] for key in server.scopes["s"].records} == {"a", "b"}
         server.kill()
@@ -423,8 +425,8 @@ def test_a_publisher_that_slept_for_too_long_still_gives_time_to_connect(
             raise ConnectionRefusedError("nobody listens")
 
     sleep = time.sleep
-    monkeypatch.setattr(time, "sleep", lambda _: sleep(0.4))
-    with Publisher(Away(server), patience=0.3) as publisher, pytest.raises(EmitTimeoutError, match="nobody listens"):
+    monkeypatch.setattr(time, "sleep", lambda _: sleep(2.1))
+    with Publisher(Away(server), patience=2) as publisher, pytest.raises(EmitTimeoutError, match="nobody listens"):
         publisher.emit("s", "a")
     assert len(given) == 2
     assert min(given) > 0
@@ -442,7 +444,7 @@ def test_a_child_of_a_fork_connects_for_itself() -> None:
         if child == 0:
             server.lock = threading.Lock()  # the engine is this process itself here, and its lock may be held
             bus.emit_sync(ChangeEvent("s", {"a"}))
-            until = time.monotonic() + 5
+            until = time.monotonic() + 20
             while not server.scopes and time.monotonic() < until:
                 time.sleep(0.001)
             fresh = process_of(bus) != mine
@@ -462,7 +464,7 @@ def test_an_emit_in_a_signal_handler_is_taken() -> None:
                 bus.emit_sync(ChangeEvent("s", {"a"}))
         finally:
             signal.signal(signal.SIGUSR1, before)
-        until = time.monotonic() + 5
+        until = time.monotonic() + 20
         while set(server.scopes) != {"signal", "s"} and time.monotonic() < until:
             time.sleep(0.001)
         assert set(server.scopes) == {"signal", "s"}

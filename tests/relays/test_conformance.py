@@ -724,7 +724,7 @@ def test_a_publisher_does_not_wait_for_ever(shared: World) -> None:
             started = time.monotonic()
             with pytest.raises(EmitTimeoutError, match="not answered in time"):
                 publisher.emit(shared.scope, "b")
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < 30
         finally:
             shared.server.thaw()
         publisher.emit(shared.scope, "c")

@@ -34,7 +34,7 @@ async def stream(_: Request) -> Response:
         connection=ConnectionInfo("somebody"),
         on_disconnect=lambda scope, _: left.append(scope),
         heartbeat_interval=0.5,
-        send_timeout=1.0,
+        send_timeout=3.0,
     )
 
 

@@ -90,7 +90,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[GroupOfProcesses]:
 
 
 def _wait_for_port(server: Server) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=1):
             return

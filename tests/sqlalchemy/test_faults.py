@@ -151,12 +151,12 @@ def test_a_row_that_two_move_at_once_tells_of_every_place_it_was_in(postgresql: 
         session.flush()
         started = threading.Event()
         second = pool.submit(move_on, started)
-        assert started.wait(10)
+        assert started.wait(60)
         with pytest.raises(TimeoutError):
             second.result(timeout=0.3)
         session.commit()
         assert told.scopes() == ["board:1", "board:2"]
-        second.result(timeout=10)
+        second.result(timeout=60)
     assert told.scopes() == ["board:2", "board:3"]
 
 

@@ -41,6 +41,7 @@ window.EventSource = class extends Source {
 document.addEventListener('the-end', () => window.ended = true)
 document.addEventListener('htmx:sse:close', () => window.ended = true)
 </script>"""
+SETTLED = "() => new Promise(done => setTimeout(done, 60))"  # htmx 2 settles the last swap by a timer of 20 ms
 READ = """() => {
   const read = node => {
     if (node.nodeType === 3) return node.data
@@ -152,8 +153,8 @@ def shown(context: BrowserContext, url: str, *, comments: bool) -> Any:
     tab = context.new_page()
     try:
         tab.goto(url)
-        tab.wait_for_function("window.ended", timeout=10_000)
-        tab.wait_for_timeout(60)  # milliseconds, for htmx 2 to settle the last swap
+        tab.wait_for_function("window.ended", timeout=60_000)
+        tab.evaluate(SETTLED)
         title, body = tab.evaluate(READ)
         return [title, plain(body, comments)]
     finally:

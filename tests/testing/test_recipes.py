@@ -39,7 +39,7 @@ def test_the_failure_that_is_shown_is_the_one_that_comes(pytester: pytest.Pytest
             with SyncTestClient(create_app()) as client:
                 page = client.live("/")
                 client.post("/tasks", json={"title": "Milk"})
-                page.expect("#count", "2 to do", timeout=0.2)
+                page.expect("#count", "2 to do", timeout=1)
         """
     )
     shown = re.search(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
