@@ -121,15 +121,15 @@ async def assert_sse_wired(
 ) -> None:
     """See to it that every event that a page listens to is sent, and the other way round.
 
-    The streams are asked for everything, with a ``Last-Event-ID`` that they cannot know, and heard until they are
-    quiet.
+    The streams are asked for everything, with a ``Last-Event-ID`` that they cannot know, and heard until all has come
+    that the page listens to, and then until they are quiet.
     A payload's partials are to find their elements in the page.
 
     Args:
         client: The client.
         page_path: The page's address.
         also_sent: Names of events that come only at other times.
-        quiet: Seconds without an event after which a stream is taken to have sent everything.
+        quiet: Seconds without an event after which a stream is taken to have sent everything else as well.
         timeout: Seconds after which it is so taken at the latest.
 
     Raises:
@@ -139,9 +139,10 @@ async def assert_sse_wired(
     page = await client.live(page_path)
     faults = _deaf_elements(page)
     heard_by = {connection: page.heard_by(connection) for connection in page.connections}
-    sent_by = await page.hear_everything(quiet=quiet, timeout=timeout)
+    wanted = {connection: names - set(also_sent) for connection, names in heard_by.items()}
+    sent_by = await page.hear_everything(wanted, quiet=quiet, timeout=timeout)
     for connection, events in sent_by.items():
-        sent = {event.event or "message" for event in events} | set(also_sent)
+        sent = connection.names() | set(also_sent)
         heard = heard_by.get(connection, set())
         name_of = connection.address.partition("?")[0]
         faults += [f"the page listens to {name!r}, which {name_of} does not send" for name in sorted(heard - sent)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -98,6 +99,14 @@ class Connection:
         """Wait until nothing is left of the connection."""
         if self._done is not None:
             await self._done.wait()
+
+    def names(self) -> set[str]:
+        """Return the names of the events that have come, as far as they are remembered."""
+        return {event.event or "message" for event in self.taken}
+
+    def still_wants(self, names: Set[str]) -> bool:
+        """Tell whether events of some of these names have not come and still may."""
+        return self._done is not None and not self._done.is_set() and not names <= self.names()
 
     async def read(self) -> None:
         """Connect and read until the end; a task of its own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from typing import TYPE_CHECKING
 
 import anyio
@@ -234,11 +234,14 @@ class LivePage:
             heard |= {each.removeprefix(prefix) for each in events if each.startswith(prefix)}
         return heard - _OWN_EVENTS - {connection.close_name() or ""}
 
-    async def hear_everything(self, *, quiet: float, timeout: float) -> dict[Connection, list[ReceivedEvent]]:
+    async def hear_everything(
+        self, wanted: Mapping[Connection, Set[str]], *, quiet: float, timeout: float
+    ) -> dict[Connection, list[ReceivedEvent]]:
         """Connect afresh with a ``Last-Event-ID`` that no server knows, for which everything is sent.
 
         Args:
-            quiet: Seconds without an event after which everything is taken to have come.
+            wanted: Names of events that are waited for.
+            quiet: Seconds without an event after which everything else is taken to have come as well.
             timeout: Seconds after which it is so taken at the latest.
         """
         for connection in self._connections:
@@ -250,7 +253,7 @@ class LivePage:
         await self.go_online()
         with anyio.move_on_after(timeout):
             received = -1
-            while self._received != received:
+            while self._received != received or any(each.still_wants(names) for each, names in wanted.items()):
                 received = self._received
                 await anyio.sleep(quiet)
         self._raise_errors()

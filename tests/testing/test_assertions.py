@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -136,6 +138,25 @@ async def test_what_does_not_fit_is_listed(body: str, items: list[SSEEvent], fau
     for fault in faults:
         assert fault in str(caught.value)
     assert len(str(caught.value).splitlines()) == len(faults) + 1
+
+
+async def test_what_is_listened_to_is_waited_for() -> None:
+    async def late() -> AsyncIterator[SSEEvent]:
+        for name in ("a", "b"):
+            await anyio.sleep(0.2)
+            yield SSEEvent("", event=name)
+        await anyio.sleep_forever()
+
+    async def stream(request: Request) -> Response:
+        return EventStream(late())
+
+    async def page(request: Request) -> Response:
+        return HTMLResponse(MAIN % f'<p sse-swap="{request.path_params["names"]}">x</p>')
+
+    async with TestClient(Starlette(routes=[Route("/stream", stream), Route("/{names}", page)])) as client:
+        await assert_sse_wired(client, "/a, b", quiet=0.01, timeout=20)
+        with pytest.raises(AssertionError, match="listens to 'c', which /stream does not send"):
+            await assert_sse_wired(client, "/a, b, c", quiet=0.01, timeout=1)
 
 
 async def test_what_fits_passes() -> None:
