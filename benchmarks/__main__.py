@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from . import machine
-from .experiments import Settings, delivery, engines, parts, service
+from .experiments import Settings, commits, delivery, engines, parts, service
 from .figures import Experiment, Table
 from .plot import draw
 
@@ -29,6 +29,7 @@ EXPERIMENTS = {
     "postgres": engines.postgres,
     "redis-scopes": engines.redis_scopes,
     "postgres-scopes": engines.postgres_scopes,
+    "commits": commits.commits,
     "soak": service.soak,
 }
 
