@@ -59,9 +59,12 @@ def freeze_paths(paths: Iterable[str], *, what: str = "changed_paths") -> frozen
     """
     if isinstance(paths, str | bytes):
         raise TypeError(f"{what} is a bare string: write {{{paths!r}}}, a set of paths, not {paths!r}")
-    if not isinstance(paths, Iterable):
-        raise TypeError(f"{what} is a set of paths, not {type(paths).__name__}")
-    frozen = frozenset(validate_path(path) for path in paths)
+    try:
+        frozen = frozenset(map(validate_path, iter(paths)))
+    except TypeError:
+        if isinstance(paths, Iterable):
+            raise
+        raise TypeError(f"{what} is a set of paths, not {type(paths).__name__}") from None
     if not frozen:
         raise ValueError(f"{what} is empty: name at least one path, or '*' for all")
     return frozen

@@ -23,7 +23,7 @@ from .scopes import Macro, Scope
 from .slices import closure
 from .sources import Library, Parsed, is_current, library_of
 
-__all__ = ["BlockReads", "Page", "PageReads", "Variant", "analyse", "page_of"]
+__all__ = ["BlockReads", "Page", "PageReads", "Variant", "analyse", "holds", "page_of"]
 
 VARIANTS = 16
 """How many combinations of parents a page is interpreted with."""
@@ -135,16 +135,17 @@ def page_of(env: Environment, template_name: str, source: str | None = None) -> 
     with _lock:
         pages = _pages.of(env)
         page = pages.get(template_name)
-        if page is None or not _holds(env, library, page):
+        if page is None or not holds(env, page):
             page = pages[template_name] = _interpret(env, library, library.template(template_name))
         return page
 
 
-def _holds(env: Environment, library: Library, page: Page) -> bool:
+def holds(env: Environment, page: Page) -> bool:
+    """Tell whether a page is still what :func:`page_of` would return: no template that it read has changed."""
     for parsed in page.used:
-        if not is_current(env, parsed) and library.template(parsed.name).source != parsed.source:
+        if not is_current(env, parsed) and library_of(env).template(parsed.name).source != parsed.source:
             return False
-    if env.auto_reload and any(library.exists(name) for name in page.missing):
+    if page.missing and env.auto_reload and any(map(library_of(env).exists, page.missing)):
         return False
     return all(getattr(env, kind).get(name, ABSENT) is found for (kind, name), found in page.lookups.items())
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, Template, nodes
 from jinja2.runtime import Context
 
 from ..errors import BlockNotFoundError, BlockRenderError
-from .dependencies import Page, Variant, page_of
+from .dependencies import Page, Variant, holds, page_of
 from .kept import Kept
 from .slices import PARENT, Level, Stage, stage_of_choice, stages_of
 from .sources import suggestion
@@ -183,10 +183,10 @@ class CompiledBlock:
         return context.blocks[self.block_name][0](context)
 
     def _current_plan(self) -> _Plan:
-        page = page_of(self.env, self.template_name)
         plan = self._plan
-        if plan is not None and plan.page is page:  # there is another page once any of its templates has changed
+        if plan is not None and holds(self.env, plan.page):
             return plan
+        page = page_of(self.env, self.template_name)
         with self._lock:
             plan = self._plan = _plan(self.env, page, self.template_name, self.block_name)
         return plan

@@ -101,7 +101,8 @@ class Group:
         self._pause = anyio.CancelScope()
         self._demanded = False
         self._running = anyio.CancelScope()
-        self._work = anyio.CancelScope()
+        self._renders = False
+        self._closed = False
         self._next_beat = time.monotonic() + recipe.heartbeat_interval
         self.beat: int = 0
         self.ended: anyio.Event = anyio.Event()
@@ -159,8 +160,12 @@ class Group:
         pulse().add(self)
 
     def _close(self) -> None:
-        self._work.deadline = anyio.current_time() + CLOSING_GRACE
-        self._running.cancel()
+        self._closed = True
+        if self._renders:
+            # Cancelling a builder amid its work would leave its database connection to nobody, so it may finish.
+            self._running.deadline = anyio.current_time() + CLOSING_GRACE
+        else:
+            self._running.cancel()
         self._subscription.close()
         pulse().remove(self)
         groups = _groups.get(None)
@@ -218,6 +223,8 @@ class Group:
             started = time.monotonic()
             if self._note_changes() or (self.feed.owed and (demanded or self._is_due())):
                 await self._render()
+                if self._closed:
+                    return
                 await self.feed.changed.rung()  # else those woken last would be two batches behind
                 await anyio.sleep(max(0.0, started + MIN_INTERVAL - time.monotonic()))
             if not await self._wait():
@@ -303,18 +310,18 @@ class Group:
         paths = index.expand(self._paths)
         blocks = index.outermost(self.feed.owed)
         started = time.monotonic()
+        self._renders = True
         try:
-            # Cancelling a builder amid its work would leave its database connection to nobody, so it may finish.
-            with anyio.CancelScope(shield=True) as self._work:
-                rendered = await self._recipe.render(paths, blocks)
+            rendered = await self._recipe.render(paths, blocks)
         except StreamEndedError:
             raise
         except Exception as error:
             logger.exception("the blocks of scope %r could not be rendered", self._recipe.scope)
             rendered = {ref.key: error for ref in blocks}
-        if not self._work.cancelled_caught:
-            repeated = self._publish(blocks, rendered)
-            self._trace_render(blocks, rendered, repeated, started)
+        finally:
+            self._renders = False
+        repeated = self._publish(blocks, rendered)
+        self._trace_render(blocks, rendered, repeated, started)
 
     def _trace_render(
         self, blocks: list[BlockRef], rendered: Rendered, repeated: Sequence[Patch], started: float

@@ -18,6 +18,7 @@ from ..events import ChangeEvent
 from ..paths import ALL, validate_path
 from ..replica import History, Record
 from .engine import Batch, Seen
+from .event_text import event_json
 
 __all__ = [
     "Snapshot",
@@ -38,11 +39,14 @@ logger: logging.Logger = logging.getLogger("starlette_reactive.relays")
 _UNFIT = re.compile("[\x00\x1b\ud800-\udfff]")
 _MARKED = re.compile(r'["\\]')
 _ESCAPED = re.compile("\x1b([0-9a-f]{4})")
+_FACTS = ("scope", "paths", "origin", "audience")
 _HINT_LIMIT = 7900  # bytes that a notification can hold, but for the transaction's number
 
 
 def encode(text: str) -> str:
     """Return a text as PostgreSQL can hold it."""
+    if text.isascii() and text.isprintable():
+        return text
     return _UNFIT.sub(lambda found: f"\x1b{ord(found[0]):04x}", text)
 
 
@@ -93,14 +97,14 @@ def batch_json(batch: Batch) -> str:
         {
             "members": [_member(*change) for change in batch.presence],
             "ended": [{"user": encode(user_id), "scope": _encode_if(scope)} for user_id, scope in batch.ended],
-            "events": [_event(event) for event in batch.events],
+            "events": [dict(zip(_FACTS, _facts(event), strict=True)) for event in batch.events],
         }
     )
 
 
 def hint_json(events: Sequence[ChangeEvent]) -> str | None:
     """Return events as a wake-up tells them; ``None``: there is none, or it could not hold them."""
-    hint = json.dumps([_event(event) for event in events])
+    hint = f"[{', '.join(event_json(*_facts(event)) for event in events)}]"
     return hint if events and len(hint) <= _HINT_LIMIT else None
 
 
@@ -112,7 +116,11 @@ def emit_words(event: ChangeEvent) -> list[str | None]:
 
 def _array(texts: Iterable[str]) -> str:
     """Return an array in the server's own notation."""
-    return "{" + ",".join('"' + _MARKED.sub(r"\\\g<0>", text) + '"' for text in sorted(texts)) + "}"
+    return "{" + ",".join(map(_in_array, sorted(texts))) + "}"
+
+
+def _in_array(text: str) -> str:
+    return f'"{text}"' if text.isidentifier() else '"' + _MARKED.sub(r"\\\g<0>", text) + '"'
 
 
 def members_json(members: Iterable[tuple[str, str, Seen]]) -> str:
@@ -127,13 +135,9 @@ def _member(scope: str, key: str, seen: Seen | None) -> dict[str, Any]:
     return member
 
 
-def _event(event: ChangeEvent) -> dict[str, Any]:
-    return {
-        "scope": encode(event.scope),
-        "paths": sorted(event.changed_paths),
-        "origin": _encode_if(event.origin),
-        "audience": None if event.audience is None else sorted(map(encode, event.audience)),
-    }
+def _facts(event: ChangeEvent) -> tuple[str, list[str], str | None, list[str] | None]:
+    audience = None if event.audience is None else sorted(map(encode, event.audience))
+    return encode(event.scope), sorted(event.changed_paths), _encode_if(event.origin), audience
 
 
 # From the server

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import time
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
-
-from anyio.lowlevel import current_token
 
 from ..errors import EmitTimeoutError
 from ..events import ChangeEvent
@@ -100,8 +100,10 @@ class Publisher:
 
 
 def _loop_runs() -> bool:
+    """Tell whether an event loop runs in this thread; anyio's own answer takes a tenth of an emit."""
     try:
-        current_token()
+        asyncio.get_running_loop()
     except RuntimeError:
-        return False
+        trio = sys.modules.get("trio")
+        return trio is not None and trio.lowlevel.in_trio_run()
     return True

@@ -7,11 +7,12 @@ import json
 from collections.abc import Sequence
 
 from ..changelog import PATHS_PER_SCOPE
-from ..events import ChangeEvent
+from ..events import ChangeEvent, trusted_event
 from ..paths import ALL
 from ..replica import History, Record
 from . import redis_scripts as scripts
 from .engine import Arrived, Presence, Roster, Seen, UserEnded
+from .event_text import event_json, list_json, quoted, text_json
 from .redis_line import Words
 
 __all__ = [
@@ -63,16 +64,20 @@ def emit_call(event: ChangeEvent) -> Call:
     audience = None if event.audience is None else sorted(event.audience)
     paths = sorted(event.changed_paths)
     logged = paths if len(paths) <= PATHS_PER_SCOPE else [ALL]
-    body = json.dumps({"scope": event.scope, "paths": paths, "origin": event.origin, "audience": audience})
-    entries = [json.dumps([path, audience]) for path in logged]
-    return scripts.EMIT, (event.scope, body, json.dumps(event.origin), *entries)
+    body = event_json(event.scope, paths, event.origin, audience)
+    users = "null" if audience is None else list_json(audience)
+    entries = [f"[{quoted(path)}, {users}]" for path in logged]
+    return scripts.EMIT, (event.scope, body, text_json(event.origin), *entries)
 
 
 def arrived(data: bytes) -> Arrived:
     """Return what a message says after its kind and the memory's birth."""
     stamp, previous, body = data.split(b" ", 2)
-    facts = json.loads(body)
-    event = ChangeEvent(facts["scope"], facts["paths"], facts["origin"], facts["audience"])
+    facts = json.loads(body.decode())
+    audience = facts["audience"]
+    event = trusted_event(
+        facts["scope"], frozenset(facts["paths"]), facts["origin"], None if audience is None else frozenset(audience)
+    )
     return Arrived(event, int(stamp), int(previous))
 
 
