@@ -56,7 +56,9 @@ class Line:
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self.connection = connection
         self._lock = asyncio.Lock()
-        self._come = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._watched: int | None = None  # the descriptor of which the loop tells
+        self._waiter: asyncio.Future[None] = self._loop.create_future()
 
     async def fetch(self, query: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Run a query and return its rows; giving it up cuts the connection."""
@@ -72,26 +74,41 @@ class Line:
                 raise
 
     async def _fetch(self, query: str, parameters: Mapping[str, object] | None) -> list[Row]:
+        self._watched = None  # the driver has the loop tell it instead
         cursor = await self.connection.execute(query.encode(), parameters)
         return await cursor.fetchall() if cursor.description else []
 
     async def readable(self, timeout: float) -> None:
         """Wait until something has come, or for so long."""
         async with self._lock:
-            loop = asyncio.get_running_loop()
-            descriptor = self.connection.fileno()
-            self._come.clear()
-            loop.add_reader(descriptor, self._come.set)
+            if self._watched is None:
+                self._watched = self.connection.fileno()
+                self._loop.add_reader(self._watched, self._take_in)
+            self._waiter = self._loop.create_future()
+            patience = self._loop.call_later(timeout, self.nudge)
             try:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(timeout):
-                        await self._come.wait()
+                await self._waiter
             finally:
-                loop.remove_reader(descriptor)
+                patience.cancel()
+
+    def _take_in(self) -> None:
+        """Take in what has come, for the loop tells of it in each turn until then."""
+        try:
+            self.connection.pgconn.consume_input()
+        except psycopg.Error:  # the connection has ended, and says so again to whoever uses it next
+            self.unwatch()
+        self.nudge()
+
+    def unwatch(self) -> None:
+        """Have the loop forget the connection, before it is closed."""
+        watched, self._watched = self._watched, None
+        if watched is not None:
+            self._loop.remove_reader(watched)
 
     def nudge(self) -> None:
         """Have who waits go on."""
-        self._come.set()
+        if not self._waiter.done():
+            self._waiter.set_result(None)
 
     def take_notifications(self) -> list[str]:
         """Take in what has come, without waiting, and return what it says.
@@ -124,11 +141,12 @@ async def open_line(url: str) -> AsyncIterator[Line]:
         if "startup parameter" in str(error):
             raise _pooled() from error
         raise
+    line = Line(connection)
     try:
-        line = Line(connection)
         _check(*(await line.fetch(_ABOUT))[0])
         yield line
     finally:
+        line.unwatch()
         await connection.close()
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..changelog import PATHS_PER_SCOPE
-from ..events import ChangeEvent
+from ..events import ChangeEvent, trusted_event
 from ..paths import ALL, validate_path
 from ..replica import History, Record
 from .engine import Batch, Seen
@@ -145,7 +145,9 @@ def _facts(event: ChangeEvent) -> tuple[str, list[str], str | None, list[str] | 
 
 def event_of(scope: str, paths: Sequence[str], origin: str | None, audience: Sequence[str] | None) -> ChangeEvent:
     """Return the event of a row, whoever wrote it; what is no path stands for all."""
-    return ChangeEvent(decode(scope), map(_path, paths), _decode_if(origin), _audience(audience))
+    if not (scope and paths):
+        raise ValueError("an event without a scope or a path")
+    return trusted_event(decode(scope), frozenset(map(_path, paths)), _decode_if(origin), _audience(audience))
 
 
 def events_of_hint(payload: str) -> tuple[str, list[ChangeEvent]]:
