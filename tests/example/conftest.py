@@ -42,7 +42,7 @@ async def enter(app: FastAPI) -> AsyncIterator[Enter]:
     async with AsyncExitStack() as stack:
 
         async def enter(name: str | None, htmx: int = 2) -> TestClient:
-            client = await stack.enter_async_context(TestClient(app))
+            client = await stack.enter_async_context(TestClient(app, timeout=60))
             await client.post("/htmx", data={"version": htmx})
             if name is not None:
                 assert (await client.post("/sign-in", data={"name": name})).status_code == 303
