@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from .paths import freeze_paths
 
-__all__ = ["ChangeEvent", "ConnectionInfo", "Health", "trusted_event"]
+__all__ = ["ChangeEvent", "ConnectionInfo", "Health"]
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -46,19 +46,6 @@ class ChangeEvent:
         set_field(self, "changed_paths", freeze_paths(changed_paths))
         set_field(self, "origin", None if origin is None else _named("origin", origin))
         set_field(self, "audience", None if audience is None else _user_ids(audience))
-
-
-def trusted_event(
-    scope: str, changed_paths: frozenset[str], origin: str | None, audience: frozenset[str] | None
-) -> ChangeEvent:
-    """Return the event of facts that a :class:`ChangeEvent` has validated before they were sent here."""
-    event = object.__new__(ChangeEvent)
-    set_field = object.__setattr__
-    set_field(event, "scope", scope)
-    set_field(event, "changed_paths", changed_paths)
-    set_field(event, "origin", origin)
-    set_field(event, "audience", audience)
-    return event
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def validate_path(path: str) -> str:
     """
     if not isinstance(path, str):
         raise TypeError(f"a path is a string such as 'doc.title', not {type(path).__name__}: {path!r}")
-    if path == ALL:
+    if path.isidentifier() or path == ALL:
         return path
     if not path:
         raise ValueError("a path is empty: write the name of a context variable, such as 'tasks', or '*' for all")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..changelog import PATHS_PER_SCOPE
-from ..events import ChangeEvent, trusted_event
+from ..events import ChangeEvent
 from ..paths import ALL, validate_path
 from ..replica import History, Record
 from .engine import Batch, Seen
@@ -37,7 +37,6 @@ __all__ = [
 logger: logging.Logger = logging.getLogger("starlette_reactive.relays")
 
 _UNFIT = re.compile("[\x00\x1b\ud800-\udfff]")
-_MARKED = re.compile(r'["\\]')
 _ESCAPED = re.compile("\x1b([0-9a-f]{4})")
 _FACTS = ("scope", "paths", "origin", "audience")
 _HINT_LIMIT = 7900  # bytes that a notification can hold, but for the transaction's number
@@ -120,7 +119,8 @@ def _array(texts: Iterable[str]) -> str:
 
 
 def _in_array(text: str) -> str:
-    return f'"{text}"' if text.isidentifier() else '"' + _MARKED.sub(r"\\\g<0>", text) + '"'
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def members_json(members: Iterable[tuple[str, str, Seen]]) -> str:
@@ -145,9 +145,11 @@ def _facts(event: ChangeEvent) -> tuple[str, list[str], str | None, list[str] | 
 
 def event_of(scope: str, paths: Sequence[str], origin: str | None, audience: Sequence[str] | None) -> ChangeEvent:
     """Return the event of a row, whoever wrote it; what is no path stands for all."""
-    if not (scope and paths):
-        raise ValueError("an event without a scope or a path")
-    return trusted_event(decode(scope), frozenset(map(_path, paths)), _decode_if(origin), _audience(audience))
+    facts = _decode_if(origin), _audience(audience)
+    try:
+        return ChangeEvent(decode(scope), paths, *facts)
+    except ValueError:
+        return ChangeEvent(decode(scope), map(_path, paths), *facts)
 
 
 def events_of_hint(payload: str) -> tuple[str, list[ChangeEvent]]:

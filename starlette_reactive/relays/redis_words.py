@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from ..changelog import PATHS_PER_SCOPE
-from ..events import ChangeEvent, trusted_event
+from ..events import ChangeEvent
 from ..paths import ALL
 from ..replica import History, Record
 from . import redis_scripts as scripts
@@ -74,10 +74,7 @@ def arrived(data: bytes) -> Arrived:
     """Return what a message says after its kind and the memory's birth."""
     stamp, previous, body = data.split(b" ", 2)
     facts = json.loads(body.decode())
-    audience = facts["audience"]
-    event = trusted_event(
-        facts["scope"], frozenset(facts["paths"]), facts["origin"], None if audience is None else frozenset(audience)
-    )
+    event = ChangeEvent(facts["scope"], facts["paths"], facts["origin"], facts["audience"])
     return Arrived(event, int(stamp), int(previous))
 
 

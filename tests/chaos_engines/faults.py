@@ -165,33 +165,20 @@ def _begin(fleet: Fleet, scope: str, value: int) -> None:
     PostgresStore.put(fleet.late, scope, {LATE_PATH: value})
 
 
+_OF_ANY_ENGINE = (
+    engine_killed,
+    engine_frozen,
+    worker_killed,
+    path_frozen_and_healed,
+    path_frozen_and_cut,
+    path_lost,
+)
 REDIS_FAULTS: dict[str, Fault] = {
     each.__name__: each
-    for each in (
-        engine_killed,
-        engine_frozen,
-        worker_killed,
-        path_frozen_and_healed,
-        path_frozen_and_cut,
-        path_lost,
-        clients_killed,
-        buffer_overflowed,
-        data_flushed,
-        old_file_restored,
-    )
+    for each in (*_OF_ANY_ENGINE, clients_killed, buffer_overflowed, data_flushed, old_file_restored)
 }
 POSTGRES_FAULTS: dict[str, Fault] = {
-    each.__name__: each
-    for each in (
-        engine_killed,
-        engine_frozen,
-        worker_killed,
-        path_frozen_and_healed,
-        path_frozen_and_cut,
-        path_lost,
-        backends_terminated,
-        transaction_open,
-    )
+    each.__name__: each for each in (*_OF_ANY_ENGINE, backends_terminated, transaction_open)
 }
 
 

@@ -318,7 +318,23 @@ def test_what_a_wake_up_says_is_not_told_before_what_was_committed_earlier(url: 
 
 @pytest.mark.parametrize(
     "payload",
-    ["", "17", "17 []", "17 nonsense", "x [1]", '17 [{"scope": "s"}]', '17 [{"no": 1}]', "17 [[]]", '{"a": 1}', "17 1"],
+    [
+        *(
+            "",
+            "17",
+            "17 []",
+            "17 nonsense",
+            "x [1]",
+            '17 [{"scope": "s"}]',
+            '17 [{"no": 1}]',
+            "17 [[]]",
+            '{"a": 1}',
+            "17 1",
+        ),
+        '999999999 [{"scope": ["s"], "paths": ["a"], "origin": null, "audience": null}]',
+        '999999999 [{"scope": "s", "paths": ["a"], "origin": ["o"], "audience": null}]',
+        '999999999 [{"scope": "s", "paths": [], "origin": null, "audience": null}]',
+    ],
 )
 def test_a_wake_up_that_makes_no_sense_is_a_wake_up(url: str, payload: str) -> None:
     async def test() -> None:
