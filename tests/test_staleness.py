@@ -94,6 +94,19 @@ async def test_a_block_that_fails_for_long_does_not_put_off_the_others_for_who_c
             assert shown(late, "list") is None
 
 
+async def test_nothing_is_rendered_for_those_who_left_amid_a_render(board: Board) -> None:
+    async with connect(board.stream()):
+        board.may_render = anyio.Event()
+        board.change(title="new")
+        await eventually(lambda: board.reads)
+        async with connect(board.stream(), query="cursor=unknown"):  # who is owed what is not rendered now
+            await anyio.wait_all_tasks_blocked()
+    board.may_render.set()
+    await eventually(lambda: board.bus.subscriber_count == 0)
+    await anyio.sleep(3 * group_module.MIN_INTERVAL)
+    assert board.reads == 1
+
+
 async def test_an_update_on_its_way_does_not_outlast_a_change_of_the_viewers_own(board: Board) -> None:
     async with connect(board.stream(origin="tab")) as connection:
         board.may_render = anyio.Event()

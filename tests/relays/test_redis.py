@@ -171,7 +171,7 @@ async def test_a_scope_whose_log_is_gone_is_unknown(world: World, client: Any) -
 async def test_what_did_not_change_for_a_day_is_forgotten_and_told_to_who_left_before(
     world: World, client: Any
 ) -> None:
-    here, there = world.process(), world.process()
+    here, there = seldom_beating(world), seldom_beating(world)
     await level(here, there)
     before = await here.cursor_now(world.scope)
     await here.emit(ChangeEvent(world.scope, {"a"}))
@@ -188,6 +188,11 @@ async def test_what_did_not_change_for_a_day_is_forgotten_and_told_to_who_left_b
     with there.subscribe(world.scope, after=after) as late:
         await there.ready(world.scope)
         assert late.drain() == []
+
+
+def seldom_beating(world: World) -> ReactiveBus:
+    """Return the bus of a process whose heartbeats forget nothing while a test runs."""
+    return world.hasty_process(beat=60.0, lease=180.0)
 
 
 async def emit_until(bus: ReactiveBus, scope: str, condition: Callable[[], bool]) -> None:
@@ -209,7 +214,7 @@ async def test_more_scopes_than_are_kept_push_out_the_oldest(
     monkeypatch.setattr(scripts, "SCRIPTS", tuple(names.values()))
     for name, script in names.items():
         monkeypatch.setattr(scripts, name, script)
-    here = world.process()
+    here = seldom_beating(world)
     await level(here)
     cursors = []
     for number in range(10):
@@ -218,7 +223,7 @@ async def test_more_scopes_than_are_kept_push_out_the_oldest(
             await emit_until(here, f"{world.scope}-8", lambda: client.zcard(f"{ROOT}:scopes") <= 4)
             assert len(client.keys(f"{ROOT}:log:*")) <= 3
         await here.emit(ChangeEvent(f"{world.scope}-{number}", {"a"}))
-    there = world.process()
+    there = seldom_beating(world)
     await level(there)
     for number, after, expected in ((0, 0, ALL), (9, 0, ALL), (9, 9, {"a"})):
         with there.subscribe(f"{world.scope}-{number}", after=cursors[after]) as late:
