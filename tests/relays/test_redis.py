@@ -192,12 +192,12 @@ async def test_what_did_not_change_for_a_day_is_forgotten_and_told_to_who_left_b
 
 def seldom_beating(world: World) -> ReactiveBus:
     """Return the bus of a process whose heartbeats forget nothing while a test runs."""
-    return world.hasty_process(beat=60.0, lease=180.0)
+    return world.hasty_process(beat=600.0, lease=1800.0)
 
 
 async def emit_until(bus: ReactiveBus, scope: str, condition: Callable[[], bool]) -> None:
     """Emit until what one emit in some does has been done."""
-    with anyio.fail_after(60):
+    with anyio.fail_after(30):
         while not condition():
             await bus.emit(ChangeEvent(scope, {"a"}))
 
