@@ -4,11 +4,11 @@ Emit a :class:`ChangeEvent` after a mutation, and every browser that shows the d
 ``{% block %}`` that show it, over Server-Sent Events.
 """
 
-from .app import Reactive
-from .blocks import BlockRef
-from .bus import ReactiveBus, Subscription
-from .checks import Issue, Severity
-from .errors import (
+from ._answers.values import OOB, Action, ValidationError
+from ._bus.bus import ReactiveBus, Subscription
+from ._checks import Issue, Severity
+from ._core.blocks import BlockRef, Fragment
+from ._core.errors import (
     BlockNotFoundError,
     BlockRenderError,
     ContextBuilderError,
@@ -18,10 +18,10 @@ from .errors import (
     TemplateLoadError,
     ViewerNameError,
 )
-from .events import ChangeEvent, ConnectionInfo, Health
-from .index import DependencyIndex
-from .live import EventStream, SSEEvent, reactive_stream
-from .responses import OOB, Action, Fragment, ValidationError
+from ._core.events import ChangeEvent, ConnectionInfo, Health
+from ._index.index import DependencyIndex
+from ._streams import EventStream, SSEEvent, reactive_stream
+from .app import Reactive
 
 __all__ = [
     "OOB",

@@ -22,22 +22,22 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.templating import Jinja2Templates
 
-from .bus import ReactiveBus
-from .checks import CONTRACT_KEYS, DeclaredPage, Issue, Subject, check, find_settings
-from .endpoints import Call, Endpoint, wrap_endpoint
-from .errors import ReactiveError
-from .events import ChangeEvent, ConnectionInfo, Health
-from .index import DependencyIndex
-from .inspector import Allow, Inspector, is_local
-from .jinja import declare_reads
-from .jinja.environments import Templates, environment_of
-from .live.group import end_streams, finish_renders
-from .live.stream import ConnectionCallback, reactive_stream
-from .live.wire import CLOSE_EVENT, SINK_ID
-from .mounts import is_mounted, path_in, root_of, routes_of
-from .pages import SINK_NAMES, VIEWER_NAMES, WIRES, Page, UserOf, current_visit, forget_cursor, note_cursor
-from .rendering import respond, respond_async
-from .tokens import PageVisit, Signer
+from ._answers.responses import respond, respond_async
+from ._bus.bus import ReactiveBus
+from ._checks import CONTRACT_KEYS, DeclaredPage, Issue, Subject, check, find_settings
+from ._core.errors import ReactiveError
+from ._core.events import ChangeEvent, ConnectionInfo, Health
+from ._index.index import DependencyIndex
+from ._inspector import Allow, Inspector, is_local
+from ._pages.endpoints import Call, Endpoint, wrap_endpoint
+from ._pages.mounts import is_mounted, path_in, root_of, routes_of
+from ._pages.page import SINK_NAMES, VIEWER_NAMES, WIRES, Page, UserOf, current_visit, forget_cursor, note_cursor
+from ._pages.visits import PageVisit, Signer
+from ._streams.frames import CLOSE_EVENT, SINK_ID
+from ._streams.group import end_streams, finish_renders
+from ._streams.response import ConnectionCallback, reactive_stream
+from ._templates import declare_reads
+from ._templates.environments import Templates, environment_of
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -150,7 +150,7 @@ class Reactive:
             ReactiveError: FastAPI is not installed.
         """
         try:
-            from .fastapi import router_of  # noqa: PLC0415 - FastAPI is optional
+            from ._pages.fastapi import router_of  # noqa: PLC0415 - FastAPI is optional
         except ModuleNotFoundError as error:
             raise ReactiveError(
                 "reactive.router needs FastAPI, which is not installed: install starlette-reactive[fastapi], or use "
@@ -288,7 +288,7 @@ class Reactive:
         # FastAPI resolves parameters in order, so this one notes the cursor before dependencies read any data.
         if "fastapi" not in sys.modules:
             return {}
-        from .fastapi import dependency, has_dependencies_before  # noqa: PLC0415 - FastAPI is optional
+        from ._pages.fastapi import dependency, has_dependencies_before  # noqa: PLC0415 - FastAPI is optional
 
         def note(request: Request) -> None:
             if has_dependencies_before(request):

@@ -18,7 +18,7 @@ except ModuleNotFoundError as _error:
         name="prometheus_client",
     ) from _error
 
-from .bus import ReactiveBus
+from ._bus.bus import ReactiveBus
 
 __all__ = ["BusCollector"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .bus import ReactiveBus
-from .events import ChangeEvent
+from ._bus.bus import ReactiveBus
+from ._core.events import ChangeEvent
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

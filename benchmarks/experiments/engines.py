@@ -24,8 +24,8 @@ import psycopg
 from redis import Redis
 
 from starlette_reactive import ReactiveBus
-from starlette_reactive.bus import Subscription
-from starlette_reactive.relays import Publisher
+from starlette_reactive._bus.bus import Subscription
+from starlette_reactive._engines import Publisher
 from tests.engines.servers import EngineServer, PostgresServer, RedisServer
 
 from ..content import SharedNumber

@@ -16,8 +16,8 @@ from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstanceState, Mapper, Session, object_session
 
-from ..errors import ReactiveError
-from ..events import ChangeEvent
+from .._core.errors import ReactiveError
+from .._core.events import ChangeEvent
 from .rows import RowChange, RowView, as_flushed, change_of
 
 __all__ = ["Change", "Changes", "Describe", "Flush", "flushes", "function_for", "listen_to_rows"]

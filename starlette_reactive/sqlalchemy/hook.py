@@ -23,9 +23,9 @@ from weakref import WeakKeyDictionary, ref
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, object_mapper
 
+from .._bus.bus import ReactiveBus
+from .._core.events import ChangeEvent
 from ..app import Reactive
-from ..bus import ReactiveBus
-from ..events import ChangeEvent
 from .factories import watched_class
 from .flushes import Changes, Describe, Flush, flushes, function_for, listen_to_rows
 

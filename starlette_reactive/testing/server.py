@@ -22,7 +22,7 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import RunVar, checkpoint
 from starlette.types import ASGIApp, Message, Scope
 
-from ..loops import spawn
+from .._core.loops import spawn
 
 __all__ = ["ApplicationTransport", "Exchange", "Server", "exchange_of"]
 

@@ -16,8 +16,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, EmitTimeoutError, ReactiveBus, reactive_stream
-from starlette_reactive.relays import Bridge
-from starlette_reactive.relays.urls import engine_from_url
+from starlette_reactive._engines import Bridge
+from starlette_reactive._engines.urls import engine_from_url
 
 from .controls import with_control
 from .pages import PostgresStore, SQLiteStore, Store, make_index, open_store

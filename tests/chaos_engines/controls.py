@@ -14,9 +14,9 @@ from typing import Any
 from redis.asyncio import Redis
 
 from starlette_reactive import ChangeEvent
-from starlette_reactive.relays.engine import Arrived, Engine, Message, Roster, Sender, Session
-from starlette_reactive.relays.postgres import PostgresSession
-from starlette_reactive.replica import History
+from starlette_reactive._engines.engine import Arrived, Engine, Message, Roster, Sender, Session
+from starlette_reactive._engines.postgres.engine import PostgresSession
+from starlette_reactive._log.replica import History
 
 
 class _Changed:

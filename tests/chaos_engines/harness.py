@@ -24,7 +24,7 @@ import httpx
 import psycopg
 
 from starlette_reactive import ReactiveError
-from starlette_reactive.relays import Publisher
+from starlette_reactive._engines import Publisher
 
 from ..chaos.dom import inner_html
 from ..chaos.viewer import KINDS

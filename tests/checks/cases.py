@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from jinja2 import DictLoader, Environment
 
 from starlette_reactive import DependencyIndex
-from starlette_reactive.checks import DeclaredPage, Subject
+from starlette_reactive._checks import DeclaredPage, Subject
 
 MARK = "<!--!-->"
 HTMX_2 = '<script src="/htmx-2.0.11/htmx.min.js"></script><script src="/htmx-ext-sse-2.2.4/sse.min.js"></script>'

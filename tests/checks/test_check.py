@@ -17,12 +17,12 @@ from starlette.templating import Jinja2Templates
 from example_app import live
 from example_app.app import create_app
 from starlette_reactive import DependencyIndex, EventStream, Reactive, ReactiveError
-from starlette_reactive.checks import Issue, Subject, check
-from starlette_reactive.checks.htmx import htmx_of
-from starlette_reactive.checks.settings import find_settings, read_settings
-from starlette_reactive.discovery import discover
-from starlette_reactive.jinja import elements
-from tests.app.test_documents import stages
+from starlette_reactive._checks import Issue, Subject, check
+from starlette_reactive._checks.htmx import htmx_of
+from starlette_reactive._checks.settings import find_settings, read_settings
+from starlette_reactive._cli.discovery import discover
+from starlette_reactive._templates import elements
+from tests.pages.test_documents import stages
 
 from .cases import CONNECT, page_2, page_4
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from starlette_reactive.cli import app
+from starlette_reactive._cli.main import app
 
 from .cases import CONNECT, MARK, page_2
 from .faults import MARKUP
@@ -140,7 +140,7 @@ def test_the_graph_is_drawn_in_three_ways(run: Run) -> None:
 
 
 def test_without_the_extra_the_command_says_what_to_install() -> None:
-    code = "import sys; sys.modules['typer'] = None; from starlette_reactive.cli import main; main()"
+    code = "import sys; sys.modules['typer'] = None; from starlette_reactive._cli.main import main; main()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert "starlette-reactive[cli]" in result.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from starlette_reactive.checks import CATEGORIES, check
+from starlette_reactive._checks import CATEGORIES, check
 
 from .cases import Case
 from .faults import FAULTS

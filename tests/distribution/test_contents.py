@@ -61,7 +61,7 @@ def test_the_wheel_says_that_it_is_typed_and_has_its_licence_and_those_of_what_i
 
 def test_the_wheel_brings_the_command_and_the_pytest_plugin(in_wheel: dict[str, bytes]) -> None:
     (text,) = (text for name, text in in_wheel.items() if name.endswith("entry_points.txt"))
-    assert "starlette-reactive = starlette_reactive.cli:main" in text.decode()
+    assert "starlette-reactive = starlette_reactive._cli.main:main" in text.decode()
     assert "starlette_reactive = starlette_reactive.pytest_plugin" in text.decode()
 
 

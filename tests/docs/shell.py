@@ -100,7 +100,7 @@ def _check_options(pattern: str) -> Callable[[list[str]], None]:
 
 
 def _ours() -> Any:
-    from starlette_reactive.cli import app
+    from starlette_reactive._cli.main import app
 
     return typer.main.get_command(app)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from starlette_reactive.testing import TestClient, assert_sse_wired
-from tests.app.test_documents import stages
+from tests.pages.test_documents import stages
 from tests.support import eventually
 
 from .blocks import DOCS, blocks_of
@@ -119,7 +119,7 @@ def test_what_the_tutorial_says_the_command_prints_is_what_it_prints(
     monkeypatch.chdir(tmp_path)
     environment = os.environ | {"REACTIVE_SECRET": "for tests"}
     for arguments in (["check", "app:app"], ["explain", "app:app", "tasks"]):
-        command = [sys.executable, "-c", "from starlette_reactive.cli import main; main()", *arguments]
+        command = [sys.executable, "-c", "from starlette_reactive._cli.main import main; main()", *arguments]
         subprocess.run(command, env=environment, check=True)
     (shown,) = [block.text for block in blocks_of(DOCS / "tutorial" / "index.md") if block.language == "text"]
     assert capfd.readouterr().out == f"Nothing found.\n{shown}"

@@ -10,8 +10,8 @@ import httpx
 from starlette.types import ASGIApp
 
 from starlette_reactive import Reactive
-from starlette_reactive.inspector import Inspector
-from starlette_reactive.inspector.view import EffectRow, EventRow, View
+from starlette_reactive._inspector import Inspector
+from starlette_reactive._inspector.view import EffectRow, EventRow, View
 from tests.support import eventually
 
 PAGE = "/_reactive/inspector"

@@ -12,12 +12,12 @@ import anyio.to_thread
 import pytest
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, reactive_stream
-from starlette_reactive.changelog import Change
-from starlette_reactive.inspector.journal import KEPT, Journal
-from starlette_reactive.inspector.records import MAX_EFFECTS, Stage
-from starlette_reactive.inspector.view import EventRow
-from starlette_reactive.live.trace import Noted, ToldChange
-from tests.app.support import request, stream, view
+from starlette_reactive._inspector.journal import KEPT, Journal
+from starlette_reactive._inspector.records import MAX_EFFECTS, Stage
+from starlette_reactive._inspector.view import EventRow
+from starlette_reactive._log.changelog import Change
+from starlette_reactive._streams.trace import Noted, ToldChange
+from tests.pages.support import request, stream, view
 from tests.support import Connection, connect, environment, eventually
 
 from .demo import Demo
@@ -235,7 +235,7 @@ async def test_presence_names_users_by_scope() -> None:
 
 
 async def test_of_many_scopes_those_with_most_viewers_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("starlette_reactive.inspector.view.MAX_SCOPES", 2)
+    monkeypatch.setattr("starlette_reactive._inspector.view.MAX_SCOPES", 2)
     demo = Demo()
     async with (
         view(demo.app, "/boards/a"),

@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from starlette_reactive.drawing import Wiring
-from starlette_reactive.events import Health
-from starlette_reactive.inspector.picture import ROW, Picture, draw
-from starlette_reactive.inspector.view import bytes_in_words, clock
+from starlette_reactive._core.events import Health
+from starlette_reactive._index.wiring import Wiring
+from starlette_reactive._inspector.picture import ROW, Picture, draw
+from starlette_reactive._inspector.view import bytes_in_words, clock
 
 from .demo import Demo
 from .support import view_of

@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from starlette_reactive import ChangeEvent, ReactiveBus
-from tests.app.support import view
+from tests.engines.conftest import level
 from tests.engines.servers import PostgresServer, RedisServer, postgres_binaries, redis_binary
-from tests.relays.conftest import level
+from tests.pages.support import view
 from tests.support import eventually, require
 
 from .demo import Demo

@@ -19,8 +19,8 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_reactive import Reactive, ReactiveBus
-from starlette_reactive.live.pulse import pulse
-from tests.app.support import request, stream, view
+from starlette_reactive._streams.timer import pulse
+from tests.pages.support import request, stream, view
 from tests.support import environment, eventually
 
 from .demo import Demo
@@ -267,7 +267,7 @@ async def test_an_application_without_pages_has_an_inspector_too() -> None:
 
 
 async def test_it_rests_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("starlette_reactive.inspector.site._LINGER", 0.2)
+    monkeypatch.setattr("starlette_reactive._inspector.site._LINGER", 0.2)
     demo = Demo()
     assert demo.reactive._inspector not in pulse()._pulsed
     async with browser(demo.app) as opened:

@@ -14,10 +14,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from starlette_reactive import Reactive, pages
+from starlette_reactive import Reactive
+from starlette_reactive._pages import page as pages
+from starlette_reactive._streams.group import Recipe
+from starlette_reactive._streams.response import LiveStream, Visit
 from starlette_reactive.assets import htmx2_script_route
-from starlette_reactive.live.group import Recipe
-from starlette_reactive.live.stream import LiveStream, Visit
 
 VENDOR = Path(__file__).parents[2] / "example_app" / "static" / "vendor"
 NUMBER = Path(os.environ["RECOVERY_NUMBER"])

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import Session, sessionmaker
 
 from starlette_reactive import ReactiveBus
-from starlette_reactive.errors import ReactiveError
+from starlette_reactive._core.errors import ReactiveError
 from starlette_reactive.sqlalchemy import ORIGIN, emit_on_commit, suppressed
 
 from .models import Base, Board, Task

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, bindparam, delete, insert, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from starlette_reactive import ChangeEvent, Reactive, ReactiveBus
-from starlette_reactive.errors import ReactiveError
+from starlette_reactive._core.errors import ReactiveError
 from starlette_reactive.sqlalchemy import ORIGIN, CommitHook, emit_on_commit, suppressed
 
 from .models import Base, Board, Tag, Task

@@ -1,0 +1,83 @@
+"""Values that an endpoint returns, or a stream yields, instead of a ready response."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from starlette.responses import Response
+
+from .._core.blocks import Fragment
+
+__all__ = ["OOB", "Action", "ValidationError"]
+
+
+class OOB:
+    """A main fragment, and others that go to elements of their own elsewhere in the page.
+
+    Args:
+        main: What the request's own target gets.
+        *fragments: What else changes; each goes to the element with its target as id.
+        style: ``"partial"``: each is an ``<hx-partial>``, for htmx 4 and htmx 2.0.11 and later. ``"oob"``: each is a
+            ``<div hx-swap-oob>``, for any htmx, but not for rows of a table.
+
+    Raises:
+        TypeError: A value is no :class:`Fragment`.
+        ValueError: ``style`` is not one of the two.
+    """
+
+    __slots__ = ("fragments", "main", "style")
+
+    def __init__(self, main: Fragment, *fragments: Fragment, style: Literal["partial", "oob"] = "partial") -> None:
+        for fragment in (main, *fragments):
+            if not isinstance(fragment, Fragment):
+                raise TypeError(f"OOB is made of Fragments, not {type(fragment).__name__}: {fragment!r}")
+        if style not in ("partial", "oob"):
+            raise ValueError(f"style is {style!r}: write 'partial' or 'oob'")
+        self.main: Fragment = main
+        self.fragments: tuple[Fragment, ...] = fragments
+        self.style = style
+
+
+class Action(Response):
+    """An answer without content: 204, and what the client shall do, in the headers that htmx reads.
+
+    Args:
+        trigger: The name of an event to trigger on the client, or a mapping of names to details (``HX-Trigger``).
+        refresh: Whether the client shall reload the page (``HX-Refresh``).
+        headers: Further headers.
+    """
+
+    def __init__(
+        self,
+        trigger: str | Mapping[str, Any] | None = None,
+        refresh: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status_code=204, headers=headers)
+        if trigger is not None:
+            # ASCII, for headers are Latin-1 at best.
+            self.headers["HX-Trigger"] = trigger if isinstance(trigger, str) else json.dumps(dict(trigger))
+        if refresh:
+            self.headers["HX-Refresh"] = "true"
+
+
+class ValidationError:
+    """A form that was filled in wrongly: 422, and the form rendered again with what is wrong.
+
+    Args:
+        fragment: The form.
+        errors: What is wrong; the form's ``errors``.
+
+    Raises:
+        TypeError: ``fragment`` is no :class:`Fragment`.
+    """
+
+    __slots__ = ("errors", "fragment")
+
+    def __init__(self, fragment: Fragment, *, errors: Any) -> None:
+        if not isinstance(fragment, Fragment):
+            raise TypeError(f"ValidationError takes a Fragment, not {type(fragment).__name__}: {fragment!r}")
+        self.fragment: Fragment = fragment
+        self.errors: Any = errors

@@ -1,0 +1,77 @@
+"""Levels of categories and other options, from ``[tool.starlette-reactive]`` in ``pyproject.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from .._core.errors import ReactiveError
+from .htmx import parse_version
+from .model import CATEGORIES, Severity
+
+__all__ = ["Settings", "find_settings", "read_settings"]
+
+_LEVELS: Mapping[str, Severity | None] = {**{each.value: each for each in Severity}, "off": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Options of a check.
+
+    Args:
+        levels: Categories whose level is not the usual one; None: they are not reported.
+        htmx: The version of htmx of pages whose script tag does not tell it.
+    """
+
+    levels: Mapping[str, Severity | None] = field(default_factory=dict)
+    htmx: tuple[int, ...] = ()
+
+
+def find_settings(folder: Path) -> Settings:
+    """Read the settings of the project that a folder belongs to; without a ``pyproject.toml``, the usual ones.
+
+    Raises:
+        ReactiveError: The file cannot be read, or a setting is unknown.
+    """
+    for each in (folder, *folder.parents):
+        path = each / "pyproject.toml"
+        if path.is_file():
+            try:
+                table = tomllib.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise ReactiveError(f"{path} cannot be read: {error}") from error
+            return read_settings(table.get("tool", {}).get("starlette-reactive", {}), str(path))
+    return Settings()
+
+
+def read_settings(table: Mapping[str, Any], source: str = "[tool.starlette-reactive]") -> Settings:
+    """Return settings from a table: a level for each category, and ``htmx`` for a version.
+
+    Raises:
+        ReactiveError: A name or a value is unknown.
+    """
+    levels: dict[str, Severity | None] = {}
+    version: tuple[int, ...] = ()
+    for name, value in table.items():
+        if name == "htmx":
+            version = _version(value, source)
+        elif name not in CATEGORIES:
+            close = get_close_matches(name, CATEGORIES, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ReactiveError(f"{source}: there is no category {name!r}{hint}")
+        elif not isinstance(value, str) or value not in _LEVELS:
+            raise ReactiveError(f"{source}: {name} is {value!r}: write one of {', '.join(map(repr, _LEVELS))}")
+        else:
+            levels[name] = _LEVELS[value]
+    return Settings(levels, version)
+
+
+def _version(value: object, source: str) -> tuple[int, ...]:
+    try:
+        return parse_version(str(value))
+    except ValueError:
+        raise ReactiveError(f'{source}: htmx is {value!r}: write a version such as "2.0.11"') from None

@@ -1,0 +1,99 @@
+"""What is rendered, and where it goes in the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+__all__ = ["BlockRef", "Fragment", "Patch", "Placement"]
+
+
+class Placement(Enum):
+    """How a block and the element that shows it lie in each other, which decides how the element is swapped."""
+
+    INSIDE = "inside"
+    """The block stands inside the element: what the element holds is replaced."""
+    AROUND = "around"
+    """The block holds the element: the element itself is replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRef:
+    """A template's block, and the element of the page that shows it.
+
+    Args:
+        template_name: The page's template, as its loader knows it.
+        block_name: The name after ``{% block``.
+        dom_id: The ``id`` of the element that shows the block; ``None``: the same as the block's name.
+        event: The name that the element's ``sse-swap`` listens to; ``None``: the same as the target's id.
+
+    Raises:
+        TypeError: A field is not a string.
+        ValueError: A field is empty, or ``event`` has a line break or NUL in it, which would break the stream's frame.
+    """
+
+    template_name: str
+    block_name: str
+    dom_id: str | None = None
+    event: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("template_name", "block_name", "dom_id", "event"):
+            value = getattr(self, name)
+            if value is None and name in ("dom_id", "event"):
+                continue
+            if not isinstance(value, str):
+                raise TypeError(f"{name} is a string, not {type(value).__name__}: {value!r}")
+            if not value:
+                raise ValueError(f"{name} is empty: it must name something")
+        if any(character in self.event_name for character in "\r\n\0"):
+            raise ValueError(f"the event name {self.event_name!r} has a line break or NUL in it: remove it")
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The template and the block, whatever element shows it."""
+        return self.template_name, self.block_name
+
+    @property
+    def target_id(self) -> str:
+        """The ``id`` of the element that shows the block."""
+        return self.dom_id or self.block_name
+
+    @property
+    def event_name(self) -> str:
+        """The name of the Server-Sent Event that carries the block on the named wire."""
+        return self.event or self.target_id
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A block as rendered: the HTML that the element ``ref.target_id`` shall show."""
+
+    ref: BlockRef
+    html: str
+    placement: Placement = Placement.INSIDE
+
+
+class Fragment:
+    """One block of a template with the context to render it in.
+
+    Args:
+        template_name: The page's template, as its loader knows it.
+        block_name: The block to render, alone.
+        target: On a stream, the name of the event that carries it; in an :class:`OOB`, the id of the element that it
+            goes to. ``None``: an unnamed event, and the block's own name.
+        **context: The template's variables. Any name is free, ``template_name`` and ``block_name`` included.
+    """
+
+    __slots__ = ("block_name", "context", "target", "template_name")
+
+    def __init__(self, template_name: str, block_name: str, /, *, target: str | None = None, **context: Any) -> None:
+        self.template_name: str = template_name
+        self.block_name: str = block_name
+        self.target: str | None = target
+        self.context: dict[str, Any] = context
+
+    def __repr__(self) -> str:
+        target = "" if self.target is None else f", target={self.target!r}"
+        return f"Fragment({self.template_name!r}, {self.block_name!r}{target})"

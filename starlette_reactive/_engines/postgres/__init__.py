@@ -1,0 +1,3 @@
+"""PostgreSQL as an engine."""
+
+__all__: list[str] = []

@@ -1,0 +1,66 @@
+"""What the bus asks PostgreSQL, as SQL with named parameters."""
+
+from __future__ import annotations
+
+from .schema import CHANNEL
+
+__all__ = ["BEAT", "EMIT", "ENDED", "ENROLL", "HISTORY", "LIVING", "NOW", "READ", "ROSTER", "SEND", "TRIM", "WAKE"]
+
+WAKE = f"pg_notify('{CHANNEL}', pg_current_xact_id_if_assigned()::text || ' ' || %(hint)s)"
+"""Part of a ``select`` that changes something: sent when it is committed, with the transaction's number."""
+
+NOW = "select pg_current_snapshot()::text, extract(epoch from clock_timestamp())::float8"
+READ = """
+    select 'now', 0, 0::text::xid8, pg_current_snapshot()::text, null::text[], null::text[], null, null::jsonb,
+        extract(epoch from clock_timestamp())::float8
+    union all
+    select 'log', id, xid, scope, paths, audience, origin, member, null
+    from reactive.log where xid >= %(ends)s::xid8
+    union all
+    select 'log', id, xid, scope, paths, audience, origin, member, null
+    from reactive.log where xid = any(%(running)s::xid8[])
+    union all
+    select 'ended', id, xid, scope, array[user_id], null, process, to_jsonb(at), null
+    from reactive.ended where xid >= %(ends)s::xid8 or xid = any(%(running)s::xid8[])
+    order by 2
+"""
+ENDED = """
+    select id, to_jsonb(at), process, user_id, scope
+    from reactive.ended where at > clock_timestamp() - make_interval(secs => %(seconds)s) order by id
+"""
+HISTORY = """
+    with asked as (
+        select * from unnest(%(scopes)s::text[], %(since)s::bigint[]) as asked(scope, since)
+    ), found as materialized (
+        select asked.scope, log.xid::text::bigint as stamp, log.paths, log.audience, log.origin
+        from asked cross join reactive.life cross join lateral (
+            select * from reactive.log
+            where hashtextextended(log.scope, 0) = hashtextextended(asked.scope, 0) and log.scope = asked.scope
+                and log.paths is not null and log.xid > greatest(life.floor, coalesce(asked.since, 0)::text::xid8)
+            order by log.xid desc limit %(limit)s
+        ) as log
+    )
+    select pg_current_snapshot()::text, null::text[], null, null, floor::text::bigint, 0 from reactive.life
+    union all
+    select scope, null::text[], null, null, min(stamp), count(*) from found group by scope
+    union all
+    select scope, audience, path, origin, max(stamp), 0
+    from found cross join unnest(paths) as path group by scope, audience, path, origin
+"""
+ROSTER = """
+    select member.scope, member.process, member.key, to_jsonb(member)
+    from unnest(%(scopes)s::text[]) as asked(scope)
+    join reactive.members as member
+        on hashtextextended(member.scope, 0) = hashtextextended(asked.scope, 0) and member.scope = asked.scope
+    join reactive.processes as known on known.process = member.process and known.expires > clock_timestamp()
+"""
+EMIT = f"""
+    select reactive.rx_emit($1, $2::text[], $3, $4::text[]),
+        pg_notify('{CHANNEL}', pg_current_xact_id_if_assigned()::text || ' ' || $5)
+"""
+"""What a program without an event loop asks, in the server's own notation."""
+SEND = "reactive.rx_send(%(process)s, %(batch)s::jsonb)"
+ENROLL = "reactive.rx_enroll(%(process)s, %(members)s::jsonb)"
+BEAT = "reactive.rx_beat(%(process)s, make_interval(secs => %(lease)s))"
+LIVING = "select process from reactive.processes where process = any(%(processes)s) and expires > clock_timestamp()"
+TRIM = "select reactive.rx_trim(%(keep)s::interval, %(most)s, %(batch)s)"

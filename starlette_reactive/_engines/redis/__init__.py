@@ -1,0 +1,3 @@
+"""Redis as an engine."""
+
+__all__: list[str] = []

@@ -1,0 +1,232 @@
+"""What Redis does for a bus in one step each, as Lua.
+
+Keys and channels share a prefix. All that is kept has an expiry, so nothing stays behind for good:
+
+- ``root``: a hash of ``birth``, ``last`` and ``floor``: which memory this is, the last stamp given out, and the stamp
+  up to which nothing is known of a scope that is not in the index.
+- ``scopes``: the index, a sorted set of scopes by the stamp of their last event. An empty name is always in it: where
+  the root or the index is gone, for whatever reason, the memory is another one, with a new birth and all forgotten.
+- ``log:BIRTH:SCOPE``: a hash with the last change of each (path, audience), as ``stamp other-stamp origin``, and under
+  an empty name the scope's own floor. Where it is gone though the index has the scope, all that was before is unknown.
+- ``who:SCOPE``: a hash of viewers by process and key; ``of:PROCESS``: the set of where a process shows viewers.
+- ``lease:PROCESS``: the session that writes for a process; gone when the process is dead. ``processes``: all of them by
+  the time until which they live, so that others may remove what dead ones left.
+- ``ended``: users whose streams were ended in the last minutes, by stamp.
+
+A stamp is higher than every one before, whatever the clock does, and as high as the clock in microseconds if it can be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from ..._log.changelog import PATHS_PER_SCOPE
+
+__all__ = ["ATTACH", "BEAT", "BEGIN", "EMIT", "END", "ENROLL", "MARK", "SCRIPTS", "SHOW", "STAMP", "Script"]
+
+_DAY = 86_400
+_SCOPES = 100_000  # how many scopes the index holds
+_MINUTES = 300  # seconds that the end of a user's streams is kept
+_LEFT = PATHS_PER_SCOPE * 3 // 4  # paths that are left when a log is trimmed, so that this happens seldom
+
+_MEMORY = f"""
+local prefix = KEYS[1]
+local root, index = prefix .. ':root', prefix .. ':scopes'
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local function text(number) return string.format('%.0f', number) end
+local known = redis.call('HMGET', root, 'birth', 'last', 'floor')
+local birth, last, floor = known[1], tonumber(known[2]), tonumber(known[3])
+if not birth or redis.call('EXISTS', index) == 0 then
+  birth, last = ARGV[1] .. text(now), math.max(now, last or 0)
+  floor = last
+  redis.call('HSET', root, 'birth', birth, 'last', text(last), 'floor', text(floor))
+  redis.call('ZADD', index, '+inf', '')
+  redis.call('EXPIRE', root, {2 * _DAY})
+  redis.call('EXPIRE', index, {2 * _DAY})
+end
+local function log_of(scope) return prefix .. ':log:' .. birth .. ':' .. scope end
+local function level_now()
+  last = math.max(last, now)
+  redis.call('HSET', root, 'last', text(last))
+  return last
+end
+local function next_stamp()
+  last = math.max(last + 1, now)
+  redis.call('HSET', root, 'last', text(last))
+  return last
+end
+local function forget_oldest(limit)
+  local yesterday = text(now - {_DAY * 1_000_000})
+  local old = redis.call('ZRANGEBYSCORE', index, '-inf', yesterday, 'WITHSCORES', 'LIMIT', 0, limit)
+  local many = redis.call('ZCARD', index) - 1 - {_SCOPES}
+  if #old == 0 and many > 0 then
+    old = redis.call('ZRANGE', index, 0, math.min(many, limit) - 1, 'WITHSCORES')
+  end
+  for i = 1, #old, 2 do
+    redis.call('DEL', log_of(old[i]))
+    redis.call('ZREM', index, old[i])
+    floor = math.max(floor, tonumber(old[i + 1]))
+  end
+  if #old > 0 then redis.call('HSET', root, 'floor', text(floor)) end
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script with its digest; its first argument is a token that is new with each call.
+
+    Args:
+        body: What it does, after it has found the memory. It returns a list that begins with the memory's birth.
+    """
+
+    body: str
+    source: str = field(init=False)
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", _MEMORY + self.body)
+        object.__setattr__(self, "digest", hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest())
+
+
+BEGIN = Script("return {birth, text(level_now()), redis.call('ZRANGE', prefix .. ':ended', 0, -1)}")
+"""→ level, and what was ended, each as ``stamp body``."""
+
+STAMP = Script("return {birth, text(level_now())}")
+"""→ level."""
+
+EMIT = Script(f"""
+local scope, body, origin = ARGV[2], ARGV[3], ARGV[4]
+if now % 32 == 0 then forget_oldest(64) end -- the clock's microseconds choose one emit in some
+local log = log_of(scope)
+local stamp = next_stamp()
+local before = tonumber(redis.call('ZSCORE', index, scope))
+local entries = redis.call('HMGET', log, '', unpack(ARGV, 5))
+local changes = {{}}
+if not entries[1] then changes = {{'', text(before or floor)}} end
+for i = 5, #ARGV do
+  local newest, other, whose = string.match(entries[i - 3] or '', '^(%d+) (%d+) (.*)$')
+  if not newest then
+    other = '0'
+  elseif whose ~= origin then
+    other = newest
+  end
+  changes[#changes + 1] = ARGV[i]
+  changes[#changes + 1] = text(stamp) .. ' ' .. other .. ' ' .. origin
+end
+if redis.call('HSET', log, unpack(changes)) > 0 and redis.call('HLEN', log) > {PATHS_PER_SCOPE + 1} then
+  local all, ages, gone = redis.call('HGETALL', log), {{}}, {{}}
+  for i = 1, #all, 2 do
+    if all[i] ~= '' then ages[#ages + 1] = {{tonumber(string.match(all[i + 1], '^%d+')), all[i]}} end
+  end
+  table.sort(ages, function(one, other) return one[1] < other[1] end)
+  for i = 1, #ages - {_LEFT} do gone[i] = ages[i][2] end
+  redis.call('HDEL', log, unpack(gone))
+  redis.call('HSET', log, '', text(ages[#gone][1]))
+end
+redis.call('EXPIRE', log, {_DAY + 3600})
+redis.call('ZADD', index, text(stamp), scope)
+redis.call('PUBLISH', prefix .. ':scope:' .. scope,
+  'e ' .. birth .. ' ' .. text(stamp) .. ' ' .. text(before or 0) .. ' ' .. body)
+return {{birth, text(stamp)}}
+""")
+"""Scope, body, origin and the names of the log's entries → stamp."""
+
+END = Script(f"""
+local ended, stamp = prefix .. ':ended', text(next_stamp())
+redis.call('ZREMRANGEBYSCORE', ended, '-inf', text(now - {_MINUTES * 1_000_000}))
+redis.call('ZADD', ended, stamp, stamp .. ' ' .. ARGV[2])
+redis.call('EXPIRE', ended, {_MINUTES})
+redis.call('PUBLISH', prefix .. ':all', 'u ' .. birth .. ' ' .. stamp .. ' ' .. ARGV[2])
+return {{birth}}
+""")
+"""Body → nothing."""
+
+ENROLL = Script(f"""
+local process, session, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
+redis.call('SET', prefix .. ':lease:' .. process, session, 'PX', lease)
+redis.call('ZADD', prefix .. ':processes', text(now / 1000 + lease), process)
+redis.call('EXPIRE', prefix .. ':processes', {_DAY})
+return {{birth, redis.call('SMEMBERS', prefix .. ':of:' .. process)}}
+""")
+"""Process, session and lease in ms → where the process was shown, each as the key's length, ``:``, key and scope."""
+
+SHOW = Script(f"""
+local process, session, scope, key, seen, body = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+if redis.call('GET', prefix .. ':lease:' .. process) ~= session then return {{birth, 'lapsed'}} end
+local who, of = prefix .. ':who:' .. scope, prefix .. ':of:' .. process
+local viewer, place = #process .. ':' .. process .. key, #key .. ':' .. key .. scope
+if seen == '' then
+  redis.call('HDEL', who, viewer)
+  redis.call('SREM', of, place)
+else
+  redis.call('HSET', who, viewer, seen)
+  redis.call('SADD', of, place)
+  redis.call('EXPIRE', who, {_DAY})
+  redis.call('EXPIRE', of, {_DAY})
+end
+redis.call('PUBLISH', prefix .. ':scope:' .. scope, 'p ' .. birth .. ' ' .. body)
+return {{birth}}
+""")
+"""Process, session, scope, key, the viewer or nothing, and body → ``lapsed`` if the session writes no more."""
+
+BEAT = Script(f"""
+local process, session, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
+if redis.call('GET', prefix .. ':lease:' .. process) ~= session then return {{birth, 'lapsed'}} end
+redis.call('PEXPIRE', prefix .. ':lease:' .. process, lease)
+redis.call('ZADD', prefix .. ':processes', text(now / 1000 + lease), process)
+redis.call('EXPIRE', prefix .. ':processes', {_DAY})
+redis.call('EXPIRE', root, {2 * _DAY})
+redis.call('EXPIRE', index, {2 * _DAY})
+redis.call('EXPIRE', prefix .. ':of:' .. process, {_DAY})
+for i = 5, #ARGV do redis.call('EXPIRE', prefix .. ':who:' .. ARGV[i], {_DAY}) end
+forget_oldest(100)
+local dead = redis.call('ZRANGEBYSCORE', prefix .. ':processes', '-inf', text(now / 1000 - 60000), 'LIMIT', 0, 1)[1]
+if dead then
+  local places = redis.call('SPOP', prefix .. ':of:' .. dead, 200)
+  for i = 1, #places do
+    local length, rest = string.match(places[i], '^(%d+):(.*)$')
+    local key, scope = string.sub(rest, 1, length), string.sub(rest, length + 1)
+    redis.call('HDEL', prefix .. ':who:' .. scope, #dead .. ':' .. dead .. key)
+  end
+  if #places == 0 then redis.call('ZREM', prefix .. ':processes', dead) end
+end
+redis.call('PUBLISH', prefix .. ':to:' .. process, 'h ' .. birth .. ' ' .. text(level_now()))
+return {{birth}}
+""")
+"""Process, session, lease in ms and scopes in which it shows viewers → ``lapsed`` if the session writes no more."""
+
+ATTACH = Script("""
+local found, alive = {birth, text(level_now())}, {}
+local function lives(one)
+  if alive[one] == nil then alive[one] = redis.call('EXISTS', prefix .. ':lease:' .. one) == 1 end
+  return alive[one]
+end
+for i = 2, #ARGV, 2 do
+  local scope, told, log = ARGV[i], tonumber(ARGV[i + 1]), log_of(ARGV[i])
+  local stamp, entries, viewers = tonumber(redis.call('ZSCORE', index, scope)), {}, {}
+  local begin = stamp and redis.call('HGET', log, '') or text(stamp or floor)
+  if stamp and stamp > told then entries = redis.call('HGETALL', log) end
+  local who = redis.call('HGETALL', prefix .. ':who:' .. scope)
+  for j = 1, #who, 2 do
+    local length, rest = string.match(who[j], '^(%d+):(.*)$')
+    if lives(string.sub(rest, 1, length)) then
+      viewers[#viewers + 1] = who[j]
+      viewers[#viewers + 1] = who[j + 1]
+    end
+  end
+  found[#found + 1] = {begin, entries, viewers}
+end
+return found
+""")
+"""Scopes, each with the stamp up to which it is known or -1 → level, and floor, entries and viewers of each."""
+
+MARK = Script("""
+redis.call('PUBLISH', prefix .. ':to:' .. ARGV[2], 'm ' .. birth .. ' ' .. ARGV[3])
+return {birth}
+""")
+"""Process and mark → nothing; the mark comes by way of the subscription, after all that was published before."""
+
+SCRIPTS = (BEGIN, STAMP, EMIT, END, ENROLL, SHOW, BEAT, ATTACH, MARK)

@@ -1,0 +1,3 @@
+"""Live pages: one endpoint is the page and its updates."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""The elements of a composed page."""
+
+__all__: list[str] = []

@@ -1,0 +1,37 @@
+"""From what an application calls its templates to the Jinja environment behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment
+from starlette.requests import Request
+from starlette.templating import Jinja2Templates
+
+__all__ = ["Templates", "context_for", "environment_of"]
+
+Templates = Environment | Jinja2Templates
+
+
+def environment_of(templates: Templates) -> Environment:
+    """Return the environment of Starlette's ``Jinja2Templates``, or the environment itself.
+
+    Raises:
+        TypeError: ``templates`` is neither.
+    """
+    if isinstance(templates, Environment):
+        return templates
+    if isinstance(templates, Jinja2Templates):
+        return templates.env
+    raise TypeError(
+        f"templates is a jinja2.Environment or starlette.templating.Jinja2Templates, not {type(templates).__name__}"
+    )
+
+
+def context_for(templates: Jinja2Templates, request: Request, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a template sees: the values, the request, and what context processors add."""
+    context = {"request": request, **values}
+    for processor in templates.context_processors:
+        context.update(processor(request))
+    return context

@@ -1,0 +1,505 @@
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from anyio.lowlevel import checkpoint
+
+from starlette_reactive import ChangeEvent, ConnectionInfo, ReactiveBus, Subscription
+
+from ..support import eventually
+
+
+def change(*paths: str, scope: str = "s", **more: Any) -> ChangeEvent:
+    return ChangeEvent(scope, paths or ("a",), **more)
+
+
+async def take(subscription: Subscription, timeout: float = 5) -> ChangeEvent:
+    with anyio.fail_after(timeout):
+        return await anext(subscription)
+
+
+async def nothing_waits(subscription: Subscription) -> bool:
+    await anyio.wait_all_tasks_blocked()
+    return subscription.drain() == []
+
+
+async def test_an_event_reaches_every_subscription_of_its_scope_in_order() -> None:
+    bus = ReactiveBus()
+    with bus.subscribe("s") as one, bus.subscribe("s") as two, bus.subscribe("t") as other:
+        for event in (change("a"), change("b")):
+            await bus.emit(event)
+        for subscription in (one, two):
+            assert [await take(subscription), await take(subscription)] == [change("a"), change("b")]
+        assert await nothing_waits(other)
+    assert bus.emitted_count == 2
+
+
+async def test_a_subscription_is_registered_from_the_call_on() -> None:
+    bus = ReactiveBus()
+    subscription = bus.subscribe("s")
+    bus.emit_sync(change())
+    with subscription:
+        assert await take(subscription) == change()
+
+
+async def test_a_sleeping_reader_wakes_at_once() -> None:
+    bus = ReactiveBus()
+    got: list[ChangeEvent] = []
+
+    async def read(subscription: Subscription) -> None:
+        async for event in subscription:
+            got.append(event)  # noqa: PERF401 - one by one, as they come
+
+    with bus.subscribe("s") as subscription:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read, subscription)
+            await anyio.wait_all_tasks_blocked()
+            bus.emit_sync(change("a"))
+            await eventually(lambda: got == [change("a")])
+            bus.emit_sync(change("b"))
+            await eventually(lambda: got == [change("a"), change("b")])
+            bus.close()
+
+
+async def test_an_event_from_a_plain_thread_is_seen_at_once_while_the_loop_sleeps() -> None:
+    bus = ReactiveBus()
+    with bus.subscribe("s") as subscription:
+        emitted_at: list[float] = []
+
+        def emit() -> None:
+            time.sleep(0.2)
+            emitted_at.append(time.monotonic())
+            bus.emit_sync(change())
+
+        thread = threading.Thread(target=emit)
+        thread.start()
+        assert await take(subscription, timeout=60) == change()
+        await anyio.to_thread.run_sync(thread.join)
+        assert time.monotonic() - emitted_at[0] < 30
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there are no user signals on this system")
+async def test_an_event_from_a_signal_handler_wakes_the_loop() -> None:
+    bus = ReactiveBus()
+    previous = signal.signal(signal.SIGUSR1, lambda *_: bus.emit_sync(change("signal")))
+    try:
+        with bus.subscribe("s") as subscription:
+            timer = threading.Timer(0.1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGUSR1])
+            timer.start()
+            assert await take(subscription) == change("signal")
+            await anyio.to_thread.run_sync(timer.join)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+
+
+def test_an_emit_that_interrupts_an_emit_does_not_deadlock_and_is_not_lost() -> None:
+    bus = ReactiveBus()
+    subscription = bus.subscribe("s")
+
+    class Interrupting(str):
+        """A scope whose use by the bus is interrupted by another emit, as a signal handler would."""
+
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            if len(interruptions) < 3:
+                interruptions.append("inner")
+                bus.emit_sync(change("inner"))
+            return hash(str(self))
+
+    interruptions: list[str] = []
+    bus.emit_sync(ChangeEvent(Interrupting("s"), {"outer"}))
+    paths = [path for event in subscription.drain() for path in event.changed_paths]
+    assert sorted(paths) == ["inner", "inner", "inner", "outer"]
+    assert bus.emitted_count == 4
+    subscription.close()
+
+
+def test_emits_from_many_threads_are_all_counted_and_delivered() -> None:
+    bus = ReactiveBus(maxsize=10_000)
+    with bus.subscribe("s") as subscription:
+
+        def emit_500() -> None:
+            for _ in range(500):
+                bus.emit_sync(change())
+
+        threads = [threading.Thread(target=emit_500) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert bus.emitted_count == 4000
+        assert len(subscription.drain()) == 4000
+
+
+async def test_two_loops_in_two_threads_share_a_bus(anyio_backend_name: str) -> None:
+    bus = ReactiveBus()
+    got: list[ChangeEvent] = []
+    ready = threading.Event()
+
+    async def other_loop() -> None:
+        with bus.subscribe("s") as subscription:
+            ready.set()
+            got.append(await take(subscription))
+
+    def run() -> None:
+        anyio.run(other_loop, backend=anyio_backend_name)
+
+    with bus.subscribe("s") as subscription:
+        thread = threading.Thread(target=run)
+        thread.start()
+        await anyio.to_thread.run_sync(ready.wait)
+        await bus.emit(change())
+        assert await take(subscription) == change()
+        await anyio.to_thread.run_sync(thread.join)
+    assert got == [change()]
+
+
+async def test_a_loop_is_woken_once_for_an_event_however_many_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    from starlette_reactive._core.loops import current_mailbox
+
+    bus = ReactiveBus()
+    mailbox = current_mailbox()
+    wakes: list[object] = []
+    run_soon = mailbox._run_soon
+
+    def counted(function: Callable[[], object]) -> None:
+        wakes.append(function)
+        run_soon(function)
+
+    monkeypatch.setattr(mailbox, "_run_soon", counted)
+    got: list[ChangeEvent] = []
+
+    async def read() -> None:
+        with bus.subscribe("s") as subscription:
+            got.append(await anext(subscription))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(50):
+            tasks.start_soon(read)
+        await anyio.wait_all_tasks_blocked()
+        await anyio.to_thread.run_sync(bus.emit_sync, change())
+    assert len(got) == 50
+    assert len(wakes) == 1
+
+
+async def test_ones_own_events_and_those_for_others_never_arrive() -> None:
+    bus = ReactiveBus()
+    user = ConnectionInfo("tab", user_id="u")
+    with bus.subscribe("s", origin="tab", connection=user) as mine, bus.subscribe("s") as nobody:
+        await bus.emit(change("own", origin="tab"))
+        await bus.emit(change("theirs", audience={"v"}))
+        await bus.emit(change("for-me", origin="other", audience={"u", "v"}))
+        await bus.emit(change("for-all"))
+        assert [event.changed_paths for event in mine.drain()] == [{"for-me"}, {"for-all"}]
+        assert [event.changed_paths for event in nobody.drain()] == [{"own"}, {"for-all"}]
+
+
+def test_a_missing_origin_is_nobodys() -> None:
+    bus = ReactiveBus()
+    with bus.subscribe("s", origin=None) as subscription:
+        bus.emit_sync(change(origin=None))
+        assert subscription.drain() == [change()]
+
+
+def test_a_full_subscription_merges_paths_into_the_newest_waiting_event() -> None:
+    bus = ReactiveBus(maxsize=2)
+    with bus.subscribe("s") as subscription:
+        for path in "abcd":
+            bus.emit_sync(change(path))
+        assert subscription.drain() == [change("a"), change("b", "c", "d")]
+    assert (bus.emitted_count, bus.coalesced_count, bus.dropped_count) == (4, 2, 0)
+
+
+def test_a_merged_event_claims_no_origin_or_audience_that_not_all_its_parts_had() -> None:
+    bus = ReactiveBus(maxsize=1)
+    user = ConnectionInfo("tab", user_id="u")
+    with bus.subscribe("s", connection=user) as subscription:
+        bus.emit_sync(change("a", origin="x", audience={"u"}))
+        bus.emit_sync(change("b", origin="x", audience={"u", "v"}))
+        assert subscription.drain() == [change("a", "b", origin="x", audience={"u", "v"})]
+        bus.emit_sync(change("a", origin="x", audience={"u"}))
+        bus.emit_sync(change("b", origin="y"))
+        assert subscription.drain() == [change("a", "b")]
+
+
+def test_events_that_are_not_for_a_subscriber_are_not_merged_into_those_that_are() -> None:
+    bus = ReactiveBus(maxsize=1)
+    with bus.subscribe("s", origin="me") as subscription:
+        bus.emit_sync(change("a"))
+        bus.emit_sync(change("own", origin="me"))
+        assert subscription.drain() == [change("a")]
+
+
+def test_dropping_counts_tells_and_logs_once_per_scope(caplog: pytest.LogCaptureFixture) -> None:
+    dropped: list[tuple[str, ChangeEvent]] = []
+    bus = ReactiveBus(maxsize=1, overflow="drop", on_drop=lambda scope, event: dropped.append((scope, event)))
+    with bus.subscribe("s") as subscription, bus.subscribe("t"), caplog.at_level(logging.WARNING):
+        for path in "abc":
+            bus.emit_sync(change(path))
+        for path in "ab":
+            bus.emit_sync(change(path, scope="t"))
+        assert subscription.drain() == [change("a")]
+    assert dropped == [("s", change("b")), ("s", change("c")), ("t", change("b", scope="t"))]
+    assert (bus.emitted_count, bus.dropped_count, bus.coalesced_count) == (5, 3, 0)
+    assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == ["s", "t"]
+
+
+def test_one_who_only_watches_loses_nothing_and_counts_for_nothing() -> None:
+    bus = ReactiveBus(maxsize=1, overflow="drop")
+    with bus.watch("s") as watching:
+        for path in "abc":
+            bus.emit_sync(change(path, origin="tab", audience={"u"}))
+        assert len(watching.drain()) == 1
+    assert (bus.emitted_count, bus.dropped_count, bus.coalesced_count) == (3, 0, 0)
+
+
+def test_a_callback_that_raises_is_logged_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken callback")
+
+    bus = ReactiveBus(maxsize=1, overflow="drop", on_drop=broken)
+    with bus.subscribe("s", on_disconnect=broken) as one, bus.subscribe("s") as two:
+        bus.emit_sync(change("a"))
+        bus.emit_sync(change("b"))
+        assert one.drain() == two.drain() == [change("a")]
+    assert bus.subscriber_count == 0
+    assert caplog.text.count("RuntimeError: broken callback") == 3
+
+
+def test_a_callback_may_use_the_bus() -> None:
+    counts: list[int] = []
+    bus = ReactiveBus(maxsize=1, overflow="drop", on_drop=lambda *_: counts.append(len(bus.presence("s"))))
+    with bus.subscribe("s", on_disconnect=lambda *_: bus.emit_sync(change("left"))), bus.subscribe("s") as other:
+        bus.emit_sync(change("a"))
+        bus.emit_sync(change("b"))
+        other.drain()
+    assert counts == [0, 0]
+    assert bus.emitted_count == 3
+
+
+@pytest.mark.parametrize("maxsize", [0, -1])
+def test_a_queue_without_room_is_refused(maxsize: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        ReactiveBus(maxsize)
+
+
+def test_bad_input_is_refused_with_the_mend() -> None:
+    bus = ReactiveBus()
+    with pytest.raises(ValueError, match="'coalesce' or 'drop'"):
+        ReactiveBus(overflow="explode")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="ChangeEvent"):
+        bus.emit_sync("scope")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="scope is empty"):
+        bus.subscribe("")
+    with pytest.raises(TypeError, match="scope is a string"):
+        bus.subscribe(7)  # type: ignore[arg-type]
+
+    async def leave(*_: object) -> None: ...
+
+    with pytest.raises(TypeError, match="coroutine function"):
+        bus.subscribe("s", on_disconnect=leave)
+
+
+async def test_presence_is_who_is_subscribed_and_said_so() -> None:
+    bus = ReactiveBus()
+    ann, ben = ConnectionInfo("1", "ann"), ConnectionInfo("2", "ben")
+    with bus.subscribe("s", connection=ann):
+        with bus.subscribe("s", connection=ben), bus.subscribe("s"), bus.subscribe("t", connection=ben):
+            assert bus.presence("s") == {ann, ben}
+            assert bus.presence("t") == {ben}
+        assert bus.presence("s") == {ann}
+    assert bus.presence("s") == bus.presence("unheard of") == frozenset()
+
+
+async def test_closing_a_scope_ends_its_subscriptions_after_what_waits() -> None:
+    bus = ReactiveBus()
+    with bus.subscribe("s") as one, bus.subscribe("t") as other:
+        await bus.emit(change("a"))
+        bus.close("s")
+        with anyio.fail_after(20):
+            assert [event async for event in one] == [change("a")]
+        await bus.emit(change("b", scope="t"))
+        assert await take(other) == change("b", scope="t")
+        assert bus.subscriber_count == 1
+        bus.close()
+        with anyio.fail_after(20):
+            assert [event async for event in other] == []
+    assert bus.subscriber_count == 0
+
+
+async def test_closing_ends_sleeping_readers_and_the_bus_can_be_used_again() -> None:
+    bus = ReactiveBus()
+    ended: list[int] = []
+
+    async def read(number: int) -> None:
+        with bus.subscribe("s") as subscription:
+            assert [event async for event in subscription] == []
+        ended.append(number)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            for number in range(3):
+                tasks.start_soon(read, number)
+            await anyio.wait_all_tasks_blocked()
+            await anyio.to_thread.run_sync(bus.close)
+    assert sorted(ended) == [0, 1, 2]
+    with bus.subscribe("s") as again:
+        await bus.emit(change())
+        assert await take(again) == change()
+
+
+async def test_close_user_ends_a_users_subscriptions_and_says_how_many() -> None:
+    bus = ReactiveBus()
+    left: list[tuple[str, ConnectionInfo | None]] = []
+
+    def leave(scope: str, connection: ConnectionInfo | None) -> None:
+        left.append((scope, connection))
+
+    ann, ben = ConnectionInfo("1", "ann"), ConnectionInfo("2", "ben")
+    with (
+        bus.subscribe("s", connection=ann, on_disconnect=leave) as one,
+        bus.subscribe("t", connection=ann, on_disconnect=leave),
+        bus.subscribe("s", connection=ben, on_disconnect=leave) as other,
+    ):
+        assert bus.close_user("ann", scope="s") == 1
+        with anyio.fail_after(20):
+            assert [event async for event in one] == []
+        assert bus.close_user("ann", scope="s") == 0
+        assert bus.close_user("ann") == 1
+        assert bus.close_user("nobody") == bus.close_user("ann", scope="unheard of") == 0
+        assert left == [("s", ann), ("t", ann)]
+        await bus.emit(change())
+        assert await take(other) == change()
+    assert left == [("s", ann), ("t", ann), ("s", ben)]
+
+
+async def test_on_disconnect_runs_once_whatever_ends_the_subscription() -> None:
+    bus = ReactiveBus()
+    left: list[str] = []
+    subscription = bus.subscribe("s", on_disconnect=lambda scope, _: left.append(scope))
+    subscription.close()
+    subscription.close()
+    bus.close()
+    with subscription:
+        pass
+    assert left == ["s"]
+    with anyio.fail_after(20):
+        assert [event async for event in subscription] == []
+
+
+async def test_a_reader_cancelled_at_any_await_loses_no_event() -> None:
+    bus = ReactiveBus(maxsize=1000)
+    got: list[str] = []
+    with bus.subscribe("s") as subscription:
+        for number in range(200):
+            with anyio.CancelScope() as scope:
+
+                async def cancel_and_emit(scope: anyio.CancelScope = scope, number: int = number) -> None:
+                    for _ in range(number % 5):
+                        await checkpoint()
+                    bus.emit_sync(change(f"p{number}"))
+                    for _ in range(number % 3):
+                        await checkpoint()
+                    scope.cancel()
+
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(cancel_and_emit)
+                    async for event in subscription:
+                        got.extend(event.changed_paths)
+        got.extend(path for event in subscription.drain() for path in event.changed_paths)
+    assert got == [f"p{number}" for number in range(200)]
+    assert bus.subscriber_count == 0
+
+
+async def test_a_subscriber_that_never_iterates_costs_a_bounded_queue() -> None:
+    bus = ReactiveBus(maxsize=4)
+    with bus.subscribe("s") as idle:
+        for number in range(100):
+            await bus.emit(change(f"p{number % 10}"))
+        assert len(idle.drain()) == 4
+
+
+async def test_a_reader_that_lets_go_without_closing_is_counted_out() -> None:
+    bus = ReactiveBus()
+
+    async def read_one() -> None:
+        async for _ in bus.subscribe("s"):
+            break
+
+    bus_events = [change("a"), change("b")]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read_one)
+        await anyio.wait_all_tasks_blocked()
+        assert bus.subscriber_count == 1
+        for event in bus_events:
+            await bus.emit(event)
+    gc.collect()
+    assert bus.subscriber_count == 0
+
+
+def test_a_bus_may_be_forgotten_with_its_subscriptions() -> None:
+    ReactiveBus().subscribe("s")
+    gc.collect()  # a warning of an unclosed resource would fail the test
+
+
+def test_a_subscription_that_nobody_holds_counts_until_it_is_closed() -> None:
+    bus = ReactiveBus()
+    bus.subscribe("s", connection=ConnectionInfo("1"))
+    gc.collect()
+    assert len(bus.presence("s")) == bus.subscriber_count == 1
+    bus.close()
+    assert bus.subscriber_count == 0
+
+
+def test_readers_of_a_loop_that_has_ended_are_dropped(anyio_backend_name: str) -> None:
+    bus = ReactiveBus()
+    subscription = bus.subscribe("s")
+
+    async def sleep_then_end() -> None:
+        with anyio.move_on_after(0.01):
+            await anext(subscription)
+
+    anyio.run(sleep_then_end, backend=anyio_backend_name)
+    bus.emit_sync(change())
+    bus.emit_sync(change())
+    assert bus.emitted_count == 2
+    subscription.close()
+    assert bus.subscriber_count == 0
+
+
+async def test_after_a_cursor_what_changed_since_comes_first() -> None:
+    bus = ReactiveBus()
+    await bus.emit(change("before"))
+    cursor = bus.cursor("s")
+    assert cursor == await bus.cursor_now("s")
+    with bus.subscribe("s", after=cursor) as nothing_yet:
+        await bus.emit(change("a"))
+        await bus.emit(change("own", origin="me"))
+        await bus.emit(change("theirs", audience={"v"}))
+        assert await take(nothing_yet) == change("a")
+    with bus.subscribe("s", after=cursor, origin="me") as late:
+        await bus.emit(change("b"))
+        assert [event.changed_paths for event in late.drain()] == [{"a"}, {"b"}]
+    with bus.subscribe("s", after="nonsense") as lost:
+        assert [event.changed_paths for event in lost.drain()] == [{"*"}]
+    with bus.subscribe("s", after=bus.cursor("s")) as up_to_date:
+        assert up_to_date.drain() == []
+
+
+async def test_an_accepted_emit_has_happened_even_if_the_emitter_is_cancelled() -> None:
+    bus = ReactiveBus()
+    with bus.subscribe("s") as subscription:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await bus.emit(change())
+        assert subscription.drain() == [change()]

@@ -1,0 +1,115 @@
+"""The engines that a bus may run on, each with a server of its own, for the tests that hold for all of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from starlette_reactive import ReactiveBus
+from starlette_reactive._engines import Bridge
+from starlette_reactive._engines.urls import engine_from_url
+
+from ..support import eventually, require
+from .servers import EngineServer, PostgresServer, RedisServer, postgres_binaries, redis_binary
+
+MEMORY, REDIS, POSTGRES = "memory", "redis", "postgresql"
+
+
+@dataclass
+class World:
+    """Processes that share an engine; in memory there is one process, whose bus stands for all of them.
+
+    Args:
+        kind: The engine.
+        server: Its server, if it has one.
+        stack: What is undone in the end.
+    """
+
+    kind: str
+    server: EngineServer | None
+    stack: ExitStack
+    scope: str = field(default_factory=lambda: f"scope-{secrets.token_hex(4)}")
+    _bus: ReactiveBus | None = None
+
+    @property
+    def url(self) -> str:
+        return "memory://" if self.server is None else self.server.url
+
+    def process(self, **options: Any) -> ReactiveBus:
+        """Return the bus of one more process."""
+        if self.server is not None:
+            return self._started(ReactiveBus.from_url(self.url, **options))
+        if self._bus is None or options:
+            self._bus = self._started(ReactiveBus.from_url(self.url, **options))
+        return self._bus
+
+    def hasty_process(self, *, beat: float = 0.1, lease: float = 1.0, patience: float = 20.0) -> ReactiveBus:
+        """Return the bus of one more process, which soon takes others for dead."""
+        relay = Bridge(engine_from_url(self.url), beat=beat, lease=lease, patience=patience)
+        return self._started(ReactiveBus(relay=relay))
+
+    def _started(self, bus: ReactiveBus) -> ReactiveBus:
+        self.stack.callback(bus.stop)
+        bus.start()
+        return bus
+
+
+async def soon(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, on however busy a machine."""
+    await eventually(condition, timeout=60)
+
+
+async def level(*buses: ReactiveBus) -> None:
+    """Wait until buses are connected, and know where the engine's history stands."""
+    await soon(lambda: all(bus.health().connected for bus in buses))
+    await soon(lambda: not any(bus.latest().endswith("unknown") for bus in buses))
+
+
+class Servers:
+    """The servers that run, by engine; each is started when it is first asked for."""
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self._directory = directory
+        self._stack = stack
+        self._running: dict[str, EngineServer] = {}
+
+    def __getitem__(self, kind: str) -> EngineServer:
+        if kind not in self._running:
+            self._running[kind] = self._stack.enter_context(self._new(kind))
+        return self._running[kind]
+
+    def _new(self, kind: str) -> EngineServer:
+        if kind == REDIS:
+            require(redis_binary(), "redis-server")
+            return RedisServer(self._directory)
+        require(postgres_binaries(), "PostgreSQL's server")
+        return PostgresServer(self._directory)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with ExitStack() as stack:
+        yield Servers(tmp_path_factory.mktemp("servers"), stack)
+
+
+def _world(kind: str, servers: Servers) -> Iterator[World]:
+    with ExitStack() as stack:
+        yield World(kind, None if kind == MEMORY else servers[kind], stack)
+
+
+@pytest.fixture(params=[MEMORY, REDIS, POSTGRES])
+def world(request: pytest.FixtureRequest, servers: Servers) -> Iterator[World]:
+    """Processes on each engine, memory being one."""
+    yield from _world(request.param, servers)
+
+
+@pytest.fixture(params=[REDIS, POSTGRES])
+def shared(request: pytest.FixtureRequest, servers: Servers) -> Iterator[World]:
+    """Processes on each engine that has a server."""
+    yield from _world(request.param, servers)

@@ -1,0 +1,735 @@
+"""What holds for a bus on every engine, and on none: the same words mean the same everywhere.
+
+``here`` and ``there`` are two processes; in memory they are one.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from starlette_reactive import (
+    ChangeEvent,
+    ConnectionInfo,
+    DependencyIndex,
+    EmitTimeoutError,
+    ReactiveBus,
+    Subscription,
+    reactive_stream,
+)
+from starlette_reactive._engines import Publisher
+from starlette_reactive._engines import bridge as bridge_module
+
+from ..support import connect, environment
+from .conftest import MEMORY, POSTGRES, World, level, soon
+
+ALL = frozenset({"*"})
+STRANGE = [
+    "plain",
+    "with: colons, spaces and 'quotes' \"of\" both kinds",
+    "back\\slash %percent% {brace} [bracket] *star* ?",
+    "two\nlines\tand\ra return",
+    "ünïcödé 東京 🗺️ \u200b\u2028",
+    "-1",
+    "null",
+    "'; DROP TABLE scopes; --",
+    "x" * 300,
+    "nul \0 and \x7f",
+    "half a \ud83d pair",
+]
+
+
+async def take(subscription: Subscription, timeout: float = 60) -> ChangeEvent:
+    with anyio.fail_after(timeout):
+        return await anext(subscription)
+
+
+async def told_next(world: World, subscription: Subscription, path: str) -> None:
+    """Be told of a path next; a cursor of PostgreSQL may be older than the event that was told last."""
+    if world.kind == POSTGRES:
+        await told(subscription, path)
+    else:
+        assert (await take(subscription)).changed_paths == {path}
+
+
+async def told(subscription: Subscription, *paths: str, timeout: float = 60) -> list[ChangeEvent]:
+    """Take events until all of these paths have been told of, and return them."""
+    events: list[ChangeEvent] = []
+    with anyio.fail_after(timeout):
+        while not set(paths) <= {path for event in events for path in event.changed_paths}:
+            events.append(await anext(subscription))
+    return events
+
+
+async def processes(world: World, number: int, **options: Any) -> list[ReactiveBus]:
+    buses = [world.process(**options) for _ in range(number)]
+    await level(*buses)
+    return buses
+
+
+# Delivery
+
+
+async def test_an_emit_reaches_every_process_in_order(world: World) -> None:
+    here, there = await processes(world, 2)
+    with here.subscribe(world.scope) as mine, there.subscribe(world.scope) as theirs:
+        await here.ready(world.scope)
+        await there.ready(world.scope)
+        events = [ChangeEvent(world.scope, {f"p{number}", "same"}) for number in range(20)]
+        for event in events:
+            await here.emit(event)
+        for subscription in (mine, theirs):
+            assert [await take(subscription) for _ in events] == events
+
+
+async def test_a_scope_hears_nothing_of_another(world: World) -> None:
+    here, there = await processes(world, 2)
+    with there.subscribe(world.scope) as theirs:
+        await there.ready(world.scope)
+        await here.emit(ChangeEvent(world.scope + "x", {"other"}))
+        await here.emit(ChangeEvent(world.scope, {"own"}))
+        assert (await take(theirs)).changed_paths == {"own"}
+
+
+async def test_an_event_arrives_as_it_was_emitted(world: World) -> None:
+    here, there = await processes(world, 2)
+    for number, text in enumerate(STRANGE):
+        scope = f"{world.scope} {text}"
+        event = ChangeEvent(scope, {"a.b", f"n{number}", "*"}, text, {text, "somebody"})
+        with there.subscribe(scope, connection=ConnectionInfo("tab", text)) as theirs:
+            await there.ready(scope)
+            cursor = there.cursor(scope)
+            await here.emit(event)
+            assert await take(theirs) == event
+            with there.subscribe(scope, connection=ConnectionInfo("tab2", text), after=cursor) as late:
+                assert (await take(late)).changed_paths == event.changed_paths
+            with there.subscribe(scope, connection=ConnectionInfo("tab3", text), origin=text, after=cursor) as own:
+                assert own.drain() == []
+
+
+async def test_only_its_audience_is_told(world: World) -> None:
+    here, there = await processes(world, 2)
+    with ExitStack() as stack:
+        ann, bob, nobody = (
+            stack.enter_context(there.subscribe(world.scope, connection=connection))
+            for connection in (ConnectionInfo("1", "ann"), ConnectionInfo("2", "bob"), None)
+        )
+        await there.ready(world.scope)
+        await here.emit(ChangeEvent(world.scope, {"secret"}, audience={"ann"}))
+        await here.emit(ChangeEvent(world.scope, {"none"}, audience=set()))
+        await here.emit(ChangeEvent(world.scope, {"open"}))
+        assert [(await take(ann)).changed_paths for _ in range(2)] == [{"secret"}, {"open"}]
+        assert (await take(bob)).changed_paths == {"open"}
+        assert (await take(nobody)).changed_paths == {"open"}
+
+
+async def test_nobody_is_told_of_their_own_change(world: World) -> None:
+    here, there = await processes(world, 2)
+    with there.subscribe(world.scope, origin="tab") as own, there.subscribe(world.scope, origin="else") as other:
+        await there.ready(world.scope)
+        await here.emit(ChangeEvent(world.scope, {"a"}, origin="tab"))
+        await here.emit(ChangeEvent(world.scope, {"b"}))
+        assert (await take(own)).changed_paths == {"b"}
+        assert [(await take(other)).changed_paths for _ in range(2)] == [{"a"}, {"b"}]
+
+
+async def test_an_event_of_many_paths_arrives_whole(world: World) -> None:
+    here, there = await processes(world, 2)
+    paths = {f"rows.r{number}" for number in range(1000)}
+    with there.subscribe(world.scope) as theirs:
+        await there.ready(world.scope)
+        cursor = there.cursor(world.scope)
+        await here.emit(ChangeEvent(world.scope, paths))
+        assert (await take(theirs)).changed_paths == paths
+        await here.emit(ChangeEvent(world.scope, {"last"}))
+        assert (await take(theirs)).changed_paths == {"last"}
+        with there.subscribe(world.scope, after=cursor) as late:
+            assert (await take(late)).changed_paths in (ALL, paths | {"last"})
+
+
+async def test_many_threads_may_emit_at_once(world: World) -> None:
+    here, there = await processes(world, 2)
+    with there.subscribe(world.scope) as theirs:
+        await there.ready(world.scope)
+
+        def emit(thread: int) -> None:
+            for number in range(50):
+                (here, there)[number % 2].emit_sync(ChangeEvent(world.scope, {f"t{thread}.n{number}"}))
+
+        threads = [threading.Thread(target=emit, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        expected = {f"t{thread}.n{number}" for thread in range(8) for number in range(50)}
+        seen = {path for event in await told(theirs, *expected) for path in event.changed_paths}
+        assert seen == expected
+        for thread in threads:
+            thread.join()
+
+
+async def test_thousands_of_scopes_each_hear_their_own(world: World) -> None:
+    here, there = await processes(world, 2)
+    scopes = [f"{world.scope}-{number}" for number in range(3000)]
+    with ExitStack() as stack:
+        subscriptions = [stack.enter_context(there.subscribe(scope)) for scope in scopes]
+        for scope in scopes:
+            assert await there.ready(scope)
+        for scope in scopes:
+            here.emit_sync(ChangeEvent(scope, {f"of.{scope}"}))
+        for scope, subscription in zip(scopes, subscriptions, strict=True):
+            assert await take(subscription) == ChangeEvent(scope, {f"of.{scope}"})
+            assert subscription.drain() == []
+
+
+async def test_observers_see_what_is_delivered_here(world: World) -> None:
+    here, there = await processes(world, 2)
+    seen: list[ChangeEvent] = []
+    end = there.observe(seen.append)
+    with there.subscribe(world.scope):
+        await there.ready(world.scope)
+        event = ChangeEvent(world.scope, {"a"}, origin="tab", audience={"ann"})
+        await here.emit(event)
+        await soon(lambda: seen == [event])
+        end()
+
+
+async def test_what_is_emitted_is_counted_where_it_was(world: World) -> None:
+    here, there = await processes(world, 2)
+    before = here.emitted_count, there.emitted_count
+    with there.subscribe(world.scope) as theirs:
+        await there.ready(world.scope)
+        await here.emit(ChangeEvent(world.scope, {"a"}))
+        here.emit_sync(ChangeEvent(world.scope, {"b"}))
+        await told(theirs, "a", "b")
+        assert there.subscriber_count == 1
+    assert here.emitted_count == before[0] + 2
+    assert there.emitted_count == before[1] + (2 if here is there else 0)
+    assert there.subscriber_count == 0
+
+
+@pytest.mark.parametrize("overflow", ["coalesce", "drop"])
+async def test_a_slow_reader_loses_nothing_or_what_is_counted(world: World, overflow: str) -> None:
+    dropped: list[ChangeEvent] = []
+    there = world.process(maxsize=2, overflow=overflow, on_drop=lambda _, event: dropped.append(event))
+    here = world.process()
+    await level(here, there)
+    seen: list[ChangeEvent] = []
+    with there.subscribe(world.scope) as slow:
+        await there.ready(world.scope)
+        there.observe(seen.append)
+        for number in range(5):
+            await here.emit(ChangeEvent(world.scope, {f"p{number}"}))
+        await soon(lambda: len(seen) == 5)
+        waiting = [sorted(event.changed_paths) for event in slow.drain()]
+        if overflow == "drop":
+            assert waiting == [["p0"], ["p1"]]
+            assert (there.dropped_count, there.coalesced_count, len(dropped)) == (3, 0, 3)
+        else:
+            assert waiting == [["p0"], ["p1", "p2", "p3", "p4"]]
+            assert (there.dropped_count, there.coalesced_count, len(dropped)) == (0, 3, 0)
+
+
+# Cursors and catching up
+
+
+async def test_what_happened_after_a_cursor_is_told_in_one_event(world: World) -> None:
+    here, there = await processes(world, 2)
+    await here.emit(ChangeEvent(world.scope, {"before"}))
+    cursor = await here.cursor_now(world.scope)
+    for paths in ({"a"}, {"b", "c"}, {"a"}):
+        await here.emit(ChangeEvent(world.scope, paths))
+    with there.subscribe(world.scope, after=cursor) as late:
+        assert (await take(late)).changed_paths == {"a", "b", "c"}
+        await here.emit(ChangeEvent(world.scope, {"later"}))
+        await told_next(world, late, "later")
+
+
+async def test_a_cursor_of_now_leaves_nothing_to_tell(world: World) -> None:
+    here, there = await processes(world, 2)
+    await here.emit(ChangeEvent(world.scope, {"before"}))
+    await there.ready(world.scope)
+    for cursor in (await here.cursor_now(world.scope), await there.cursor_now(world.scope)):
+        with there.subscribe(world.scope, after=cursor) as late:
+            assert await there.ready(world.scope)
+            assert late.drain() == []
+
+
+async def test_a_cursor_that_is_known_without_asking_leaves_out_nothing(world: World) -> None:
+    here, there = await processes(world, 2)
+    for number in range(10):
+        cursor = there.cursor(world.scope)
+        await here.emit(ChangeEvent(world.scope, {f"p{number}"}))
+        with there.subscribe(world.scope, after=cursor) as late:
+            while not (await take(late)).changed_paths & {f"p{number}", "*"}:
+                assert world.kind == POSTGRES  # whose cursor may be too old to leave out the path before
+
+
+async def test_a_cursor_is_valid_in_another_scope_than_it_was_taken_for(world: World) -> None:
+    here, there = await processes(world, 2)
+    other = f"{world.scope}-other"
+    await here.emit(ChangeEvent(other, {"before"}))
+    cursor = await here.cursor_now(world.scope)
+    await here.emit(ChangeEvent(other, {"after"}))
+    with there.subscribe(other, after=cursor) as late:
+        assert "after" in (await take(late)).changed_paths
+
+
+async def test_catching_up_leaves_out_own_changes_and_those_for_others(world: World) -> None:
+    here, there = await processes(world, 2)
+    cursor = await here.cursor_now(world.scope)
+    await here.emit(ChangeEvent(world.scope, {"both"}, origin="other"))
+    await here.emit(ChangeEvent(world.scope, {"both"}, origin="tab"))
+    await here.emit(ChangeEvent(world.scope, {"own"}, origin="tab"))
+    await here.emit(ChangeEvent(world.scope, {"ann"}, audience={"ann"}))
+    await here.emit(ChangeEvent(world.scope, {"bob"}, audience={"bob"}))
+    await here.emit(ChangeEvent(world.scope, {"all"}))
+    ann = ConnectionInfo("1", "ann")
+    with there.subscribe(world.scope, connection=ann, origin="tab", after=cursor) as late:
+        assert (await take(late)).changed_paths == {"both", "ann", "all"}
+    with there.subscribe(world.scope, after=cursor) as late:
+        assert (await take(late)).changed_paths == {"both", "own", "all"}
+
+
+async def test_a_change_after_which_one_made_it_oneself_is_still_told(world: World) -> None:
+    here, there = await processes(world, 2)
+    await here.emit(ChangeEvent(world.scope, {"a"}, origin="other"))
+    cursor = await here.cursor_now(world.scope)
+    await here.emit(ChangeEvent(world.scope, {"a"}, origin="tab"))
+    with there.subscribe(world.scope, origin="tab", after=cursor) as late:
+        assert await there.ready(world.scope)
+        await here.emit(ChangeEvent(world.scope, {"later"}))
+        assert (await take(late)).changed_paths == {"later"}
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "nonsense", "0-0", "000000000000-5", "unknown", "-", "12-99999999999999999999999"]
+)
+async def test_after_a_cursor_that_means_nothing_everything_is_told(world: World, cursor: str) -> None:
+    (there,) = await processes(world, 1)
+    with there.subscribe(world.scope, after=cursor) as late:
+        assert (await take(late)).changed_paths == ALL
+
+
+async def test_after_more_changes_than_are_kept_everything_is_told(world: World) -> None:
+    here, there = await processes(world, 2)
+    cursor = await here.cursor_now(world.scope)
+    for number in range(300):
+        here.emit_sync(ChangeEvent(world.scope, {f"p{number}"}))
+    await here.emit(ChangeEvent(world.scope, {"middle"}))
+    later = await here.cursor_now(world.scope)
+    await here.emit(ChangeEvent(world.scope, {"last"}))
+    with there.subscribe(world.scope, after=cursor) as late:
+        assert "*" in (await take(late)).changed_paths
+    with there.subscribe(world.scope, after=later) as late:
+        assert (await take(late)).changed_paths & {"last", "*"}
+
+
+async def test_no_change_is_lost_between_a_page_and_its_stream(world: World) -> None:
+    """A page takes a cursor, reads its data and is sent; then its stream begins, in any process."""
+    here, there = await processes(world, 2)
+    state = {"value": 0}
+    done = threading.Event()
+
+    def write() -> None:
+        for value in range(1, 200):
+            state["value"] = value
+            here.emit_sync(ChangeEvent(world.scope, {"value"}))
+        done.set()
+
+    writer = threading.Thread(target=write)
+    with ExitStack() as stack:
+        writer.start()
+        pages: list[tuple[int, Subscription]] = []
+        for number in range(40):
+            bus = (here, there)[number % 2]
+            cursor = bus.cursor(world.scope)
+            shown = state["value"]
+            await anyio.sleep(0.001)
+            pages.append((shown, stack.enter_context((there, here)[number % 2].subscribe(world.scope, after=cursor))))
+        await anyio.to_thread.run_sync(writer.join)
+        for shown, subscription in pages:
+            if shown < state["value"]:
+                assert (await take(subscription)).changed_paths <= {"value", "*"}
+
+
+async def test_a_scope_that_was_let_go_tells_what_happened_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge_module, "_LINGER", 0.05)
+    here = world.process()
+    there = here if world.kind == MEMORY else world.hasty_process()
+    await level(here, there)
+    with there.subscribe(world.scope) as first:
+        await there.ready(world.scope)
+        await here.emit(ChangeEvent(world.scope, {"a"}))
+        await take(first)
+        cursor = there.cursor(world.scope)
+    replica = there._replica
+    await soon(lambda: replica is None or not replica.is_open(world.scope))
+    await here.emit(ChangeEvent(world.scope, {"b"}))
+    with there.subscribe(world.scope, after=cursor) as again:
+        await told_next(world, again, "b")
+        await here.emit(ChangeEvent(world.scope, {"c"}))
+        await told_next(world, again, "c")
+
+
+# Streams
+
+
+PAGE = environment(
+    page='<h1 id="title">{% block title %}{{ title }}{% endblock %}</h1>'
+    '<p id="count">{% block count %}{{ count }}{% endblock %}</p>'
+)
+
+
+def streams(scope: str, state: Mapping[str, Any]) -> Callable[..., Any]:
+    index = DependencyIndex()
+    index.register_template(PAGE, "page.html")
+
+    async def context(paths: frozenset[str]) -> Mapping[str, Any]:
+        return dict(state)
+
+    def stream(bus: ReactiveBus, **options: Any) -> Any:
+        return reactive_stream(bus, scope=scope, index=index, context_builder=context, **options)
+
+    return stream
+
+
+async def test_a_stream_resumes_in_another_process_where_it_broke_off(world: World) -> None:
+    here, there = await processes(world, 2)
+    state = {"title": "Board", "count": 0}
+    stream = streams(world.scope, state)
+    async with connect(stream(here)) as connection:
+        await here.ready(world.scope)
+        state["title"] = "New"
+        await there.emit(ChangeEvent(world.scope, {"title"}))
+        update = await connection.next_update(60)
+        assert (update.event, update.data) == ("title", "New")
+        await soon(lambda: connection.frames[-1].id is not None)
+        last = connection.frames[-1].id
+    state["count"] = 7
+    await here.emit(ChangeEvent(world.scope, {"count"}))
+    async with connect(stream(there), headers={"Last-Event-ID": last or ""}) as connection:
+        while (update := await connection.next_update(60)).event != "count":
+            assert (update.event, update.data) == ("title", "New")  # what the last id was too old to leave out
+        assert update.data == "7"
+        state["title"] = "Newest"
+        await here.emit(ChangeEvent(world.scope, {"title"}))
+        while (update := await connection.next_update(60)).data != "Newest":
+            assert update.data in ("New", "7")
+        assert len(connection.updates) == 2 or (world.kind == POSTGRES and len(connection.updates) <= 4)
+
+
+async def test_a_stream_begins_at_its_pages_cursor(world: World) -> None:
+    here, there = await processes(world, 2)
+    state = {"title": "Board", "count": 0}
+    cursor = await here.cursor_now(world.scope)
+    state["count"] = 1
+    await here.emit(ChangeEvent(world.scope, {"count"}))
+    async with connect(streams(world.scope, state)(there), query=f"cursor={cursor}") as connection:
+        update = await connection.next_update(60)
+        assert (update.event, update.data) == ("count", "1")
+
+
+async def test_a_stream_of_a_strange_cursor_renders_everything(world: World) -> None:
+    (there,) = await processes(world, 1)
+    state = {"title": "Board", "count": 3}
+    async with connect(streams(world.scope, state)(there), headers={"Last-Event-ID": "0-17"}) as connection:
+        found = {(await connection.next_update(60)).event, (await connection.next_update(60)).event}
+        assert found == {"title", "count"}
+
+
+# Presence
+
+
+def users(bus: ReactiveBus, scope: str) -> list[tuple[str, str | None]]:
+    return sorted((each.session_id, each.user_id) for each in bus.presence(scope))
+
+
+async def test_presence_is_that_of_all_processes(world: World) -> None:
+    here, there = await processes(world, 2)
+    with here.subscribe(world.scope, connection=ConnectionInfo("1", "ann")), there.subscribe(world.scope):
+        await there.ready(world.scope)
+        await soon(lambda: users(there, world.scope) == [("1", "ann")])
+        late = there.subscribe(world.scope, connection=ConnectionInfo("2"))
+        await soon(lambda: users(here, world.scope) == [("1", "ann"), ("2", None)])
+        late.close()
+        await soon(lambda: users(here, world.scope) == [("1", "ann")])
+    assert users(here, world.scope) == []
+    await soon(lambda: users(there, world.scope) == [])
+
+
+async def test_presence_shows_a_viewer_of_two_tabs_until_both_are_gone(world: World) -> None:
+    here, there = await processes(world, 2)
+    with there.subscribe(world.scope):
+        await there.ready(world.scope)
+        one = here.subscribe(world.scope, connection=ConnectionInfo("1", "ann"))
+        two = here.subscribe(world.scope, connection=ConnectionInfo("2", "ann"))
+        await soon(lambda: users(there, world.scope) == [("1", "ann"), ("2", "ann")])
+        one.close()
+        await soon(lambda: users(there, world.scope) == [("2", "ann")])
+        two.close()
+        await soon(lambda: users(there, world.scope) == [])
+
+
+async def test_who_views_a_scope_elsewhere_can_be_asked(world: World) -> None:
+    here, there = await processes(world, 2)
+    with here.subscribe(world.scope, connection=ConnectionInfo("1", STRANGE[4])) as subscription:
+        await here.ready(world.scope)
+        await here.emit(ChangeEvent(world.scope, {"a"}))
+        await told(subscription, "a")
+        found = await there.presence_now(world.scope)
+        assert [(each.session_id, each.user_id) for each in found] == [("1", STRANGE[4])]
+
+
+async def test_who_came_or_left_is_known_when_a_change_tells_of_it(world: World) -> None:
+    here, there = await processes(world, 2)
+    seen: dict[str, int] = {}
+
+    def note(event: ChangeEvent) -> None:
+        for path in event.changed_paths:
+            seen.setdefault(path, len(there.presence(event.scope)))
+
+    with there.subscribe(world.scope):
+        await there.ready(world.scope)
+        there.observe(note)
+        for number in range(10):
+            viewer = here.subscribe(world.scope, connection=ConnectionInfo("1"))
+            here.emit_sync(ChangeEvent(world.scope, {f"came{number}"}))
+            await soon(lambda path=f"came{number}": path in seen)  # type: ignore[misc]
+            viewer.close()
+            here.emit_sync(ChangeEvent(world.scope, {f"left{number}"}))
+            await soon(lambda path=f"left{number}": path in seen)  # type: ignore[misc]
+    assert {path: count for path, count in seen.items() if count != path.startswith("came")} == {}
+
+
+async def test_presence_of_one_scope_is_not_that_of_another(world: World) -> None:
+    here, there = await processes(world, 2)
+    other = f"{world.scope}-other"
+    with (
+        here.subscribe(world.scope, connection=ConnectionInfo("1")),
+        here.subscribe(other, connection=ConnectionInfo("2")),
+    ):
+        await there.presence_now(world.scope)
+        await there.presence_now(other)
+        await soon(lambda: users(there, world.scope) == [("1", None)])
+        await soon(lambda: users(there, other) == [("2", None)])
+
+
+@pytest.mark.parametrize("only_one_scope", [True, False])
+async def test_close_user_ends_a_users_streams_everywhere(world: World, only_one_scope: bool) -> None:
+    here, there = await processes(world, 2)
+    other = f"{world.scope}-other"
+    with ExitStack() as stack:
+
+        def subscribe(bus: ReactiveBus, scope: str, user: str) -> Subscription:
+            connection = ConnectionInfo(f"{scope}{user}", user)
+            return stack.enter_context(bus.subscribe(scope, connection=connection))
+
+        ann, bob = subscribe(here, world.scope, "ann"), subscribe(here, world.scope, "bob")
+        ann_there, ann_elsewhere = subscribe(there, world.scope, "ann"), subscribe(there, other, "ann")
+        for bus in (here, there):
+            await bus.ready(world.scope)
+            await bus.ready(other)
+        everything = [ann, ann_there] if only_one_scope else [ann, ann_there, ann_elsewhere]
+        ended = here.close_user("ann", scope=world.scope if only_one_scope else None)
+        assert ended == (len(everything) if here is there else 1)
+        await soon(lambda: all(subscription._subscriber.closed for subscription in everything))
+        await here.emit(ChangeEvent(world.scope, {"a"}))
+        await here.emit(ChangeEvent(other, {"a"}))
+        await told(bob, "a")
+        if only_one_scope:
+            await told(ann_elsewhere, "a")
+
+
+async def test_close_ends_the_streams_of_this_process(world: World) -> None:
+    (here,) = await processes(world, 1)
+    with here.subscribe(world.scope) as subscription:
+        await here.ready(world.scope)
+        here.close(world.scope)
+        with pytest.raises(StopAsyncIteration), anyio.fail_after(60):
+            await anext(subscription)
+    with here.subscribe(world.scope) as again:
+        await here.ready(world.scope)
+        await here.emit(ChangeEvent(world.scope, {"a"}))
+        await told(again, "a")
+
+
+# Engines alone
+
+
+async def test_what_is_emitted_while_the_engine_is_away_is_sent_when_it_is_back(shared: World) -> None:
+    assert shared.server is not None
+    here, there = shared.hasty_process(beat=0.5, patience=0.5), shared.hasty_process(beat=0.5)
+    await level(here, there)
+    with here.subscribe(shared.scope) as mine, there.subscribe(shared.scope) as theirs:
+        await here.ready(shared.scope)
+        await there.ready(shared.scope)
+        shared.server.kill()
+        try:
+            here.emit_sync(ChangeEvent(shared.scope, {"a"}))
+            with pytest.raises(EmitTimeoutError, match=r"has not accepted .* it is kept"):
+                await here.emit(ChangeEvent(shared.scope, {"b"}))
+            assert here.health().waiting >= 1
+            await soon(lambda: not here.health().connected)
+            assert here.health().last_error
+        finally:
+            shared.server.start()
+        await soon(lambda: here.health().waiting == 0 and here.health().connected)
+        for subscription in (mine, theirs):
+            seen: set[str] = set()
+            with anyio.fail_after(60):
+                while "*" not in seen and not {"a", "b"} <= seen:
+                    seen |= (await anext(subscription)).changed_paths
+        await here.emit(ChangeEvent(shared.scope, {"after"}))
+        await told(theirs, "after")
+
+
+async def test_everything_accepted_before_a_crash_is_told_after_it(shared: World) -> None:
+    assert shared.server is not None
+    here, there = shared.hasty_process(beat=0.5), shared.hasty_process(beat=0.5)
+    await level(here, there)
+    cursor = await here.cursor_now(shared.scope)
+    await here.emit(ChangeEvent(shared.scope, {"a"}))
+    shared.server.restart()
+    with there.subscribe(shared.scope, after=cursor) as late:
+        assert (await take(late)).changed_paths & {"a", "*"}
+
+
+async def test_what_a_frozen_engine_held_back_is_told(shared: World) -> None:
+    assert shared.server is not None
+    here, there = shared.hasty_process(beat=0.2, patience=1), shared.hasty_process(beat=0.2, patience=1)
+    await level(here, there)
+    with there.subscribe(shared.scope) as theirs:
+        await there.ready(shared.scope)
+        shared.server.freeze()
+        try:
+            here.emit_sync(ChangeEvent(shared.scope, {"a"}))
+            await soon(lambda: not there.health().connected)
+        finally:
+            shared.server.thaw()
+        assert {path for event in await told(theirs, "a") for path in event.changed_paths} <= {"a", "*"}
+
+
+VIEWER = """
+import asyncio, sys
+from starlette_reactive import ConnectionInfo, ReactiveBus
+from starlette_reactive._engines import Bridge
+from starlette_reactive._engines.urls import engine_from_url
+
+async def view(url, scope):
+    bus = ReactiveBus(relay=Bridge(engine_from_url(url), beat=0.1, lease=1.0))
+    with bus.subscribe(scope, connection=ConnectionInfo("1", "ann")):
+        await asyncio.sleep(600)
+
+asyncio.run(view(*sys.argv[1:]))
+"""
+
+
+async def test_the_viewers_of_a_killed_process_are_gone(shared: World) -> None:
+    here = shared.hasty_process()
+    await level(here)
+    with here.subscribe(shared.scope) as mine:
+        await here.ready(shared.scope)
+        viewer = await anyio.open_process([sys.executable, "-c", VIEWER, shared.url, shared.scope])
+        try:
+            await soon(lambda: users(here, shared.scope) == [("1", "ann")])
+        finally:
+            viewer.kill()
+        await viewer.aclose()
+        await soon(lambda: users(here, shared.scope) == [])
+        await told(mine, "*")
+        late = shared.hasty_process()
+        assert not await late.presence_now(shared.scope)
+
+
+async def test_a_stopped_bus_has_sent_what_waited_and_shows_nobody(shared: World) -> None:
+    here, there = shared.process(), shared.process()
+    await level(here, there)
+    with there.subscribe(shared.scope) as theirs, here.subscribe(shared.scope, connection=ConnectionInfo("1")):
+        await there.ready(shared.scope)
+        await soon(lambda: users(there, shared.scope) == [("1", None)])
+        here.emit_sync(ChangeEvent(shared.scope, {"last"}))
+        here.stop()
+        await told(theirs, "last")
+        await soon(lambda: users(there, shared.scope) == [])
+        assert not here.health().connected
+        await here.emit(ChangeEvent(shared.scope, {"again"}))
+        await told(theirs, "again")
+
+
+async def test_a_publisher_tells_every_process(shared: World) -> None:
+    here, there = shared.process(), shared.process()
+    await level(here, there)
+
+    def publish() -> None:
+        with Publisher.from_url(shared.url) as publisher:
+            publisher.emit(shared.scope, "a", "b", origin="script", audience=["ann"])
+            publisher.emit(shared.scope, "c")
+
+    with here.subscribe(shared.scope, connection=ConnectionInfo("1", "ann")) as mine:
+        cursor = await there.cursor_now(shared.scope)
+        await here.ready(shared.scope)
+        await anyio.to_thread.run_sync(publish)
+        assert await take(mine) == ChangeEvent(shared.scope, {"a", "b"}, "script", {"ann"})
+        assert await take(mine) == ChangeEvent(shared.scope, {"c"})
+        with there.subscribe(shared.scope, after=cursor) as late:
+            assert (await take(late)).changed_paths == {"c"}
+
+
+async def test_what_a_publisher_emits_comes_as_it_is(shared: World) -> None:
+    event = ChangeEvent("; ".join(STRANGE), {'a"b', "c\\d", "{e,f}", "null", "ü"}, STRANGE[-1], STRANGE)
+
+    def publish() -> None:
+        with Publisher.from_url(shared.url) as publisher:
+            publisher.emit(event.scope, *event.changed_paths, origin=event.origin, audience=event.audience)
+
+    bus = shared.process()
+    await level(bus)
+    with bus.subscribe(event.scope, connection=ConnectionInfo("1", STRANGE[0])) as mine:
+        await bus.ready(event.scope)
+        await anyio.to_thread.run_sync(publish)
+        assert await take(mine) == event
+
+
+async def test_a_publisher_says_that_the_engine_does_not_answer(shared: World) -> None:
+    assert shared.server is not None
+
+    def publish(patience: float) -> None:
+        with Publisher.from_url(shared.url, patience=patience) as publisher:
+            publisher.emit(shared.scope, "a")
+
+    shared.server.kill()
+    try:
+        with pytest.raises(EmitTimeoutError, match=shared.scope):
+            await anyio.to_thread.run_sync(publish, 0.5)
+    finally:
+        shared.server.start()
+    await anyio.to_thread.run_sync(publish, 20)
+
+
+def test_a_publisher_does_not_wait_for_ever(shared: World) -> None:
+    assert shared.server is not None
+    with Publisher.from_url(shared.url, patience=1) as publisher:
+        publisher.emit(shared.scope, "a")
+        shared.server.freeze()
+        try:
+            started = time.monotonic()
+            with pytest.raises(EmitTimeoutError, match="not answered in time"):
+                publisher.emit(shared.scope, "b")
+            assert time.monotonic() - started < 30
+        finally:
+            shared.server.thaw()
+        publisher.emit(shared.scope, "c")
+
+
+async def test_a_publisher_is_not_for_an_event_loop(shared: World) -> None:
+    with Publisher.from_url(shared.url) as publisher, pytest.raises(RuntimeError, match="use a bus there"):
+        publisher.emit(shared.scope, "a")

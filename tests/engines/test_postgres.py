@@ -1,0 +1,920 @@
+"""What holds on PostgreSQL alone: transactions, the schema, privileges, and what lies between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import psycopg
+import pytest
+import sqlalchemy
+
+from starlette_reactive import ChangeEvent, ReactiveBus
+from starlette_reactive._core.errors import ReactiveError
+from starlette_reactive._engines.engine import Arrived, Batch, Heard, Message, Presence, Seen, UserEnded
+from starlette_reactive._engines.postgres import engine as postgres
+from starlette_reactive._engines.postgres.connection import open_line
+from starlette_reactive._engines.postgres.engine import DDL, PostgresEngine, PostgresSession
+from starlette_reactive._log.replica import History
+from starlette_reactive.engines import Publisher
+
+from ..support import eventually, require
+from .conftest import POSTGRES, Servers, World, level
+from .servers import PgBouncer, PostgresServer, pgbouncer_binary, postgres_binaries
+
+EVERYTHING = frozenset({"*"})
+
+
+@pytest.fixture
+def server(servers: Servers) -> PostgresServer:
+    server = servers[POSTGRES]
+    assert isinstance(server, PostgresServer)
+    return server
+
+
+@pytest.fixture
+def url(server: PostgresServer) -> Iterator[str]:
+    """A server whose database has nothing of the bus yet."""
+    for step in range(2):
+        with sql(server.url) as user:
+            user.execute("drop schema if exists reactive cascade")
+        if step == 0:
+            yield server.url
+
+
+@pytest.fixture
+def world(server: PostgresServer) -> Iterator[World]:
+    with contextlib.ExitStack() as stack:
+        yield World(POSTGRES, server, stack)
+
+
+def sql(url: str, *, autocommit: bool = True) -> psycopg.Connection[Any]:
+    return psycopg.connect(url, autocommit=autocommit)
+
+
+def value(user: psycopg.Connection[Any], query: str) -> Any:
+    row = user.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    """Run a test of what the relay does within its own loop."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await test()
+
+    asyncio.run(bounded())
+
+
+async def receive(session: PostgresSession, *, until: type[Message] = Arrived, number: int = 1) -> list[Message]:
+    """Receive until so many messages of a kind have come, and return those."""
+    found: list[Message] = []
+    while len(found) < number:
+        found += [message for message in await session.receive() if isinstance(message, until)]
+    return found
+
+
+async def paths(session: PostgresSession, number: int) -> list[frozenset[str]]:
+    return [each.event.changed_paths for each in await receive(session, number=number) if isinstance(each, Arrived)]
+
+
+async def quiet(session: PostgresSession) -> None:
+    """Read once, and find nothing."""
+    (heard,) = await session.receive()
+    assert isinstance(heard, Heard)
+
+
+@contextlib.asynccontextmanager
+async def attached(url: str, *scopes: str, process: str = "here") -> AsyncIterator[PostgresSession]:
+    async with postgres.engine(url).connect(process) as session:
+        await session.attach(dict.fromkeys(scopes))
+        yield session
+
+
+async def history(session: PostgresSession, scope: str = "s", since: int | None = None) -> History:
+    return (await session.attach({scope: since}))[scope][0]
+
+
+def age(user: psycopg.Connection[Any]) -> None:
+    """Make the log seem to have been there to be read for a minute."""
+    user.execute("update reactive.life set seen_at = seen_at - interval '1 min'")
+
+
+def trim(user: psycopg.Connection[Any], *, keep: str = "10 min", most: int = 100_000) -> int:
+    """Trim until nothing is left to trim."""
+    trimmed = 0
+    while found := user.execute("select reactive.rx_trim(%s::interval, %s, 50)", (keep, most)).fetchone()[0]:  # type: ignore[index]
+        trimmed += found
+    return trimmed
+
+
+# Transactions
+
+
+def test_an_event_is_told_when_its_transaction_commits_and_not_if_it_does_not(url: str) -> None:
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            with sql(url, autocommit=False) as user:
+                user.execute("select reactive.rx_emit('s', '{kept}')")
+                with contextlib.suppress(psycopg.errors.DivisionByZero), user.transaction():
+                    user.execute("select reactive.rx_emit('s', '{undone}'), 1 / 0")
+                await quiet(session)
+                user.commit()
+                assert await paths(session, 1) == [{"kept"}]
+                user.execute("select reactive.rx_emit('s', '{rolled.back}')")
+                user.rollback()
+                await quiet(session)
+
+    run(test)
+
+
+def test_every_row_is_told_once_in_whatever_order_transactions_end(url: str) -> None:
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            users = [sql(url, autocommit=False) for _ in range(4)]
+            for number, user in enumerate(users):
+                user.execute("select reactive.rx_emit('s', %s)", ([f"p{number}"],))
+            for number in (3, 1, 0, 2):
+                users[number].commit()
+                assert await paths(session, 1) == [{f"p{number}"}]
+                await quiet(session)
+            for user in users:
+                user.close()
+
+    run(test)
+
+
+def test_many_writers_at_once_lose_nothing(url: str) -> None:
+    def write(writer: int) -> None:
+        with sql(url, autocommit=False) as user:
+            for number in range(100):
+                user.execute("select reactive.rx_emit('s', %s)", ([f"w{writer}.n{number}"],))
+                user.execute("select pg_sleep(random() / 500)")
+                user.commit()
+
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            threads = [threading.Thread(target=write, args=(writer,)) for writer in range(8)]
+            for thread in threads:
+                thread.start()
+            found = await paths(session, 800)
+            assert sorted(path for each in found for path in each) == sorted(
+                f"w{writer}.n{number}" for writer in range(8) for number in range(100)
+            )
+            for thread in threads:
+                thread.join()
+            await quiet(session)
+
+    run(test)
+
+
+def test_a_transaction_that_stays_open_holds_nothing_back_and_lets_nothing_grow(url: str) -> None:
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            with sql(url, autocommit=False) as slow, sql(url) as user:
+                slow.execute("select reactive.rx_emit('s', '{slow}')")
+                for number in range(200):
+                    user.execute("select reactive.rx_emit('s', %s)", ([f"p{number}"],))
+                assert len(await paths(session, 200)) == 200
+                await quiet(session)
+                assert len(session._snapshot.running) == 1
+                cursor = await session.stamp()
+                known = await history(session, since=cursor)
+                assert known.level == cursor
+                slow.commit()
+                assert await paths(session, 1) == [{"slow"}]
+                await quiet(session)
+                assert session._snapshot.running == []
+                assert "slow" in {record.path for record in (await history(session, since=cursor)).records}
+
+    run(test)
+
+
+def test_a_prepared_transaction_is_told_when_it_is_committed(tmp_path: Path) -> None:
+    require(postgres_binaries(), "PostgreSQL's server")
+    with PostgresServer(tmp_path, settings={"max_prepared_transactions": "4"}) as server:
+
+        async def test() -> None:
+            async with attached(server.url, "s") as session:
+                with sql(server.url) as user:
+                    user.execute("begin")
+                    user.execute("select reactive.rx_emit('s', '{prepared}')")
+                    user.execute("prepare transaction 'one'")
+                    user.execute("select reactive.rx_emit('s', '{meanwhile}')")
+                    assert await paths(session, 1) == [{"meanwhile"}]
+                    user.execute("commit prepared 'one'")
+                    assert await paths(session, 1) == [{"prepared"}]
+
+        run(test)
+
+
+def test_a_trigger_may_tell_of_changes(url: str) -> None:
+    async def test() -> None:
+        async with attached(url, "board:7") as session:
+            with sql(url) as user:
+                user.execute("""
+                    create temporary table tasks (board integer, title text);
+                    create function pg_temp.tell() returns trigger language plpgsql as $$
+                    begin
+                        perform reactive.rx_emit('board:' || new.board, '{tasks}');
+                        return new;
+                    end $$;
+                    create trigger tell after insert or update on tasks for each row execute function pg_temp.tell();
+                    insert into tasks values (7, 'one');
+                """)
+            assert await paths(session, 1) == [{"tasks"}]
+
+    run(test)
+
+
+@pytest.mark.parametrize("wake", ["notify reactive", "select reactive.rx_wake()"])
+def test_a_wake_up_is_read_at_once(url: str, wake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "_POLL", 3600.0)
+
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            waiting = asyncio.create_task(paths(session, 1))
+            with sql(url) as user:
+                user.execute("select reactive.rx_emit('s', '{a}', 'tab', '{ann}')")
+                user.execute(wake.encode())
+            assert await waiting == [{"a"}]
+            await session.send(Batch(events=[ChangeEvent("s", {"b"}), ChangeEvent("s", {"c"})]))
+            await session.send(Batch(events=[ChangeEvent("s", {"d"})]))
+            assert await paths(session, 3) == [{"b"}, {"c"}, {"d"}]
+
+    run(test)
+
+
+def test_a_publisher_wakes_others_with_each_emit_for_its_loop_rests_in_between(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_DEBOUNCE", 10.0)  # what a bus puts off would not come
+    with Publisher.from_url(url) as publisher, sql(url) as listener:
+        publisher.emit("s", "a")
+        listener.execute("listen reactive")
+        for number in range(5):
+            publisher.emit("s", f"p{number}")
+        assert len(list(listener.notifies(timeout=5, stop_after=5))) == 5
+
+
+def test_a_wake_up_tells_what_a_reading_then_tells_no_more(url: str) -> None:
+    async def test() -> None:
+        async with attached(url, "s", "t") as session:
+            event = ChangeEvent("s", {"a", "b"}, "tab", {"ann"})
+            await session.send(Batch(events=[event, ChangeEvent("elsewhere", {"a"})]))
+            (arrived,) = await session.receive()
+            assert isinstance(arrived, Arrived)
+            assert arrived.event == event
+            (heard,) = await session.receive()
+            assert isinstance(heard, Heard)
+            assert heard.level >= arrived.stamp
+            many = [ChangeEvent("t", {f"p{number}"}, f"tab{number}") for number in range(500)]
+            await session.send(Batch(events=many))
+            assert [each.event for each in await receive(session, number=500) if isinstance(each, Arrived)] == many
+
+    run(test)
+
+
+def test_a_wake_up_that_says_nothing_has_what_was_committed_read_at_once(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_HEAD_START", 60.0)
+
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            await session.send(Batch(events=[ChangeEvent("s", {"first"})]))
+            with sql(url) as user:
+                user.execute("select reactive.rx_emit('s', '{second}')")
+                user.execute("notify reactive")
+            await asyncio.sleep(0.2)  # both wake-ups are there
+            assert await paths(session, 1) == [{"first"}]
+            await session.send(Batch(events=[ChangeEvent("s", {"third"})]))
+            assert await paths(session, 2) == [{"second"}, {"third"}]
+
+    run(test)
+
+
+def test_what_a_wake_up_says_is_not_told_before_what_was_committed_earlier(url: str) -> None:
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            events = [ChangeEvent("s", {f"p{number}"}) for number in range(100)]
+            for number, event in enumerate(events):
+                await session.send(Batch(events=[event]))
+                await asyncio.sleep(
+                    number % 4 / 2000
+                )  # now within the time in which no second wake-up is sent, now not
+            assert [each.event for each in await receive(session, number=100) if isinstance(each, Arrived)] == events
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *(
+            "",
+            "17",
+            "17 []",
+            "17 nonsense",
+            "x [1]",
+            '17 [{"scope": "s"}]',
+            '17 [{"no": 1}]',
+            "17 [[]]",
+            '{"a": 1}',
+            "17 1",
+        ),
+        '999999999 [{"scope": ["s"], "paths": ["a"], "origin": null, "audience": null}]',
+        '999999999 [{"scope": "s", "paths": ["a"], "origin": ["o"], "audience": null}]',
+        '999999999 [{"scope": "s", "paths": [], "origin": null, "audience": null}]',
+    ],
+)
+def test_a_wake_up_that_makes_no_sense_is_a_wake_up(url: str, payload: str) -> None:
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            with sql(url) as user:
+                user.execute("select reactive.rx_emit('s', '{a}')")
+                user.execute("select pg_notify('reactive', %s)", (payload,))
+            assert await paths(session, 1) == [{"a"}]
+            await quiet(session)
+
+    run(test)
+
+
+def test_what_a_wake_up_makes_up_is_told_and_forgotten(url: str) -> None:
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            event = '[{"scope": "s", "paths": ["a"], "origin": null, "audience": null}]'
+            with sql(url) as user:
+                user.execute("select pg_notify('reactive', '999999999 ' || %s)", (event,))
+            assert await paths(session, 1) == [{"a"}]
+            await quiet(session)
+            assert session._hinted == {}
+
+    run(test)
+
+
+async def test_viewers_see_what_sql_alone_said(world: World) -> None:
+    bus = world.process()
+    await level(bus)
+    with bus.subscribe(world.scope) as subscription, sql(world.url) as user:
+        await bus.ready(world.scope)
+        user.execute("select reactive.rx_emit(%s, '{tasks,doc.title}', 'tab')", (world.scope,))
+        event = await anext(subscription)
+        assert event == ChangeEvent(world.scope, {"tasks", "doc.title"}, "tab")
+
+
+# What rx_emit takes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ("'', '{a}'", "the scope is empty"),
+        ("null, '{a}'", "the scope is empty"),
+        ("'s', '{}'", "the paths are no paths"),
+        ("'s', null", "the paths are no paths"),
+        ("'s', array['a', null]", "the paths are no paths"),
+        ("'s', '{a..b}'", "the paths are no paths"),
+        ("'s', '{a.*}'", "the paths are no paths"),
+        ("'s', array['a b']", "the paths are no paths"),
+        ("'s', array[E'a\\x01']", "the paths are no paths"),
+    ],
+)
+def test_what_is_no_event_is_refused_where_it_is_said(server: PostgresServer, arguments: str, what: str) -> None:
+    with sql(server.url) as user:
+        user.execute(DDL.encode())
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match=what):
+            user.execute(f"select reactive.rx_emit({arguments})".encode())
+
+
+def test_a_row_that_is_no_event_is_taken_for_everything(url: str) -> None:
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            with sql(url) as user:
+                user.execute("insert into reactive.log (scope, paths, audience) values ('s', '{a b,c}', '{ann,\"\"}')")
+                user.execute("select reactive.rx_emit('s', array[U&'zero\\200Bwidth'], '', '{}')")
+            (strange, other) = await receive(session, number=2)
+            assert isinstance(strange, Arrived)
+            assert isinstance(other, Arrived)
+            assert strange.event == ChangeEvent("s", {"*", "c"}, None, {"ann"})
+            assert other.event == ChangeEvent("s", {"*"}, None, frozenset())
+            assert {record.path for record in (await history(session)).records} == {"*", "c"}
+
+    run(test)
+
+
+@pytest.mark.parametrize("text", ["nul \0 and \x1b and \x1b0041", "half a pair \ud83d", "x" * 100_000, "é\u200b"])
+def test_any_text_may_name_a_scope_a_user_and_a_tab(url: str, text: str) -> None:
+    async def test() -> None:
+        async with attached(url, text) as session:
+            event = ChangeEvent(text, {"a"}, text, {text})
+            seen = Seen(text, text, 17.25)
+            await session.enroll([])
+            await session.beat(60)
+            await session.send(Batch([(text, text, seen)], [(text, text)], [event]))
+            found: list[Message] = []
+            while len(found) < 3:
+                found += [message for message in await session.receive() if not isinstance(message, Heard)]
+            arrived = next(each for each in found if isinstance(each, Arrived))
+            assert arrived.event == event
+            assert Presence(text, "here", text, seen) in found
+            assert UserEnded("here", text, text) in found
+            known, roster = (await session.attach({text: None}))[text]
+            assert [(record.path, record.audience, record.origin) for record in known.records] == [
+                ("a", frozenset({text}), text)
+            ]
+            assert roster == {"here": {text: seen}}
+
+    run(test)
+
+
+# History
+
+
+def test_a_history_tells_the_last_change_of_each_path_and_audience(url: str) -> None:
+    async def test() -> None:
+        async with attached(url) as session:
+            for event in (
+                ChangeEvent("s", {"a", "b"}, "one"),
+                ChangeEvent("s", {"a"}, "two"),
+                ChangeEvent("s", {"a"}, "two"),
+                ChangeEvent("s", {"a"}, None, {"ann", "bob"}),
+                ChangeEvent("t", {"a"}),
+            ):
+                await session.send(Batch(events=[event]))
+            known = await history(session)
+            found = {(record.path, record.audience, record.origin): record for record in known.records}
+            assert set(found) == {("a", None, "two"), ("b", None, "one"), ("a", frozenset({"ann", "bob"}), None)}
+            first = found["b", None, "one"].stamp
+            assert found["a", None, "two"].other_stamp == first
+            assert found["b", None, "one"].other_stamp == 0
+            assert known.floor < first < found["a", None, "two"].stamp <= known.level
+            later = await history(session, since=found["a", None, "two"].stamp)
+            assert [record.audience for record in later.records] == [frozenset({"ann", "bob"})]
+
+    run(test)
+
+
+def test_a_history_of_too_much_says_from_where_on_it_is_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with attached(url) as session:
+            for number in range(300):
+                await session.send(Batch(events=[ChangeEvent("s", {f"p{number}"})]))
+            known = await history(session)
+            assert {record.path for record in known.records} == {f"p{number}" for number in range(44, 300)}
+            with sql(url) as user:
+                left_out = value(user, "select xid::text::bigint from reactive.log where paths = '{p43}'")
+            assert known.floor == left_out
+            monkeypatch.setattr(postgres, "_EVENTS_OF_A_SCOPE", 10)
+            known = await history(session)
+            assert len(known.records) == 10
+            assert known.floor == min(record.stamp for record in known.records)
+
+    run(test)
+
+
+def test_nothing_is_missed_or_told_twice_while_a_scope_is_attached(url: str) -> None:
+    def write(scopes: Sequence[str]) -> None:
+        with sql(url) as user:
+            for number in range(20):
+                for scope in scopes:
+                    user.execute("select reactive.rx_emit(%s, %s)", (scope, [f"p{number}"]))
+                user.execute("notify reactive")
+
+    async def test() -> None:
+        async with attached(url) as session:
+            scopes = [f"s{number}" for number in range(20)]
+            writing = asyncio.create_task(asyncio.to_thread(write, scopes))
+            found: dict[str, list[str]] = {scope: [] for scope in scopes}
+
+            async def follow() -> None:
+                while sum(map(len, found.values())) < 400:
+                    for message in await session.receive():
+                        if isinstance(message, Arrived):
+                            found[message.event.scope] += message.event.changed_paths
+
+            following = asyncio.create_task(follow())
+            for scope in scopes:
+                known = await history(session, scope)
+                found[scope] += [record.path for record in known.records]
+                await asyncio.sleep(0.005)
+            await writing
+            await following
+            assert all(sorted(each) == sorted(f"p{number}" for number in range(20)) for each in found.values())
+
+    run(test)
+
+
+# Trimming
+
+
+def test_trimming_raises_the_floor_to_what_is_gone(url: str) -> None:
+    async def test() -> None:
+        async with attached(url) as session:
+            with sql(url) as user:
+                for number in range(200):
+                    user.execute("select reactive.rx_emit('s', %s)", ([f"p{number}"],))
+                assert trim(user, keep="0") == 0  # it was not there to be read for long enough
+                age(user)
+                trim(user)
+                age(user)
+                assert trim(user, most=100) == 100
+                known = await history(session)
+                assert {record.path for record in known.records} == {f"p{number}" for number in range(100, 200)}
+                assert known.floor == min(record.stamp for record in known.records) - 1
+                age(user)
+                assert trim(user, keep="0") == 100
+                known = await history(session)
+                assert list(known.records) == []
+                assert known.floor <= known.level
+
+    run(test)
+
+
+def test_what_was_committed_late_is_trimmed_once_it_was_there_to_be_read(url: str) -> None:
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            with sql(url) as user, sql(url, autocommit=False) as slow:
+                slow.execute("select reactive.rx_emit('s', '{slow}')")
+                user.execute("select reactive.rx_emit('s', '{fast}')")
+                for _ in range(2):
+                    age(user)
+                    trim(user, keep="0")
+                assert value(user, "select count(*) from reactive.log") == 0
+                slow.commit()
+                age(user)
+                trim(user, keep="0")
+                assert value(user, "select count(*) from reactive.log") == 1
+                assert await paths(session, 1) == [{"slow"}]
+                for _ in range(2):
+                    age(user)
+                    trim(user, keep="0")
+                assert value(user, "select count(*) from reactive.log") == 0
+
+    run(test)
+
+
+def test_trimming_and_emitting_do_not_wait_for_each_other(url: str) -> None:
+    async def test() -> None:
+        async with attached(url):
+            with sql(url) as user, sql(url, autocommit=False) as trimmer, sql(url, autocommit=False) as open_writer:
+                user.execute("select reactive.rx_emit('s', '{old}')")
+                trim(user)
+                age(user)
+                trim(user)
+                age(user)
+                open_writer.execute("select reactive.rx_emit('s', '{open}')")
+                trimmer.execute("set lock_timeout = '1s'")
+                assert value(trimmer, "select reactive.rx_trim('0', 100000, 50)") == 1
+                user.execute("set lock_timeout = '1s'")
+                user.execute("select reactive.rx_emit('s', '{new}')")
+                assert trim(user, keep="0") == 0  # one trims at a time, and nobody waits
+
+    run(test)
+
+
+def test_a_session_that_has_not_read_for_long_ends(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with attached(url) as session:
+            monkeypatch.setattr(postgres, "_UNREAD", -1.0)
+            with pytest.raises(ConnectionError, match="was not read for"):
+                await session.receive()
+
+    run(test)
+
+
+# Lives of the log
+
+
+async def epoch(url: str) -> str:
+    async with attached(url) as session:
+        return session.epoch
+
+
+def test_the_log_lives_on_until_the_server_or_the_schema_ends(tmp_path: Path) -> None:
+    require(postgres_binaries(), "PostgreSQL's server")
+    with PostgresServer(tmp_path) as server:
+
+        async def test() -> None:
+            first = await epoch(server.url)
+            assert await epoch(server.url) == first
+            with sql(server.url) as user:
+                user.execute("select reactive.rx_emit('s', '{a}')")
+            server.restart()
+            second = await epoch(server.url)
+            assert second != first
+            with sql(server.url) as user:
+                assert value(user, "select count(*) from reactive.log") == 0
+                backend = sql(server.url)
+                pid = backend.info.backend_pid
+                started = value(user, "select pg_postmaster_start_time()")
+            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(psycopg.Error):
+                backend.execute("select 1")
+            await asyncio.to_thread(wait_for, server)
+            third = await epoch(server.url)
+            assert third not in (first, second)
+            with sql(server.url) as user:
+                assert value(user, "select pg_postmaster_start_time()") == started
+                user.execute("drop schema reactive cascade")
+            assert await epoch(server.url) not in (first, second, third)
+
+        run(test)
+
+
+def wait_for(server: PostgresServer) -> None:
+    while not server.answers():
+        pass
+
+
+def test_who_was_ended_is_told_after_a_crash_and_once(tmp_path: Path) -> None:
+    require(postgres_binaries(), "PostgreSQL's server")
+    with PostgresServer(tmp_path) as server:
+
+        async def test() -> None:
+            here = PostgresEngine(server.url)
+            async with here.connect("here") as session:
+                await session.send(Batch(ended=[("ann", None)]))
+                assert await receive(session, until=UserEnded) == [UserEnded("here", "ann", None)]
+            async with PostgresEngine(server.url).connect("there") as session:
+                await session.send(Batch(ended=[("bob", "s")]))
+            server.restart()
+            async with here.connect("here") as session:
+                assert await receive(session, until=UserEnded) == [UserEnded("there", "bob", "s")]
+                await quiet(session)
+            async with PostgresEngine(server.url).connect("new") as session:
+                await quiet(session)
+
+        run(test)
+
+
+# The schema
+
+
+def in_threads(function: Callable[[], object], number: int = 8) -> None:
+    failures: list[BaseException] = []
+    together = threading.Barrier(number)
+
+    def attempt() -> None:
+        together.wait()
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001 - it is shown by the test
+            failures.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+def test_the_schema_may_be_made_by_many_at_once_and_again(url: str, isolation: str) -> None:
+    def make() -> None:
+        with sql(url) as user:
+            user.execute(f"set default_transaction_isolation = '{isolation}'".encode())
+            assert not value(user, "select to_regprocedure('reactive.rx_version()') is not null and false")
+            user.execute(DDL.encode())
+            user.execute(DDL.encode())
+
+    in_threads(make)
+
+
+def test_many_processes_may_start_at_once(url: str) -> None:
+    in_threads(lambda: run(lambda: _connect(url)))
+
+
+async def _connect(url: str) -> None:
+    async with postgres.engine(url).connect("here") as session:
+        await session.beat(1)
+
+
+def test_the_schema_is_made_by_a_migration_tool_within_its_transaction(url: str) -> None:
+    engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with contextlib.suppress(ZeroDivisionError), engine.begin() as migration:
+        migration.execute(sqlalchemy.text(DDL))
+        raise ZeroDivisionError
+    with sql(url) as user:
+        assert value(user, "select to_regnamespace('reactive')") is None
+    with engine.begin() as migration:
+        migration.execute(sqlalchemy.text(DDL))
+        migration.exec_driver_sql(DDL)
+    engine.dispose()
+    run(lambda: _connect(url))
+
+
+@contextlib.contextmanager
+def role(url: str) -> Iterator[str]:
+    """Make a role that may do nothing, and return the URL with which it connects."""
+    with sql(url) as user:
+        user.execute("create role app login")
+        try:
+            yield url.replace("postgres@", "app@")
+        finally:
+            user.execute("drop schema if exists reactive cascade")
+            user.execute("drop role app")
+
+
+def test_a_role_that_may_not_make_the_schema_is_told_what_to_do(url: str) -> None:
+    with role(url) as app, sql(url) as user:
+        with pytest.raises(ReactiveError, match=r"'app' may not .* run .*postgres.DDL once, in a migration"):
+            run(lambda: _connect(app))
+        user.execute(DDL.encode())
+        with pytest.raises(ReactiveError, match=r"grant usage on schema reactive to"):
+            run(lambda: _connect(app))
+        user.execute("grant usage on schema reactive to app")
+        with Publisher.from_url(app) as publisher:
+            publisher.emit("s", "too.early")
+        user.execute("grant select on all tables in schema reactive to app")
+
+        async def test() -> None:
+            async with attached(app, "s") as session:
+                with sql(app) as emitter:
+                    emitter.execute("select reactive.rx_emit('s', '{a}')")
+                    emitter.execute("notify reactive")
+                assert await paths(session, 1) == [{"a"}]
+                await session.enroll([("s", "1", Seen("tab", None, 1.0))])
+                await session.send(Batch([("s", "1", None)], [("ann", None)], [ChangeEvent("s", {"c"})]))
+                await session.beat(60)
+                assert await paths(session, 1) == [{"c"}]
+                assert {record.path for record in (await history(session)).records} == {"a", "c"}
+
+        run(test)
+
+
+def test_another_layout_is_refused(url: str) -> None:
+    with sql(url) as user:
+        user.execute(DDL.encode())
+        user.execute("create or replace function reactive.rx_version() returns integer language sql as 'select 99'")
+    with pytest.raises(ReactiveError, match=r"the layout 99, and this release of starlette-reactive knows 1"):
+        run(lambda: _connect(url))
+
+
+# What lies between
+
+
+def test_a_standby_is_refused(tmp_path: Path) -> None:
+    require(postgres_binaries(), "PostgreSQL's server")
+    with PostgresServer(tmp_path) as server:
+        server.kill()
+        assert server._place is not None
+        Path(server._place.name, "standby.signal").touch()
+        server.start()
+        with pytest.raises(ReactiveError, match=r"is a standby.* target_session_attrs=read-write"):
+            run(lambda: _connect(server.url))
+
+
+def test_a_database_of_another_encoding_is_refused(server: PostgresServer) -> None:
+    with sql(server.url) as user:
+        user.execute("drop database if exists latin")
+        user.execute("create database latin encoding 'LATIN1' template template0")
+    with pytest.raises(ReactiveError, match=r"encoding is LATIN1: the bus needs one that was created with UTF8"):
+        run(lambda: _connect(server.url.removesuffix("/postgres") + "/latin"))
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+@pytest.mark.parametrize("more", [{}, {"ignore_startup_parameters": "options"}], ids=["strict", "lenient"])
+def test_a_pooler_between_is_noticed(server: PostgresServer, tmp_path: Path, mode: str, more: dict[str, str]) -> None:
+    require(pgbouncer_binary(), "PgBouncer")
+    refused = pytest.raises(ReactiveError, match=r"such as PgBouncer.* name the server's own host and port")
+    with PgBouncer(tmp_path, server, settings={"pool_mode": mode, **more}) as pooler, refused:
+        run(lambda: _connect(pooler.url))
+
+
+async def test_what_is_emitted_in_sql_may_come_through_a_pooler(world: World, tmp_path: Path) -> None:
+    require(pgbouncer_binary(), "PgBouncer")
+    bus = world.process()
+    await level(bus)
+    assert isinstance(world.server, PostgresServer)
+    with (
+        PgBouncer(tmp_path, world.server, settings={"pool_mode": "transaction"}) as pooler,
+        bus.subscribe(world.scope) as subscription,
+        sql(pooler.url) as user,
+    ):
+        assert await bus.ready(world.scope)
+        for wake in ("notify reactive", "select reactive.rx_wake()"):
+            user.execute("select reactive.rx_emit(%s, '{a}')", (world.scope,), prepare=False)
+            user.execute(wake)
+            assert (await anext(subscription)).changed_paths == {"a"}
+        with Publisher.from_url(pooler.url) as publisher:
+            await anyio.to_thread.run_sync(publisher.emit, world.scope, "b")
+        assert (await anext(subscription)).changed_paths == {"b"}
+
+
+def test_what_is_given_up_on_a_frozen_server_ends_at_once(tmp_path: Path) -> None:
+    require(postgres_binaries(), "PostgreSQL's server")
+    with PostgresServer(tmp_path) as server:
+
+        async def test() -> None:
+            async with open_line(server.url) as line:
+                server.freeze()
+                try:
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0.1):
+                            await line.fetch("select 1")
+                    with pytest.raises(psycopg.Error):
+                        await line.fetch("select 1")
+                finally:
+                    server.thaw()
+
+        run(test)
+
+
+async def test_a_bus_whose_connections_are_ended_goes_on(world: World) -> None:
+    bus = world.process()
+    await level(bus)
+    with bus.subscribe(world.scope) as subscription, sql(world.url) as user:
+        await bus.ready(world.scope)
+        for number in range(3):
+            user.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'starlette-reactive'"
+            )
+            user.execute("select reactive.rx_emit(%s, %s)", (world.scope, [f"p{number}"]))
+            found: set[str] = set()
+            while not found & {f"p{number}", "*"}:
+                found |= (await anext(subscription)).changed_paths
+
+
+async def test_ten_thousand_scopes_need_two_connections(world: World) -> None:
+    bus = world.process()
+    await level(bus)
+    with contextlib.ExitStack() as stack:
+        for number in range(10_000):
+            stack.enter_context(bus.subscribe(f"{world.scope}-{number}"))
+        last = stack.enter_context(bus.subscribe(f"{world.scope}-9999"))
+        assert await bus.ready(f"{world.scope}-9999")
+        with sql(world.url) as user:
+            assert value(user, f"select count(*) from pg_stat_activity where {_OURS}") == 2
+            user.execute("select reactive.rx_emit(%s, '{a}')", (f"{world.scope}-9999",))
+        assert (await anext(last)).changed_paths == {"a"}
+
+
+_OURS = "application_name = 'starlette-reactive'"
+
+
+# Presence
+
+
+def test_a_process_that_comes_back_tells_only_what_has_changed(url: str) -> None:
+    stays, leaves, comes = (Seen(each, None, 1.0) for each in ("stays", "leaves", "comes"))
+
+    async def test() -> None:
+        async with attached(url, "s", process="there") as there, attached(url, process="here") as here:
+            await here.enroll([("s", "1", stays), ("s", "2", leaves)])
+            assert len(await receive(there, until=Presence, number=2)) == 2
+            await here.enroll([("s", "1", stays), ("s", "3", comes)])
+            found = await receive(there, until=Presence, number=2)
+            assert set(map(str, found)) == {
+                str(Presence("s", "here", "2", None)),
+                str(Presence("s", "here", "3", comes)),
+            }
+            assert (await there.attach({"s": None}))["s"][1] == {"here": {"1": stays, "3": comes}}
+            await here.enroll([])
+            await receive(there, until=Presence, number=2)
+            assert (await there.attach({"s": None}))["s"][1] == {}
+            assert await there.living(["here"]) == frozenset()
+
+    run(test)
+
+
+def test_the_registers_of_the_dead_are_ignored_and_cleared_away(url: str) -> None:
+    async def test() -> None:
+        async with attached(url, process="here") as here, attached(url, process="there") as there:
+            await here.enroll([("s", "1", Seen("tab", None, 1.0))])
+            await here.beat(60)
+            assert await there.living(["here", "nobody"]) == {"here"}
+            await here.beat(0)
+            assert await there.living(["here"]) == frozenset()
+            assert (await there.attach({"s": None}))["s"][1] == {}
+            with sql(url) as user:
+                user.execute("update reactive.processes set expires = expires - interval '2 min'")
+                age(user)
+                trim(user)
+                assert value(user, "select count(*) from reactive.members") == 0
+
+    run(test)
+
+
+def test_the_engine_says_what_it_is() -> None:
+    assert ReactiveBus.from_url("postgresql://nobody@127.0.0.1:1/none").health().engine == "postgresql"
+
+
+async def test_health_says_why_there_is_no_connection(server: PostgresServer) -> None:
+    bus = ReactiveBus.from_url(server.url.replace("postgres@", "nobody@"))
+    bus.start()
+    try:
+        await eventually(lambda: "nobody" in (bus.health().last_error or ""), timeout=20)
+        assert not bus.health().connected
+    finally:
+        await anyio.to_thread.run_sync(bus.stop)

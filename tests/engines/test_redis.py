@@ -1,0 +1,524 @@
+"""Redis as an engine: what it forgets, restores and loses must never go unnoticed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from redis import Redis
+
+from starlette_reactive import ChangeEvent, ConnectionInfo, EmitTimeoutError, ReactiveBus, ReactiveError, Subscription
+from starlette_reactive._engines.engine import (
+    Arrived,
+    Batch,
+    Heard,
+    LeaseLapsedError,
+    Message,
+    Presence,
+    Seen,
+    Session,
+    UserEnded,
+)
+from starlette_reactive._engines.redis import engine as redis_module
+from starlette_reactive._engines.redis import scripts
+
+from ..support import require
+from .conftest import REDIS, Servers, World, level, soon
+from .servers import RedisServer, redis_binary
+from .test_conformance import take, told, users
+
+ALL = frozenset({"*"})
+ROOT = "starlette-reactive:1:0"
+NAMES = [name for name in scripts.__all__ if name.isupper() and name != "SCRIPTS"]
+IN_THE_RELAYS_LOOP = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+@pytest.fixture
+def world(servers: Servers) -> Iterator[World]:
+    with ExitStack() as stack:
+        yield World(REDIS, servers[REDIS], stack)
+
+
+@pytest.fixture
+def server(world: World) -> RedisServer:
+    assert isinstance(world.server, RedisServer)
+    return world.server
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[Any]:
+    with Redis.from_url(server.url) as found:
+        found.flushall()
+        yield found
+
+
+@asynccontextmanager
+async def session(url: str, process: str | None = None) -> AsyncIterator[Session]:
+    async with redis_module.engine(url).connect(process or secrets.token_hex(4)) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def received(session: Session) -> AsyncIterator[list[Message]]:
+    """Receive in the background, into a list."""
+    messages: list[Message] = []
+
+    async def receive() -> None:
+        while True:
+            messages.extend(await session.receive())
+
+    receiving = asyncio.create_task(receive())
+    try:
+        yield messages
+    finally:
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
+
+
+async def paths(subscription: Subscription, *expected: str) -> set[str]:
+    return {path for event in await told(subscription, *expected) for path in event.changed_paths}
+
+
+# What Redis forgets
+
+
+async def test_after_flushall_everybody_is_told_everything(world: World, client: Any) -> None:
+    here, there = world.hasty_process(), world.hasty_process()
+    await level(here, there)
+    with there.subscribe(world.scope, connection=ConnectionInfo("1", "ann")) as theirs, here.subscribe(world.scope):
+        await here.ready(world.scope)
+        await there.ready(world.scope)
+        for _ in range(2):
+            cursor = await here.cursor_now(world.scope)
+            connections = here.health().connections
+            client.flushall()
+            await told(theirs, "*")
+            await soon(functools.partial(reconnected, here, connections))
+            await here.ready(world.scope)
+            with here.subscribe(world.scope, after=cursor) as late:
+                assert (await take(late)).changed_paths == ALL
+        await soon(lambda: users(here, world.scope) == [("1", "ann")])
+        await here.emit(ChangeEvent(world.scope, {"a"}))
+        await told(theirs, "a")
+
+
+def reconnected(bus: ReactiveBus, connections: int) -> bool:
+    return bus.health().connected and bus.health().connections > connections
+
+
+@pytest.mark.parametrize("key", ["root", "scopes"])
+async def test_a_memory_that_is_lost_in_part_is_lost(world: World, client: Any, key: str) -> None:
+    here = world.hasty_process()
+    await level(here)
+    cursor = await here.cursor_now(world.scope)
+    with here.subscribe(world.scope) as mine:
+        await here.ready(world.scope)
+        await here.emit(ChangeEvent(world.scope, {"a"}))
+        await told(mine, "a")
+        client.delete(f"{ROOT}:{key}")
+        await told(mine, "*")
+    await here.ready(world.scope)
+    with here.subscribe(world.scope, after=cursor) as late:
+        assert (await take(late)).changed_paths == ALL
+
+
+async def test_what_an_old_file_does_not_hold_is_told(world: World, server: RedisServer) -> None:
+    here, there = world.hasty_process(), world.hasty_process()
+    await level(here, there)
+    with there.subscribe(world.scope) as theirs:
+        await there.ready(world.scope)
+        await here.emit(ChangeEvent(world.scope, {"a"}))
+        await told(theirs, "a")
+        old = server.save()
+        cursor = await here.cursor_now(world.scope)
+        await here.emit(ChangeEvent(world.scope, {"b"}))
+        server.kill()
+        server.restore(old)
+        server.start()
+        await told(theirs, "*")
+        await soon(lambda: here.health().connected)
+        with here.subscribe(world.scope, after=cursor) as late:
+            assert (await take(late)).changed_paths == ALL
+
+
+async def test_a_scope_whose_log_is_gone_is_unknown(world: World, client: Any) -> None:
+    here, there = world.process(), world.process()
+    await level(here, there)
+    cursor = await here.cursor_now(world.scope)
+    await here.emit(ChangeEvent(world.scope, {"a"}))
+    [log] = client.keys(f"{ROOT}:log:*:{world.scope}")
+    client.delete(log)
+    with there.subscribe(world.scope, after=cursor) as late:
+        assert (await take(late)).changed_paths == ALL
+    await here.emit(ChangeEvent(world.scope, {"b"}))
+    third = world.process()
+    await level(third)
+    with third.subscribe(world.scope, after=cursor) as late:
+        assert (await take(late)).changed_paths == ALL
+
+
+async def test_what_did_not_change_for_a_day_is_forgotten_and_told_to_who_left_before(
+    world: World, client: Any
+) -> None:
+    here, there = seldom_beating(world), seldom_beating(world)
+    await level(here, there)
+    before = await here.cursor_now(world.scope)
+    await here.emit(ChangeEvent(world.scope, {"a"}))
+    after = await here.cursor_now(world.scope)
+    age(client, world.scope, seconds=86_000)
+    for _ in range(200):
+        await here.emit(ChangeEvent(f"{world.scope}-other", {"a"}))
+    assert client.keys(f"{ROOT}:log:*:{world.scope}")
+    day_old = int(before.partition("-")[2]) - 86_500_000_000
+    age(client, world.scope, seconds=86_401)
+    await emit_until(here, f"{world.scope}-other", lambda: not client.keys(f"{ROOT}:log:*:{world.scope}"))
+    with there.subscribe(world.scope, after=f"{before.partition('-')[0]}-{day_old}") as late:
+        assert (await take(late)).changed_paths == ALL
+    with there.subscribe(world.scope, after=after) as late:
+        await there.ready(world.scope)
+        assert late.drain() == []
+
+
+def seldom_beating(world: World) -> ReactiveBus:
+    """Return the bus of a process whose heartbeats forget nothing while a test runs."""
+    return world.hasty_process(beat=600.0, lease=1800.0)
+
+
+async def emit_until(bus: ReactiveBus, scope: str, condition: Callable[[], bool]) -> None:
+    """Emit until what one emit in some does has been done."""
+    with anyio.fail_after(30):
+        while not condition():
+            await bus.emit(ChangeEvent(scope, {"a"}))
+
+
+def age(client: Any, scope: str, *, seconds: int) -> None:
+    client.zadd(f"{ROOT}:scopes", {scope: int((time.time() - seconds) * 1e6)}, xx=True)
+
+
+async def test_more_scopes_than_are_kept_push_out_the_oldest(
+    world: World, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripts, "_MEMORY", scripts._MEMORY.replace("- 1 - 100000", "- 1 - 3"))
+    names = {name: scripts.Script(getattr(scripts, name).body) for name in NAMES}
+    monkeypatch.setattr(scripts, "SCRIPTS", tuple(names.values()))
+    for name, script in names.items():
+        monkeypatch.setattr(scripts, name, script)
+    here = seldom_beating(world)
+    await level(here)
+    cursors = []
+    for number in range(10):
+        cursors.append(await here.cursor_now(world.scope))
+        if number == 9:
+            await emit_until(here, f"{world.scope}-8", lambda: client.zcard(f"{ROOT}:scopes") <= 4)
+            assert len(client.keys(f"{ROOT}:log:*")) <= 3
+        await here.emit(ChangeEvent(f"{world.scope}-{number}", {"a"}))
+    there = seldom_beating(world)
+    await level(there)
+    for number, after, expected in ((0, 0, ALL), (9, 0, ALL), (9, 9, {"a"})):
+        with there.subscribe(f"{world.scope}-{number}", after=cursors[after]) as late:
+            assert (await take(late)).changed_paths == expected
+
+
+async def test_a_clock_that_steps_back_changes_nothing(world: World, client: Any) -> None:
+    here, there = world.process(), world.process()
+    await level(here, there)
+    client.hset(f"{ROOT}:root", "last", int((time.time() + 3600) * 1e6))  # as if it had been an hour later
+    with there.subscribe(world.scope) as theirs:
+        await there.ready(world.scope)
+        for number in range(5):
+            cursor = await here.cursor_now(world.scope)
+            await here.emit(ChangeEvent(world.scope, {f"p{number}"}))
+            assert await paths(theirs, f"p{number}") == {f"p{number}"}
+            with there.subscribe(world.scope, after=cursor) as late:
+                assert (await take(late)).changed_paths == {f"p{number}"}
+            with there.subscribe(world.scope, after=await there.cursor_now(world.scope)) as late:
+                assert late.drain() == []
+
+
+async def test_nothing_is_kept_for_ever_and_a_log_is_bounded(world: World, client: Any) -> None:
+    here = world.process()
+    await level(here)
+    with here.subscribe(world.scope, connection=ConnectionInfo("1", "ann")) as mine:
+        await here.ready(world.scope)
+        here.close_user("nobody")
+        for number in range(600):
+            await here.emit(ChangeEvent(world.scope, {f"p{number}"}))
+        await here.emit(ChangeEvent(world.scope, {f"q{number}" for number in range(2000)}))
+        await told(mine, "q1999")
+        [log] = client.keys(f"{ROOT}:log:*:{world.scope}")
+        assert 150 < client.hlen(log) <= 257
+        kinds = {key.decode().split(":")[3] for key in client.keys(f"{ROOT}:*")}
+        assert kinds == {"root", "scopes", "log", "who", "of", "lease", "processes", "ended"}
+        assert [key for key in client.keys(f"{ROOT}:*") if client.ttl(key) < 0] == []
+
+
+# What connections suffer
+
+
+@pytest.mark.parametrize("kind", ["pubsub", "normal"])
+async def test_a_killed_connection_loses_nothing(world: World, server: RedisServer, kind: str) -> None:
+    here, there = world.hasty_process(), world.hasty_process()
+    await level(here, there)
+    with there.subscribe(world.scope) as theirs:
+        await there.ready(world.scope)
+        expected = []
+        for number in range(60):
+            expected.append(f"p{number}")
+            here.emit_sync(ChangeEvent(world.scope, {f"p{number}"}))
+            if number % 15 == 7:
+                server.command("CLIENT", "KILL", "TYPE", kind)
+            await anyio.sleep(0.005)
+        assert await paths(theirs, *expected) == set(expected)
+        assert there.health().connections > 1
+
+
+async def test_a_reader_that_is_cut_off_for_being_slow_loses_nothing(world: World, server: RedisServer) -> None:
+    here, there = world.hasty_process(), world.hasty_process()
+    await level(here, there)
+    with there.subscribe(world.scope) as theirs:
+        await there.ready(world.scope)
+        server.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 4kb 4kb 1")
+        try:
+            await here.emit(ChangeEvent(world.scope, {f"long.path{'x' * 200}.n{number}" for number in range(250)}))
+            await soon(lambda: there.health().connections > 1)
+        finally:
+            server.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 60")
+        await here.emit(ChangeEvent(world.scope, {"last"}))
+        await told(theirs, f"long.path{'x' * 200}.n249", "last")
+
+
+async def test_flushed_scripts_are_loaded_again_in_the_same_session(world: World, server: RedisServer) -> None:
+    here = world.process()
+    await level(here)
+    with here.subscribe(world.scope) as mine:
+        await here.ready(world.scope)
+        server.command("SCRIPT", "FLUSH")
+        await here.emit(ChangeEvent(world.scope, {"a"}))
+        await told(mine, "a")
+    assert here.health().connections == 1
+
+
+async def test_a_server_that_became_a_replica_accepts_nothing(world: World, server: RedisServer) -> None:
+    here = world.hasty_process(patience=0.5)
+    await level(here)
+    with here.subscribe(world.scope) as mine:
+        await here.ready(world.scope)
+        server.command("REPLICAOF", "127.0.0.1", "1")
+        try:
+            with pytest.raises(EmitTimeoutError):
+                await here.emit(ChangeEvent(world.scope, {"a"}))
+            assert "read only" in (here.health().last_error or "")
+        finally:
+            server.command("REPLICAOF", "NO", "ONE")
+        await told(mine, "a")
+
+
+async def test_a_process_holds_two_connections_however_many_scopes(world: World, client: Any) -> None:
+    before = len(client.client_list())
+    here = world.process()
+    await level(here)
+    with ExitStack() as stack:
+        scopes = [f"{world.scope}-{number}" for number in range(1000)]
+        for scope in scopes:
+            stack.enter_context(here.subscribe(scope))
+        for scope in scopes:
+            await here.ready(scope)
+        assert len(client.client_list()) == before + 2
+
+
+async def test_applications_and_databases_are_apart(world: World, server: RedisServer) -> None:
+    url = server.url.removesuffix("/0")
+    buses = [
+        world._started(ReactiveBus.from_url(f"{url}/{place}"))
+        for place in ("0", "1", "0?prefix=shop", "0?prefix=shop&retry_on_timeout=true&protocol=3&socket_timeout=0.1")
+    ]
+    await level(*buses)
+    with ExitStack() as stack:
+        connection = ConnectionInfo("1")
+        mine = [stack.enter_context(bus.subscribe(world.scope, connection=connection)) for bus in buses]
+        for bus in buses:
+            await bus.ready(world.scope)
+        for number, bus in enumerate(buses):
+            await bus.emit(ChangeEvent(world.scope, {f"p{number}"}))
+        assert await paths(mine[0], "p0") == {"p0"}
+        assert await paths(mine[1], "p1") == {"p1"}
+        for subscription in mine[2:]:
+            assert await paths(subscription, "p2", "p3") == {"p2", "p3"}
+
+
+async def test_a_unix_socket_will_do(world: World, tmp_path: Path) -> None:
+    require(redis_binary(), "redis-server")
+    with tempfile.TemporaryDirectory(prefix="r-") as place:
+        path = f"{place}/socket"
+        with RedisServer(tmp_path, settings=("--unixsocket", path)):
+            here = world._started(ReactiveBus.from_url(f"unix://{path}?db=2"))
+            await level(here)
+            with here.subscribe(world.scope) as mine:
+                await here.ready(world.scope)
+                await here.emit(ChangeEvent(world.scope, {"a"}))
+                await told(mine, "a")
+            here.stop()
+
+
+def test_a_url_that_means_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="Invalid value"):
+        ReactiveBus.from_url("redis://localhost/0?max_connections=many")
+
+
+def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "redis"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.delitem(sys.modules, "starlette_reactive._engines.redis.engine")
+    with pytest.raises(ReactiveError, match=r"install starlette-reactive\[redis\]"):
+        ReactiveBus.from_url("redis://localhost")
+
+
+# Sessions
+
+
+@IN_THE_RELAYS_LOOP
+async def test_what_is_heard_or_level_leaves_out_nothing(world: World) -> None:
+    """After a level has been told, nothing comes that is stamped up to it, in any scope."""
+    scopes = [f"{world.scope}-{number}" for number in range(20)]
+    levels: list[int] = []
+
+    async def write() -> None:
+        async with session(world.url) as sender:
+            for number in range(100):
+                await sender.send(Batch(events=[ChangeEvent(scope, {f"p{number}"}) for scope in scopes[::3]]))
+
+    async with session(world.url) as mine, received(mine) as messages, asyncio.TaskGroup() as tasks:
+        await mine.enroll(())
+        writers = [tasks.create_task(write()) for _ in range(2)]
+        told_after: dict[str, tuple[int, int]] = {}
+        while not all(writer.done() for writer in writers):
+            await mine.beat(5)
+            found = await mine.attach(dict.fromkeys(scopes, 1))
+            told_after |= {scope: (len(messages), history.level) for scope, (history, _) in found.items()}
+            levels.append(await mine.stamp())
+            for scope, (number, known) in told_after.items():
+                later = [each for each in messages[number:] if isinstance(each, Arrived) and each.event.scope == scope]
+                assert all(each.stamp > known for each in later)
+        await mine.attach({scopes[0]: 1})
+    arrived = [each for each in messages if isinstance(each, Arrived)]
+    assert [each.stamp for each in arrived] == sorted({each.stamp for each in arrived})
+    assert levels == sorted(levels)
+    for place, message in enumerate(messages):
+        if isinstance(message, Heard):
+            assert all(each.stamp > message.level for each in messages[place:] if isinstance(each, Arrived))
+
+
+@IN_THE_RELAYS_LOOP
+async def test_histories_leave_out_what_is_known(world: World) -> None:
+    async with session(world.url) as mine, received(mine):
+        before = await mine.stamp()
+        await mine.send(Batch(events=[ChangeEvent(world.scope, {"a"}), ChangeEvent(world.scope, {"a"}, "tab")]))
+        after = await mine.stamp()
+        for known, number in ((None, 1), (before, 1), (after, 0)):
+            history, _ = (await mine.attach({world.scope: known}))[world.scope]
+            assert len(history.records) == number
+            assert history.floor <= before < after <= history.level
+        [record] = (await mine.attach({world.scope: None}))[world.scope][0].records
+        assert (record.path, record.audience, record.origin) == ("a", None, "tab")
+        assert before < record.other_stamp < record.stamp < after
+
+
+@IN_THE_RELAYS_LOOP
+async def test_who_was_to_be_ended_is_told_to_a_process_that_was_away(world: World) -> None:
+    engine = redis_module.engine(world.url)
+
+    async def ended(process: str) -> list[Message]:
+        async with engine.connect(process) as found:
+            return [each for each in await found.receive() if isinstance(each, UserEnded)]
+
+    name = secrets.token_hex(4)
+    assert await ended(name) == []
+    async with session(world.url, "other") as other:
+        await other.enroll(())
+        await other.send(Batch(ended=[(name, None), (f"{name}2", "scope")]))
+    assert await ended("new") == []
+    async with engine.connect(name):
+        pass  # it ended before it told anything
+    assert await ended(name) == [UserEnded("other", name, None), UserEnded("other", f"{name}2", "scope")]
+    assert await ended(name) == []
+
+
+@IN_THE_RELAYS_LOOP
+async def test_enrolling_shows_exactly_those_who_are_there(world: World, client: Any) -> None:
+    ann, bob = Seen("1", "ann", 17.0), Seen("2", None, 18.5)
+    name = secrets.token_hex(4)
+    async with session(world.url) as other, received(other) as messages:
+        async with session(world.url, name) as mine:
+            await mine.enroll([(world.scope, "1", ann), (world.scope, "2", bob)])
+            _, roster = (await other.attach({world.scope: None}))[world.scope]
+            assert roster == {name: {"1": ann, "2": bob}}
+            assert [key for key in client.keys(f"{ROOT}:*") if client.ttl(key) < 0] == []
+        async with session(world.url, name) as mine:
+            await mine.enroll([(world.scope, "2", bob)])
+            _, roster = (await other.attach({world.scope: None}))[world.scope]
+            assert roster == {name: {"2": bob}}
+            assert Presence(world.scope, name, "1", None) in messages
+
+
+@IN_THE_RELAYS_LOOP
+async def test_a_session_that_another_has_followed_writes_no_more(world: World) -> None:
+    name = secrets.token_hex(4)
+    async with session(world.url, name) as old, session(world.url, name) as new:
+        await old.enroll(())
+        await old.beat(5)
+        await new.enroll(())
+        for write in (old.beat(5), old.send(Batch(presence=[(world.scope, "1", Seen("1", None, 0.0))]))):
+            with pytest.raises(LeaseLapsedError):
+                await write
+        await new.beat(5)
+
+
+async def test_a_process_that_was_taken_for_dead_shows_its_viewers_again(world: World, client: Any) -> None:
+    here, there = world.hasty_process(), world.hasty_process()
+    await level(here, there)
+    with here.subscribe(world.scope, connection=ConnectionInfo("1", "ann")), there.subscribe(world.scope):
+        await there.ready(world.scope)
+        await soon(lambda: users(there, world.scope) == [("1", "ann")])
+        client.delete(f"{ROOT}:lease:{here._relay._process}")  # type: ignore[union-attr]
+        await soon(lambda: here.health().connections == 2)
+        await soon(lambda: users(there, world.scope) == [("1", "ann")])
+
+
+@IN_THE_RELAYS_LOOP
+async def test_what_a_dead_process_left_is_removed(world: World, client: Any) -> None:
+    name = secrets.token_hex(4)
+    async with session(world.url, name) as dead:
+        await dead.enroll([(f"{world.scope}-{number}", str(number), Seen("1", None, 0.0)) for number in range(250)])
+    assert client.keys(f"{ROOT}:who:{world.scope}-*")
+    client.delete(f"{ROOT}:lease:{name}")
+    client.zadd(f"{ROOT}:processes", {name: int((time.time() - 61) * 1000)})
+    async with session(world.url) as other:
+        await other.enroll(())
+        for _ in range(3):
+            await other.beat(5)
+    assert not client.keys(f"{ROOT}:who:{world.scope}-*")
+    assert client.zscore(f"{ROOT}:processes", name) is None
+
+
+@IN_THE_RELAYS_LOOP
+async def test_the_viewers_of_a_long_life_stay(world: World, client: Any) -> None:
+    async with session(world.url) as mine:
+        await mine.enroll([(f"{world.scope}-{number}", str(number), Seen("1", None, 0.0)) for number in range(300)])
+        keys = client.keys(f"{ROOT}:who:{world.scope}-*")
+        for key in keys:
+            client.expire(key, 1000)
+        await mine.beat(5)
+        await mine.beat(5)
+        assert {client.ttl(key) > 80_000 for key in keys} == {True}

@@ -1,0 +1,479 @@
+"""An update runs the endpoint again, through dependencies, middleware and authorisation; between there is nothing."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Annotated, Any
+
+import anyio
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi import Request as FastRequest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from starlette_reactive import Reactive
+from starlette_reactive._streams import group as group_module
+from tests.support import Connection, environment, eventually
+
+from .support import PAGE, SECRET, quiet, request, stream, view
+
+ENV = environment(page=PAGE)
+
+
+@pytest.fixture
+def reactive() -> Reactive:
+    return Reactive(ENV, secret=SECRET)
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_module, "FIRST_RETRY", 0.02)
+
+
+def starlette(reactive: Reactive, endpoint: Callable[..., Any], **options: Any) -> Starlette:
+    page = reactive.page("page.html", scope="all")(endpoint)
+    return Starlette(routes=[*reactive.routes, Route("/", page)], **options)
+
+
+# Dependencies
+
+
+async def test_dependencies_open_and_close_for_each_update_and_nothing_is_held_between(reactive: Reactive) -> None:
+    events: list[str] = []
+
+    async def database() -> AsyncIterator[str]:
+        events.append("open")
+        try:
+            yield "rows"
+        finally:
+            events.append("close")
+
+    def plain() -> Iterator[int]:
+        events.append("open too")
+        yield 1
+        events.append("close too")
+
+    app = FastAPI()
+    app.include_router(reactive.router)
+
+    async def page(rows: str = Depends(database), number: int = Depends(plain)) -> dict[str, Any]:
+        events.append("read")
+        return {"title": number, "items": [rows, len(events)]}
+
+    app.get("/")(reactive.page("page.html", scope="all")(page))
+    once = ["open", "open too", "read", "close too", "close"]
+    async with view(app, "/") as connection:
+        assert events == once
+        for count in (2, 3):
+            await reactive.emit("all", "items")
+            await connection.next_update()
+            assert events == once * count
+        await quiet(connection)
+    assert events == once * 3
+
+
+async def test_blocks_are_rendered_while_dependencies_are_open(reactive: Reactive) -> None:
+    class Session:
+        closed = False
+
+        def items(self) -> Iterator[str]:
+            assert not self.closed
+            yield "lazy"
+
+    async def opened() -> AsyncIterator[Session]:
+        session = Session()
+        yield session
+        session.closed = True
+
+    app = FastAPI()
+    app.include_router(reactive.router)
+
+    async def page(session: Any = Depends(opened)) -> dict[str, Any]:  # noqa: B008 - as FastAPI wants it
+        return {"title": "", "items": session.items()}
+
+    app.get("/")(reactive.page("page.html", scope="all")(page))
+    async with view(app, "/") as connection:
+        await reactive.emit("all", "items")
+        assert "lazy" in ((await connection.next_update()).data or "")
+
+
+@pytest.mark.parametrize("place", ["parameter", "route", "router", "include", "application"])
+async def test_what_changes_while_a_dependency_reads_arrives_on_connect(reactive: Reactive, place: str) -> None:
+    data = {"value": "old"}
+
+    async def read(request: FastRequest) -> str:
+        value = data["value"]
+        if data["value"] == "old":
+            data["value"] = "new"
+            await reactive.emit("all", "title")
+        return value
+
+    dependencies = [Depends(read)]
+    app = FastAPI(dependencies=dependencies if place == "application" else None)
+    app.include_router(reactive.router)
+    router = APIRouter(dependencies=dependencies if place == "router" else None)
+
+    async def page(value: Annotated[str, Depends(read)]) -> dict[str, Any]:
+        return {"title": value, "items": []}
+
+    page.__annotations__["value"] = Annotated[str, Depends(read)]  # as it would be outside of a function
+    router.get("/", dependencies=dependencies if place == "route" else None)(
+        reactive.page("page.html", scope="all")(page)
+    )
+    if place == "include":
+        app.include_router(router, prefix="/x", dependencies=dependencies)
+    else:
+        app.include_router(router, prefix="/x")
+    seen = await request(app, "/x/")
+    assert '<h1 id="title">old</h1>' in seen.text
+    async with stream(app, seen.url) as connection:
+        frame = await connection.next_update()
+        assert 'hx-target="#title" hx-swap="innerMorph">new<' in (frame.data or "")
+
+
+async def test_a_page_without_changes_is_sent_nothing_on_connect(reactive: Reactive) -> None:
+    async def page() -> dict[str, Any]:
+        return {"title": "", "items": []}
+
+    async with view(starlette(reactive, page), "/") as connection:
+        await quiet(connection)
+
+
+# Middleware
+
+
+class Pure:
+    """Plain ASGI middleware that counts."""
+
+    def __init__(self, app: ASGIApp, seen: list[str]) -> None:
+        self.app, self.seen = app, seen
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self.seen.append(scope["path"])
+        await self.app(scope, receive, send)
+
+
+async def test_middleware_of_both_kinds_runs_for_each_update(reactive: Reactive) -> None:
+    base: list[str] = []
+    pure: list[str] = []
+
+    async def note(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        base.append(request.url.path)
+        return await call_next(request)
+
+    async def page() -> dict[str, Any]:
+        return {"title": "", "items": list(pure)}
+
+    middleware = [Middleware(BaseHTTPMiddleware, dispatch=note), Middleware(Pure, seen=pure)]
+    app = starlette(reactive, page, middleware=middleware)
+    async with view(app, "/") as connection:
+        for _ in range(2):
+            await reactive.emit("all", "items")
+            await connection.next_update()
+    assert base == pure == ["/", "/_reactive/live", "/", "/"]
+
+
+async def test_the_session_of_the_viewer_is_there_in_updates(reactive: Reactive) -> None:
+    async def page(request: Request) -> dict[str, Any]:
+        return {"title": request.session.get("name", "nobody"), "items": []}
+
+    async def sign_in(request: Request) -> Response:
+        request.session["name"] = request.query_params["name"]
+        return PlainTextResponse()
+
+    decorated = reactive.page("page.html", scope="all")(page)
+    app = Starlette(
+        routes=[*reactive.routes, Route("/", decorated), Route("/sign-in", sign_in)],
+        middleware=[Middleware(SessionMiddleware, secret_key="s")],
+    )
+    cookies = {}
+    for name in ("Ada", "Bob"):
+        answer = await request(app, f"/sign-in?name={name}")
+        cookies[name] = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
+    async with view(app, "/", headers=cookies["Ada"]) as ada, view(app, "/", headers=cookies["Bob"]) as bob:
+        await reactive.emit("all", "title")
+        assert ">Ada<" in ((await ada.next_update()).data or "")
+        assert ">Bob<" in ((await bob.next_update()).data or "")
+
+
+async def test_nothing_that_middleware_left_behind_for_the_stream_is_taken_for_the_updates(reactive: Reactive) -> None:
+    people = {"1": "Ada"}
+    current: contextvars.ContextVar[str] = contextvars.ContextVar("current", default="nobody")
+
+    class Recognise:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            name = people.get(Request(scope).cookies.get("id", "")) if scope["type"] == "http" else None
+            if name:  # and else nothing is set, as many do
+                scope.setdefault("state", {})["name"] = name
+                current.set(name)
+            await self.app(scope, receive, send)
+
+    async def page(request: Request) -> dict[str, Any]:
+        return {"title": f"{getattr(request.state, 'name', 'nobody')} {current.get()}", "items": []}
+
+    app = starlette(reactive, page, middleware=[Middleware(Recognise)])
+    async with view(app, "/", headers={"Cookie": "id=1"}) as connection:
+        await reactive.emit("all", "title")
+        assert ">Ada Ada<" in ((await connection.next_update()).data or "")
+        people.clear()
+        await reactive.emit("all", "title")
+        assert ">nobody nobody<" in ((await connection.next_update()).data or "")
+
+
+async def test_named_state_of_a_lifespan_is_there_in_updates() -> None:
+    reactive = Reactive(ENV, secret=SECRET, state_names=["pool"])
+
+    async def page(request: Request) -> dict[str, Any]:
+        return {"title": request.state.pool, "items": []}
+
+    app = starlette(reactive, page)
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:  # as a server does after the lifespan
+        await app({**scope, "state": {"pool": "the pool", "more": 1}}, receive, send)
+
+    async with view(served, "/") as connection:
+        await reactive.emit("all", "title")
+        assert ">the pool<" in ((await connection.next_update()).data or "")
+
+
+async def test_an_update_is_a_plain_get_with_the_viewers_own_headers(reactive: Reactive) -> None:
+    seen: list[dict[str, str]] = []
+
+    async def page(request: Request) -> dict[str, Any]:
+        seen.append(
+            {"method": request.method, "client": request.client.host if request.client else "", **request.headers}
+        )
+        return {"title": "", "items": []}
+
+    headers = {
+        "Accept": "text/event-stream",
+        "Accept-Language": "de",
+        "Authorization": "Bearer x",
+        "Cookie": "a=b",
+        "HX-Request": "true",
+        "HX-Request-Type": "partial",
+        "If-None-Match": "x",
+    }
+    app = starlette(reactive, page)
+    async with stream(app, (await request(app, "/")).url, headers=headers) as connection:
+        await reactive.emit("all", "title")
+        await connection.next_update()
+    assert seen[1] == {
+        "method": "GET",
+        "client": "viewer",
+        "host": "test",
+        "accept-language": "de",
+        "authorization": "Bearer x",
+        "cookie": "a=b",
+        "accept": "text/html",
+    }
+
+
+# Endings
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 401, 403, 404])
+async def test_an_answer_that_there_is_nothing_to_see_ends_the_stream_without_a_word_of_it(
+    reactive: Reactive, status: int
+) -> None:
+    over = False
+
+    async def page() -> Any:
+        if over:
+            return Response("secret error page", status_code=status, headers={"Location": "/login"})
+        return {"title": "", "items": []}
+
+    async with view(starlette(reactive, page), "/") as connection:
+        over = True
+        await reactive.emit("all", "items")
+        frame = await connection.next_update()
+        assert (frame.event, frame.data) == ("reactive-close", "close")
+        with anyio.fail_after(20):
+            await connection.ended.wait()
+    assert connection.complete
+    assert b"secret" not in b"".join(connection.chunks)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_an_exception_of_the_application_for_it_does_the_same(reactive: Reactive, status: int) -> None:
+    over = False
+
+    def allowed() -> None:
+        if over:
+            raise HTTPException(status, "secret reason")
+
+    app = FastAPI()
+    app.include_router(reactive.router)
+
+    async def page(_: None = Depends(allowed)) -> dict[str, Any]:
+        return {"title": "", "items": []}
+
+    app.get("/")(reactive.page("page.html", scope="all")(page))
+    async with view(app, "/") as connection:
+        over = True
+        await reactive.emit("all", "items")
+        assert (await connection.next_update()).event == "reactive-close"
+    assert b"secret" not in b"".join(connection.chunks)
+
+
+async def test_middleware_that_judges_after_the_endpoint_has_run_ends_the_stream_too(reactive: Reactive) -> None:
+    over = False
+
+    async def judge(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        return RedirectResponse("/login") if over else response
+
+    async def page() -> dict[str, Any]:
+        return {"title": "", "items": ["confidential"] if over else []}
+
+    app = starlette(reactive, page, middleware=[Middleware(BaseHTTPMiddleware, dispatch=judge)])
+    async with view(app, "/") as connection:
+        over = True
+        await reactive.emit("all", "items")
+        assert (await connection.next_update()).event == "reactive-close"
+    assert b"confidential" not in b"".join(connection.chunks)
+
+
+@pytest.mark.parametrize("fault", ["exception", "500", "503", "another answer", "teardown"])
+async def test_a_failure_keeps_the_stream_and_is_tried_again(
+    reactive: Reactive, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing: list[str] = []
+
+    async def dependency() -> AsyncIterator[None]:
+        yield
+        if failing and fault == "teardown":
+            raise RuntimeError("the commit failed")
+
+    async def page(_: None = Depends(dependency)) -> Any:
+        if failing and fault != "teardown":
+            if fault == "exception":
+                raise RuntimeError("secret")
+            return PlainTextResponse("secret", status_code=200 if fault == "another answer" else int(fault))
+        return {"title": "", "items": ["written"]}
+
+    app = FastAPI()
+    app.include_router(reactive.router)
+    app.get("/")(reactive.page("page.html", scope="all")(page))
+    async with view(app, "/") as connection:
+        failing.append("")
+        await reactive.emit("all", "items")
+        await eventually(lambda: "could not be rendered" in caplog.text)
+        assert connection.updates == []
+        failing.clear()
+        assert "<li>written</li>" in ((await connection.next_update()).data or "")
+    assert b"secret" not in b"".join(connection.chunks)
+
+
+async def test_a_viewer_whose_session_is_revoked_is_sent_nothing_more_and_others_are(reactive: Reactive) -> None:
+    sessions = {"a", "b"}
+    items = ["first"]
+
+    async def page(request: Request) -> Any:
+        if request.cookies.get("session") not in sessions:
+            return RedirectResponse("/login")
+        return {"title": "", "items": items}
+
+    app = starlette(reactive, page)
+    headers = [{"Cookie": f"session={name}"} for name in ("a", "b")]
+    async with view(app, "/", headers=headers[0]) as a, view(app, "/", headers=headers[1]) as b:
+        await reactive.emit("all", "items")
+        await a.next_update()
+        await b.next_update()
+        sessions.discard("a")
+        items.append("after")
+        await reactive.emit("all", "items")
+        assert (await a.next_update()).event == "reactive-close"
+        assert "after" in ((await b.next_update()).data or "")
+    assert b"after" not in b"".join(a.chunks)
+
+
+async def test_a_shared_page_that_asks_for_credentials_ends_and_says_why(
+    reactive: Reactive, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def page(request: Request) -> Any:
+        return {"title": "", "items": []} if request.cookies else Response(status_code=401)
+
+    decorated = reactive.page("page.html", scope="all", shared=True)(page)
+    app = Starlette(routes=[*reactive.routes, Route("/", decorated)])
+    with caplog.at_level(logging.WARNING):
+        async with view(app, "/", headers={"Cookie": "a=b"}) as connection:
+            await reactive.emit("all", "items")
+            assert (await connection.next_update()).event == "reactive-close"
+    assert "answered 401 to a request without credentials; declare the page without shared=True" in caplog.text
+
+
+async def test_updates_that_run_at_once_are_bounded(reactive: Reactive) -> None:
+    running = most = 0
+    items: list[str] = []
+    may_end = anyio.Event()
+
+    async def page() -> dict[str, Any]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        if items:
+            await may_end.wait()
+        running -= 1
+        return {"title": "", "items": items}
+
+    app = starlette(reactive, page)
+    url = (await request(app, "/")).url
+    most = 0
+    done = anyio.Event()
+    connections: list[Connection] = []
+
+    async def browse() -> None:
+        async with stream(app, url) as connection:
+            connections.append(connection)
+            await done.wait()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(50):
+            tasks.start_soon(browse)
+        await eventually(lambda: len(connections) == 50)
+        items.append("new")
+        await reactive.emit("all", "items")
+        await eventually(lambda: running == 16)
+        await anyio.wait_all_tasks_blocked()
+        may_end.set()
+        await eventually(lambda: all(len(each.chunks) > 1 for each in connections))
+        done.set()
+    assert most == 16
+
+
+@pytest.mark.parametrize(("wired", "times"), [("inside", 0), ("outside", 1)])
+async def test_updates_run_through_the_application_that_has_the_routes(
+    reactive: Reactive, wired: str, times: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    outer_runs: list[str] = []
+    inner_runs: list[str] = []
+
+    async def page() -> dict[str, Any]:
+        return {"title": "", "items": ["x"]}
+
+    decorated = reactive.page("page.html", scope="all")(page)
+    routes = {"inside": [], "outside": [], wired: reactive.routes}
+    inner = Starlette(routes=[*routes["inside"], Route("/", decorated)], middleware=[Middleware(Pure, seen=inner_runs)])
+    outer = Starlette(routes=[*routes["outside"], Mount("/in", inner)], middleware=[Middleware(Pure, seen=outer_runs)])
+    async with view(outer, "/in/") as connection:
+        outer_runs.clear()
+        inner_runs.clear()
+        await reactive.emit("all", "items")
+        await connection.next_update()
+    assert outer_runs == ["/in/"] * times
+    assert inner_runs == ["/in/"]
+    assert ("do not run the middleware of the applications around it" in caplog.text) is (wired == "inside")

@@ -1,0 +1,344 @@
+"""Random sequences of changes, renders, failures, comings and goings against a group and its feed.
+
+The test takes the place of everything around them: it lets the group note changes and publish what was rendered, lets
+viewers take, and delivers what they took later, perhaps after the answer to a request of their own. Throughout it
+checks what an id vouches for, who was sent what, and that nothing is sent twice; in the end, that nobody is stale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from starlette_reactive import ChangeEvent, DependencyIndex, ReactiveBus
+from starlette_reactive._core.blocks import BlockRef
+from starlette_reactive._log.changelog import ChangeLog
+from starlette_reactive._streams.feed import Viewer
+from starlette_reactive._streams.frames import Dialect
+from starlette_reactive._streams.group import Group, Recipe, Seat
+
+from ..support import Frame, environment, parse
+
+SOURCES = {"flat": ("a",), "two": ("a", "b"), "outer": ("c",), "inner": ("d",), "innermost": ("e",)}
+"""Each block with the paths that it shows itself."""
+AROUND = {"inner": ("outer",), "innermost": ("outer", "inner")}
+INSIDE = {"outer": ("inner", "innermost"), "inner": ("innermost",)}
+PATHS = "abcde"
+PAGE = (
+    "{% block flat %}{{ a }}{% endblock %}{% block two %}{{ a }},{{ b }}{% endblock %}"
+    "{% block outer %}{{ c }}{% block inner %}{{ d }}{% block innermost %}{{ e }}{% endblock %}{% endblock %}"
+    "{% endblock %}"
+)
+INDEX = DependencyIndex()
+INDEX.register_template(environment(page=PAGE), "page.html")
+REFS = {ref.block_name: ref for ref in INDEX.blocks()}
+USERS = ("ann", "ben")
+
+State = dict[str, int]
+
+
+def own_text(block: str, state: State) -> tuple[int, ...]:
+    return tuple(state[path] for path in SOURCES[block])
+
+
+def rendered(block: str, state: State) -> str:
+    """Return a block's HTML: its own values and those of the blocks inside, each with its name."""
+    return ";".join(f"{each}={','.join(map(str, own_text(each, state)))}" for each in (block, *INSIDE.get(block, ())))
+
+
+def applied(page: dict[str, tuple[int, ...]], html: str) -> None:
+    for part in html.split(";"):
+        block, _, values = part.partition("=")
+        page[block] = tuple(int(value) for value in values.split(","))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change, and the state after it."""
+
+    state: State
+    blocks: frozenset[str]  # whose HTML it may alter, not counting those around
+    position: int
+    origin: str | None = None
+    audience: frozenset[str] | None = None
+
+
+@dataclass(eq=False)
+class Tab:
+    """A simulated tab: its page, the frames on their way to it, and what it knows of where it is."""
+
+    user: str
+    origin: str | None
+    page: dict[str, tuple[int, ...]]
+    loaded: int  # the step that its page shows
+    cursor: str | None
+    seat: Seat | None = None
+    under_way: deque[Frame] = field(default_factory=deque)
+    got: dict[str, tuple[str, int]] = field(default_factory=dict)  # what it was sent of each block, and when
+
+    def may_know(self, step: Step) -> bool:
+        return step.audience is None or self.user in step.audience
+
+    def is_told(self, step: Step) -> bool:
+        """Whether the stream must tell it of a change."""
+        return self.may_know(step) and (step.origin is None or step.origin != self.origin)
+
+    def is_shown(self, step: Step) -> bool:
+        """Whether its page comes to show a change, if only by the answer to its own request."""
+        return self.may_know(step) or (step.origin is not None and step.origin == self.origin)
+
+
+class World:
+    """The data, the group, and the tabs."""
+
+    def __init__(self, *, small_log: bool, everybody: bool) -> None:
+        self.everybody = everybody  # all changes are for all, and nobody's own
+        self.small_log = small_log
+        self.bus = ReactiveBus()
+        if small_log:
+            self.bus._log = ChangeLog(paths_per_scope=3, scopes=2)
+        self.state: State = dict.fromkeys(PATHS, 0)
+        self.steps = [Step(dict(self.state), frozenset(SOURCES), 0)]
+        self.tabs: list[Tab] = []
+        self.rendering: tuple[list[BlockRef], State] | None = None
+        self.value = 0
+        self.published: dict[str, list[str]] = {block: [] for block in SOURCES}
+        recipe = Recipe(self.bus, "scope", INDEX, _never, 0, None, debug=False)
+        self.group = Group(recipe, None)
+        self.group.take_seat(Seat(Viewer(None, None, Dialect.NAMED, 0), lambda: None))  # keeps the group open
+
+    # What may happen
+
+    def change(self, paths: Iterable[str], old: bool, who: int, audience: int) -> None:
+        for path in paths:
+            if old:
+                self.state[path] = self.steps[max(0, len(self.steps) - 3)].state[path]
+            else:
+                self.value += 1
+                self.state[path] = self.value
+        tab = None
+        if not self.everybody and self.tabs and who < 3:
+            tab = self.tabs[who % len(self.tabs)]
+        told = None if self.everybody else (None, None, None, frozenset({"ann"}), frozenset({"ben"}))[audience]
+        if tab is not None and told is not None:
+            told = told | {tab.user}
+        origin = None if tab is None else tab.origin
+        self.bus.emit_sync(ChangeEvent("scope", paths, origin, told))
+        shown = {block for block, own in SOURCES.items() if set(own) & set(paths)}
+        position = self.bus.position("scope")
+        self.steps.append(Step(dict(self.state), frozenset(shown), position, origin, told))
+        if tab is not None and origin is not None:  # the answer to its request
+            for ref in INDEX.affected_blocks(paths):
+                applied(tab.page, rendered(ref.block_name, self.state))
+
+    def change_elsewhere(self, number: int) -> None:
+        self.bus.emit_sync(ChangeEvent(f"other {number}", {"x"}))
+
+    def note(self) -> None:
+        if self.rendering is None:
+            self.group._note_changes()
+
+    def begin_render(self) -> None:
+        if self.rendering is None and self.group.feed.owed:
+            self.rendering = INDEX.outermost(self.group.feed.owed), dict(self.state)
+
+    def end_render(self, failing: int) -> None:
+        """Publish what is being rendered; ``failing``: 0 nothing fails, 1 all, else every ``failing``-th block."""
+        if self.rendering is None:
+            return
+        (blocks, state), self.rendering = self.rendering, None
+        results: dict[tuple[str, str], str | Exception] = {
+            ref.key: RuntimeError() if failing and number % failing == 0 else rendered(ref.block_name, state)
+            for number, ref in enumerate(blocks)
+        }
+        for ref in blocks:
+            if isinstance(html := results[ref.key], str):
+                self.published[ref.block_name].append(html)
+        self.group._publish(blocks, results)
+
+    def load(self, user: int, with_origin: bool) -> None:
+        page = {block: own_text(block, self.state) for block in SOURCES}
+        origin = f"tab {len(self.steps)}.{len(self.tabs)}" if with_origin else None
+        self.tabs.append(Tab(USERS[user], origin, page, len(self.steps) - 1, self.bus.latest()))
+
+    def connect(self, number: int, lost: bool) -> None:
+        for tab in self._one_of([tab for tab in self.tabs if tab.seat is None], number):
+            position = None if lost or tab.cursor is None else self.bus.position_of("scope", tab.cursor)
+            tab.seat = Seat(Viewer(tab.user, tab.origin, Dialect.NAMED, position), lambda: None)
+            tab.got = {}
+            self.group.take_seat(tab.seat)
+
+    def disconnect(self, number: int) -> None:
+        for tab in self._one_of([tab for tab in self.tabs if tab.seat is not None], number):
+            assert tab.seat is not None
+            self.group.leave(tab.seat)
+            tab.seat = None
+            tab.under_way.clear()
+
+    def take(self, number: int) -> None:
+        for tab in self._one_of([tab for tab in self.tabs if tab.seat is not None], number):
+            assert tab.seat is not None
+            self._take(tab, tab.seat.viewer)
+
+    def deliver(self, number: int) -> None:
+        for tab in self._one_of([tab for tab in self.tabs if tab.under_way], number):
+            self._deliver(tab)
+
+    def heal(self) -> None:
+        """Let the time pass after which viewers are told of own changes that an update may have crossed."""
+        for tab in self.tabs:
+            if tab.seat is not None:
+                self.group.feed.heal(tab.seat.viewer, time.monotonic() + 3600)
+
+    def cycle(self, failing: int, delivering: bool) -> None:
+        """Do what usually follows upon a change, in one move."""
+        self.note()
+        self.begin_render()
+        self.end_render(failing)
+        for number in range(len(self.tabs)):
+            self.take(number)
+            if delivering:
+                self.deliver(number)
+
+    @staticmethod
+    def _one_of(tabs: list[Tab], number: int) -> list[Tab]:
+        return [tabs[number % len(tabs)]] if tabs else []
+
+    # What must hold
+
+    def _take(self, tab: Tab, viewer: Viewer) -> bool:
+        batch = self.group.feed._batch
+        known = viewer.position
+        since = None if known is None else min(known, known if batch is None else batch.start)
+        frames = parse(self.group.feed.take(viewer).decode())
+        for frame in frames:
+            assert frame.event is not None
+            assert frame.data is not None
+            self._check_entitled(tab, frame.event, since)
+            self._check_new(tab, frame.event, frame.data)
+            tab.under_way.append(frame)
+        return bool(frames)
+
+    def _check_entitled(self, tab: Tab, block: str, since: int | None) -> None:
+        if since is None or self.small_log:
+            return  # it may be sent everything
+        assert any(step.position > since and block in step.blocks and tab.may_know(step) for step in self.steps), (
+            f"{block} was sent to who was not to be told"
+        )
+
+    def _check_new(self, tab: Tab, block: str, html: str) -> None:
+        published = self.published[block]
+        last, number = tab.got.get(block, ("", 0))
+        tab.got[block] = html, len(published)
+        if not self.everybody or (self.small_log and tab.origin) or block not in ("flat", "two"):
+            return  # audience, origin and nesting make for more caution
+        assert html != last or {*published[number:]} != {html}, f"{block} was sent twice"
+
+    def _deliver(self, tab: Tab) -> None:
+        frame = tab.under_way.popleft()
+        applied(tab.page, frame.data or "")
+        if frame.id is not None:
+            tab.cursor = frame.id
+            position = self.bus.position_of("scope", frame.id)
+            assert position is not None
+            for block in SOURCES:
+                last = self._last(tab.is_told, block, tab)
+                if self.steps[last].position <= position:  # else the log will tell of it again
+                    self._check_shows(tab, block, last)
+
+    def _last(self, wanted: Any, block: str, tab: Tab) -> int:
+        """Return the last wanted step at or after the tab's page that altered a block, or one around it."""
+        showing = {block, *AROUND.get(block, ())}
+        found = (
+            number
+            for number, step in reversed(list(enumerate(self.steps)))
+            if number > tab.loaded and wanted(step) and showing & step.blocks
+        )
+        return next(found, tab.loaded)
+
+    def _check_shows(self, tab: Tab, block: str, first: int) -> None:
+        allowed = {own_text(block, step.state) for step in self.steps[first:]}
+        assert tab.page[block] in allowed, f"{block} shows {tab.page[block]}, since step {first} it is in {allowed}"
+
+    def settle(self) -> None:
+        """Let everything come to rest, then look at every page."""
+        self.end_render(0)
+        for number in range(len(self.tabs)):
+            self.connect(number, lost=False)
+        while self._go_on():
+            pass
+        assert not self.group.feed.owed
+        for tab in self.tabs:
+            assert tab.seat is not None
+            assert tab.seat.viewer.caught_up
+            for block in SOURCES:
+                self._check_shows(tab, block, self._last(tab.is_shown, block, tab))
+
+    def _go_on(self) -> bool:
+        self.note()
+        self.begin_render()
+        rested = self.rendering is None
+        self.end_render(0)
+        self.heal()
+        for tab in self.tabs:
+            while tab.seat is not None and self._take(tab, tab.seat.viewer):
+                rested = False
+            while tab.under_way:
+                self._deliver(tab)
+        return not rested or bool(self.group.feed.owed)
+
+
+async def _never(paths: frozenset[str], blocks: list[BlockRef]) -> dict[tuple[str, str], str | Exception]:
+    raise AssertionError("the test renders by itself")
+
+
+def draw_moves(chance: random.Random) -> list[tuple[Any, ...]]:
+    return [_draw_move(chance) for _ in range(chance.randint(5, 40))]
+
+
+def _draw_move(chance: random.Random) -> tuple[Any, ...]:
+    paths = frozenset(chance.sample(PATHS, chance.choice((1, 1, 2))))
+    number, failing = chance.randrange(6), chance.choice((0, 0, 0, 1, 2))
+    moves: list[tuple[int, tuple[Any, ...]]] = [
+        (12, ("change", paths, chance.random() < 0.3, number, chance.randrange(5))),
+        (9, ("cycle", failing, chance.random() < 0.5)),
+        (2, ("take", number)),
+        (2, ("deliver", number)),
+        (1, ("change_elsewhere", chance.randrange(3))),
+        (1, ("note",)),
+        (1, ("begin_render",)),
+        (1, ("end_render", failing)),
+        (1, ("heal",)),
+        (1, ("load", chance.randrange(2), chance.random() < 0.5)),
+        (1, ("connect", number, chance.random() < 0.3)),
+        (1, ("disconnect", number)),
+    ]
+    return chance.choices([move for _, move in moves], [weight for weight, _ in moves])[0]
+
+
+async def play(moves: list[tuple[Any, ...]], *, small_log: bool, everybody: bool) -> None:
+    world = World(small_log=small_log, everybody=everybody)
+    for tab in range(3):
+        world.load(tab % 2, with_origin=tab != 1)
+        world.connect(0, lost=False)
+    for name, *arguments in moves:
+        getattr(world, name)(*arguments)
+    world.settle()
+
+
+@pytest.mark.parametrize("everybody", [False, True])
+@pytest.mark.parametrize("small_log", [False, True])
+def test_whoever_is_caught_up_shows_what_is(small_log: bool, everybody: bool) -> None:
+    for seed in range(300):
+        moves = draw_moves(random.Random(seed))
+        try:
+            asyncio.run(play(moves, small_log=small_log, everybody=everybody))
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}\nafter {moves}") from error

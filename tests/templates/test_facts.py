@@ -1,0 +1,307 @@
+"""What a block reads, and a block alone: what must hold beside the constructs themselves."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jinja2 import DictLoader, Environment, FileSystemLoader, ModuleLoader, UndefinedError, pass_context
+from jinja2.ext import Extension
+from jinja2.nodes import CallBlock, Node
+from jinja2.parser import Parser
+from starlette.requests import Request
+from starlette.routing import Route, Router
+from starlette.templating import Jinja2Templates
+
+from starlette_reactive._core.errors import BlockNotFoundError, BlockRenderError, TemplateLoadError
+from starlette_reactive._templates import analyse, compile_block, declare_reads
+
+
+def environment(**templates: str) -> Environment:
+    return Environment(loader=DictLoader(templates))
+
+
+def test_blocks_come_in_document_order_with_the_block_around_each() -> None:
+    env = environment(
+        page="{% extends 'base' %}{% block body %}{% block a %}{% block b %}{% endblock %}{% endblock %}{% endblock %}",
+        base="{% block head %}{% endblock %}{% block body %}{% endblock %}\n{% block foot %}{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert [(block.name, block.parent) for block in blocks.values()] == [
+        ("head", None),
+        ("body", None),
+        ("a", "body"),
+        ("b", "a"),
+        ("foot", None),
+    ]
+    assert (blocks["body"].template, blocks["foot"].template, blocks["foot"].line) == ("page", "base", 2)
+
+
+def test_an_unknown_block_is_named_with_those_that_exist() -> None:
+    env = environment(page="{% block tasks %}{% endblock %}")
+    with pytest.raises(BlockNotFoundError, match=r"no block 'task'.* Did you mean 'tasks'.*It has: tasks") as caught:
+        compile_block(env, "page", "task")
+    assert (caught.value.template, caught.value.block) == ("page", "task")
+
+
+@pytest.mark.parametrize(
+    ("page", "reason"),
+    [
+        ("{% for t in tasks %}\n{% block b %}{% endblock %}{% endfor %}", "inside the for loop over 'tasks' at page:1"),
+        (
+            "{% with x = 1 %}{% block b scoped %}{{ x }}{% endblock %}{% endwith %}",
+            "reads 'x', bound by the with at page:1",
+        ),
+        (
+            "{% block a %}{% set x = 1 %}{% block b scoped %}{{ x }}{% endblock %}{% endblock %}",
+            "reads 'x', bound by a set",
+        ),
+        ("{% filter upper %}{% block b %}{% endblock %}{% endfilter %}", "inside the filter block at page:1"),
+        ("{% macro m() %}{% block b %}{% endblock %}{% endmacro %}{{ m() }}", "inside the macro 'm' at page:1"),
+        ("{% set x %}{% block b %}{% endblock %}{% endset %}", "inside the set block at page:1"),
+        ("{% include 'i' %}{% include 'i' %}", "the page shows it more than once"),
+        ("{% autoescape x %}{% block b %}{% endblock %}{% endautoescape %}", "whose setting is computed"),
+        (
+            "{% set ns = namespace(n=1) %}{% block a %}{% set ns.n = 2 %}{% endblock %}"
+            "{% block b %}{{ ns.n }}{% endblock %}",
+            "reads what the block 'a' changes at page:1",
+        ),
+        (
+            "{% block a %}{% do l.append(1) %}{% endblock %}{% block b %}{{ l }}{% endblock %}",
+            "reads what the block 'a' changes at page:1",
+        ),
+        ("{% extends layout %}{% block b %}{% endblock %}", "known only when the page is rendered"),
+        ("{% extends 'nowhere' %}{% block b %}{% endblock %}", "there is no template 'nowhere'"),
+    ],
+)
+def test_a_block_that_is_not_rendered_alone_says_why(page: str, reason: str) -> None:
+    loader = DictLoader({"page": page, "i": "{% block b %}{% endblock %}"})
+    env = Environment(loader=loader, extensions=["jinja2.ext.do"])
+    alone = analyse(env, "page").blocks["b"].alone
+    assert alone is not None
+    assert reason in alone
+    with pytest.raises(BlockRenderError, match="can't be rendered alone"):
+        compile_block(env, "page", "b")
+
+
+def test_a_block_that_reads_no_binding_around_it_is_rendered_alone() -> None:
+    env = environment(page="{% with x = 1 %}{% block b scoped %}{{ y }}{% endblock %}{% endwith %}")
+    assert compile_block(env, "page", "b").render({"y": 2}) == "2"
+
+
+def test_a_block_that_the_page_does_not_show_is_rendered_all_the_same() -> None:
+    env = environment(page="{% extends 'base' %}{% set x = y %}{% block extra %}{{ x }}{% endblock %}", base="")
+    reads = analyse(env, "page")
+    assert "extra" not in reads.blocks
+    assert reads.unplaced["extra"].paths == {"y"}
+    assert compile_block(env, "page", "extra").render({"y": 2}) == "2"
+
+
+def test_the_rest_of_the_page_does_not_run() -> None:
+    env = environment(
+        page="{{ boom() }}{% set a = boom() %}{% set b = x %}{% for t in boom() %}{% endfor %}"
+        "{% if x %}{{ boom() }}{% set c = x %}{% endif %}{% block b %}{{ b }}{{ c }}{% endblock %}{{ boom() }}"
+    )
+    assert compile_block(env, "page", "b").render({"x": 1}) == "11"
+
+
+def test_what_is_widened_says_why() -> None:
+    env = environment(page="{% block b %}\n{% include name %}{% endblock %}{% block c %}{{ x }}{% endblock %}")
+    blocks = analyse(env, "page").blocks
+    assert blocks["b"].paths == {"*"}
+    assert blocks["b"].widened == ("the include at page:2 takes a template known only when it runs",)
+    assert blocks["c"].widened == ()
+
+
+def test_too_much_work_widens_and_is_never_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starlette_reactive._templates.analysis.state.WORK", 10)
+    env = environment(
+        page="{% macro m(a) %}{{ a }}{{ text }}{% endmacro %}{% block b %}{{ m(1) }}{{ m(2) }}{% endblock %}"
+    )
+    block = analyse(env, "page").blocks["b"]
+    assert block.paths == {"*"}
+    assert "too much work" in block.widened[0]
+    assert block.alone is not None
+
+
+def test_a_template_that_does_not_exist_or_parse_is_named() -> None:
+    env = environment(
+        page="\n{% if %}",
+        other="{% extends 'page' %}",
+        twice="{% block a %}{% endblock %}\n{% block a %}{% endblock %}",
+    )
+    with pytest.raises(TemplateLoadError, match="no template 'pag'.* Did you mean 'page'"):
+        analyse(env, "pag")
+    for name in ("page", "other"):
+        with pytest.raises(TemplateLoadError, match="page:2") as caught:
+            analyse(env, name)
+        assert caught.value.line == 2
+    with pytest.raises(TemplateLoadError, match="block 'a' twice"):
+        analyse(env, "twice")
+    with pytest.raises(TemplateLoadError, match="has no loader"):
+        analyse(Environment(), "page")
+    with pytest.raises(TemplateLoadError, match="reads sources"):
+        analyse(Environment(loader=ModuleLoader("nowhere")), "page")
+
+
+def test_a_source_is_analysed_in_place_of_the_loaders() -> None:
+    env = environment(page="{% block b %}{{ x }}{% endblock %}")
+    assert analyse(env, "page", "{% block b %}{{ y }}{% endblock %}").blocks["b"].paths == {"y"}
+    assert analyse(env, "page").blocks["b"].paths == {"x"}
+
+
+def test_an_unchanged_page_is_not_analysed_again() -> None:
+    env = environment(page="{% extends 'base' %}", base="{% block b %}{{ x }}{% endblock %}")
+    assert analyse(env, "page") is analyse(env, "page")
+
+
+def write(path: Path, text: str, age: int) -> None:
+    path.write_text(text, encoding="utf-8")
+    os.utime(path, (1_000_000_000 + age, 1_000_000_000 + age))
+
+
+@pytest.mark.parametrize("auto_reload", [True, False])
+def test_a_changed_file_is_seen_where_the_environment_reloads(tmp_path: Path, auto_reload: bool) -> None:
+    write(
+        tmp_path / "page",
+        "{% extends 'base' %}{% import 'm' as m %}{% block b %}{{ m.n() }}{{ super() }}{% endblock %}",
+        0,
+    )
+    write(tmp_path / "base", "{% block b %}{{ x }}{% endblock %}", 0)
+    write(tmp_path / "m", "{% macro n() %}1{% endmacro %}", 0)
+    env = Environment(loader=FileSystemLoader(tmp_path), auto_reload=auto_reload)
+    block = compile_block(env, "page", "b")
+    assert block.render({"x": "x", "y": "y"}) == "1x"
+    write(tmp_path / "base", "{% block b %}{{ y }}{% endblock %}", 5)
+    write(tmp_path / "m", "{% macro n() %}2{% endmacro %}", 5)
+    assert block.render({"x": "x", "y": "y"}) == ("2y" if auto_reload else "1x")
+    assert analyse(env, "page").blocks["b"].paths == ({"y"} if auto_reload else {"x"})
+    assert compile_block(env, "page", "b") is block
+
+
+def test_a_template_that_comes_to_exist_is_seen() -> None:
+    templates = {"page": "{% block b %}{% include 'i' ignore missing %}{% endblock %}"}
+    env = Environment(loader=DictLoader(templates))
+    assert analyse(env, "page").blocks["b"].paths == frozenset()
+    templates["i"] = "{{ x }}"
+    assert analyse(env, "page").blocks["b"].paths == {"x"}
+
+
+def test_a_global_that_is_replaced_is_seen() -> None:
+    env = environment(page="{% block b %}{{ link() }}{% endblock %}")
+    assert analyse(env, "page").blocks["b"].paths == {"link"}
+
+    @declare_reads("request")
+    @pass_context
+    def link(values: Any) -> str:
+        return str(len(dict(values)))
+
+    env.globals["link"] = link
+    assert analyse(env, "page").blocks["b"].paths == {"link", "request"}
+
+
+def test_starlettes_links_read_the_request(tmp_path: Path) -> None:
+    (tmp_path / "page").write_text("{% block b %}{{ url_for('home') }}{% endblock %}", encoding="utf-8")
+    templates = Jinja2Templates(directory=tmp_path)
+    assert analyse(templates.env, "page").blocks["b"].paths == {"url_for", "request"}
+    router = Router([Route("/home", lambda request: None, name="home")])
+    request = Request({"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"a.b")], "router": router})
+    assert compile_block(templates.env, "page", "b").render({"request": request}).endswith("/home")
+
+
+class Box(Extension):
+    """A tag of an extension: its method is handed the body as a caller."""
+
+    tags = {"box"}  # noqa: RUF012
+
+    def parse(self, parser: Parser) -> Node:
+        line = next(parser.stream).lineno
+        argument = parser.parse_expression()
+        body = parser.parse_statements(("name:endbox",), drop_needle=True)
+        return CallBlock(self.call_method("_box", [argument]), [], [], body).set_lineno(line)
+
+    def _box(self, argument: object, caller: Any) -> str:
+        return f"[{argument}{caller()}]"
+
+
+def test_an_extensions_tag_reads_its_arguments_and_its_body() -> None:
+    env = Environment(
+        loader=DictLoader({"page": "{% set x = y %}{% block b %}{% box z %}{{ x }}{% endbox %}{% endblock %}"}),
+        extensions=[Box],
+    )
+    assert analyse(env, "page").blocks["b"].paths == {"z", "y"}
+    assert compile_block(env, "page", "b").render({"y": 1, "z": 2}) == "[21]"
+
+
+def test_the_debug_tag_reads_everything() -> None:
+    env = Environment(
+        loader=DictLoader({"page": "{% block b %}{% debug %}{% endblock %}"}), extensions=["jinja2.ext.debug"]
+    )
+    assert analyse(env, "page").blocks["b"].paths == {"*"}
+
+
+def failing(env: Environment) -> list[tuple[str, int | None]]:
+    """Return the places in templates that the traceback of the failing block names."""
+    try:
+        compile_block(env, "page", "b").render({"x": None})
+    except UndefinedError:
+        return [(frame.filename, frame.lineno) for frame in traceback.extract_tb(sys.exc_info()[2])]
+    raise AssertionError("the block did not fail")
+
+
+def test_a_failing_block_names_the_users_template_and_line(tmp_path: Path) -> None:
+    (tmp_path / "page").write_text("\n\n{% block b %}\n\n{{ x.y.z }}{% endblock %}", encoding="utf-8")
+    env = Environment(loader=FileSystemLoader(tmp_path))
+    assert (str(tmp_path / "page"), 5) in failing(env)
+
+
+def test_a_failing_statement_that_a_block_builds_on_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / "page").write_text("a\nb\n{% set y = x.y.z %}{% block b %}{{ y }}{% endblock %}", encoding="utf-8")
+    env = Environment(loader=FileSystemLoader(tmp_path))
+    assert (str(tmp_path / "page"), 3) in failing(env)
+
+
+def test_a_block_is_rendered_from_many_threads() -> None:
+    env = environment(page="{% set a = x %}{% block b %}{{ a }}{% endblock %}")
+    wrong: list[str] = []
+
+    def work(number: int) -> None:
+        for _ in range(50):
+            text = compile_block(env, "page", "b").render({"x": number})
+            if text != str(number):
+                wrong.append(text)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_an_asynchronous_environment_renders_without_a_loop_as_well() -> None:
+    env = Environment(loader=DictLoader({"page": "{% block b %}{{ x }}{% endblock %}"}), enable_async=True)
+    assert compile_block(env, "page", "b").render({"x": 1}) == "1"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_within_a_loop_an_asynchronous_environment_says_what_to_write() -> None:
+    env = Environment(loader=DictLoader({"page": "{% block b %}{{ x }}{% endblock %}"}), enable_async=True)
+    with pytest.raises(BlockRenderError, match="await block.render_async"):
+        compile_block(env, "page", "b").render({"x": 1})
+
+
+@pytest.mark.parametrize(("layout", "shown"), [(None, "x"), ("one", "x1"), ("two", "x2")])
+def test_the_values_choose_the_parent(layout: str | None, shown: str) -> None:
+    env = environment(
+        page="{% if layout %}{% extends 'one' if layout == 'one' else 'two' %}{% endif %}"
+        "{% block b %}x{{ super() if layout }}{% endblock %}",
+        one="{% block b %}1{% endblock %}",
+        two="{% block b %}2{% endblock %}",
+    )
+    assert compile_block(env, "page", "b").render({"layout": layout}) == shown

@@ -1,0 +1,85 @@
+"""Both facts, on templates that nobody wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jinja2 import ChainableUndefined, Environment, TemplateError
+
+from starlette_reactive._templates import analyse, elements
+
+from .oracle import Result, check, of_strings
+from .writer import NAMES, Random, site
+
+EXTENSIONS = ["jinja2.ext.do", "jinja2.ext.loopcontrols"]
+LOOKED_UP = {*NAMES, "a", "b", "_p"}
+
+
+class Drawn:
+    """Chooses what hypothesis draws."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw = draw
+
+    def pick(self, options: Sequence[str]) -> str:
+        return self.draw(st.sampled_from(options))
+
+    def number(self, low: int, high: int) -> int:
+        return self.draw(st.integers(low, high))
+
+
+@st.composite
+def sites(draw: st.DrawFn) -> dict[str, str]:
+    return site(Drawn(draw))
+
+
+def environments(templates: dict[str, str]) -> Callable[[type[Environment]], Environment] | None:
+    """Return what makes environments of ``templates``; None: Jinja itself does not compile them."""
+    make = of_strings(templates, autoescape=True, undefined=ChainableUndefined, extensions=EXTENSIONS)
+    env = make(Environment)
+    try:
+        for name in templates:
+            env.get_template(name)
+    except (TemplateError, SyntaxError):
+        return None
+    return make
+
+
+def hold(templates: dict[str, str], seeds: int) -> Result | None:
+    make = environments(templates)
+    if make is None:
+        return None
+    elements(make(Environment), "page")
+    return check(make, "page", seeds=range(seeds), names=LOOKED_UP)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(sites())
+def test_no_read_is_missed_and_a_block_alone_is_what_the_page_holds(templates: dict[str, str]) -> None:
+    result = hold(templates, 3)
+    if result is not None:
+        assert result.misses == set()
+        assert result.differences == []
+
+
+@pytest.mark.parametrize("first", range(0, 20, 10))
+def test_large_pages_hold_as_well(first: int) -> None:
+    compared = 0
+    for seed in range(first, first + 10):
+        result = hold(site(Random(seed)), 3)
+        if result is not None:
+            assert result.misses == set(), seed
+            assert result.differences == [], seed
+            compared += result.compared
+    assert compared > 10
+
+
+def test_analysing_twice_gives_the_same() -> None:
+    for seed in range(8):
+        templates = site(Random(seed))
+        make = environments(templates)
+        if make is not None:
+            assert analyse(make(Environment), "page") == analyse(make(Environment), "page")
