@@ -19,8 +19,9 @@ from ._core.errors import (
     ViewerNameError,
 )
 from ._core.events import ChangeEvent, ConnectionInfo, Health
+from ._core.sse import SSEEvent
 from ._index.index import DependencyIndex
-from ._streams import EventStream, SSEEvent, reactive_stream
+from ._streams import EventStream, reactive_stream
 from .app import Reactive
 
 __all__ = [

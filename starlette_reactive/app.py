@@ -23,19 +23,20 @@ from starlette.routing import BaseRoute, Route
 from starlette.templating import Jinja2Templates
 
 from ._answers.responses import respond, respond_async
-from ._bus.bus import ReactiveBus
+from ._bus.bus import ReactiveBus, hub_of
 from ._checks import CONTRACT_KEYS, DeclaredPage, Issue, Subject, check, find_settings
+from ._clients import CLOSE_EVENT, wire_named
 from ._core.errors import ReactiveError
 from ._core.events import ChangeEvent, ConnectionInfo, Health
-from ._index.index import DependencyIndex
+from ._index.index import DependencyIndex, index_of_template, register_elements, sibling_of
 from ._inspector import Allow, Inspector, is_local
 from ._pages.endpoints import Call, Endpoint, wrap_endpoint
 from ._pages.mounts import is_mounted, path_in, root_of, routes_of
-from ._pages.page import SINK_NAMES, VIEWER_NAMES, WIRES, Page, UserOf, current_visit, forget_cursor, note_cursor
+from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, UserOf, current_visit, forget_cursor, note_cursor
 from ._pages.visits import PageVisit, Signer
-from ._streams.frames import CLOSE_EVENT, SINK_ID
-from ._streams.group import end_streams, finish_renders
-from ._streams.response import ConnectionCallback, reactive_stream
+from ._streams.groups import end_streams, finish_renders
+from ._streams.live_response import ConnectionCallback
+from ._streams.stream import reactive_stream
 from ._templates import declare_reads
 from ._templates.environments import Templates, environment_of
 
@@ -173,9 +174,9 @@ class Reactive:
             async with nullcontext() if self._inspector is None else self._inspector.lifespan():
                 yield
         finally:
-            end_streams(self.bus)  # first, so that browsers come back when the application does
+            end_streams(hub_of(self.bus))  # first, so that browsers come back when the application does
             self.bus.close()
-            await finish_renders(self.bus)  # they use what the application is about to close
+            await finish_renders(hub_of(self.bus))  # they use what the application is about to close
             await anyio.to_thread.run_sync(self.bus.stop)
 
     def _check_order_of_decorators(self, app: Any) -> None:
@@ -243,12 +244,11 @@ class Reactive:
             ViewerNameError: A live block of a shared page shows what belongs to a viewer, or may.
             ValueError: ``wire`` is unknown, or ``scope`` is empty.
         """
-        if wire not in WIRES:
-            raise ValueError(f"wire is {wire!r}: write one of {', '.join(map(repr, WIRES))}")
+        wire_named(wire)
         if not scope:
             raise ValueError("scope is empty: it must name something, such as 'board:{board_id}'")
-        index = self.index.sibling()
-        index.register_elements(self.templates, template_name, exclude_blocks=exclude_blocks, unless_read=SINK_NAMES)
+        index = sibling_of(self.index)
+        register_elements(index, self.templates, template_name, exclude_blocks=exclude_blocks, unless_read=SINK_NAMES)
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             page = Page(
@@ -343,7 +343,7 @@ class Reactive:
             raise ValueError("scope is empty: it must name something, such as 'doc:{doc_id}'")
         if not any(ref.template_name == template_name for ref in self.index.blocks()):
             self.index.register_from_sse_swaps(self.templates, template_name)
-        index = self.index.only(template_name)
+        index = index_of_template(self.index, template_name)
 
         async def respond_with_stream(call: Call) -> Response:
             builder = await call.run()
@@ -492,7 +492,7 @@ class Reactive:
                 template=context.name,
             )
         url = html.escape(f"{visit.root_path}{path}?page={self._signer.sign(visit)}")
-        return _SINKS[page.wire](url, visit.origin)
+        return Markup(wire_named(page.wire).sink_attributes(url, visit.origin))  # noqa: S704 - the URL is escaped
 
     def origin_mark(self, context: Context) -> Markup:
         """Return the attributes that mark a page's own requests: ``live_origin()`` in templates."""
@@ -516,22 +516,3 @@ def _owner(context: Context, default: Reactive) -> Reactive:
     request = context.get("request")
     owner = None if request is None else request.scope.get(_OWNER)
     return owner if isinstance(owner, Reactive) else default
-
-
-def _htmx_sink(url: str, visit: str) -> Markup:
-    return Markup(  # noqa: S704 - the URL is escaped
-        f'hx-sse:connect="{url}" hx-sse:close="{CLOSE_EVENT}" hx-ext="sse" sse-connect="{url}" sse-swap="message" '
-        f'sse-close="{CLOSE_EVENT}" hx-target="this" hx-swap="none" hx-trigger="load, every 10s" hx-sync="this:drop" '
-        f'data-reactive-sink="{visit}"'  # by which the end of the stream removes it, and its trigger with it
-    )
-
-
-def _datastar_sink(url: str, _visit: str) -> Markup:
-    return Markup(f"data-init=\"@get('{url}')\"")  # noqa: S704 - the URL is escaped
-
-
-def _turbo_sink(url: str, _visit: str) -> Markup:
-    return Markup(f'id="{SINK_ID}" src="{url}"')  # noqa: S704 - the URL is escaped
-
-
-_SINKS = {"htmx": _htmx_sink, "datastar": _datastar_sink, "turbo": _turbo_sink}

@@ -18,7 +18,7 @@ PACKAGE = Path(starlette_reactive.__file__).parent
 
 FLOORS = [
     {"_core"},
-    {"_log", "_templates"},
+    {"_log", "_templates", "_clients"},
     {"_index", "_engines"},
     {"_bus", "_checks"},
     {"_streams"},

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.templating import Jinja2Templates
 
+from .._clients.htmx import partial
 from .._core.blocks import Fragment
 from .._core.errors import ReactiveError
-from .._streams.frames import partial
 from .._templates import compile_block
 from .._templates.environments import context_for
 from .values import OOB, ValidationError

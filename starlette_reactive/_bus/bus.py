@@ -39,7 +39,7 @@ from .._log.changelog import ChangeLog, Reading
 from .._log.replica import History, Replica
 from .subscriber import DisconnectCallback, Subscriber, merge
 
-__all__ = ["DisconnectCallback", "DropCallback", "Member", "Observer", "ReactiveBus", "Subscription"]
+__all__ = ["DisconnectCallback", "DropCallback", "Member", "Observer", "ReactiveBus", "Subscription", "hub_of"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.bus")
 
@@ -817,3 +817,8 @@ def _check_scope(scope: str) -> None:
         raise TypeError(f"scope is a string, not {type(scope).__name__}: {scope!r}")
     if not scope:
         raise ValueError("scope is empty: it must name something, such as 'board:42'")
+
+
+def hub_of(bus: ReactiveBus) -> ReactiveBus:
+    """Return the bus as inner rooms see it."""
+    return bus

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from difflib import get_close_matches
 
+from .._clients import WIRES
 from .._core.paths import ALL
 from .._templates import BlockReads
 from .document import Document, Node, never_together
@@ -88,7 +89,6 @@ def check_blocks(document: Document, subject: Subject, *, escapes: bool, is_page
     """Check the live blocks of a page."""
     blocks = live_blocks(document, subject)
     declared = [page for page in subject.pages if page.template_name == document.name]
-    wires = {page.wire for page in declared}
     for block in blocks:
         yield from _check_alone(document, block, blocks)
         yield from _check_unknown(block)
@@ -105,7 +105,8 @@ def check_blocks(document: Document, subject: Subject, *, escapes: bool, is_page
             "browsers of all others",
             "turn autoescape on for this name in the environment (select_autoescape goes by the file's suffix)",
         )
-    yield from _check_editable(document, blocks, morphs=document.htmx.major >= 4 or wires in ({"datastar"}, {"turbo"}))
+    morphs = document.htmx.major >= 4 or (len(declared) > 0 and all(WIRES[page.wire].morphs for page in declared))
+    yield from _check_editable(document, blocks, morphs=morphs)
     yield from _check_connects(document, blocks)
     yield from _check_crossref(document, subject)
     for page in declared:

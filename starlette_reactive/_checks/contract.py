@@ -10,7 +10,7 @@ from typing import Any
 
 from .._core.errors import ReactiveError
 from .._core.paths import ALL, validate_path
-from .._index.index import DependencyIndex
+from .._index.index import DependencyIndex, registry_of
 from .._templates import analyse
 from .._templates.survey import list_names
 from .blocks import near
@@ -38,7 +38,7 @@ def check_contract(subject: Subject) -> Iterator[Issue]:
 
 def _check_blocks_exist(index: DependencyIndex, subject: Subject) -> Iterator[Issue]:
     for template, block in dict.fromkeys(ref.key for ref in index.blocks()):
-        own = index.environment(template)
+        own = registry_of(index).environment(template)
         environments = [own] if own is not None else list(subject.environments)
         known: set[str] = set()
         pages = []

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from jinja2 import Environment
 
+from .._clients import WIRES
 from .._core.errors import ReactiveError
+from .._index.index import registry_of
 from .._templates import analyse, elements
 from .._templates.survey import Template, ignores, list_names, survey
 from .blocks import check_blocks
@@ -61,7 +63,7 @@ def _wanted(env: Environment, subject: Subject) -> list[str]:
         ref.template_name
         for index in subject.indexes
         for ref in index.blocks()
-        if index.environment(ref.template_name) is env
+        if registry_of(index).environment(ref.template_name) is env
     ]
     return list(dict.fromkeys([*list_names(env), *named]))
 
@@ -73,9 +75,11 @@ def _within(env: Environment, subject: Subject) -> Subject:
         indexes=[
             index
             for index in subject.indexes
-            if any(index.environment(ref.template_name) in (None, env) for ref in index.blocks())
+            if any(registry_of(index).environment(ref.template_name) in (None, env) for ref in index.blocks())
         ],
-        pages=[page for page in subject.pages if page.index.environment(page.template_name) in (None, env)],
+        pages=[
+            page for page in subject.pages if registry_of(page.index).environment(page.template_name) in (None, env)
+        ],
     )
 
 
@@ -144,7 +148,7 @@ def _silenced_attributes(document: Document, silenced: set[_Place]) -> list[_Pla
 
 
 def _markup_issues(document: Document, wires: set[str]) -> Iterator[Issue]:
-    if wires and "htmx" not in wires:
+    if wires and not any(WIRES[wire].uses_htmx for wire in wires):
         return
     yield from check_swaps_4(document) if document.htmx.major >= 4 else check_swaps(document)
     version, script = document.htmx.version, document.htmx.script

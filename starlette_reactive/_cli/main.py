@@ -17,6 +17,7 @@ from .._checks import Issue, Severity, check, find_settings
 from .._checks.reports import to_json, to_sarif
 from .._core.errors import BlockNotFoundError, BlockRenderError, ReactiveError, ViewerNameError
 from .._core.paths import freeze_paths
+from .._index.index import registry_of
 from .._index.wiring import to_dot, to_html, to_mermaid, wiring_of
 from .discovery import Discovered, discover
 
@@ -117,7 +118,7 @@ def graph(
     output: Annotated[PictureFormat, typer.Option("--format", help="How to draw.")] = PictureFormat.MERMAID,
 ) -> None:
     """Draw which paths show in which blocks of which pages."""
-    wiring = wiring_of(_load(target).indexes)
+    wiring = wiring_of(map(registry_of, _load(target).indexes))
     draw = {PictureFormat.MERMAID: to_mermaid, PictureFormat.DOT: to_dot, PictureFormat.HTML: to_html}[output]
     typer.echo(draw(wiring))
 

@@ -1,11 +1,11 @@
-"""The facts of a dependency index, frozen for questions.
+"""The registered facts, frozen for queries.
 
 A changed path matters to a block that reads the path itself, something above it, or something below it. Two tables
-answer that without looking at what does not match: the blocks that read exactly a path, asked for each ancestor of
-the changed path, and the blocks that read a path or something below it, asked for the changed path alone.
+answer that without visiting what does not match: the blocks that read exactly a path, looked up for each ancestor of
+the changed path, and the blocks that read a path or something below it, looked up for the changed path alone.
 
-A block's own paths are those it reads outside the registered blocks nested in it: what is read only there is shown by
-updating the nested block.
+A block's own paths are those it reads outside the registered blocks nested in it. What is read only in a nested block
+is shown by updating that block.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from .._core.blocks import BlockRef, Placement
 from .._core.paths import ALL, ancestors
 from .._templates import BlockReads, PageReads
 
-__all__ = ["Derivations", "Entry", "Key", "Tables"]
+__all__ = ["BlockKey", "BlockTables", "Derivations", "IndexedBlock", "Registration", "RenderPlan"]
 
-Key = tuple[str, str]
+BlockKey = tuple[str, str]
 """A template and a block of it."""
 _T = TypeVar("_T")
 _NOTHING: frozenset[Any] = frozenset()
+_PLANS = 1024  # how many plans are remembered
 
 
 @dataclass(slots=True)
-class Entry:
-    """What was registered of a block."""
+class Registration:
+    """What was registered for a block."""
 
     placements: dict[BlockRef, Placement] = field(default_factory=dict)
     by_hand: set[str] = field(default_factory=set)
@@ -37,47 +38,120 @@ class Entry:
 
 @dataclass(slots=True)
 class Derivations:
-    """What is computed from what; the version tells whether tables are older than the newest derivation."""
+    """Which paths are computed from which. Tables with an older version are out of date."""
 
     sources: dict[str, frozenset[str]] = field(default_factory=dict)
     version: int = 0
 
     def add(self, path: str, sources: frozenset[str]) -> None:
-        """Note that ``path`` is computed from ``sources`` too."""
+        """Record that ``path`` is also computed from ``sources``."""
         self.sources = {**self.sources, path: self.sources.get(path, frozenset()) | sources}
         self.version += 1
 
 
-class Tables:
-    """The registered facts, frozen for questions. Blocks are numbered in template order."""
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexedBlock:
+    """A registered block with one of its targets.
+
+    Args:
+        ref: The block and its target.
+        placement: How the block and its element are nested.
+        order: Its place in template order.
+        around: The registered blocks that it is nested in.
+        inside: The registered blocks nested in it.
+    """
+
+    ref: BlockRef
+    placement: Placement
+    order: int
+    around: frozenset[BlockRef]
+    inside: tuple[BlockRef, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RenderPlan:
+    """What a change means for the blocks of an index.
+
+    Args:
+        paths: The paths that are shown, with all derived from them.
+        affected: The blocks to render, in template order, none inside another.
+        touched: Every block whose HTML the change may alter: those that show it, and those around them.
+    """
+
+    paths: frozenset[str]
+    affected: tuple[IndexedBlock, ...]
+    touched: frozenset[BlockRef]
+
+
+class BlockTables:
+    """The registered facts, frozen for queries. Thread-safe. Blocks are numbered in template order."""
 
     def __init__(
         self,
-        entries: Mapping[Key, Entry],
+        registrations: Mapping[BlockKey, Registration],
         pages: Mapping[str, PageReads],
-        excluded: Set[Key],
+        excluded: Set[BlockKey],
         all_derivations: Derivations,
     ) -> None:
         self.version: int = all_derivations.version
         derivations = all_derivations.sources
-        keys = _in_template_order(entries, pages)
-        self.number: dict[Key, int] = {key: number for number, key in enumerate(keys)}
-        self.all: frozenset[int] = frozenset(range(len(keys)))
-        self._refs = [tuple(entries[key].placements) for key in keys]
-        self.own: list[frozenset[str]] = [frozenset(_own_paths(key, entries, pages, excluded)) for key in keys]
+        keys = _in_template_order(registrations, pages)
+        self._number: dict[BlockKey, int] = {key: number for number, key in enumerate(keys)}
+        self._all: frozenset[int] = frozenset(range(len(keys)))
+        self._own = [frozenset(_own_paths(key, registrations, pages, excluded)) for key in keys]
         self._around = [
-            frozenset(self.number[outer] for outer in _enclosing(key, pages) if outer in self.number) for key in keys
+            frozenset(self._number[outer] for outer in _enclosing(key, pages) if outer in self._number) for key in keys
         ]
-        self.inside: list[set[int]] = [set() for _ in keys]
-        for number, around in enumerate(self._around):
-            for outer in around:
-                self.inside[outer].add(number)
-        self._always = frozenset(number for number, paths in enumerate(self.own) if ALL in paths)
-        self._exact = _Lookup((path, {number}) for number, paths in enumerate(self.own) for path in paths)
+        self._refs = [tuple(registrations[key].placements) for key in keys]
+        self._blocks = self._indexed([registrations[key].placements for key in keys])
+        self._always = frozenset(number for number, paths in enumerate(self._own) if ALL in paths)
+        self._exact = _Lookup((path, {number}) for number, paths in enumerate(self._own) for path in paths)
         self._derived = _Lookup(
             (source, {derived}) for derived, sources in derivations.items() for source in sorted(sources)
         )
         self._derivations_all = frozenset(derivations)
+        self._plans: dict[tuple[frozenset[str], frozenset[str]], RenderPlan] = {}
+
+    def _indexed(self, placements: list[dict[BlockRef, Placement]]) -> list[tuple[IndexedBlock, ...]]:
+        inside: list[list[BlockRef]] = [[] for _ in placements]
+        for number, around in enumerate(self._around):
+            for outer in around:
+                inside[outer].extend(self._refs[number])
+        blocks = []
+        order = 0
+        for number, targets in enumerate(placements):
+            around_refs = frozenset(ref for outer in self._around[number] for ref in self._refs[outer])
+            indexed = []
+            for ref, placement in targets.items():
+                indexed.append(IndexedBlock(ref, placement, order, around_refs, tuple(inside[number])))
+                order += 1
+            blocks.append(tuple(indexed))
+        return blocks
+
+    def plan(self, changed: frozenset[str], shown: frozenset[str] | None = None) -> RenderPlan:
+        """Return what a change means for the blocks.
+
+        Args:
+            changed: The paths that changed.
+            shown: Those of them that are rendered for somebody. ``None`` means all.
+        """
+        key = (changed, changed if shown is None else shown)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
+            plan = self._plans[key] = self._made_plan(*key)
+        return plan
+
+    def _made_plan(self, changed: frozenset[str], shown: frozenset[str]) -> RenderPlan:
+        touched = self._matching(self.expand(changed))
+        paths = self.expand(shown)
+        matching = touched if shown == changed else self._matching(paths)
+        return RenderPlan(
+            paths,
+            tuple(block for number in sorted(self._outermost(matching)) for block in self._blocks[number]),
+            frozenset(self._in_order(touched.union(*(self._around[number] for number in touched)))),
+        )
 
     def expand(self, paths: frozenset[str]) -> frozenset[str]:
         """Return paths with all that are derived from them."""
@@ -92,37 +166,45 @@ class Tables:
             expanded |= derived
         return frozenset(expanded)
 
-    def matching(self, paths: frozenset[str]) -> frozenset[int]:
-        """Return the blocks to which one of the paths matters."""
+    def affected(self, paths: frozenset[str]) -> list[BlockRef]:
+        """Return the outermost blocks to which one of the paths, or of those derived from them, matters."""
+        numbers = self._matching(self.expand(paths) if self._derivations_all else paths)
+        if not numbers:
+            return []
+        if len(numbers) == 1:  # the usual case: nothing to sort or to compare
+            (number,) = numbers
+            return list(self._refs[number])
+        return self._in_order(self._outermost(numbers))
+
+    def refs(self) -> list[BlockRef]:
+        """Return all blocks, in template order."""
+        return self._in_order(self._all)
+
+    def blocks_inside(self, key: BlockKey) -> tuple[BlockRef, ...]:
+        """Return the registered blocks nested in a registered block."""
+        return self._blocks[self._number[key]][0].inside
+
+    def own_paths(self, key: BlockKey) -> frozenset[str]:
+        """Return the paths that a block reads outside the blocks nested in it.
+
+        Raises:
+            KeyError: The block is not registered.
+        """
+        return self._own[self._number[key]]
+
+    def _matching(self, paths: frozenset[str]) -> frozenset[int]:
         if ALL in paths:
-            return self.all
+            return self._all
         found = self._always if paths else _NOTHING
         for path in paths:
             overlapping = self._exact.overlapping(path)
             found = found | overlapping if found else overlapping
         return found
 
-    def affected(self, paths: frozenset[str]) -> list[BlockRef]:
-        """Return the outermost blocks to which one of the paths, or of those derived from them, matters."""
-        numbers = self.matching(self.expand(paths) if self._derivations_all else paths)
-        if not numbers:
-            return []
-        if len(numbers) == 1:  # what most changes come to: nothing to sort or to compare
-            (number,) = numbers
-            return list(self._refs[number])
-        return self.refs(self.outermost(numbers))
+    def _outermost(self, numbers: frozenset[int]) -> list[int]:
+        return [number for number in numbers if self._around[number].isdisjoint(numbers)]
 
-    def outermost(self, numbers: Iterable[int]) -> list[int]:
-        """Return the blocks that stand in no other one of them."""
-        chosen = frozenset(numbers)
-        return [number for number in chosen if self._around[number].isdisjoint(chosen)]
-
-    def with_those_around(self, numbers: frozenset[int]) -> frozenset[int]:
-        """Return the blocks and those that they stand in."""
-        return numbers.union(*(self._around[number] for number in numbers))
-
-    def refs(self, numbers: Iterable[int]) -> list[BlockRef]:
-        """Return the references of blocks, in template order."""
+    def _in_order(self, numbers: Iterable[int]) -> list[BlockRef]:
         return [ref for number in sorted(numbers) for ref in self._refs[number]]
 
 
@@ -146,38 +228,47 @@ class _Lookup(Generic[_T]):
             found |= self._everywhere
         exact = self._exact
         end = path.rfind(".")
-        while end != -1:  # as `ancestors` does, without a generator
+        while end != -1:  # the same as `ancestors`, without a generator
             if (above := exact.get(path[:end])) is not None:
                 found = found | above if found else above
             end = path.rfind(".", 0, end)
         return found
 
 
-def _in_template_order(entries: Mapping[Key, Entry], pages: Mapping[str, PageReads]) -> list[Key]:
-    templates = {template: number for number, template in enumerate(dict.fromkeys(template for template, _ in entries))}
+def _in_template_order(
+    registrations: Mapping[BlockKey, Registration], pages: Mapping[str, PageReads]
+) -> list[BlockKey]:
+    names = dict.fromkeys(template for template, _ in registrations)
+    templates = {template: number for number, template in enumerate(names)}
     positions = {
         (template, block): number
         for template in templates
         if template in pages
         for number, block in enumerate(pages[template].blocks)
     }
-    registered = {key: number for number, key in enumerate(entries)}
-    return sorted(entries, key=lambda key: (templates[key[0]], positions.get(key, len(positions)), registered[key]))
+    registered = {key: number for number, key in enumerate(registrations)}
+    return sorted(
+        registrations, key=lambda key: (templates[key[0]], positions.get(key, len(positions)), registered[key])
+    )
 
 
 def _own_paths(
-    key: Key, entries: Mapping[Key, Entry], pages: Mapping[str, PageReads], excluded: Set[Key]
+    key: BlockKey,
+    registrations: Mapping[BlockKey, Registration],
+    pages: Mapping[str, PageReads],
+    excluded: Set[BlockKey],
 ) -> Iterator[str]:
-    entry = entries[key]
-    yield from entry.by_hand
+    registration = registrations[key]
+    yield from registration.by_hand
     template, name = key
-    if not entry.analysed:
+    if not registration.analysed:
         return
     blocks = pages[template].blocks
     shown_elsewhere = {
         block
         for block in blocks
-        if (template, block) in excluded or ((template, block) in entries and entries[template, block].analysed)
+        if (template, block) in excluded
+        or ((template, block) in registrations and registrations[template, block].analysed)
     }
     for block in blocks.values():
         if block.name == name or (
@@ -193,7 +284,7 @@ def _nearest_of(block: BlockReads, blocks: Mapping[str, BlockReads], wanted: set
     return outer
 
 
-def _enclosing(key: Key, pages: Mapping[str, PageReads]) -> Iterator[Key]:
+def _enclosing(key: BlockKey, pages: Mapping[str, PageReads]) -> Iterator[BlockKey]:
     template, name = key
     if template not in pages or name not in pages[template].blocks:
         return

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .index import DependencyIndex
+from .registry import Registry
 
 __all__ = ["Wiring", "to_dot", "to_html", "to_mermaid", "wiring_of"]
 
@@ -25,17 +25,17 @@ class Wiring:
     derived: Sequence[tuple[str, str]]
 
 
-def wiring_of(indexes: Iterable[DependencyIndex]) -> Wiring:
-    """Return the wiring of indexes."""
+def wiring_of(registries: Iterable[Registry]) -> Wiring:
+    """Return the wiring of what is registered."""
     reads: dict[tuple[str, str, str], None] = {}
     derived: set[tuple[str, str]] = set()
-    for index in indexes:
-        for path, sources in index.derivations.items():
+    for index in registries:
+        for path, sources in index.derivations.sources.items():
             derived.update((source, path) for source in sources)
         for template, block in dict.fromkeys(ref.key for ref in index.blocks()):
-            for path in sorted(index.block_dependencies(template, block)):
+            for path in sorted(index.dependencies(template, block)):
                 reads[path, template, block] = None
-            if not index.block_dependencies(template, block):
+            if not index.dependencies(template, block):
                 reads["", template, block] = None
     return Wiring(tuple(reads), tuple(sorted(derived)))
 

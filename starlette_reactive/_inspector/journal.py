@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from .._core.events import ChangeEvent
-from .._index.index import DependencyIndex
+from .._index.registry import Registry
 from .._streams.trace import Noted, Outcome
 from .records import MAX_EFFECTS, Batch, Effect, EventRecord, Stage
 
@@ -71,7 +71,7 @@ class GroupRecord:
         index: Which of its blocks show what.
     """
 
-    def __init__(self, journal: Journal, scope: str, index: DependencyIndex) -> None:
+    def __init__(self, journal: Journal, scope: str, index: Registry) -> None:
         self._journal = journal
         self.scope = scope
         self.index = index
@@ -206,7 +206,7 @@ class Journal:
         self._ended = Totals(0, 0, 0, 0)
         self._touched: set[str] = set()
         self._boundary = 0
-        self.indexes: WeakValueDictionary[int, DependencyIndex] = WeakValueDictionary()
+        self.indexes: WeakValueDictionary[int, Registry] = WeakValueDictionary()
 
     # Told by the bus and its groups
 
@@ -215,7 +215,7 @@ class Journal:
         groups = self._groups.get(event.scope, ())
         self._arrived.append(_Arrival(next(self._numbers), time.time(), time.monotonic(), event, groups))
 
-    def group(self, scope: str, index: DependencyIndex) -> GroupRecord:
+    def group(self, scope: str, index: Registry) -> GroupRecord:
         """Enter a group."""
         with self.entering():
             record = GroupRecord(self, scope, index)

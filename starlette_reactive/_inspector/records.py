@@ -13,7 +13,7 @@ from enum import StrEnum
 from .._core.blocks import BlockRef
 from .._core.events import ChangeEvent
 from .._core.paths import overlap
-from .._index.index import DependencyIndex
+from .._index.registry import Registry
 from .._streams.trace import Noted, RenderedBlock, ToldChange
 
 __all__ = ["MAX_EFFECTS", "Batch", "BlockRecord", "Effect", "EventRecord", "Fate", "Stage", "tell_of"]
@@ -120,13 +120,13 @@ class Effect:
     attempts: int = 0
     reason: str = ""
 
-    def take_note(self, noted: Noted, index: DependencyIndex) -> None:
+    def take_note(self, noted: Noted, index: Registry) -> None:
         """Take over what the group found in the change log."""
         self.viewers = noted.viewers
         mine = tell_of(self.event.event, noted.changes)
         self.own = max((told.own for told in mine), default=0)
         self.outside = max((told.outside for told in mine), default=0)
-        blocks = index.affected_blocks(self.event.event.changed_paths)
+        blocks = index.affected(self.event.event.changed_paths)
         if not blocks:
             self.stage = Stage.UNSEEN
         elif noted.changes is not None and self.own + self.outside >= self.viewers:
@@ -140,7 +140,7 @@ class Effect:
                 for inner in _shown_inside(index, outer, self.event.event.changed_paths)
             ]
 
-    def take_render(self, rendered: Iterable[RenderedBlock], index: DependencyIndex, batch: Batch) -> None:
+    def take_render(self, rendered: Iterable[RenderedBlock], index: Registry, batch: Batch) -> None:
         """Take over what came of the blocks."""
         self.batch = batch
         self.attempts += 1
@@ -161,13 +161,13 @@ class Effect:
         self.stage = Stage.FAILED if failed else Stage.RENDERED
 
 
-def _shown_inside(index: DependencyIndex, outer: BlockRef, paths: Iterable[str]) -> list[BlockRef]:
+def _shown_inside(index: Registry, outer: BlockRef, paths: Iterable[str]) -> list[BlockRef]:
     """Return the blocks inside another one that show one of the paths themselves."""
     changed = list(paths)
     return [
         ref
         for ref in index.blocks_inside(outer)
-        if any(overlap(path, read) for read in index.block_dependencies(*ref.key) for path in changed)
+        if any(overlap(path, read) for read in index.dependencies(*ref.key) for path in changed)
     ]
 
 

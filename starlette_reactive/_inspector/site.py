@@ -24,11 +24,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-from .._bus.bus import ReactiveBus
+from .._bus.bus import ReactiveBus, hub_of
 from .._checks import Subject
 from .._core.events import ChangeEvent
-from .._index.index import DependencyIndex
-from .._streams.timer import pulse
+from .._index.index import DependencyIndex, registry_of
+from .._streams.timer import timer
 from .._streams.trace import add_tracer
 from .guard import Allow, is_allowed
 from .journal import Journal
@@ -91,7 +91,7 @@ class Inspector:
         live_pages: Callable[[Environment, str], LivePages],
         allow: Allow,
     ) -> None:
-        self._journal = Journal(index.expand, lambda scope: len(bus.presence(scope)))
+        self._journal = Journal(registry_of(index).expand, lambda scope: len(bus.presence(scope)))
         self._view = View(self._journal, bus, subject)
         self._allow = allow
         env = Environment(
@@ -101,7 +101,7 @@ class Inspector:
         self._app = self._build()
         self._wanted_until = 0.0
         self._refresh_at = 0.0
-        add_tracer(bus, self._journal)
+        add_tracer(hub_of(bus), self._journal)
         bus.observe(self._journal.observe)
 
     def _build(self) -> Starlette:
@@ -144,14 +144,14 @@ class Inspector:
 
     def _watch(self) -> None:
         self._wanted_until = time.monotonic() + _LINGER
-        pulse().add(self)
+        timer().add(self)
 
-    def on_pulse(self, now: float, *, stopping: bool) -> None:
+    def on_tick(self, now: float, *, stopping: bool) -> None:
         """Tell the open pages what is new; a few times a second, however much happens."""
         if self._live.bus.presence(SCOPE):
             self._wanted_until = now + _LINGER
         elif stopping or now >= self._wanted_until:
-            pulse().remove(self)
+            timer().remove(self)
             return
         touched = self._journal.take_touched()
         if now >= self._refresh_at:

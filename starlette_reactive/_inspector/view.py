@@ -12,6 +12,7 @@ from datetime import datetime
 
 from .._bus.bus import ReactiveBus
 from .._checks import Subject
+from .._index.index import registry_of
 from .._index.wiring import wiring_of
 from .journal import KEPT, GroupRecord, Journal
 from .picture import Picture, draw
@@ -144,11 +145,12 @@ class View:
     def picture(self) -> Picture:
         """What shows what."""
         subject = self._subject()
-        indexes = [*subject.indexes, *(page.index for page in subject.pages), *list(self._journal.indexes.values())]
+        indexes = [*subject.indexes, *(page.index for page in subject.pages)]
+        registries = [*map(registry_of, indexes), *list(self._journal.indexes.values())]
         scopes: dict[str, list[str]] = {}
         for page in subject.pages:
             scopes.setdefault(page.template_name, []).append(page.scope)
-        return draw(wiring_of(dict.fromkeys(indexes)), scopes)
+        return draw(wiring_of(dict.fromkeys(registries)), scopes)
 
     @property
     def counters(self) -> list[tuple[str, str, str]]:

@@ -21,16 +21,17 @@ from starlette.responses import HTMLResponse, Response
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Scope
 
-from .._bus.bus import ReactiveBus
+from .._bus.bus import ReactiveBus, hub_of
+from .._clients import CLOSE_EVENT, wire_named
+from .._clients.htmx import sink_selector
 from .._core.blocks import BlockRef
 from .._core.errors import ReactiveError, StreamEndedError, ViewerNameError
 from .._core.events import ConnectionInfo
 from .._core.paths import ALL
-from .._index.index import DependencyIndex
-from .._streams.frames import CLOSE_EVENT, Dialect, page_dialect_of
-from .._streams.group import Recipe
+from .._index.index import DependencyIndex, registry_of
+from .._streams.group import GroupOptions
+from .._streams.live_response import ConnectionCallback, LiveStream, ViewerOptions
 from .._streams.rendering import Rendered, render_blocks
-from .._streams.response import ConnectionCallback, LiveStream, Visit
 from .._templates.environments import context_for
 from .endpoints import Call
 from .replay import replay_of, replayed_scope, run_again
@@ -39,7 +40,6 @@ from .visits import PageVisit
 __all__ = [
     "SINK_NAMES",
     "VIEWER_NAMES",
-    "WIRES",
     "Page",
     "UserOf",
     "current_visit",
@@ -54,13 +54,6 @@ VIEWER_NAMES = frozenset({"request", "user", "current_user", "session", "csrf_to
 
 SINK_NAMES = frozenset({"live", "live_origin"})
 """What a template calls for the page's own connection."""
-
-WIRES: Mapping[str, Callable[[Mapping[str, str]], Dialect]] = {
-    "htmx": page_dialect_of,
-    "datastar": lambda _: Dialect.DATASTAR,
-    "turbo": lambda _: Dialect.TURBO,
-}
-"""Which dialect a page's stream speaks, by the page's ``wire``."""
 
 UserOf = Callable[[Request], Any]
 
@@ -189,18 +182,18 @@ class Page:
             shared=self.shared,
             state_names=self.state_names,
         )
-        recipe = Recipe(
-            bus=self.bus,
+        options = GroupOptions(
+            hub=hub_of(self.bus),
             scope=visit.scope,
-            index=self.index,
+            registry=registry_of(self.index),
             render=functools.partial(self._update, request.app, scope),
             heartbeat_interval=self.heartbeat,
             send_timeout=30.0,
             debug=self.debug,
         )
         return LiveStream(
-            recipe,
-            Visit(
+            options,
+            ViewerOptions(
                 # Shared or not, an update sees no context variable of the stream's request: they would be stale.
                 share=(self.key, *_address(visit), root_path) if self.shared else object(),
                 after=visit.cursor,
@@ -209,8 +202,8 @@ class Page:
                 on_connect=self.on_connect,
                 on_disconnect=self.on_disconnect,
                 close_event=CLOSE_EVENT,
-                sink=f'[data-reactive-sink="{visit.origin}"]',
-                dialect=WIRES[self.wire],
+                sink=sink_selector(visit.origin),
+                client=wire_named(self.wire).client,
             ),
         )
 
@@ -247,7 +240,8 @@ class Page:
                 raise self._viewer_name_error(ref, names[0])
 
     def _viewer_name_error(self, ref: BlockRef, name: str) -> ViewerNameError:
-        template, line, reasons = self.index.place(ref)
+        reads = registry_of(self.index).reads(ref)
+        template, line, reasons = reads.template, reads.line, reads.widened
         what = (
             f"may read anything ({'; '.join(reasons)})" if name == ALL else f"reads {name!r}, which is a viewer's own"
         )

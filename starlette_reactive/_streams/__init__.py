@@ -1,6 +1,6 @@
-"""From a change to the bytes that each viewer's browser gets."""
+"""From a change to the bytes that each viewer's browser receives."""
 
-from .frames import SSEEvent
-from .response import EventStream, reactive_stream
+from .response import EventStream
+from .stream import reactive_stream
 
-__all__ = ["EventStream", "SSEEvent", "reactive_stream"]
+__all__ = ["EventStream", "reactive_stream"]

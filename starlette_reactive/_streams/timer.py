@@ -1,8 +1,8 @@
-"""One timer for all streams of an event loop: heartbeats, send time-outs, and the word that the server stops.
+"""One timer for all streams of an event loop: heartbeats, send time-outs, and noticing that the server stops.
 
-ASGI tells an application of a shutdown only after its responses have ended, so endless ones must find out by
-themselves. uvicorn's server object says so in its ``should_exit``; it is reached through the handler that uvicorn
-installs for SIGTERM, and through sse-starlette's ``AppStatus``, which notes the same.
+ASGI informs an application of a shutdown only after its responses have ended, so endless responses must find out by
+themselves. uvicorn's server object has ``should_exit``. It is reached through the handler that uvicorn installs for
+SIGTERM, and through sse-starlette's ``AppStatus``, which records the same.
 """
 
 from __future__ import annotations
@@ -19,61 +19,60 @@ from sse_starlette.sse import AppStatus
 
 from .._core.loops import spawn
 
-__all__ = ["INTERVAL", "Pulsed", "pulse"]
+__all__ = ["INTERVAL", "Ticking", "Timer", "timer"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
 
 INTERVAL = 0.25
-"""Seconds between two beats."""
+"""Seconds between two ticks."""
 
 
-class Pulsed(Protocol):
-    """What a pulse drives."""
+class Ticking(Protocol):
+    """What a timer drives."""
 
-    def on_pulse(self, now: float, *, stopping: bool) -> None:
+    def on_tick(self, now: float, *, stopping: bool) -> None:
         """Do what is due.
 
         Args:
             now: The time, in seconds of :func:`time.monotonic`.
-            stopping: Whether the server has been told to stop.
+            stopping: Whether the server was asked to stop.
         """
 
 
-class Pulse:
-    """Calls what is registered, every :data:`INTERVAL`, while something is."""
+class Timer:
+    """Calls what is registered every :data:`INTERVAL`, while something is."""
 
     def __init__(self) -> None:
-        self._pulsed: dict[Pulsed, None] = {}
+        self._driven: dict[Ticking, None] = {}
         self._running: anyio.CancelScope | None = None
 
-    def add(self, pulsed: Pulsed) -> None:
-        """Call ``pulsed`` from now on."""
-        self._pulsed[pulsed] = None
+    def add(self, ticking: Ticking) -> None:
+        """Call ``ticking`` from now on."""
+        self._driven[ticking] = None
         if self._running is None:
-            self._running = anyio.CancelScope()
-            scope = self._running
-            spawn(lambda: self._run(scope), name="starlette-reactive pulse", context=Context())
+            cancel_scope = self._running = anyio.CancelScope()
+            spawn(lambda: self._run(cancel_scope), name="starlette-reactive timer", context=Context())
 
-    def remove(self, pulsed: Pulsed) -> None:
-        """Call it no more."""
-        self._pulsed.pop(pulsed, None)
-        if not self._pulsed and self._running is not None:
+    def remove(self, ticking: Ticking) -> None:
+        """Stop calling it."""
+        self._driven.pop(ticking, None)
+        if not self._driven and self._running is not None:
             self._running.cancel()
             self._running = None
 
-    async def _run(self, scope: anyio.CancelScope) -> None:
-        with scope:
+    async def _run(self, cancel_scope: anyio.CancelScope) -> None:
+        with cancel_scope:
             while True:
-                self._beat()
+                self._tick()
                 await anyio.sleep(INTERVAL)
 
-    def _beat(self) -> None:
+    def _tick(self) -> None:
         now, stopping = time.monotonic(), _server_stops()
-        for pulsed in list(self._pulsed):
+        for ticking in list(self._driven):
             try:
-                pulsed.on_pulse(now, stopping=stopping)
+                ticking.on_tick(now, stopping=stopping)
             except Exception:
-                logger.exception("a stream failed to do what was due")
+                logger.exception("a stream's timer callback raised")
 
 
 def _server_stops() -> bool:
@@ -85,13 +84,13 @@ def _server_stops() -> bool:
     return getattr(server, "should_exit", False) is True
 
 
-_pulse: RunVar[Pulse] = RunVar("starlette_reactive_pulse")
+_timer: RunVar[Timer] = RunVar("starlette_reactive_timer")
 
 
-def pulse() -> Pulse:
-    """Return the pulse of the running event loop."""
-    found = _pulse.get(None)
+def timer() -> Timer:
+    """Return the timer of the running event loop."""
+    found = _timer.get(None)
     if found is None:
-        found = Pulse()
-        _pulse.set(found)
+        found = Timer()
+        _timer.set(found)
     return found

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
-from .._bus.bus import ReactiveBus
+from .._bus.hub import Hub
 from .._core.blocks import BlockRef, Patch
-from .._index.index import DependencyIndex
+from .._index.registry import Registry
 from .._log.changelog import Change, Reading
-from .feed import Viewer
 from .rendering import Rendered
+from .viewer import Viewer
 
 __all__ = [
     "GroupTrace",
@@ -115,22 +115,22 @@ class GroupTrace(Protocol):
 class Tracer(Protocol):
     """Who wants to be told of the groups of a bus."""
 
-    def group(self, scope: str, index: DependencyIndex) -> GroupTrace:
+    def group(self, scope: str, registry: Registry) -> GroupTrace:
         """A group begins."""
 
 
-_tracers: WeakKeyDictionary[ReactiveBus, tuple[ReferenceType[Tracer], ...]] = WeakKeyDictionary()
+_tracers: WeakKeyDictionary[Hub, tuple[ReferenceType[Tracer], ...]] = WeakKeyDictionary()
 
 
-def add_tracer(bus: ReactiveBus, tracer: Tracer) -> None:
+def add_tracer(hub: Hub, tracer: Tracer) -> None:
     """Tell a tracer of the groups of a bus that begin from now on, for as long as somebody holds the tracer."""
-    _tracers[bus] = (*(each for each in _tracers.get(bus, ()) if each() is not None), ref(tracer))
+    _tracers[hub] = (*(each for each in _tracers.get(hub, ()) if each() is not None), ref(tracer))
 
 
-def traces_of(bus: ReactiveBus, scope: str, index: DependencyIndex) -> tuple[GroupTrace, ...]:
+def traces_of(hub: Hub, scope: str, registry: Registry) -> tuple[GroupTrace, ...]:
     """Return whom a group that begins is to tell."""
-    tracers = [each() for each in _tracers.get(bus, ())]
-    return tuple(tracer.group(scope, index) for tracer in tracers if tracer is not None)
+    tracers = [each() for each in _tracers.get(hub, ())]
+    return tuple(tracer.group(scope, registry) for tracer in tracers if tracer is not None)
 
 
 def noted(reading: Reading, before: int, affected: Sequence[BlockRef], viewers: Sequence[Viewer]) -> Noted:
@@ -141,8 +141,8 @@ def noted(reading: Reading, before: int, affected: Sequence[BlockRef], viewers: 
 
 
 def _told(change: Change, before: int, viewers: Sequence[Viewer]) -> ToldChange:
-    untold = [viewer for viewer in viewers if not viewer.is_told(change, before)]
-    own = sum(viewer.may_know(change) for viewer in untold)
+    untold = [viewer for viewer in viewers if not viewer.is_owed(change, before)]
+    own = sum(viewer.is_in_audience(change) for viewer in untold)
     return ToldChange(change, own, len(untold) - own)
 
 

@@ -12,6 +12,7 @@ from jinja2 import DictLoader, Environment
 
 from starlette_reactive import DependencyIndex
 from starlette_reactive._checks import DeclaredPage, Subject
+from starlette_reactive._index.index import register_elements
 
 MARK = "<!--!-->"
 HTMX_2 = '<script src="/htmx-2.0.11/htmx.min.js"></script><script src="/htmx-ext-sse-2.2.4/sse.min.js"></script>'
@@ -79,7 +80,7 @@ class Case:
         if self.register is not None:
             self.register(env, index)
         if self.declare:
-            own.register_elements(env, "page", unless_read={"live"})
+            register_elements(own, env, "page", unless_read={"live"})
         pages = [DeclaredPage("page", "room:{id}", self.shared, "htmx", own)] if self.declare else []
         return Subject([env], [index], pages, frozenset({"user", "request"}), frozenset({"live"}), self.data)
 

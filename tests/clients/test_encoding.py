@@ -1,67 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from starlette_reactive import BlockRef, SSEEvent
+from starlette_reactive import BlockRef
+from starlette_reactive._clients import client_of
+from starlette_reactive._clients.htmx import HTMX_2, HTMX_4, NAMED_EVENTS
 from starlette_reactive._core.blocks import Patch, Placement
-from starlette_reactive._streams.frames import (
-    Dialect,
-    dialect_of,
-    encode_close,
-    encode_event,
-    encode_patch,
-    error_markup,
-    with_fields,
-)
-
-
-@pytest.mark.parametrize("field", ["event", "id"])
-@pytest.mark.parametrize("character", ["\r", "\n", "\0", "\r\n"])
-def test_a_line_break_or_nul_in_a_field_is_refused(field: str, character: str) -> None:
-    with pytest.raises(ValueError, match=field):
-        SSEEvent(**{"data": "", field: f"a{character}b"})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        ({"retry": -1}, ValueError),
-        ({"retry": 1.5}, TypeError),
-        ({"retry": True}, TypeError),
-        ({"event": 1}, TypeError),
-        ({"id": 1}, TypeError),
-        ({"data": {"a": 1}}, TypeError),
-        ({"data": None}, TypeError),
-    ],
-)
-def test_an_event_refuses_what_no_frame_can_hold(arguments: dict[str, Any], error: type[Exception]) -> None:
-    with pytest.raises(error):
-        SSEEvent(**{"data": "", **arguments})
-
-
-def test_an_event_is_a_frame_of_lf_lines() -> None:
-    assert encode_event(SSEEvent("x")) == b"data: x\n\n"
-    assert encode_event(SSEEvent("x", event="e", id="1", retry=5)) == b"retry: 5\nid: 1\nevent: e\ndata: x\n\n"
-
-
-def test_empty_data_is_a_data_line_so_that_browsers_dispatch_it() -> None:
-    assert encode_event(SSEEvent("", event="cleared")) == b"event: cleared\ndata: \n\n"
-
-
-@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
-def test_each_line_of_data_is_a_data_line_whichever_line_end_it_uses(end: str) -> None:
-    assert encode_event(SSEEvent(f"a{end}{end}b{end}")) == b"data: a\ndata: \ndata: b\ndata: \n\n"
-
-
-def test_characters_that_only_python_takes_for_line_ends_stay() -> None:
-    assert encode_event(SSEEvent("a\u2028b\x0bc\x85d")) == "data: a\u2028b\x0bc\x85d\n\n".encode()
 
 
 def test_a_patch_is_a_named_event_for_those_who_swap_by_name() -> None:
     patch = Patch(BlockRef("t", "title", dom_id="doc-title", event="renamed"), "<b>x</b>")
-    assert encode_patch(patch, Dialect.NAMED) == b"event: renamed\ndata: <b>x</b>\n\n"
+    assert NAMED_EVENTS.encode(patch) == b"event: renamed\ndata: <b>x</b>\n\n"
 
 
 @pytest.mark.parametrize(
@@ -78,40 +27,24 @@ def test_a_patch_is_a_named_event_for_those_who_swap_by_name() -> None:
 def test_a_patch_is_a_partial_for_htmx_4_with_a_selector_for_any_id(dom_id: str, target: str) -> None:
     patch = Patch(BlockRef("t", "title", dom_id=dom_id), "<b>x</b>")
     partial = f'<hx-partial hx-target="{target}" hx-swap="innerMorph"><b>x</b></hx-partial>'
-    assert encode_patch(patch, Dialect.PARTIALS).decode() == f"data: {partial}\n\n"
+    assert HTMX_4.encode(patch).decode() == f"data: {partial}\n\n"
 
 
 def test_an_element_inside_its_block_is_replaced_itself() -> None:
     patch = Patch(BlockRef("t", "title"), '<p id="title">x</p>', Placement.AROUND)
-    assert b'hx-swap="outerMorph"' in encode_patch(patch, Dialect.PARTIALS)
-
-
-def test_the_last_frame_carries_the_cursor_and_the_first_the_retry() -> None:
-    frames = [b"event: a\ndata: 1\n\n", b"event: b\ndata: 2\n\n"]
-    assert with_fields(frames) == b"".join(frames)
-    assert with_fields(frames, cursor="c-1", retry=7) == (
-        b"retry: 7\nevent: a\ndata: 1\n\nid: c-1\nevent: b\ndata: 2\n\n"
-    )
-    assert with_fields(frames[:1], cursor="c-1", retry=7) == b"retry: 7\nid: c-1\nevent: a\ndata: 1\n\n"
+    assert b'hx-swap="outerMorph"' in HTMX_4.encode(patch)
 
 
 def test_a_client_is_told_by_its_headers() -> None:
-    assert dialect_of({"hx-request-type": "partial"}) is Dialect.PARTIALS
-    assert dialect_of({"accept": "text/event-stream"}) is Dialect.NAMED
-
-
-def test_an_error_in_the_page_is_escaped() -> None:
-    assert error_markup('<"b">', ValueError("<script>")) == (
-        '<div class="reactive-block-error" data-block="&lt;&quot;b&quot;&gt;">'
-        "<strong>ValueError</strong>: &lt;script&gt;</div>"
-    )
+    assert client_of({"hx-request-type": "partial"}) is HTMX_4
+    assert client_of({"accept": "text/event-stream"}) is NAMED_EVENTS
 
 
 def test_the_end_removes_a_sink_that_would_try_again_by_itself() -> None:
     closing = b"event: over\ndata: close\n\n"
     sink = '[data-reactive-sink="tab"]'
-    assert encode_close(Dialect.NAMED, "over", sink) == closing
-    assert encode_close(Dialect.PARTIALS_2, "over", sink) == closing
-    assert encode_close(Dialect.PARTIALS, "over") == closing
+    assert NAMED_EVENTS.encode_close("over", sink) == closing
+    assert HTMX_2.encode_close("over", sink) == closing
+    assert HTMX_4.encode_close("over") == closing
     removal = b'data: <hx-partial hx-target="[data-reactive-sink=&quot;tab&quot;]" hx-swap="delete"></hx-partial>\n\n'
-    assert encode_close(Dialect.PARTIALS, "over", sink) == removal + closing
+    assert HTMX_4.encode_close("over", sink) == removal + closing

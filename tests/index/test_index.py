@@ -13,6 +13,7 @@ from starlette.templating import Jinja2Templates
 from starlette_reactive import BlockNotFoundError, BlockRef, BlockRenderError, DependencyIndex, TemplateLoadError
 from starlette_reactive._core.blocks import Placement
 from starlette_reactive._core.paths import overlap
+from starlette_reactive._index.index import registry_of
 
 from ..support import environment
 
@@ -200,7 +201,9 @@ def test_a_block_inside_or_around_an_element_with_sse_swap_is_registered(pattern
     assert index.register_from_sse_swaps(environment(page=SWAPS[pattern]), "page.html") == 1
     (ref,) = index.affected_blocks({"a"})
     assert ref == BlockRef("page.html", "content", dom_id="box", event="content" if pattern == "two" else None)
-    assert index.placement(ref) is (Placement.AROUND if pattern == "around" else Placement.INSIDE)
+    assert registry_of(index).plan(frozenset("a")).affected[0].placement is (
+        Placement.AROUND if pattern == "around" else Placement.INSIDE
+    )
 
 
 def test_the_event_name_is_kept_where_it_differs_from_the_id() -> None:

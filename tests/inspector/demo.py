@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from starlette_reactive import Reactive
 from starlette_reactive._pages.visits import Signer
-from starlette_reactive._streams.group import end_streams
+from starlette_reactive._streams.groups import end_streams
 
 VENDOR = Path(__file__).parents[2] / "example_app" / "static" / "vendor" / "htmx-4.0.1"
 

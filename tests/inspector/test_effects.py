@@ -12,6 +12,7 @@ import anyio.to_thread
 import pytest
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, reactive_stream
+from starlette_reactive._index.registry import Registry
 from starlette_reactive._inspector.journal import KEPT, Journal
 from starlette_reactive._inspector.records import MAX_EFFECTS, Stage
 from starlette_reactive._inspector.view import EventRow
@@ -294,8 +295,8 @@ async def stream_of_two_updates(demo: Demo, connection: Connection) -> None:
 
 def test_only_the_last_events_are_kept_and_only_some_groups_of_each() -> None:
     journal = Journal(lambda paths: paths, len)
-    index = DependencyIndex()
-    groups = [journal.group("s", index) for _ in range(MAX_EFFECTS + 5)]
+    registry = Registry()
+    groups = [journal.group("s", registry) for _ in range(MAX_EFFECTS + 5)]
     for _ in range(3 * KEPT):
         journal.observe(EVENT)
         journal.take_touched()
@@ -338,7 +339,7 @@ async def test_connections_with_subscriptions_of_their_own_are_told_of() -> None
 
 def test_a_group_may_be_quicker_than_the_entry_of_an_event_by_another_thread() -> None:
     journal = Journal(lambda paths: paths, len)
-    group = journal.group("s", DependencyIndex())
+    group = journal.group("s", Registry())
 
     def note() -> None:
         group.noted(Noted([ToldChange(Change("x", None, 1, None, 0), own=0, outside=0)], [], 1))

@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_reactive import Reactive, ReactiveBus
-from starlette_reactive._streams.timer import pulse
+from starlette_reactive._streams.timer import timer
 from tests.pages.support import request, stream, view
 from tests.support import environment, eventually
 
@@ -269,11 +269,11 @@ async def test_an_application_without_pages_has_an_inspector_too() -> None:
 async def test_it_rests_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("starlette_reactive._inspector.site._LINGER", 0.2)
     demo = Demo()
-    assert demo.reactive._inspector not in pulse()._pulsed
+    assert demo.reactive._inspector not in timer()._driven
     async with browser(demo.app) as opened:
         await opened.get(PAGE)
-    assert demo.reactive._inspector in pulse()._pulsed
-    await eventually(lambda: demo.reactive._inspector not in pulse()._pulsed)
+    assert demo.reactive._inspector in timer()._driven
+    await eventually(lambda: demo.reactive._inspector not in timer()._driven)
 
 
 async def test_the_check_finds_nothing_wrong_with_its_page_and_does_not_look_at_it() -> None:

@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_reactive import Reactive
-from starlette_reactive._streams import group as group_module
+from starlette_reactive._streams import backoff as backoff_module
 from tests.support import Connection, environment, eventually
 
 from .support import PAGE, SECRET, quiet, request, stream, view
@@ -36,7 +36,7 @@ def reactive() -> Reactive:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_module, "FIRST_RETRY", 0.02)
+    monkeypatch.setattr(backoff_module, "FIRST_RETRY", 0.02)
 
 
 def starlette(reactive: Reactive, endpoint: Callable[..., Any], **options: Any) -> Starlette:
@@ -371,7 +371,7 @@ async def test_a_failure_keeps_the_stream_and_is_tried_again(
     async with view(app, "/") as connection:
         failing.append("")
         await reactive.emit("all", "items")
-        await eventually(lambda: "could not be rendered" in caplog.text)
+        await eventually(lambda: "rendering the blocks of scope" in caplog.text)
         assert connection.updates == []
         failing.clear()
         assert "<li>written</li>" in ((await connection.next_update()).data or "")

@@ -16,8 +16,8 @@ from starlette.staticfiles import StaticFiles
 
 from starlette_reactive import Reactive
 from starlette_reactive._pages import page as pages
-from starlette_reactive._streams.group import Recipe
-from starlette_reactive._streams.response import LiveStream, Visit
+from starlette_reactive._streams.group import GroupOptions
+from starlette_reactive._streams.live_response import LiveStream, ViewerOptions
 from starlette_reactive.assets import htmx2_script_route
 
 VENDOR = Path(__file__).parents[2] / "example_app" / "static" / "vendor"
@@ -38,8 +38,8 @@ PAGE = """<!doctype html>
 class QuickStream(LiveStream):
     """A stream whose clients come back soon, to save the tests time."""
 
-    def __init__(self, recipe: Recipe, visit: Visit) -> None:
-        super().__init__(recipe, replace(visit, retry=300))
+    def __init__(self, group_options: GroupOptions, options: ViewerOptions) -> None:
+        super().__init__(group_options, replace(options, retry=300))
 
 
 pages.LiveStream = QuickStream  # type: ignore[attr-defined]

@@ -18,11 +18,14 @@ from typing import Any
 import pytest
 
 from starlette_reactive import ChangeEvent, DependencyIndex, ReactiveBus
+from starlette_reactive._bus.bus import hub_of
+from starlette_reactive._clients.htmx import NAMED_EVENTS
 from starlette_reactive._core.blocks import BlockRef
+from starlette_reactive._index.index import registry_of
+from starlette_reactive._index.tables import IndexedBlock
 from starlette_reactive._log.changelog import ChangeLog
-from starlette_reactive._streams.feed import Viewer
-from starlette_reactive._streams.frames import Dialect
-from starlette_reactive._streams.group import Group, Recipe, Seat
+from starlette_reactive._streams.group import Group, GroupOptions
+from starlette_reactive._streams.viewer import Viewer
 
 from ..support import Frame, environment, parse
 
@@ -79,7 +82,7 @@ class Tab:
     page: dict[str, tuple[int, ...]]
     loaded: int  # the step that its page shows
     cursor: str | None
-    seat: Seat | None = None
+    viewer: Viewer | None = None
     under_way: deque[Frame] = field(default_factory=deque)
     got: dict[str, tuple[str, int]] = field(default_factory=dict)  # what it was sent of each block, and when
 
@@ -107,12 +110,12 @@ class World:
         self.state: State = dict.fromkeys(PATHS, 0)
         self.steps = [Step(dict(self.state), frozenset(SOURCES), 0)]
         self.tabs: list[Tab] = []
-        self.rendering: tuple[list[BlockRef], State] | None = None
+        self.rendering: tuple[list[IndexedBlock], State] | None = None
         self.value = 0
         self.published: dict[str, list[str]] = {block: [] for block in SOURCES}
-        recipe = Recipe(self.bus, "scope", INDEX, _never, 0, None, debug=False)
-        self.group = Group(recipe, None)
-        self.group.take_seat(Seat(Viewer(None, None, Dialect.NAMED, 0), lambda: None))  # keeps the group open
+        options = GroupOptions(hub_of(self.bus), "scope", registry_of(INDEX), _never, 0, None, debug=False)
+        self.group = Group(options)
+        self.group.join(Viewer(None, None, NAMED_EVENTS, 0, lambda: None))  # keeps the group open
 
     # What may happen
 
@@ -143,11 +146,11 @@ class World:
 
     def note(self) -> None:
         if self.rendering is None:
-            self.group._note_changes()
+            self.group._read_changes()
 
     def begin_render(self) -> None:
-        if self.rendering is None and self.group.feed.owed:
-            self.rendering = INDEX.outermost(self.group.feed.owed), dict(self.state)
+        if self.rendering is None and self.group.feed.is_owed:
+            self.rendering = self.group.feed.owed_blocks(), dict(self.state)
 
     def end_render(self, failing: int) -> None:
         """Publish what is being rendered; ``failing``: 0 nothing fails, 1 all, else every ``failing``-th block."""
@@ -155,12 +158,14 @@ class World:
             return
         (blocks, state), self.rendering = self.rendering, None
         results: dict[tuple[str, str], str | Exception] = {
-            ref.key: RuntimeError() if failing and number % failing == 0 else rendered(ref.block_name, state)
-            for number, ref in enumerate(blocks)
+            block.ref.key: RuntimeError()
+            if failing and number % failing == 0
+            else rendered(block.ref.block_name, state)
+            for number, block in enumerate(blocks)
         }
-        for ref in blocks:
-            if isinstance(html := results[ref.key], str):
-                self.published[ref.block_name].append(html)
+        for block in blocks:
+            if isinstance(html := results[block.ref.key], str):
+                self.published[block.ref.block_name].append(html)
         self.group._publish(blocks, results)
 
     def load(self, user: int, with_origin: bool) -> None:
@@ -169,23 +174,23 @@ class World:
         self.tabs.append(Tab(USERS[user], origin, page, len(self.steps) - 1, self.bus.latest()))
 
     def connect(self, number: int, lost: bool) -> None:
-        for tab in self._one_of([tab for tab in self.tabs if tab.seat is None], number):
+        for tab in self._one_of([tab for tab in self.tabs if tab.viewer is None], number):
             position = None if lost or tab.cursor is None else self.bus.position_of("scope", tab.cursor)
-            tab.seat = Seat(Viewer(tab.user, tab.origin, Dialect.NAMED, position), lambda: None)
+            tab.viewer = Viewer(tab.user, tab.origin, NAMED_EVENTS, position, lambda: None)
             tab.got = {}
-            self.group.take_seat(tab.seat)
+            self.group.join(tab.viewer)
 
     def disconnect(self, number: int) -> None:
-        for tab in self._one_of([tab for tab in self.tabs if tab.seat is not None], number):
-            assert tab.seat is not None
-            self.group.leave(tab.seat)
-            tab.seat = None
+        for tab in self._one_of([tab for tab in self.tabs if tab.viewer is not None], number):
+            assert tab.viewer is not None
+            self.group.leave(tab.viewer)
+            tab.viewer = None
             tab.under_way.clear()
 
     def take(self, number: int) -> None:
-        for tab in self._one_of([tab for tab in self.tabs if tab.seat is not None], number):
-            assert tab.seat is not None
-            self._take(tab, tab.seat.viewer)
+        for tab in self._one_of([tab for tab in self.tabs if tab.viewer is not None], number):
+            assert tab.viewer is not None
+            self._take(tab, tab.viewer)
 
     def deliver(self, number: int) -> None:
         for tab in self._one_of([tab for tab in self.tabs if tab.under_way], number):
@@ -194,8 +199,8 @@ class World:
     def heal(self) -> None:
         """Let the time pass after which viewers are told of own changes that an update may have crossed."""
         for tab in self.tabs:
-            if tab.seat is not None:
-                self.group.feed.heal(tab.seat.viewer, time.monotonic() + 3600)
+            if tab.viewer is not None:
+                tab.viewer.is_repeat_due(time.monotonic() + 3600)
 
     def cycle(self, failing: int, delivering: bool) -> None:
         """Do what usually follows upon a change, in one move."""
@@ -274,10 +279,10 @@ class World:
             self.connect(number, lost=False)
         while self._go_on():
             pass
-        assert not self.group.feed.owed
+        assert not self.group.feed.is_owed
         for tab in self.tabs:
-            assert tab.seat is not None
-            assert tab.seat.viewer.caught_up
+            assert tab.viewer is not None
+            assert tab.viewer.caught_up
             for block in SOURCES:
                 self._check_shows(tab, block, self._last(tab.is_shown, block, tab))
 
@@ -288,11 +293,11 @@ class World:
         self.end_render(0)
         self.heal()
         for tab in self.tabs:
-            while tab.seat is not None and self._take(tab, tab.seat.viewer):
+            while tab.viewer is not None and self._take(tab, tab.viewer):
                 rested = False
             while tab.under_way:
                 self._deliver(tab)
-        return not rested or bool(self.group.feed.owed)
+        return not rested or self.group.feed.is_owed
 
 
 async def _never(paths: frozenset[str], blocks: list[BlockRef]) -> dict[tuple[str, str], str | Exception]:

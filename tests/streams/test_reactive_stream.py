@@ -13,9 +13,10 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from starlette_reactive import BlockRef, ChangeEvent, ConnectionInfo, DependencyIndex, ReactiveBus, reactive_stream
-from starlette_reactive._streams import feed as feed_module
+from starlette_reactive._streams import backoff as backoff_module
 from starlette_reactive._streams import group as group_module
 from starlette_reactive._streams import response as stream_module
+from starlette_reactive._streams import viewer as viewer_module
 
 from ..support import Connection, Frame, connect, environment, eventually
 
@@ -60,7 +61,7 @@ def board() -> Board:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_module, "FIRST_RETRY", 0.02)
+    monkeypatch.setattr(backoff_module, "FIRST_RETRY", 0.02)
 
 
 def named(frames: list[Frame]) -> list[tuple[str | None, str | None]]:
@@ -268,7 +269,7 @@ async def test_a_viewer_is_not_told_of_its_own_changes_or_of_those_for_others(bo
 async def test_an_own_change_that_an_update_may_have_crossed_is_told_a_while_later(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_module, "HEALING", 2.0)
+    monkeypatch.setattr(viewer_module, "REPEAT_DELAY", 2.0)
     async with connect(board.stream(origin="tab")) as connection:
         first = connection.frames[0].id
         await board.change(title="theirs")
@@ -322,8 +323,8 @@ async def test_a_failing_context_is_tried_again_and_loses_nothing(
 async def test_a_failing_context_is_tried_again_with_the_next_change(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_module, "FIRST_RETRY", 3600)
-    monkeypatch.setattr(group_module, "LAST_RETRY", 3600)
+    monkeypatch.setattr(backoff_module, "FIRST_RETRY", 3600)
+    monkeypatch.setattr(backoff_module, "LAST_RETRY", 3600)
     async with connect(board.stream()) as connection:
         board.failing = RuntimeError("no database")
         await board.change(title="New")
@@ -344,7 +345,7 @@ async def test_a_context_that_is_no_mapping_is_an_error_that_says_what_to_return
     async with connect(board.stream(context_builder=context)) as connection:
         await board.change(title="New")
         assert (await connection.next_update()).data == "New"
-    assert "let it return a dict of the template's variables" in caplog.text
+    assert "return a dict of the template's variables" in caplog.text
 
 
 async def test_a_failing_block_stays_owed_while_the_others_go_on(
@@ -544,18 +545,18 @@ async def test_a_viewer_that_reads_nothing_is_sent_away(board: Board) -> None:
 
 
 async def test_heartbeats_break_the_silence(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    from starlette_reactive._streams import timer as pulse_module
+    from starlette_reactive._streams import timer as timer_module
 
-    monkeypatch.setattr(pulse_module, "INTERVAL", 0.01)
+    monkeypatch.setattr(timer_module, "INTERVAL", 0.01)
     async with connect(board.stream(heartbeat_interval=0.03)) as connection:
         await eventually(lambda: len([frame for frame in connection.frames if frame.comment == "heartbeat"]) >= 2)
 
 
 async def test_the_server_ends_its_streams_when_it_stops(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    from starlette_reactive._streams import timer as pulse_module
+    from starlette_reactive._streams import timer as timer_module
 
     async with connect(board.stream(close_event="bye")) as live, connect(_silent_stream()) as generated:
-        monkeypatch.setattr(pulse_module, "_server_stops", lambda: True)
+        monkeypatch.setattr(timer_module, "_server_stops", lambda: True)
         with anyio.fail_after(20):
             await live.ended.wait()
             await generated.ended.wait()
@@ -601,7 +602,7 @@ async def test_a_block_without_an_environment_is_an_error_that_names_the_mend(
         ({"scope": ""}, ValueError, "scope"),
         ({"scope": 7}, TypeError, "scope"),
         ({"index": None}, TypeError, "DependencyIndex"),
-        ({"context_builder": {}}, TypeError, "context_builder is a function"),
+        ({"context_builder": {}}, TypeError, "context_builder must be a function"),
         ({"context_builder": lambda a, b: {}}, TypeError, "needs a, b"),
         ({"context_builder": lambda *, key: {}}, TypeError, "needs key"),
         ({"templates": "templates"}, TypeError, "templates is"),

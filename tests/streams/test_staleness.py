@@ -9,9 +9,11 @@ import anyio
 import pytest
 
 from starlette_reactive import ChangeEvent, DependencyIndex, ReactiveBus, reactive_stream
+from starlette_reactive._index.index import registry_of
 from starlette_reactive._streams import EventStream
-from starlette_reactive._streams import feed as feed_module
+from starlette_reactive._streams import backoff as backoff_module
 from starlette_reactive._streams import group as group_module
+from starlette_reactive._streams import viewer as viewer_module
 
 from ..support import Connection, connect, environment, eventually
 
@@ -58,7 +60,7 @@ def board() -> Board:
 
 @pytest.fixture(autouse=True)
 def quick_healing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "HEALING", 0.05)
+    monkeypatch.setattr(viewer_module, "REPEAT_DELAY", 0.05)
 
 
 def shown(connection: Connection, block: str) -> str | None:
@@ -69,7 +71,7 @@ def shown(connection: Connection, block: str) -> str | None:
 async def test_many_changes_while_rendering_fails_do_not_put_off_the_next_try(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_module, "FIRST_RETRY", 0.2)
+    monkeypatch.setattr(backoff_module, "FIRST_RETRY", 0.2)
     monkeypatch.setattr(group_module, "MIN_INTERVAL", 0.0)
     async with connect(board.stream()) as connection:
         board.failing = True
@@ -84,8 +86,8 @@ async def test_many_changes_while_rendering_fails_do_not_put_off_the_next_try(
 async def test_a_block_that_fails_for_long_does_not_put_off_the_others_for_who_comes_back(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_module, "FIRST_RETRY", 3600)
-    monkeypatch.setattr(group_module, "LAST_RETRY", 3600)
+    monkeypatch.setattr(backoff_module, "FIRST_RETRY", 3600)
+    monkeypatch.setattr(backoff_module, "LAST_RETRY", 3600)
     async with connect(board.stream()):
         board.change(tasks=7)  # neither iterable nor sized
         await eventually(lambda: board.reads)
@@ -130,7 +132,7 @@ async def test_a_change_of_ones_own_after_an_update_just_sent_is_told(board: Boa
 async def test_a_change_of_ones_own_after_an_update_of_long_ago_is_not_told(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_module, "CROSSING", 0.0)
+    monkeypatch.setattr(viewer_module, "CROSSING_WINDOW", 0.0)
     async with connect(board.stream(origin="tab")) as connection:
         board.change(title="by another")
         await eventually(lambda: shown(connection, "title") == "by another")
@@ -173,11 +175,11 @@ async def test_an_update_rendered_before_a_page_does_not_take_it_back(board: Boa
 async def test_a_fault_of_the_package_itself_lets_the_client_come_back(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(paths: object) -> None:
+    def broken(changed: object, shown: object) -> None:
         raise RuntimeError("a fault")
 
     async with connect(board.stream(close_event="bye")) as connection:
-        monkeypatch.setattr(board.index, "touched_blocks", broken)
+        monkeypatch.setattr(registry_of(board.index), "plan", broken)
         board.change(title="New")
         with anyio.fail_after(20):
             await connection.ended.wait()

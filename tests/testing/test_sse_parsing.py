@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from starlette_reactive import SSEEvent
-from starlette_reactive._streams.frames import encode_event
+from starlette_reactive._core.sse import encode_event
 from starlette_reactive.testing import ReceivedEvent, TestClient
 from starlette_reactive.testing.sse import EventParser
 

@@ -1,0 +1,39 @@
+"""Datastar 1.0: the event ``datastar-patch-elements``, with a selector, a mode and the elements."""
+
+from __future__ import annotations
+
+from .._core.blocks import Patch, Placement
+from .._core.sse import SSEEvent, encode_event
+from .client import Client, css_selector
+
+__all__ = ["DATASTAR", "sink_attributes"]
+
+
+class Datastar(Client):
+    """Datastar, for which a stream that ends cleanly is over."""
+
+    reconnects_after_end = False
+
+    def encode(self, patch: Patch) -> bytes:
+        """Return a patch as one frame."""
+        mode = "inner" if patch.placement is Placement.INSIDE else "outer"
+        lines = patch.html.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        data = [f"selector {css_selector(patch.ref.target_id)}", f"mode {mode}"]
+        data += [f"elements {line}" for line in lines]
+        return encode_event(SSEEvent("\n".join(data), event="datastar-patch-elements"))
+
+    def encode_close(self, close_event: str | None, sink: str | None = None) -> bytes:  # noqa: ARG002 - the end suffices
+        """Return nothing: the end of the stream is enough."""
+        return b""
+
+
+DATASTAR = Datastar()
+
+
+def sink_attributes(url: str, _origin: str) -> str:
+    """Return the attributes of a page's sink.
+
+    Args:
+        url: The live URL, escaped for an attribute.
+    """
+    return f"data-init=\"@get('{url}')\""

@@ -1,0 +1,86 @@
+"""htmx 2 with its SSE extension, htmx 4 with ``hx-sse``, and plain ``EventSource`` scripts.
+
+Pages use one wire for both versions: unnamed events that hold ``<hx-partial>`` elements, received by an empty sink that
+swaps nothing itself. Streams without a sink send named events with bare HTML, which ``sse-swap`` of htmx 2 and scripts
+listen for.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import ClassVar
+
+from .._core.blocks import Patch, Placement
+from .._core.sse import SSEEvent, encode_event
+from .client import CLOSE_EVENT, Client, css_selector
+
+__all__ = ["HTMX_2", "HTMX_4", "NAMED_EVENTS", "is_htmx_4", "partial", "sink_attributes", "sink_selector"]
+
+
+def partial(target_id: str, content: str, style: str) -> str:
+    """Return an ``<hx-partial>`` that swaps ``content`` into the element ``target_id``."""
+    target = html.escape(css_selector(target_id))
+    return f'<hx-partial hx-target="{target}" hx-swap="{style}">{content}</hx-partial>'
+
+
+class NamedEvents(Client):
+    """Events named after their block, with its bare HTML."""
+
+    def encode(self, patch: Patch) -> bytes:
+        """Return a patch as one frame."""
+        return encode_event(SSEEvent(patch.html, event=patch.ref.event_name))
+
+
+class Htmx2(Client):
+    """htmx 2.0.11 and later. It reads ``innerMorph`` as ``innerHTML``."""
+
+    around_style: ClassVar[str] = "outerHTML"  # outerMorph would nest the element in itself
+
+    def encode(self, patch: Patch) -> bytes:
+        """Return a patch as one frame."""
+        style = "innerMorph" if patch.placement is Placement.INSIDE else self.around_style
+        return encode_event(SSEEvent(partial(patch.ref.target_id, patch.html, style)))
+
+
+class Htmx4(Htmx2):
+    """htmx 4, whose sink retries by itself and so is removed when the stream is over."""
+
+    around_style = "outerMorph"
+
+    def encode_close(self, close_event: str | None, sink: str | None = None) -> bytes:
+        """Return the frames that keep the client from reconnecting; see :meth:`Client.encode_close`."""
+        closing = super().encode_close(close_event)
+        if not closing or sink is None:
+            return closing
+        removal = f'<hx-partial hx-target="{html.escape(sink)}" hx-swap="delete"></hx-partial>'
+        return encode_event(SSEEvent(removal)) + closing
+
+
+NAMED_EVENTS = NamedEvents()
+HTMX_2 = Htmx2()
+HTMX_4 = Htmx4()
+
+
+def is_htmx_4(headers: Mapping[str, str]) -> bool:
+    """Return whether a request with these headers (lower-case names) was sent by htmx 4."""
+    return "hx-request-type" in headers
+
+
+def sink_attributes(url: str, origin: str) -> str:
+    """Return the attributes of a page's sink, for both versions of htmx.
+
+    Args:
+        url: The live URL, escaped for an attribute.
+        origin: The page's mark, by which the end of the stream finds the sink.
+    """
+    return (
+        f'hx-sse:connect="{url}" hx-sse:close="{CLOSE_EVENT}" hx-ext="sse" sse-connect="{url}" sse-swap="message" '
+        f'sse-close="{CLOSE_EVENT}" hx-target="this" hx-swap="none" hx-trigger="load, every 10s" hx-sync="this:drop" '
+        f'data-reactive-sink="{origin}"'
+    )
+
+
+def sink_selector(origin: str) -> str:
+    """Return a CSS selector of the sink of a page with a mark."""
+    return f'[data-reactive-sink="{origin}"]'

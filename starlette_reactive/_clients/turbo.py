@@ -1,0 +1,44 @@
+"""Turbo 8: unnamed events that hold ``<turbo-stream>`` elements, received by a ``<turbo-stream-source>``."""
+
+from __future__ import annotations
+
+import html
+
+from .._core.blocks import Patch, Placement
+from .._core.sse import SSEEvent, encode_event
+from .client import Client
+
+__all__ = ["SINK_ID", "TURBO", "sink_attributes"]
+
+SINK_ID = "reactive-live"
+"""The id of the ``<turbo-stream-source>`` of a page."""
+
+
+class Turbo(Client):
+    """Turbo, whose ``EventSource`` reconnects until its element is removed."""
+
+    def encode(self, patch: Patch) -> bytes:
+        """Return a patch as one frame."""
+        action = "update" if patch.placement is Placement.INSIDE else "replace"
+        return encode_event(
+            SSEEvent(
+                f'<turbo-stream action="{action}" method="morph" target="{html.escape(patch.ref.target_id)}">'
+                f"<template>{patch.html}</template></turbo-stream>"
+            )
+        )
+
+    def encode_close(self, close_event: str | None, sink: str | None = None) -> bytes:  # noqa: ARG002 - it has one sink
+        """Return the frame that removes the page's ``<turbo-stream-source>``."""
+        return encode_event(SSEEvent(f'<turbo-stream action="remove" target="{SINK_ID}"></turbo-stream>'))
+
+
+TURBO = Turbo()
+
+
+def sink_attributes(url: str, _origin: str) -> str:
+    """Return the attributes of a page's sink.
+
+    Args:
+        url: The live URL, escaped for an attribute.
+    """
+    return f'id="{SINK_ID}" src="{url}"'

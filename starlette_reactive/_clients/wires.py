@@ -1,0 +1,62 @@
+"""What a page declares with ``wire=``, and which client a request comes from. Nothing else lists the clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from . import datastar, htmx, turbo
+from .client import Client
+
+__all__ = ["WIRES", "Wire", "client_of", "wire_named"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How the pages of one front-end library are connected.
+
+    Args:
+        name: What a page declares.
+        client: Returns the client that sent a request with these headers (lower-case names).
+        sink_attributes: Returns the markup of the sink for an escaped URL and the page's mark.
+        uses_htmx: Whether pages load htmx, so that the rules for its attributes apply.
+        morphs: Whether every update morphs the element, and so keeps its focus and typed values.
+    """
+
+    name: str
+    client: Callable[[Mapping[str, str]], Client]
+    sink_attributes: Callable[[str, str], str]
+    uses_htmx: bool
+    morphs: bool
+
+
+def client_of(headers: Mapping[str, str]) -> Client:
+    """Return the client of a stream that has no sink, from its request's headers (lower-case names)."""
+    return htmx.HTMX_4 if htmx.is_htmx_4(headers) else htmx.NAMED_EVENTS
+
+
+def _htmx_client(headers: Mapping[str, str]) -> Client:
+    return htmx.HTMX_4 if htmx.is_htmx_4(headers) else htmx.HTMX_2
+
+
+WIRES: Mapping[str, Wire] = {
+    wire.name: wire
+    for wire in (
+        Wire("htmx", _htmx_client, htmx.sink_attributes, uses_htmx=True, morphs=False),
+        Wire("datastar", lambda _: datastar.DATASTAR, datastar.sink_attributes, uses_htmx=False, morphs=True),
+        Wire("turbo", lambda _: turbo.TURBO, turbo.sink_attributes, uses_htmx=False, morphs=True),
+    )
+}
+"""The wires by name."""
+
+
+def wire_named(name: str) -> Wire:
+    """Return a wire.
+
+    Raises:
+        ValueError: There is no such wire.
+    """
+    try:
+        return WIRES[name]
+    except KeyError:
+        raise ValueError(f"wire is {name!r}: write one of {', '.join(map(repr, WIRES))}") from None

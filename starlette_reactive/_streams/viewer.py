@@ -1,0 +1,141 @@
+"""One open stream, as its group sees it: what it has been sent, and what it is owed.
+
+A viewer holds no patches, only numbers. The *sequence* is the newest batch of the feed that it was served; versions
+say which patch of a block it holds.
+
+A viewer's own change is not sent back to it, because the answer to its request shows it. But an update that was
+rendered before that change may reach the page after that answer, and would stay. So two kinds of own changes are sent
+all the same: those of blocks that the viewer was sent within the last :data:`CROSSING_WINDOW` seconds, which are
+repeated :data:`REPEAT_DELAY` seconds later unless an update in between has shown them, and those that are in the log
+when it connects.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from .._clients import Client
+from .._core.blocks import BlockRef
+from .._log.changelog import Change
+
+__all__ = ["CROSSING_WINDOW", "REPEAT_DELAY", "Viewer"]
+
+CROSSING_WINDOW = 10.0
+"""Seconds within which the answer to a page's own request may overtake an update on its way to that page."""
+REPEAT_DELAY = 2.0
+"""Seconds after which a viewer is sent its own change, where an update may have crossed it."""
+
+
+class Viewer:
+    """One stream's place in a group.
+
+    Args:
+        user_id: The user that audiences are checked against.
+        origin: The mark whose own changes are not sent back.
+        client: The client that patches are encoded for.
+        position: The position in the change log up to which its page is known to be current. ``None`` means unknown.
+        abort: Called when the stream stalls.
+    """
+
+    __slots__ = (
+        "abort",
+        "caught_up",
+        "client",
+        "connected_at",
+        "crossed_paths",
+        "end_reason",
+        "heartbeat",
+        "held_versions",
+        "origin",
+        "position",
+        "repeat_at",
+        "repeated_paths",
+        "sending_since",
+        "sent_at",
+        "sequence",
+        "user_id",
+        "whole_since",
+    )
+
+    def __init__(
+        self,
+        user_id: str | None,
+        origin: str | None,
+        client: Client,
+        position: int | None,
+        abort: Callable[[], object],
+    ) -> None:
+        self.user_id: str | None = user_id
+        self.origin: str | None = origin
+        self.client: Client = client
+        self.position: int | None = position
+        self.abort: Callable[[], object] = abort
+        self.heartbeat: int = 0  # the newest heartbeat of the group that it was sent
+        self.sending_since: float | None = None
+        self.end_reason: str | None = None
+        self.caught_up: bool = False
+        self.sequence: int = 0
+        self.whole_since: int = 0  # it took every batch after this one and up to `sequence` whole
+        self.held_versions: dict[BlockRef, int] = {}  # versions it was sent in other ways
+        self.connected_at: int = 0  # the position up to which its own changes are sent as well
+        self.crossed_paths: frozenset[str] = frozenset()  # paths of its own changes that an update may have crossed
+        self.repeat_at: float = float("inf")  # when those are due
+        self.repeated_paths: frozenset[str] = frozenset()  # paths of its own changes that it is owed
+        self.sent_at: dict[BlockRef, float] = {}  # only for viewers with an origin
+
+    def is_owed(self, change: Change, after: int) -> bool:
+        """Return whether a change of a path after a position must be sent to this viewer."""
+        if change.position_for(self.user_id, self.origin) > after:
+            return True
+        if change.position <= after or not self.is_in_audience(change):
+            return False
+        return change.position <= self.connected_at or change.path in self.repeated_paths
+
+    def is_in_audience(self, change: Change) -> bool:
+        """Return whether a change is for this viewer's user, whoever made it."""
+        return change.audience is None or self.user_id in change.audience
+
+    def holds(self, ref: BlockRef, version: int) -> bool:
+        """Return whether it was sent this version of a block, and nothing that replaced it."""
+        if self.held_versions.get(ref) == version:
+            return True
+        return self.whole_since < version <= self.sequence
+
+    def note_sent(self, blocks: Iterable[BlockRef]) -> None:
+        """Record when blocks were sent."""
+        if self.origin is not None:
+            now = time.monotonic()
+            for ref in blocks:
+                self.sent_at[ref] = now
+
+    def note_crossed(self, change: Change, touched: Iterable[BlockRef]) -> None:
+        """Record an own change; one that an update may have crossed is repeated later.
+
+        Args:
+            change: The viewer's own change.
+            touched: The blocks whose HTML it may alter.
+        """
+        if not self.is_in_audience(change):
+            return
+        since = (self.sending_since or time.monotonic()) - CROSSING_WINDOW
+        if any(self.sent_at.get(ref, 0.0) > since for ref in touched):
+            self.crossed_paths |= {change.path}
+            self.repeat_at = min(self.repeat_at, time.monotonic() + REPEAT_DELAY)
+            self.caught_up = False
+
+    def is_repeat_due(self, now: float) -> bool:
+        """Return whether crossed changes are due, and mark them as owed if so."""
+        if now < self.repeat_at:
+            return False
+        self.repeated_paths |= self.crossed_paths
+        self.crossed_paths = frozenset()
+        self.repeat_at = float("inf")
+        return True
+
+    def reset(self) -> None:
+        """Owe it all blocks: which changes were its own is no longer known."""
+        self.held_versions.clear()
+        self.whole_since = self.sequence
+        self.position = None
+        self.caught_up = False
