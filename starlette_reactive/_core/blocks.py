@@ -10,27 +10,27 @@ __all__ = ["BlockRef", "Fragment", "Patch", "Placement"]
 
 
 class Placement(Enum):
-    """How a block and the element that shows it lie in each other, which decides how the element is swapped."""
+    """How a block and its element are nested, which decides how the element is swapped."""
 
     INSIDE = "inside"
-    """The block stands inside the element: what the element holds is replaced."""
+    """The block is inside the element: the content of the element is replaced."""
     AROUND = "around"
-    """The block holds the element: the element itself is replaced."""
+    """The block contains the element: the element itself is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockRef:
-    """A template's block, and the element of the page that shows it.
+    """A block of a template, and the element of the page that shows it.
 
     Args:
         template_name: The page's template, as its loader knows it.
         block_name: The name after ``{% block``.
-        dom_id: The ``id`` of the element that shows the block; ``None``: the same as the block's name.
-        event: The name that the element's ``sse-swap`` listens to; ``None``: the same as the target's id.
+        dom_id: The ``id`` of the element that shows the block. Defaults to the block's name.
+        event: The name that the element's ``sse-swap`` listens for. Defaults to the target's id.
 
     Raises:
         TypeError: A field is not a string.
-        ValueError: A field is empty, or ``event`` has a line break or NUL in it, which would break the stream's frame.
+        ValueError: A field is empty, or ``event`` contains a line break or NUL, which would break the frame.
     """
 
     template_name: str
@@ -52,7 +52,7 @@ class BlockRef:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The template and the block, whatever element shows it."""
+        """The template and the block, regardless of the element."""
         return self.template_name, self.block_name
 
     @property
@@ -68,7 +68,7 @@ class BlockRef:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A block as rendered: the HTML that the element ``ref.target_id`` shall show."""
+    """A rendered block: the new HTML for the element ``ref.target_id``."""
 
     ref: BlockRef
     html: str
@@ -76,14 +76,14 @@ class Patch:
 
 
 class Fragment:
-    """One block of a template with the context to render it in.
+    """One block of a template, with the context to render it in.
 
     Args:
         template_name: The page's template, as its loader knows it.
-        block_name: The block to render, alone.
-        target: On a stream, the name of the event that carries it; in an :class:`OOB`, the id of the element that it
-            goes to. ``None``: an unnamed event, and the block's own name.
-        **context: The template's variables. Any name is free, ``template_name`` and ``block_name`` included.
+        block_name: The block to render.
+        target: On a stream, the name of the event that carries it; ``None`` sends an unnamed event. In an :class:`OOB`,
+            the id of the element that it goes to; defaults to the block's name.
+        **context: The template's variables. Any name is allowed, including ``template_name`` and ``block_name``.
     """
 
     __slots__ = ("block_name", "context", "target", "template_name")

@@ -1,7 +1,6 @@
-"""What can go wrong, as exceptions that carry the place and the mend.
+"""Exceptions. Each names the template, block or path, and its message ends with the fix.
 
-Each error keeps what it is about as attributes, so that a test, a log or a checker can use them, and ends its
-message with what to write instead.
+The location is kept in attributes, so that tests, logs and checkers can use it.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ __all__ = [
 
 
 class ReactiveError(Exception):
-    """Base of the errors that this package raises on its own account.
+    """Base class of the errors of this package.
 
     Args:
-        message: What is wrong and how to mend it.
-        template: Name of the template it is about.
-        block: Name of the block it is about.
-        line: Line in ``template``, counted from 1.
+        message: What is wrong and how to fix it.
+        template: The name of the template.
+        block: The name of the block.
+        line: The line in ``template``, counted from 1.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class TemplateLoadError(ReactiveError, LookupError):
 
 
 class BlockNotFoundError(ReactiveError, LookupError):
-    """A template, as composed with its parents, has no block of that name."""
+    """A template and its parents have no block of that name."""
 
 
 class BlockRenderError(ReactiveError):
@@ -56,11 +55,11 @@ class BlockRenderError(ReactiveError):
 
 
 class StreamEndedError(ReactiveError):
-    """There is nothing to render for these viewers any more, now or later: their streams are to end."""
+    """The page no longer exists for these viewers, so their streams end."""
 
 
 class ViewerNameError(ReactiveError, ValueError):
-    """A block that all viewers share shows what belongs to one of them."""
+    """A block that is shared by all viewers reads data of one viewer."""
 
 
 class ContextBuilderError(ReactiveError, TypeError):
@@ -68,8 +67,8 @@ class ContextBuilderError(ReactiveError, TypeError):
 
 
 class EmitTimeoutError(ReactiveError, TimeoutError):
-    """The engine has not accepted a change in time. The change is kept and sent when the engine is back."""
+    """The engine did not accept a change in time. The change is kept, and sent when the engine is back."""
 
 
 class OutboxFullError(ReactiveError):
-    """The engine is away, and more scopes have changed meanwhile than are kept; this change was not taken."""
+    """The engine is unreachable and the outbox is full. The change was not accepted."""

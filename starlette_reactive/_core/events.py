@@ -1,6 +1,6 @@
-"""The facts that cross every border: what changed, who is connected, and how the engine is.
+"""The facts that all rooms share: what changed, who is connected, and the state of the engine.
 
-All are immutable and hashable, and validated here and nowhere else.
+All are immutable and hashable. They are validated here and nowhere else.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ __all__ = ["ChangeEvent", "ConnectionInfo", "Health"]
 
 @dataclass(frozen=True, slots=True, init=False)
 class ChangeEvent:
-    """What an application says after a mutation.
+    """A change that an application emits after a mutation.
 
     Args:
-        scope: What the change belongs to, such as ``"board:42"``; viewers of the same scope are told.
-        changed_paths: The context paths whose values changed, as any iterable of dotted paths; ``"*"`` stands for all.
-        origin: Who caused it, such as a tab's id; subscribers of the same origin are not told. ``None``: all are.
-        audience: Ids of the users whom the change is for, as any iterable; ``None``: everybody.
+        scope: What the change belongs to, such as ``"board:42"``. Viewers of that scope are notified.
+        changed_paths: The context paths whose values changed, as any iterable of dotted paths. ``"*"`` means all.
+        origin: The mark of the tab that made the change. Subscribers with the same origin are not notified.
+        audience: The ids of the users that the change is for, as any iterable. ``None`` means everybody.
 
     Raises:
-        TypeError: ``changed_paths`` or ``audience`` is a bare string, or an argument is of the wrong type.
+        TypeError: ``changed_paths`` or ``audience`` is a bare string, or an argument has the wrong type.
         ValueError: ``scope`` or ``changed_paths`` is empty, or a path is malformed.
     """
 
@@ -50,11 +50,11 @@ class ChangeEvent:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInfo:
-    """One connected viewer, as presence shows it.
+    """One connection, as presence shows it.
 
     Args:
-        session_id: What tells this connection from the others, such as a tab's or a session's id.
-        user_id: Who it is; what ``audience`` and ``close_user`` go by. ``None``: nobody in particular.
+        session_id: Identifies the connection, such as the id of a tab or a session.
+        user_id: The user, as ``audience`` and ``close_user`` name them. ``None`` means anonymous.
         connected_at: When it connected, in seconds of :func:`time.monotonic`.
 
     Raises:
@@ -74,14 +74,14 @@ class ConnectionInfo:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How things stand between a bus and its engine.
+    """The state of the connection between a bus and its engine.
 
     Args:
         engine: ``"memory"``, ``"redis"`` or ``"postgresql"``.
-        connected: Whether changes arrive here and leave here at present.
+        connected: Whether changes are being sent and received.
         waiting: How many changes wait for the engine to accept them, after merging.
-        last_error: What ended the last connection, or prevents one; ``None``: nothing has yet.
-        connections: How often the engine was connected to.
+        last_error: What ended the last connection, or prevents one. ``None`` if nothing has failed.
+        connections: How many times a connection was made.
     """
 
     engine: str = "memory"

@@ -1,7 +1,7 @@
-"""Reaching event loops from anywhere: waking tasks from any thread, and tasks that outlive the one that starts them.
+"""Event loops: waking tasks from any thread, and tasks that belong to the loop itself.
 
 asyncio and trio each have a thread-safe, signal-safe way to run a function soon, and a way to start a task that
-belongs to the loop itself; anyio offers neither, so the two are told apart here and nowhere else.
+outlives the one that starts it. anyio offers neither, so this module distinguishes the two, and no other does.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["Bell", "LoopClosedError", "Mailbox", "current_mailbox", "spawn"]
 
 
 class LoopClosedError(RuntimeError):
-    """The event loop has ended, so nothing can be run in it any more."""
+    """The event loop has ended."""
 
 
 class Mailbox:
-    """Functions to be called in one event loop, brought there by one wake-up however many they are.
+    """Functions to call in one event loop, delivered by one wake-up regardless of how many they are.
 
-    :meth:`post` and :meth:`wake` may be called from any thread, and from a signal handler.
+    :meth:`post` and :meth:`wake` are thread-safe and signal-safe.
     """
 
     def __init__(self, native_token: Any) -> None:
@@ -37,11 +37,11 @@ class Mailbox:
             self._run_soon = native_token.run_sync_soon
 
     def post(self, function: Callable[[], object]) -> None:
-        """Leave a function to be called at the next wake-up. It must not raise."""
+        """Queue a function for the next wake-up. It must not raise."""
         self._posted.append(function)
 
     def wake(self) -> None:
-        """Have what was posted called soon, in the order of posting.
+        """Call the posted functions soon, in order.
 
         Raises:
             LoopClosedError: The loop has ended.
@@ -57,7 +57,7 @@ class Mailbox:
             raise LoopClosedError from error
 
     def _deliver(self) -> None:
-        # Lowered first: whatever is posted from here on either is seen below or brings a wake-up of its own.
+        # Reset first: a function posted from here on is either seen below or causes another wake-up.
         self._awake = False
         while self._posted:
             self._posted.popleft()()
@@ -80,14 +80,14 @@ def current_mailbox() -> Mailbox:
 
 
 class Bell:
-    """Wakes any number of tasks of one event loop, a slice in each turn of the loop.
+    """Wakes any number of tasks of one event loop, a slice in each iteration of the loop.
 
-    So whatever else the loop has to do, such as to answer a page's request, waits for a slice, not for all of them. A
-    task that waits costs a future and an entry in a table, and no coroutine of anyio's or asyncio's in between.
+    So other work of the loop, such as answering a request, waits for one slice and not for all tasks. A waiting task
+    costs a future and a dictionary entry, without a coroutine of anyio or asyncio in between.
     """
 
     SLICE = 128
-    """How many tasks are woken in a turn."""
+    """How many tasks are woken in one iteration of the loop."""
 
     def __init__(self) -> None:
         native_token: Any = current_token().native_token
@@ -97,7 +97,7 @@ class Bell:
         self._to_wake: deque[asyncio.Future[None] | anyio.Event] = deque()
 
     async def wait(self) -> None:
-        """Wait until :meth:`ring` is called from now on."""
+        """Wait until the next :meth:`ring`."""
         waiter = anyio.Event() if self._loop is None else self._loop.create_future()
         self._waiting[waiter] = None
         try:
@@ -109,7 +109,7 @@ class Bell:
             self._waiting.pop(waiter, None)
 
     def ring(self) -> None:
-        """Wake everyone who waits, in the order in which they began to, without waiting for it."""
+        """Wake all waiting tasks, in the order in which they started to wait. Does not wait for them."""
         idle = not self._to_wake
         self._to_wake.extend(self._waiting)
         self._waiting.clear()
@@ -117,8 +117,8 @@ class Bell:
             self._wake_slice()
 
     async def rung(self) -> None:
-        """Wait until everyone for whom the bell was rung has been woken."""
-        while self._to_wake:  # as many turns as there are slices
+        """Wait until every task that :meth:`ring` found has been woken."""
+        while self._to_wake:  # one iteration for each slice
             await checkpoint()
 
     def _wake_slice(self) -> None:
@@ -140,13 +140,13 @@ def spawn(function: Callable[[], Awaitable[None]], *, name: str, context: Contex
     """Start a task that belongs to the running event loop.
 
     Args:
-        function: What to run; it must not raise, and must end by itself when it is no longer needed.
+        function: What to run. It must not raise, and must end by itself when it is no longer needed.
         name: The task's name, for debuggers.
         context: The context variables that it sees.
     """
     native_token = current_token().native_token
     if not isinstance(native_token, asyncio.AbstractEventLoop):
-        import trio  # noqa: PLC0415 - only there when trio is the one that runs
+        import trio  # noqa: PLC0415 - only imported when trio runs
 
         trio.lowlevel.spawn_system_task(function, name=name, context=context)
         return

@@ -1,8 +1,8 @@
 """Dotted paths into a template's context, such as ``doc.author.name``.
 
-A path stands for the value at that place and for all below it. Two paths *overlap* when they are equal or one is an
-ancestor of the other: a change of ``doc`` may show in a block that reads ``doc.author``, and a change of
-``doc.author`` may show in a block that reads ``doc``. The path :data:`ALL` overlaps with every path.
+A path stands for a value and everything below it. Two paths *overlap* when they are equal or one is an
+ancestor of the other: a change of ``doc`` may alter a block that reads ``doc.author``, and a change of
+``doc.author`` may alter a block that reads ``doc``. The path :data:`ALL` overlaps with every path.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ ALL: Final = "*"
 
 
 def validate_path(path: str) -> str:
-    """Return ``path`` if it is well formed.
+    """Return ``path`` if it is well-formed.
 
     Args:
-        path: :data:`ALL`, or segments joined by dots; a segment is a non-empty run of characters that are neither
-            white space, control characters, nor ``*``.
+        path: :data:`ALL`, or segments joined by dots. A segment is one or more characters other than white space,
+            control characters and ``*``.
 
     Raises:
         TypeError: ``path`` is not a string.
@@ -40,18 +40,18 @@ def validate_path(path: str) -> str:
             raise ValueError(f"the path {path!r} has an empty segment: write names joined by single dots")
         if ALL in segment:
             raise ValueError(
-                f"the path {path!r} has a '*' in it: a path already stands for all below it, so write the part "
-                "before the '*', or '*' alone for every path"
+                f"the path {path!r} has a '*' in it: a path already covers everything below it, so write the "
+                "part before the '*', or '*' alone for every path"
             )
     return path
 
 
 def freeze_paths(paths: Iterable[str], *, what: str = "changed_paths") -> frozenset[str]:
-    """Return ``paths`` as a non-empty frozen set of well-formed paths.
+    """Return ``paths`` as a non-empty frozenset of well-formed paths.
 
     Args:
-        paths: Any iterable of paths; a bare string is refused, for it would be taken letter by letter.
-        what: The argument's name, for the message.
+        paths: Any iterable of paths. A bare string is refused, because it would be read letter by letter.
+        what: The name of the argument, for the error message.
 
     Raises:
         TypeError: ``paths`` is a bare string or not iterable, or a path is not a string.
@@ -79,7 +79,7 @@ def ancestors(path: str) -> Iterator[str]:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Tell whether a change of one path may show where the other is read."""
+    """Return whether a change of one path may alter what reads the other."""
     if one == other or ALL in (one, other):
         return True
     return one.startswith(f"{other}.") or other.startswith(f"{one}.")

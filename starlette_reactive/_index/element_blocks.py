@@ -1,4 +1,4 @@
-"""Which block an element of the page shows, and where in the block or around it the element stands."""
+"""Which block an element of the page shows, and how the two are nested."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ logger: logging.Logger = logging.getLogger("starlette_reactive.index")
 def swapped_blocks(
     page: PageReads, elements: Sequence[Element], excluded: Set[str]
 ) -> Iterator[tuple[BlockRef, Placement]]:
-    """Find the blocks that elements with ``sse-swap`` show, as references with their placement.
+    """Yield the blocks that elements with ``sse-swap`` show, with their placement.
 
-    What cannot work, or would replace more than it shows, is logged with its place.
+    Logs a warning with the location where an element cannot work, or would replace more than it shows.
 
     Args:
-        page: What is known of the page.
+        page: What the page reads.
         elements: The page's elements.
-        excluded: Blocks that are not wanted.
+        excluded: Blocks to leave out.
     """
     for number, element in enumerate(elements):
         swap = element.attributes.get("sse-swap") or element.attributes.get("data-sse-swap") or ""
@@ -35,7 +35,7 @@ def swapped_blocks(
             name, placement = found
             if name not in excluded and _can_be_sent(page, element, name):
                 yield _ref(page, element, name, events), placement
-        elif events != ["message"]:  # which is what the sink of a whole page listens to
+        elif events != ["message"]:  # the sink of a whole page listens for it
             logger.warning(
                 "%s:%d: the element <%s sse-swap=%r> shows no block: put a block inside it, or make it the root of one",
                 element.template,
@@ -88,7 +88,7 @@ def _shown_by(elements: Sequence[Element], number: int, names: Set[str | None]) 
 
 
 def _blocks_inside(elements: Sequence[Element], number: int) -> list[str]:
-    """Return the outermost blocks that stand in an element, at any depth."""
+    """Return the outermost blocks in an element, at any depth."""
     within = {number}
     blocks = list(elements[number].holds)
     around = elements[number].around
@@ -101,7 +101,7 @@ def _blocks_inside(elements: Sequence[Element], number: int) -> list[str]:
 
 
 def around_uses(page: PageReads, names: Set[str]) -> frozenset[str]:
-    """Find the blocks that use one of the names, and those around them."""
+    """Return the blocks that use one of the names, and those around them."""
     found = set()
     for block in page.blocks.values():
         if names.isdisjoint(path.partition(".")[0] for path in block.paths):
@@ -114,13 +114,13 @@ def around_uses(page: PageReads, names: Set[str]) -> frozenset[str]:
 
 
 def warn_of_left_out(page: PageReads, left_out: Set[str], accounted_for: Set[str], known: Container[str]) -> None:
-    """Say so where blocks look live but are not, and so changes would not be shown.
+    """Log a warning for each block that looks live but is not, so that changes would not be shown.
 
     Args:
-        page: What is known of the page.
+        page: What the page reads.
         left_out: Blocks with elements of their own that are not registered.
-        accounted_for: Blocks that are registered, or left alone by intent.
-        known: Names that do not change, such as an environment's globals.
+        accounted_for: Blocks that are registered, or left out on purpose.
+        known: Names that do not change, such as the environment's globals.
     """
     for name in sorted(left_out):
         paths = {
@@ -132,8 +132,8 @@ def warn_of_left_out(page: PageReads, left_out: Set[str], accounted_for: Set[str
         }
         if paths:
             logger.warning(
-                "%s:%d: the block %r has an element with an id, but is not live, because the page's own connection "
-                "stands in it: changes of %s are not shown there; put the connection outside of it",
+                "%s:%d: the block %r has an element with an id but is not live, because it contains the page's live() "
+                "element: changes of %s are not shown there; move that element out of the block",
                 page.blocks[name].template,
                 page.blocks[name].line,
                 name,
@@ -150,12 +150,12 @@ def _nearest(page: PageReads, name: str | None, wanted: Set[str]) -> str | None:
 def own_elements(
     page: PageReads, elements: Iterable[Element], left_out: Set[str]
 ) -> Iterator[tuple[BlockRef, Placement]]:
-    """Find the blocks that have an element of their own with an id, as references with their placement.
+    """Yield the blocks that have an element of their own with an id, with their placement.
 
     Args:
-        page: What is known of the page.
+        page: What the page reads.
         elements: The page's elements.
-        left_out: Blocks that are not wanted.
+        left_out: Blocks to leave out.
     """
     shown: dict[str, tuple[BlockRef, Placement]] = {}
     for element in elements:

@@ -66,7 +66,7 @@ class DependencyIndex:
         Args:
             env: The environment, or Starlette's ``Jinja2Templates``.
             template_name: The page's template, as the loader knows it.
-            block_names: The blocks to register; ``None``: all that can be rendered alone. What the others read then
+            block_names: The blocks to register. Defaults to all that can be rendered alone. What the others read then
                 counts for the nearest block around them.
             dom_id_map: The ids of the blocks' elements, by block name, where they differ from the block's name.
 
@@ -96,15 +96,15 @@ class DependencyIndex:
     ) -> int:
         """Register the blocks inside or around the elements that carry ``sse-swap``, with their ids and event names.
 
-        A block that stands inside its element, and a block that has the element as its root, are both found, wherever
-        in the page's inheritance they are. An element that shows no block, or one that cannot be rendered alone, is
-        left out with a warning that names its place; one that holds more than its block is registered with a warning.
+        Both a block inside its element and a block whose root is the element are found, in every template that the page
+        is composed of. An element that shows no block, or one that cannot be rendered alone, is skipped with a warning
+        that names its location. An element that holds more than its block is registered with a warning.
 
         Args:
             env: The environment, or Starlette's ``Jinja2Templates``.
             template_name: The page's template, as the loader knows it.
-            source: The template's text, where it is not to be read from the loader.
-            exclude_blocks: Blocks to leave alone, such as an editor that the browser manages. What only they read
+            source: The template's text. Defaults to what the loader returns.
+            exclude_blocks: Blocks to leave out, such as an editor that the browser manages. What only they read
                 does not count for the blocks around them either.
 
         Returns:
@@ -131,25 +131,25 @@ class DependencyIndex:
         Raises:
             TypeError: ``block_ref`` is not a :class:`BlockRef`, or ``path`` is not a string.
             ValueError: The path is empty or malformed.
-            TemplateLoadError: The template is not one that the environment given to the index can load.
+            TemplateLoadError: The environment of the index cannot load the template.
             BlockNotFoundError: The template has no such block.
         """
         validate_path(path)
         if not isinstance(block_ref, BlockRef):
-            raise TypeError(f"block_ref is a BlockRef, not {type(block_ref).__name__}: {block_ref!r}")
+            raise TypeError(f"block_ref must be a BlockRef, not {type(block_ref).__name__}: {block_ref!r}")
         page = self._registry.page(block_ref.template_name)
         if page is not None:
             reads_of(page, block_ref.block_name)
         self._registry.add_path(path, block_ref)
 
     def derive(self, path: str, *, from_paths: Iterable[str]) -> None:
-        """Declare that a path's value is computed from others, and so changes with them.
+        """Declare that the value of a path is computed from others, and so changes with them.
 
-        Derivations add up, are followed over several steps, and may be circular.
+        Derivations are additive and transitive, and may be circular.
 
         Args:
             path: The computed path.
-            from_paths: What it is computed from.
+            from_paths: The paths that it is computed from.
 
         Raises:
             TypeError: ``from_paths`` is a bare string.
@@ -162,17 +162,17 @@ class DependencyIndex:
 
     @property
     def derivations(self) -> dict[str, frozenset[str]]:
-        """The declared derivations: each computed path with what it is computed from."""
+        """The declared derivations: each computed path with the paths that it is computed from."""
         return {path: frozenset(sources) for path, sources in self._registry.derivations.sources.items()}
 
     def affected_blocks(self, changed_paths: Iterable[str]) -> list[BlockRef]:
         """Return the blocks to render after a change.
 
         Args:
-            changed_paths: The paths that changed; those derived from them are added.
+            changed_paths: The paths that changed. Paths derived from them are added.
 
         Returns:
-            The blocks in template order, without those that stand inside another one of the list.
+            The blocks in template order, without those nested in another one of the list.
 
         Raises:
             TypeError: ``changed_paths`` is a bare string.
@@ -194,9 +194,9 @@ class DependencyIndex:
         }
 
     def block_dependencies(self, template_name: str, block_name: str) -> frozenset[str]:
-        """Return every path that can cause a block to be rendered again.
+        """Return every path that can cause a block to render again.
 
-        These are the block's own paths and, where those are derived, what they are derived from.
+        These are the block's own paths and, where those are derived, the paths they are derived from.
 
         Raises:
             BlockNotFoundError: No such block is registered.

@@ -128,8 +128,8 @@ async def test_a_block_around_the_sink_is_not_live_and_a_warning_says_what_is_no
 
     (record,) = caplog.records
     assert record.getMessage() == (
-        "page.html:2: the block 'body' has an element with an id, but is not live, because the page's own connection "
-        "stands in it: changes of a are not shown there; put the connection outside of it"
+        "page.html:2: the block 'body' has an element with an id but is not live, because it contains the page's "
+        "live() element: changes of a are not shown there; move that element out of the block"
     )
     async with view(Starlette(routes=[*reactive.routes, Route("/", page)]), "/") as connection:
         await reactive.emit("all", "a", "b")
