@@ -8,7 +8,7 @@ several), and the result is kept for as long as the sources of all templates tha
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Set
+from collections.abc import Container, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -71,6 +71,17 @@ class PageReads:
     outside: frozenset[str] = frozenset()
     unplaced: Mapping[str, BlockReads] = field(default_factory=dict)
     templates: frozenset[str] = frozenset()
+
+    def enclosing(self, name: str) -> Iterator[str]:
+        """Yield the names of the blocks around a block of ``blocks``, nearest first; none for an unknown name."""
+        block = self.blocks.get(name)
+        while block is not None and block.parent is not None:
+            yield block.parent
+            block = self.blocks[block.parent]
+
+    def nearest(self, name: str, wanted: Container[str]) -> str | None:
+        """Return the first of the block itself and the blocks around it that is in ``wanted``, or None."""
+        return next((each for each in (name, *self.enclosing(name)) if each in wanted), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from jinja2 import Environment, Template, nodes
 from jinja2.runtime import Context
 
 from .._core.errors import BlockNotFoundError, BlockRenderError
+from .._core.suggestions import did_you_mean
 from .environment_cache import Kept
 from .prologue import PARENT, Level, Stage, stage_of_choice, stages_of
 from .reads import Page, Variant, holds, page_of
-from .sources import suggestion
 
 __all__ = ["CompiledBlock", "compile_block"]
 
@@ -279,8 +279,8 @@ def _check_alone(page: Page, template_name: str, block_name: str) -> None:
     if found is None:
         known = [*page.reads.blocks, *page.reads.unplaced]
         raise BlockNotFoundError(
-            f"the page {template_name!r} has no block {block_name!r}.{suggestion(block_name, known)} "
-            f"It has: {', '.join(known) or 'none'}",
+            f"the page {template_name!r} has no block {block_name!r}{did_you_mean(block_name, known)}. "
+            f"Its blocks are: {', '.join(known) or 'none'}",
             template=template_name,
             block=block_name,
         )

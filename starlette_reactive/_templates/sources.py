@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 
 from .._core.errors import TemplateLoadError
+from .._core.suggestions import did_you_mean
 from .environment_cache import Kept
 
-__all__ = ["Library", "Parsed", "library_of", "suggestion"]
+__all__ = ["Library", "Parsed", "library_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,12 +103,6 @@ def is_current(env: Environment, parsed: Parsed) -> bool:
     return parsed.uptodate is not None and parsed.uptodate()
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean …?" if a known name is close to ``name``, else an empty string."""
-    close = get_close_matches(name, list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
-
-
 def _load(env: Environment, name: str) -> tuple[str, str | None, Callable[[], bool] | None]:
     if env.loader is None:
         raise TemplateLoadError(
@@ -134,8 +128,8 @@ def _not_found(env: Environment, name: str, error: TemplateNotFound) -> str:
     except TypeError:
         known = []
     return (
-        f"there is no template {name!r} ({type(error).__name__}).{suggestion(name, known)} "
-        "Check the name against the loader's directories"
+        f"there is no template {name!r}{did_you_mean(name, known)}: {type(error).__name__}. Check the name against "
+        "the loader's directories"
     )
 
 

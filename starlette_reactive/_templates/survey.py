@@ -10,7 +10,8 @@ from typing import TypeGuard
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from .._core.errors import TemplateLoadError
-from .sources import Parsed, library_of, suggestion
+from .._core.suggestions import did_you_mean
+from .sources import Parsed, library_of
 
 __all__ = ["Fault", "Template", "ignores", "list_names", "survey"]
 
@@ -87,8 +88,7 @@ def _load_fault(env: Environment, name: str, error: TemplateLoadError) -> Fault:
     known = list_names(env)
     if name in known:
         return Fault("the loader lists it and has no such template", "remove what leads nowhere, such as a broken link")
-    hint = suggestion(name, known).strip()
-    return Fault(f"there is no template {name!r}", hint or "correct the name, or add the template")
+    return Fault(f"there is no template {name!r}{did_you_mean(name, known)}", "correct the name, or add the template")
 
 
 def _unreadable(env: Environment, error: Exception) -> Fault:
@@ -142,11 +142,11 @@ def _missing(env: Environment, parsed: Parsed) -> Iterator[Fault]:
             continue
         if not any(_exists(env, target) for target in targets):
             what = type(node).__name__.lower().replace("fromimport", "import")
-            hint = suggestion(targets[0], list_names(env)).strip()
+            hint = did_you_mean(targets[0], list_names(env))
             named = f"the template {targets[0]!r}, which does not exist"
             if len(targets) > 1:
                 named = f"the templates {', '.join(map(repr, targets))}, of which none exists"
-            yield Fault(f"the {what} names {named}", hint or "correct the name, or add the template", node.lineno)
+            yield Fault(f"the {what} names {named}{hint}", "correct the name, or add the template", node.lineno)
 
 
 def _circle(env: Environment, parsed: Parsed) -> Iterator[Fault]:

@@ -103,7 +103,7 @@ def test_whatever_lies_in_the_templates_folder_gives_a_clear_line_and_the_rest_i
     assert "not text" in messages["logo.png"]
     assert "'cache'" in messages["extension.html"]
     assert "'assign'" in messages["page.liquid"]
-    assert "Did you mean 'base.html'?" in messages["orphan.html"]
+    assert "did you mean 'base.html'?" in messages["orphan.html"]
     assert "broken link" in messages["link.html"]
     assert "of which none exists" in messages["lost.html"]
     assert "'round.html' extends 'turn.html' extends 'round.html'" in messages["round.html"]
