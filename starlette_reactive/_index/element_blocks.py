@@ -106,10 +106,7 @@ def around_uses(page: PageReads, names: Set[str]) -> frozenset[str]:
     for block in page.blocks.values():
         if names.isdisjoint(path.partition(".")[0] for path in block.paths):
             continue
-        name: str | None = block.name
-        while name is not None:
-            found.add(name)
-            name = page.blocks[name].parent
+        found.update((block.name, *page.enclosing(block.name)))
     return frozenset(found)
 
 
@@ -126,7 +123,7 @@ def warn_of_left_out(page: PageReads, left_out: Set[str], accounted_for: Set[str
         paths = {
             path
             for block in page.blocks.values()
-            if _nearest(page, block.name, left_out | accounted_for) == name
+            if page.nearest(block.name, left_out | accounted_for) == name
             for path in block.paths
             if path.partition(".")[0] not in known
         }
@@ -139,12 +136,6 @@ def warn_of_left_out(page: PageReads, left_out: Set[str], accounted_for: Set[str
                 name,
                 ", ".join(sorted(paths)),
             )
-
-
-def _nearest(page: PageReads, name: str | None, wanted: Set[str]) -> str | None:
-    while name is not None and name not in wanted:
-        name = page.blocks[name].parent
-    return name
 
 
 def own_elements(

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from .._core.blocks import BlockRef, Placement
 from .._core.paths import ALL, ancestors
-from .._templates import BlockReads, PageReads
+from .._templates import PageReads
 
 __all__ = ["BlockKey", "BlockTables", "Derivations", "IndexedBlock", "Registration", "RenderPlan"]
 
@@ -263,32 +263,21 @@ def _own_paths(
     template, name = key
     if not registration.analysed:
         return
-    blocks = pages[template].blocks
+    page = pages[template]
     shown_elsewhere = {
         block
-        for block in blocks
+        for block in page.blocks
         if (template, block) in excluded
         or ((template, block) in registrations and registrations[template, block].analysed)
     }
-    for block in blocks.values():
+    for block in page.blocks.values():
         if block.name == name or (
-            block.name not in shown_elsewhere and _nearest_of(block, blocks, shown_elsewhere) == name
+            block.name not in shown_elsewhere and page.nearest(block.name, shown_elsewhere) == name
         ):
             yield from block.paths
 
 
-def _nearest_of(block: BlockReads, blocks: Mapping[str, BlockReads], wanted: set[str]) -> str | None:
-    outer = block.parent
-    while outer is not None and outer not in wanted:
-        outer = blocks[outer].parent
-    return outer
-
-
 def _enclosing(key: BlockKey, pages: Mapping[str, PageReads]) -> Iterator[BlockKey]:
     template, name = key
-    if template not in pages or name not in pages[template].blocks:
-        return
-    outer = pages[template].blocks[name].parent
-    while outer is not None:
-        yield template, outer
-        outer = pages[template].blocks[outer].parent
+    if template in pages:
+        yield from ((template, outer) for outer in pages[template].enclosing(name))
