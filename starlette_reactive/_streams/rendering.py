@@ -12,7 +12,7 @@ from anyio import to_thread
 from jinja2 import Environment
 
 from .._core.blocks import BlockRef
-from .._core.errors import ContextBuilderError, TemplateLoadError
+from .._core.errors import BlockRenderError, ContextBuilderError, TemplateLoadError
 from .._index.registry import Registry
 from .._templates import compile_block
 
@@ -90,7 +90,17 @@ async def _render_block(ref: BlockRef, context: Variables, environment: Environm
             "env to DependencyIndex",
             template=ref.template_name,
         )
-    return await compile_block(environment, ref.template_name, ref.block_name).render_async(context)
+    markup = await compile_block(environment, ref.template_name, ref.block_name).render_async(context)
+    try:
+        markup.encode()
+    except UnicodeEncodeError as error:
+        raise BlockRenderError(
+            f"the block {ref.block_name!r} of {ref.template_name!r} contains the lone surrogate "
+            f"{markup[error.start]!a}, which UTF-8 cannot encode: reject such text where it enters the application",
+            template=ref.template_name,
+            block=ref.block_name,
+        ) from error
+    return markup
 
 
 def _takes_paths(builder: Callable[..., Any]) -> bool:
@@ -122,7 +132,8 @@ def _awaitable(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
 
 def error_markup(block_name: str, error: BaseException) -> str:
     """Return what replaces a block that failed to render, in debug mode."""
+    message = str(error).encode(errors="backslashreplace").decode()  # it may quote what UTF-8 cannot encode
     return (
         f'<div class="reactive-block-error" data-block="{html.escape(block_name)}">'
-        f"<strong>{html.escape(type(error).__name__)}</strong>: {html.escape(str(error))}</div>"
+        f"<strong>{html.escape(type(error).__name__)}</strong>: {html.escape(message)}</div>"
     )
