@@ -102,7 +102,7 @@ def _blocks_inside(elements: Sequence[Element], number: int) -> list[str]:
 
 def around_uses(page: PageReads, names: Set[str]) -> frozenset[str]:
     """Return the blocks that use one of the names, and those around them."""
-    found = set()
+    found: set[str] = set()
     for block in page.blocks.values():
         if names.isdisjoint(path.partition(".")[0] for path in block.paths):
             continue
