@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
-import html
-import inspect
-import json
+import functools
 import logging
-import secrets
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from jinja2 import pass_context
-from jinja2.runtime import Context
-from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.templating import Jinja2Templates
 
 from ._answers.responses import respond, respond_async
 from ._bus.bus import ReactiveBus, hub_of
-from ._checks import CONTRACT_KEYS, DeclaredPage, Issue, Subject, check, find_settings
+from ._checks import DeclaredPage, Issue, Subject, check, check_contract_data, find_settings
 from ._clients import CLOSE_EVENT, wire_named
 from ._core.errors import ReactiveError
 from ._core.events import ChangeEvent, ConnectionInfo, Health
 from ._index.index import DependencyIndex, index_of_template, register_elements, sibling_of
 from ._inspector import Allow, Inspector, is_local
-from ._pages.endpoints import Call, Endpoint, wrap_endpoint
-from ._pages.mounts import is_mounted, path_in, root_of, routes_of
-from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, UserOf, current_visit, forget_cursor, note_cursor
-from ._pages.visits import PageVisit, Signer
+from ._pages.endpoints import Call, Decorated, Endpoint
+from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, UserOf
+from ._pages.scopes import check_scope_format, format_scope
+from ._pages.site import ORIGIN_HEADER, Site, install_template_functions
+from ._pages.visits import Signer, cursor_parameter
 from ._streams.groups import end_streams, finish_renders
 from ._streams.live_response import ConnectionCallback
 from ._streams.stream import reactive_stream
-from ._templates import declare_reads
 from ._templates.environments import Templates, environment_of
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-__all__ = ["Reactive"]
+__all__ = ["Reactive", "subject_of"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
-
-_ORIGIN_HEADER = "Reactive-Origin"
-_OWNER = "starlette_reactive.owner"
 
 
 class Reactive:
@@ -59,22 +49,22 @@ class Reactive:
 
     Args:
         templates: Starlette's ``Jinja2Templates``, or a Jinja environment.
-        bus: Who tells of changes; ``None``: a bus of its own.
-        index: Which blocks show what, for :meth:`stream`, and the derived paths of all pages; ``None``: a new one.
-        secret: Signs live URLs; ``None``: the environment variable ``REACTIVE_SECRET``, else a random one, with a
+        bus: The event bus. Defaults to a new in-memory bus.
+        index: Which blocks show what, for :meth:`stream`, and the derived paths of all pages. Defaults to a new one.
+        secret: Signs live URLs. Defaults to the environment variable ``REACTIVE_SECRET``, else to a random one, with a
             warning: streams of an older process or another worker then answer 403.
         debug: Whether a block that fails to render shows its error in the page.
         heartbeat: Seconds of silence after which a stream sends a comment.
-        prefix: Where the routes of this object lie.
-        viewer_names: Context variables that belong to one viewer, beside the usual ones, such as ``user``.
-        max_age: How long a live URL can be used, in seconds; ``None``: for ever.
-        state_names: What a lifespan puts into ``request.state``, for the updates of pages to have it too. They get
-            nothing else from there, so middleware finds out afresh for each update who the viewer is.
-        inspector: Whether there is a page at ``/_reactive/inspector`` that shows what happens; only with ``debug``. It
-            answers this machine alone; or whom a function of the request, which may be a coroutine function, lets in.
+        prefix: The path prefix of this object's routes.
+        viewer_names: Context variables that belong to one viewer, in addition to the usual ones, such as ``user``.
+        max_age: Seconds for which a live URL can be used. ``None`` means for ever.
+        state_names: The lifespan state that updates of pages see in ``request.state``. They see nothing else there, so
+            that middleware determines for each update who the viewer is.
+        inspector: Whether to serve a page at ``/_reactive/inspector`` that shows what happens. It requires ``debug``.
+            ``True`` answers this machine only; a function or coroutine function of the request decides for itself.
 
     Raises:
-        TypeError: ``templates`` is no environment.
+        TypeError: ``templates`` is not an environment.
         ValueError: ``prefix`` does not begin with a slash, or ends with one; or ``inspector`` without ``debug``.
     """
 
@@ -94,11 +84,13 @@ class Reactive:
         inspector: bool | Allow = False,
     ) -> None:
         if not prefix.startswith("/") or prefix.endswith("/"):
-            raise ValueError(f"prefix is {prefix!r}: write it with a slash before and none after, as '/_reactive'")
+            raise ValueError(
+                f"prefix is {prefix!r}: write it with a leading slash and no trailing one, as '/_reactive'"
+            )
         if inspector and not debug:
             raise ValueError(
                 "inspector shows scopes, users and changes, so it is for development only: pass debug=True as well, "
-                "or leave inspector out"
+                "or remove inspector"
             )
         env = environment_of(templates)
         self.templates: Jinja2Templates = (
@@ -109,30 +101,27 @@ class Reactive:
         self.debug = debug
         self._heartbeat = heartbeat
         self._prefix = prefix
-        self._route_name = f"reactive:{prefix}:{secrets.token_hex(4)}"  # several may be in one application
         self._viewer_names = frozenset(viewer_names)
         self._state_names = frozenset(state_names)
-        self._signer = Signer(secret, max_age, purpose=prefix)
-        self._pages: dict[str, Page] = {}
+        self._site = Site(Signer(secret, max_age, purpose=prefix), prefix)
+        self._decorated = Decorated()
         self._stream_endpoints: list[Endpoint] = []
         self._contract_data: dict[str, Any] = {}
-        self._undecorated: dict[Endpoint, Endpoint] = {}
-        self._warned_of_middleware = False
-        self._install_globals()
-        self._inspector = self._inspected_by(is_local if inspector is True else inspector) if inspector else None
+        install_template_functions(self.templates.env, self._site)
+        self._inspector = self._make_inspector(is_local if inspector is True else inspector) if inspector else None
 
     # Wiring
 
-    def _inspected_by(self, allow: Allow) -> Inspector:
+    def _make_inspector(self, allow: Allow) -> Inspector:
         logger.warning(
             "the inspector is on, at %s/inspector: it shows scopes, users and changes to %s; it is for development",
             self._prefix,
-            "this machine" if allow is is_local else "whom its function lets in",
+            "this machine" if allow is is_local else "those its function allows",
         )
         return Inspector(
             self.bus,
             self.index,
-            self.subject,
+            functools.partial(subject_of, self),
             live_pages=lambda env, secret: Reactive(env, secret=secret, prefix="/own"),
             allow=allow,
         )
@@ -140,8 +129,8 @@ class Reactive:
     @property
     def routes(self) -> list[BaseRoute]:
         """The routes of this object, for Starlette."""
-        live = Route(f"{self._prefix}/live", self._live, methods=["GET"], name=self._route_name)
-        return [live, *(() if self._inspector is None else self._inspector.routes(f"{self._prefix}/inspector"))]
+        inspector = () if self._inspector is None else self._inspector.routes(f"{self._prefix}/inspector")
+        return [self._site.route(), *inspector]
 
     @property
     def router(self) -> APIRouter:
@@ -161,49 +150,21 @@ class Reactive:
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
-        """Look at the wiring and connect to the engine when the application starts, and end all streams when it ends.
-
-        With FastAPI, :attr:`router` brings it along.
+        """Lifespan: check routes, connect, close streams on exit. With FastAPI, :attr:`router` includes it.
 
         Raises:
             TypeError: An endpoint's decorators are in the wrong order.
         """
-        self._check_order_of_decorators(app)
+        self._decorated.check_order(app)
         self.bus.start()
         try:
             async with nullcontext() if self._inspector is None else self._inspector.lifespan():
                 yield
         finally:
-            end_streams(hub_of(self.bus))  # first, so that browsers come back when the application does
+            end_streams(hub_of(self.bus))  # first, so that browsers reconnect when the application is back
             self.bus.close()
             await finish_renders(hub_of(self.bus))  # they use what the application is about to close
             await anyio.to_thread.run_sync(self.bus.stop)
-
-    def _check_order_of_decorators(self, app: Any) -> None:
-        for route in routes_of(app):
-            endpoint = getattr(route, "endpoint", None)
-            if inspect.isroutine(endpoint) and endpoint in self._undecorated:
-                raise TypeError(
-                    f"the route {getattr(route, 'path', '')!r} has the endpoint {endpoint.__qualname__} without what "
-                    "makes it live: write the route's decorator above the one of the Reactive object, not below it"
-                )
-
-    def _install_globals(self) -> None:
-        @declare_reads()
-        @pass_context
-        def live(context: Context) -> Markup:
-            return _owner(context, self).sink(context)
-
-        @declare_reads()
-        @pass_context
-        def live_origin(context: Context) -> Markup:
-            return _owner(context, self).origin_mark(context)
-
-        env = self.templates.env
-        env.globals.update(live=live, live_origin=live_origin)
-        url_for = env.globals.get("url_for")
-        if inspect.isfunction(url_for):
-            declare_reads()(url_for)  # it takes the host and the routes from the request, and nothing of the viewer
 
     # Pages
 
@@ -219,45 +180,45 @@ class Reactive:
         on_connect: ConnectionCallback | None = None,
         on_disconnect: ConnectionCallback | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
-        """Make an endpoint that returns a context the page and its live updates; write it below the route decorator.
+        """Make an endpoint that returns a context the page and its live updates. Write it below the route decorator.
 
         A GET renders the page. Each change of the scope runs the endpoint again, as a request through the application,
         and sends the blocks that show the change. In the page, ``<div {{ live() }}></div>`` receives them.
 
         Args:
             template_name: The page's template.
-            scope: Whose changes concern the page, with the endpoint's parameters in braces: ``"board:{board_id}"``.
+            scope: The scope whose changes concern the page, with the endpoint's parameters in braces:
+                ``"board:{board_id}"``.
             shared: Whether one run per change serves all viewers of a URL. It then has no cookie, no credentials and
-                no other header of a viewer, and no live block may show what belongs to one.
-            user: A function, or coroutine function, of the stream's request that gives the viewer's id, for audience
-                and presence.
+                no other header of a viewer, and no live block may read viewer data.
+            user: A function or coroutine function of the stream's request that returns the viewer's user id, for
+                audience and presence.
             exclude_blocks: Blocks that are not live, such as an editor that the browser manages.
-            wire: What the page's client understands: ``"htmx"``, ``"datastar"`` or ``"turbo"``.
-            on_connect: Called once as ``on_connect(scope, connection)`` when a viewer is counted in, for presence that
-                is live: emit there what shows it. It may be async.
-            on_disconnect: Called once as ``on_disconnect(scope, connection)`` when a viewer is counted out, whatever
-                ends the stream; it may be async.
+            wire: The client in the page: ``"htmx"``, ``"datastar"`` or ``"turbo"``.
+            on_connect: Called once as ``on_connect(scope, connection)`` when a viewer is counted; emit here what shows
+                presence. It may be async.
+            on_disconnect: Called once as ``on_disconnect(scope, connection)`` when a viewer is no longer counted,
+                whatever ends the stream. It may be async.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.
             BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
-            ViewerNameError: A live block of a shared page shows what belongs to a viewer, or may.
+            ViewerNameError: A live block of a shared page reads viewer data, or may read it.
             ValueError: ``wire`` is unknown, or ``scope`` is empty.
         """
-        wire_named(wire)
-        if not scope:
-            raise ValueError("scope is empty: it must name something, such as 'board:{board_id}'")
+        known_wire = wire_named(wire)
+        check_scope_format(scope, "board:{board_id}")
         index = sibling_of(self.index)
         register_elements(index, self.templates, template_name, exclude_blocks=exclude_blocks, unless_read=SINK_NAMES)
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             page = Page(
-                key=self._key_of(endpoint),
+                key=self._site.key_for(endpoint),
                 template_name=template_name,
                 scope_format=scope,
                 shared=shared,
                 user=user,
-                wire=wire,
+                wire=known_wire,
                 index=index,
                 bus=self.bus,
                 templates=self.templates,
@@ -269,78 +230,36 @@ class Reactive:
             )
             if shared:
                 page.refuse_viewer_names(self._viewer_names)
-            self._pages[page.key] = page
+            self._site.add(page)
 
             async def respond_with_page(call: Call) -> Response:
-                call.request.scope[_OWNER] = self
+                self._site.own(call.request)
                 return await page.respond(call)
 
-            return self._wrap(endpoint, respond_with_page, first=self._cursor_parameter())
+            return self._wrap(endpoint, respond_with_page, first=cursor_parameter(hub_of(self.bus)))
 
         return decorate
 
-    def _key_of(self, endpoint: Endpoint) -> str:
-        name = f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', repr(endpoint))}"
-        number = sum(1 for key in self._pages if key.partition("#")[0] == name)
-        return f"{name}#{number}" if number else name
-
-    def _cursor_parameter(self) -> dict[str, inspect.Parameter]:
-        # FastAPI resolves parameters in order, so this one notes the cursor before dependencies read any data.
-        if "fastapi" not in sys.modules:
-            return {}
-        from ._pages.fastapi import dependency, has_dependencies_before  # noqa: PLC0415 - FastAPI is optional
-
-        def note(request: Request) -> None:
-            if has_dependencies_before(request):
-                forget_cursor(request)
-            else:
-                note_cursor(request, self.bus)
-
-        name = "reactive_cursor"
-        return {name: dependency(name, note)}
-
     def _wrap(self, endpoint: Endpoint, respond: Callable[[Call], Awaitable[Response]], **options: Any) -> Endpoint:
-        wrapped = wrap_endpoint(endpoint, respond, **options)
-        self._undecorated[endpoint] = wrapped
-        return wrapped
-
-    async def _live(self, request: Request) -> Response:
-        visit = self._signer.read(request.query_params.get("page", ""))
-        page = None if visit is None else self._pages.get(visit.page)
-        if visit is None or page is None:
-            return PlainTextResponse("This live URL is not valid here, or not any more.", status_code=403)
-        if is_mounted(request):
-            self._warn_of_middleware(request)
-        return await page.stream(request, visit, root_of(request, self._route_name, visit.root_path))
-
-    def _warn_of_middleware(self, request: Request) -> None:
-        if not self._warned_of_middleware:
-            self._warned_of_middleware = True
-            logger.warning(
-                "the routes of Reactive are in an application that is mounted at %r, so updates of its pages do not "
-                "run the middleware of the applications around it; put the routes into the outermost application if "
-                "that middleware decides who may see a page",
-                request.scope["root_path"],
-            )
+        return self._decorated.wrap(endpoint, respond, **options)
 
     # Streams and values
 
     def stream(self, template_name: str, *, scope: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Make an endpoint that returns a context builder the stream of a template's blocks.
 
-        The blocks are those registered in :attr:`index`; if none of the template's is, those with ``sse-swap`` are.
+        The blocks are those registered in :attr:`index`. If none of the template is, those with ``sse-swap`` are.
 
         Args:
             template_name: The template.
-            scope: Whose changes concern it, with the endpoint's parameters in braces.
+            scope: The scope whose changes concern it, with the endpoint's parameters in braces.
             **options: Further arguments of :func:`reactive_stream`.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.
             ValueError: ``scope`` is empty.
         """
-        if not scope:
-            raise ValueError("scope is empty: it must name something, such as 'doc:{doc_id}'")
+        check_scope_format(scope, "doc:{doc_id}")
         if not any(ref.template_name == template_name for ref in self.index.blocks()):
             self.index.register_from_sse_swaps(self.templates, template_name)
         index = index_of_template(self.index, template_name)
@@ -349,25 +268,16 @@ class Reactive:
             builder = await call.run()
             if isinstance(builder, Response):
                 return builder
-            try:
-                name = scope.format_map(call.values)
-            except KeyError as error:
-                raise ReactiveError(
-                    f"the scope {scope!r} names {error}, which is no parameter of the endpoint"
-                ) from error
+            name = format_scope(scope, call.values, what="the stream", template_name=template_name)
+            defaults = {
+                "templates": self.templates,
+                "debug": self.debug,
+                "heartbeat_interval": self._heartbeat,
+                "close_event": CLOSE_EVENT,
+                "origin": self.origin(call.request),
+            }
             return reactive_stream(
-                self.bus,
-                **{
-                    "scope": name,
-                    "index": index,
-                    "context_builder": builder,
-                    "templates": self.templates,
-                    "debug": self.debug,
-                    "heartbeat_interval": self._heartbeat,
-                    "close_event": CLOSE_EVENT,
-                    "origin": self.origin(call.request),
-                    **options,
-                },
+                self.bus, **{"scope": name, "index": index, "context_builder": builder, **defaults, **options}
             )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
@@ -398,38 +308,38 @@ class Reactive:
     async def emit(
         self, scope: str, *paths: str, origin: str | None = None, audience: Iterable[str] | None = None
     ) -> None:
-        """Tell the viewers of a scope that context paths have new values; call it after the commit.
+        """Notify the viewers of a scope that context paths have new values. Call it after the commit.
 
         Args:
             scope: The scope.
-            *paths: The paths; ``"*"``: all.
-            origin: Whose own change it is: :meth:`origin` of the request that made it.
-            audience: Ids of the users whom it is for; ``None``: everybody.
+            *paths: The paths. ``"*"`` means all.
+            origin: The mark of the tab that made the change: :meth:`origin` of its request.
+            audience: The ids of the users that it is for. ``None`` means everybody.
         """
         await self.bus.emit(ChangeEvent(scope, paths, origin, audience))
 
     def emit_sync(
         self, scope: str, *paths: str, origin: str | None = None, audience: Iterable[str] | None = None
     ) -> None:
-        """Do as :meth:`emit` does, from any thread, without blocking."""
+        """Like :meth:`emit`, thread-safe and without blocking."""
         self.bus.emit_sync(ChangeEvent(scope, paths, origin, audience))
 
     def origin(self, request: Request) -> str | None:
-        """Return what marks the requests of the page that sent this one; ``None`` if it carries no mark."""
-        return request.headers.get(_ORIGIN_HEADER) or None
+        """Return the mark of the page that sent a request. ``None`` if it carries no mark."""
+        return request.headers.get(ORIGIN_HEADER) or None
 
     def presence(self, scope: str) -> frozenset[ConnectionInfo]:
         """Return who is connected to a scope."""
         return self.bus.presence(scope)
 
     def health(self) -> Health:
-        """Return how things stand with the bus's engine; of use to a health endpoint."""
+        """Return the state of the bus's engine, for a health endpoint."""
         return self.bus.health()
 
     # Checks
 
     def check(self) -> list[Issue]:
-        """Return what can't work, or may not: in the templates, the live blocks, and what the application declares.
+        """Return what cannot work, or may not: in the templates, the live blocks, and what the application declares.
 
         Levels of categories are read from ``[tool.starlette-reactive]`` in the ``pyproject.toml`` of the working
         directory or above it.
@@ -437,10 +347,10 @@ class Reactive:
         Raises:
             ReactiveError: A setting there is unknown.
         """
-        return check(self.subject(), find_settings(Path.cwd()))
+        return check(subject_of(self), find_settings(Path.cwd()))
 
     def set_contract_check_data(self, key: str, value: Any) -> None:
-        """Tell :meth:`check` what it cannot see by itself.
+        """Declare what :meth:`check` cannot see by itself.
 
         Args:
             key: ``"reactive_emitted_paths"``: every path that is emitted; ``"reactive_audience_scopes"``: scopes of
@@ -450,69 +360,27 @@ class Reactive:
 
         Raises:
             ValueError: The key is unknown.
-            TypeError: The index is none.
+            TypeError: The index is not a :class:`DependencyIndex`.
         """
-        if key not in CONTRACT_KEYS:
-            raise ValueError(
-                f"there is no contract check data {key!r}: write one of {', '.join(sorted(CONTRACT_KEYS))}"
-            )
-        if key == "reactive_index" and not isinstance(value, DependencyIndex):
-            raise TypeError(f"reactive_index is a DependencyIndex, not {type(value).__name__}")
+        check_contract_data(key, value)
         self._contract_data[key] = value
 
-    def subject(self) -> Subject:
-        """Return what :meth:`check` looks at."""
-        declared = self._contract_data.get("reactive_index")
-        return Subject(
-            environments=[self.templates.env],
-            indexes=[self.index, *([declared] if declared not in (None, self.index) else [])],
-            pages=[
-                DeclaredPage(
-                    page.template_name, page.scope_format, page.shared, page.wire, page.index, page.user is not None
-                )
-                for page in self._pages.values()
-            ],
-            viewer_names=VIEWER_NAMES | self._viewer_names,
-            sink_names=SINK_NAMES,
-            data=dict(self._contract_data),
-            endpoints=list(self._stream_endpoints),
-        )
 
-    # What templates call
-
-    def sink(self, context: Context) -> Markup:
-        """Return the attributes of the element that receives a page's updates: ``live()`` in templates."""
-        visit = self._visit(context, "live")
-        page = self._pages[visit.page]
-        path = path_in(context["request"], self._route_name)
-        if path is None:
-            raise ReactiveError(
-                "the application does not have the routes of this Reactive object: add "
-                "app.include_router(reactive.router), or routes=[*reactive.routes, …] with Starlette",
-                template=context.name,
+def subject_of(reactive: Reactive) -> Subject:
+    """Return what there is to check of a Reactive object."""
+    data = dict(reactive._contract_data)  # noqa: SLF001 - the door for the inner rooms
+    declared = data.get("reactive_index")
+    return Subject(
+        environments=[reactive.templates.env],
+        indexes=[reactive.index, *([declared] if declared not in (None, reactive.index) else [])],
+        pages=[
+            DeclaredPage(
+                page.template_name, page.scope_format, page.shared, page.wire.name, page.index, page.user is not None
             )
-        url = html.escape(f"{visit.root_path}{path}?page={self._signer.sign(visit)}")
-        return Markup(wire_named(page.wire).sink_attributes(url, visit.origin))  # noqa: S704 - the URL is escaped
-
-    def origin_mark(self, context: Context) -> Markup:
-        """Return the attributes that mark a page's own requests: ``live_origin()`` in templates."""
-        headers = html.escape(json.dumps({_ORIGIN_HEADER: self._visit(context, "live_origin").origin}))
-        # htmx 2 inherits the plain attribute; htmx 4 inherits only what says so.
-        return Markup(f'hx-headers="{headers}" hx-headers:inherited="{headers}"')  # noqa: S704 - escaped above
-
-    def _visit(self, context: Context, name: str) -> PageVisit:
-        visit = current_visit(context.get("request"))
-        if visit is None or visit.page not in self._pages:
-            raise ReactiveError(
-                f"{name}() is called in {context.name!r}, which is not being rendered by an endpoint under "
-                "@reactive.page: decorate the endpoint, or leave the call out",
-                template=context.name,
-            )
-        return visit
-
-
-def _owner(context: Context, default: Reactive) -> Reactive:
-    """Return the object that a page belongs to, for several may share one environment."""
-    request = context.get("request")
-    owner = None if request is None else request.scope.get(_OWNER)
-    return owner if isinstance(owner, Reactive) else default
+            for page in reactive._site  # noqa: SLF001 - as above
+        ],
+        viewer_names=VIEWER_NAMES | reactive._viewer_names,  # noqa: SLF001 - as above
+        sink_names=SINK_NAMES,
+        data=data,
+        endpoints=list(reactive._stream_endpoints),  # noqa: SLF001 - as above
+    )

@@ -5,16 +5,16 @@ from __future__ import annotations
 from .model import CATEGORIES, Issue, Severity
 from .run import check
 from .settings import Settings, find_settings
-from .subject import CONTRACT_KEYS, DeclaredPage, Subject
+from .subject import DeclaredPage, Subject, check_contract_data
 
 __all__ = [
     "CATEGORIES",
-    "CONTRACT_KEYS",
     "DeclaredPage",
     "Issue",
     "Settings",
     "Severity",
     "Subject",
     "check",
+    "check_contract_data",
     "find_settings",
 ]

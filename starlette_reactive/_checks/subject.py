@@ -14,12 +14,33 @@ from .._templates import BlockReads, Element
 from .document import Document, Node
 from .model import Issue, Severity
 
-__all__ = ["CONTRACT_KEYS", "DeclaredPage", "LiveBlock", "Subject", "at_block", "at_element"]
+__all__ = [
+    "CONTRACT_KEYS",
+    "DeclaredPage",
+    "LiveBlock",
+    "Subject",
+    "at_block",
+    "at_element",
+    "check_contract_data",
+]
 
 CONTRACT_KEYS = frozenset(
     {"reactive_audience_scopes", "reactive_connection_scopes", "reactive_emitted_paths", "reactive_index"}
 )
 """What an application can say of itself."""
+
+
+def check_contract_data(key: str, value: Any) -> None:
+    """Check what an application declares about itself.
+
+    Raises:
+        ValueError: The key is unknown.
+        TypeError: The index is not a :class:`DependencyIndex`.
+    """
+    if key not in CONTRACT_KEYS:
+        raise ValueError(f"there is no contract check data {key!r}: write one of {', '.join(sorted(CONTRACT_KEYS))}")
+    if key == "reactive_index" and not isinstance(value, DependencyIndex):
+        raise TypeError(f"reactive_index must be a DependencyIndex, not {type(value).__name__}")
 
 
 @dataclass(frozen=True, slots=True)

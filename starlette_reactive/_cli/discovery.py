@@ -16,7 +16,7 @@ from .._checks import Subject
 from .._checks.contract import is_stream
 from .._core.errors import ReactiveError
 from .._index.index import DependencyIndex
-from ..app import Reactive
+from ..app import Reactive, subject_of
 
 __all__ = ["Discovered", "discover"]
 
@@ -39,7 +39,7 @@ class Discovered:
 
     def subject(self) -> Subject:
         """Return all of it, to be checked."""
-        subjects = [reactive.subject() for reactive in self.reactives]
+        subjects = [subject_of(reactive) for reactive in self.reactives]
         data: dict[str, Any] = {}
         wrapped = {_name_of(endpoint) for each in subjects for endpoint in each.endpoints}
         streams = [endpoint for endpoint in self.streams if _name_of(endpoint) not in wrapped]

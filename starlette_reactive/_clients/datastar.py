@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_event
 from .client import Client, css_selector
@@ -34,6 +36,18 @@ def sink_attributes(url: str, _origin: str) -> str:
     """Return the attributes of a page's sink.
 
     Args:
-        url: The live URL, escaped for an attribute.
+        url: The live URL.
     """
-    return f"data-init=\"@get('{url}')\""
+    return f'data-init="@get({html.escape(_javascript_string(url), quote=False)})"'
+
+
+def _javascript_string(text: str) -> str:
+    r"""Return a JavaScript string literal in single quotes that is safe in an attribute in double quotes.
+
+    Quotes, backslashes and control characters become ``\uXXXX``.
+    """
+    return (
+        "'"
+        + "".join(each if each.isprintable() and each not in "'\"\\" else f"\\u{ord(each):04x}" for each in text)
+        + "'"
+    )

@@ -71,9 +71,10 @@ def sink_attributes(url: str, origin: str) -> str:
     """Return the attributes of a page's sink, for both versions of htmx.
 
     Args:
-        url: The live URL, escaped for an attribute.
+        url: The live URL.
         origin: The page's mark, by which the end of the stream finds the sink.
     """
+    url, origin = html.escape(url), html.escape(origin)
     return (
         f'hx-sse:connect="{url}" hx-sse:close="{CLOSE_EVENT}" hx-ext="sse" sse-connect="{url}" sse-swap="message" '
         f'sse-close="{CLOSE_EVENT}" hx-target="this" hx-swap="none" hx-trigger="load, every 10s" hx-sync="this:drop" '

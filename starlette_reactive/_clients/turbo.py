@@ -39,6 +39,6 @@ def sink_attributes(url: str, _origin: str) -> str:
     """Return the attributes of a page's sink.
 
     Args:
-        url: The live URL, escaped for an attribute.
+        url: The live URL.
     """
-    return f'id="{SINK_ID}" src="{url}"'
+    return f'id="{SINK_ID}" src="{html.escape(url)}"'

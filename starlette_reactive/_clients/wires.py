@@ -18,7 +18,7 @@ class Wire:
     Args:
         name: What a page declares.
         client: Returns the client that sent a request with these headers (lower-case names).
-        sink_attributes: Returns the markup of the sink for an escaped URL and the page's mark.
+        sink_attributes: Returns the attributes of the sink for a URL and the page's mark.
         uses_htmx: Whether pages load htmx, so that the rules for its attributes apply.
         morphs: Whether every update morphs the element, and so keeps its focus and typed values.
     """

@@ -1,8 +1,8 @@
-"""Wrapping an application's endpoint, so that FastAPI and Starlette still see what they need of it.
+"""Wrapping an application's endpoint so that it works under both FastAPI and Starlette.
 
-FastAPI reads the signature, resolves the parameters and calls with keywords; Starlette calls with the request alone.
-A wrapped endpoint works under both, whether the original asks for the request or not, and whether it is a coroutine
-function or a plain one, which runs in a worker thread.
+FastAPI reads the signature, resolves the parameters and calls with keywords. Starlette calls with the request alone.
+The original may or may not take the request, and may be a coroutine function or a plain one, which runs in a worker
+thread.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-__all__ = ["Call", "Endpoint", "wrap_endpoint"]
+from .mounts import routes_of
+
+__all__ = ["Call", "Decorated", "Endpoint", "wrap_endpoint"]
 
 Endpoint = Callable[..., Any]
 
-_REQUEST = "reactive_request"  # the parameter that is added where the endpoint has none for the request
+_REQUEST = "reactive_request"  # the parameter that is added if the endpoint has none for the request
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,18 @@ def wrap_endpoint(
     *,
     first: Mapping[str, inspect.Parameter] | None = None,
 ) -> Endpoint:
-    """Return an endpoint that answers with what ``respond`` makes of a call of the original one.
+    """Return an endpoint that answers with what ``respond`` returns for a call of the original one.
 
     Args:
         endpoint: The application's endpoint.
-        respond: Makes the response.
-        first: Further parameters, resolved before those of the endpoint and not handed to it.
+        respond: Returns the response.
+        first: Further parameters, resolved before those of the endpoint and not passed to it.
 
     Raises:
-        TypeError: ``endpoint`` is no function, for instance because the decorators are in the wrong order.
+        TypeError: ``endpoint`` is not a function, for instance because the decorators are in the wrong order.
     """
     if not inspect.isroutine(endpoint):
-        raise TypeError(f"{endpoint!r} is no function: write the route's decorator above this one")
+        raise TypeError(f"{endpoint!r} is not a function: write the route's decorator above this one")
     signature = _signature(endpoint)
     request_name = next((name for name, each in signature.parameters.items() if _is_request(each)), None)
     added = dict(first or {})
@@ -67,7 +69,7 @@ def wrap_endpoint(
     async def wrapped(*args: Any, **kwargs: Any) -> Response:
         request = args[0] if args else kwargs[request_name or _REQUEST]
         arguments = {name: value for name, value in kwargs.items() if name not in added and name != _REQUEST}
-        if args and signature.parameters:  # Starlette hands over the request, under whatever name
+        if args and signature.parameters:  # Starlette passes the request, whatever the name of the parameter
             name, parameter = next(iter(signature.parameters.items()))
             arguments = {request_name or name: (request,) if parameter.kind is parameter.VAR_POSITIONAL else request}
         run = functools.partial(_run, endpoint, signature, arguments)
@@ -84,8 +86,34 @@ def wrap_endpoint(
     return wrapped
 
 
+class Decorated:
+    """The endpoints that one Reactive object has wrapped."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[Endpoint, Endpoint] = {}
+
+    def wrap(self, endpoint: Endpoint, respond: Callable[[Call], Awaitable[Response]], **options: Any) -> Endpoint:
+        """Wrap an endpoint; see :func:`wrap_endpoint`."""
+        wrapped = self._wrapped[endpoint] = wrap_endpoint(endpoint, respond, **options)
+        return wrapped
+
+    def check_order(self, app: Any) -> None:
+        """Check that no route of an application has an endpoint without its wrapping.
+
+        Raises:
+            TypeError: One has, because the decorators are in the wrong order.
+        """
+        for route in routes_of(app):
+            endpoint = getattr(route, "endpoint", None)
+            if inspect.isroutine(endpoint) and endpoint in self._wrapped:
+                raise TypeError(
+                    f"the route {getattr(route, 'path', '')!r} has the endpoint {endpoint.__qualname__} without its "
+                    "reactive decorator: write the route's decorator above the one of the Reactive object, not below it"
+                )
+
+
 def _signature(endpoint: Endpoint) -> inspect.Signature:
-    """Return a signature whose annotations are what they name, as far as that is known at run time."""
+    """Return a signature with annotations resolved, as far as that is possible at run time."""
     signature = inspect.signature(endpoint)
     names = _names_seen_by(endpoint)
     return signature.replace(
@@ -101,7 +129,7 @@ def _names_seen_by(endpoint: Endpoint) -> dict[str, Any]:
         return {}
     names = dict(function.__globals__)
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        with contextlib.suppress(ValueError):  # what is bound only later has an empty cell until then
+        with contextlib.suppress(ValueError):  # a name that is bound later has an empty cell until then
             names[name] = cell.cell_contents
     return names
 
@@ -111,7 +139,7 @@ def _value(annotation: Any, names: dict[str, Any]) -> Any:
         return annotation
     try:
         return eval(annotation, names)  # noqa: S307 - the application's own source, as inspect.signature does
-    except NameError:  # it names what is only there for type checkers
+    except NameError:  # it names something that only type checkers import
         return annotation
 
 

@@ -1,4 +1,4 @@
-"""Where routes lie in an application that may have other applications mounted in it, and be mounted itself."""
+"""Paths of routes in an application that may contain mounted applications, and be mounted itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["is_mounted", "path_in", "root_of", "routes_of"]
 
 
 def is_mounted(request: Request) -> bool:
-    """Tell whether the application that received a request is mounted in another one."""
+    """Return whether the application that received a request is mounted in another one."""
     return request.scope.get("router") is not request.app.router
 
 
@@ -21,7 +21,7 @@ def path_in(request: Request, name: str) -> str | None:
 
     Args:
         request: A request to the application, or to one that is mounted in it.
-        name: The route's own name, without those of mounts around it.
+        name: The route's own name, without the names of the mounts around it.
     """
     outermost = request.scope.get("router") or request.app.router
     for full_name in (name, *_names_below(outermost, name)):
@@ -33,7 +33,7 @@ def path_in(request: Request, name: str) -> str | None:
 
 
 def root_of(request: Request, name: str, default: str) -> str:
-    """Return the root path of the application that received a request by a named route of its own.
+    """Return the root path of the application that received a request on one of its named routes.
 
     Args:
         request: The request.

@@ -1,0 +1,190 @@
+"""Updates: running a page's endpoint again, as a request through the whole application, to render its blocks.
+
+So dependencies open and close for each update, middleware runs, and authorisation is checked again; between updates
+nothing is held open. The blocks are rendered where the endpoint returns, while its dependencies are still open. The
+application's answer decides the rest: a redirect, 401, 403 or 404 ends the streams, because the page no longer exists
+for the viewer; any other answer without rendered blocks is a failure, which is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import anyio
+from anyio.lowlevel import RunVar
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Scope
+
+from .._core.blocks import BlockRef
+from .._core.errors import ReactiveError, StreamEndedError
+from .._streams.rendering import Rendered
+
+__all__ = ["MAX_UPDATES", "Update", "run_update", "update_of", "update_scope"]
+
+MAX_UPDATES = 16
+"""How many updates run at once in an event loop. Others wait, so that a change cannot crowd out ordinary requests."""
+
+_KEY = "starlette_reactive.update"
+_NOT_CARRIED = frozenset(
+    {
+        b"accept",
+        b"connection",
+        b"content-length",
+        b"content-type",
+        b"datastar-request",
+        b"host",
+        b"last-event-id",
+        b"range",
+        b"transfer-encoding",
+    }
+)
+_NOT_CARRIED_PREFIXES = (b"hx-", b"if-")
+_GONE = frozenset({401, 403, 404, *range(300, 400)})
+
+
+@dataclass(slots=True)
+class Update:
+    """One update: the blocks to render, and the result."""
+
+    blocks: list[BlockRef]
+    rendered: Rendered | None = None
+
+
+def update_of(connection: HTTPConnection) -> Update | None:
+    """Return the update that a request is; ``None`` for a browser's own request."""
+    found = connection.scope.get(_KEY)
+    return found if isinstance(found, Update) else None
+
+
+def update_scope(
+    stream_scope: Scope,
+    *,
+    raw_path: str,
+    query: str,
+    root_path: str,
+    host: str,
+    scheme: str,
+    shared: bool,
+    state_names: Iterable[str] = (),
+) -> Scope:
+    """Return the ASGI scope of a page's updates: a GET request for the same path and query.
+
+    Args:
+        stream_scope: The ASGI scope of the stream's request. Its server is kept and, unless the page is shared, its
+            client and headers.
+        raw_path: The page's path, percent-encoded.
+        query: The page's raw query.
+        root_path: The page's root path.
+        host: The page's host, as in its ``Host`` header.
+        scheme: The page's scheme.
+        shared: Whether the run belongs to no viewer.
+        state_names: The lifespan state to keep. Nothing else of the state is kept, because middleware stores there who
+            the viewer is, and must determine that again for each update.
+    """
+    carried = {name: stream_scope[name] for name in ("asgi", "http_version", "server") if name in stream_scope}
+    if not shared and "client" in stream_scope:
+        carried["client"] = stream_scope["client"]
+    own_headers = [] if shared else [pair for pair in stream_scope["headers"] if _is_carried(pair[0])]
+    state = stream_scope.get("state", {})
+    return {
+        **carried,
+        "type": "http",
+        "method": "GET",
+        "scheme": scheme,
+        "path": unquote(raw_path),
+        "raw_path": raw_path.encode("latin-1"),
+        "query_string": query.encode("latin-1"),
+        "root_path": root_path,
+        "headers": [(b"host", host.encode("latin-1")), *own_headers, (b"accept", b"text/html")],
+        "state": {name: state[name] for name in state_names if name in state},
+        "extensions": {},
+    }
+
+
+def _is_carried(name: bytes) -> bool:
+    return name not in _NOT_CARRIED and not name.startswith(_NOT_CARRIED_PREFIXES)
+
+
+async def run_update(app: ASGIApp, asgi_scope: Mapping[str, Any], blocks: Iterable[BlockRef]) -> Rendered:
+    """Run a page's request through the application and return its blocks.
+
+    Raises:
+        StreamEndedError: The application answered that the page does not exist, or no longer exists, for this viewer.
+        ReactiveError: The application answered without running the page, or failed after it.
+    """
+    update = Update(list(blocks))
+    status = await _run_in_task(app, {**asgi_scope, "state": dict(asgi_scope["state"]), _KEY: update})
+    # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.
+    if status in _GONE:
+        raise StreamEndedError(f"the page {asgi_scope['path']!r} answered {status}")
+    if update.rendered is not None and 200 <= status < 300:
+        return update.rendered
+    raise ReactiveError(f"the page {asgi_scope['path']!r} was not rendered: the application answered {status}")
+
+
+_limiters: RunVar[anyio.CapacityLimiter] = RunVar("starlette_reactive_updates")
+
+
+def _limiter() -> anyio.CapacityLimiter:
+    """Return the limit of concurrent updates: fewer than there are worker threads for plain endpoints."""
+    limiter = _limiters.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(MAX_UPDATES)
+        _limiters.set(limiter)
+    return limiter
+
+
+async def _run_in_task(app: ASGIApp, asgi_scope: Scope) -> int:
+    """Run a request in a task of its own, as a server does, so that context variables that it sets end with it."""
+    outcome: list[int | Exception] = []
+
+    async def run() -> None:
+        try:
+            outcome.append(await _run(app, asgi_scope))
+        except Exception as error:  # noqa: BLE001 - raised below, without the task group's wrapping
+            outcome.append(error)
+
+    async with _limiter(), anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+    (result,) = outcome
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+class _Exchange:
+    """The server's side of one request: no body, no disconnect before the response is complete, and the status."""
+
+    __slots__ = ("_complete", "_disconnect", "_requested", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self._requested = False
+        self._complete = False
+        self._disconnect: anyio.Event | None = None  # only for an application that listens for it
+
+    async def receive(self) -> Message:
+        if not self._requested:
+            self._requested = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        if not self._complete:
+            self._disconnect = self._disconnect or anyio.Event()
+            await self._disconnect.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._complete = True
+            if self._disconnect is not None:
+                self._disconnect.set()
+
+
+async def _run(app: ASGIApp, asgi_scope: Scope) -> int:
+    exchange = _Exchange()
+    await app(asgi_scope, exchange.receive, exchange.send)
+    return exchange.status
