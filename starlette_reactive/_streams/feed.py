@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .._bus.bus import ReactiveBus
+from .._bus.bus import ReactiveBus, hub_of
 from .._core.blocks import BlockRef, Patch
 from .._core.loops import Bell
 from .._index.index import DependencyIndex
@@ -152,14 +152,14 @@ class Feed:
         index: DependencyIndex,
         request: Callable[[Iterable[BlockRef], frozenset[str]], None],
     ) -> None:
-        self._bus = bus
+        self._hub = hub_of(bus)
         self._scope = scope
         self._index = index
         self._request = request
         self._entries: dict[BlockRef, _Entry] = {}
         self._batch: _Batch | None = None
         self._sequence = 0
-        self.position: int = bus.position(scope)
+        self.position: int = self._hub.position(scope)
         self._settled = self.position
         self._whole = True
         self._origins: frozenset[str] = frozenset()
@@ -260,7 +260,7 @@ class Feed:
         """Let a viewer begin: what comes from now on is for it, and what changed since its position."""
         viewer.sequence = viewer.joined = self._sequence
         viewer.caught_up = viewer.position is not None and viewer.position >= self.position
-        viewer.connected_at = self._bus.position(self._scope)
+        viewer.connected_at = self._hub.position(self._scope)
 
     def note_own(self, viewer: Viewer, changes: Mapping[Change, list[BlockRef]], after: int, *, since: float) -> None:
         """Take note that a viewer has changed paths itself, and so has been shown them by other means.
@@ -326,7 +326,7 @@ class Feed:
     def _join(self, entries: list[_Entry], dialect: Dialect, position: int | None) -> bytes:
         if not entries:
             return b""
-        cursor = None if position is None else self._bus.cursor_at(self._scope, position)
+        cursor = None if position is None else self._hub.cursor_at(self._scope, position)
         return with_fields([entry.frame(dialect) for entry in entries], cursor=cursor)
 
     def _catch_up(self, viewer: Viewer) -> bytes:
@@ -349,7 +349,7 @@ class Feed:
 
     def _paths_for(self, viewer: Viewer) -> frozenset[str]:
         """Return the paths of all noted changes that a viewer is to be told of."""
-        reading, after = self._bus.read(self._scope, viewer.position), viewer.position or 0
+        reading, after = self._hub.read(self._scope, viewer.position), viewer.position or 0
         paths = reading.paths_for(after, viewer.user_id, viewer.origin, up_to=self.position) | viewer.retold
         if viewer.origin is not None and after < viewer.connected_at:
             paths |= reading.paths_for(after, viewer.user_id, None, up_to=min(self.position, viewer.connected_at))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.lowlevel import RunVar
 
-from .._bus.bus import ReactiveBus
+from .._bus.bus import ReactiveBus, hub_of
 from .._core.blocks import BlockRef, Patch
 from .._core.errors import StreamEndedError
 from .._core.loops import LoopClosedError, current_mailbox, spawn
@@ -92,7 +92,7 @@ class Group:
         self._key = key
         self._mailbox = current_mailbox()
         self.traces: tuple[GroupTrace, ...] = traces_of(recipe.bus, recipe.scope, recipe.index)
-        self._subscription = recipe.bus.watch(recipe.scope)  # before the feed reads its position
+        self._subscription = hub_of(recipe.bus).watch(recipe.scope)  # before the feed reads its position
         self.feed: Feed = Feed(recipe.bus, recipe.scope, recipe.index, self._demand)
         self._seats: dict[Seat, None] = {}
         self._paths: set[str] = set()  # what the owed blocks show
@@ -257,7 +257,7 @@ class Group:
         """Read the change log; true: there is something new to render."""
         bus, scope, index = self._recipe.bus, self._recipe.scope, self._recipe.index
         before = self.feed.position
-        reading = bus.read(scope, before)
+        reading = hub_of(bus).read(scope, before)
         if reading.position == before:
             return False
         if reading.changes is None:

@@ -38,7 +38,7 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
-from .._bus.bus import ReactiveBus
+from .._bus.bus import ReactiveBus, hub_of
 from .._core.blocks import Fragment
 from .._core.errors import ReactiveError
 from .._core.events import ConnectionInfo
@@ -299,7 +299,7 @@ class LiveStream(EventStream):
         self._receive = receive
         connected = False
         try:
-            await self._recipe.bus.ready(self._recipe.scope)
+            await hub_of(self._recipe.bus).ready(self._recipe.scope)
             with self._seat(scope) as (group, seat):
                 connected = True
                 await _call(self._visit.on_connect, self._recipe.scope, self._visit.connection)
@@ -325,7 +325,7 @@ class LiveStream(EventStream):
         )
         seat = Seat(viewer, self._send_away)
         group.take_seat(seat)
-        member = recipe.bus.join(recipe.scope, connection, functools.partial(group.end_soon, seat))
+        member = hub_of(recipe.bus).join(recipe.scope, connection, functools.partial(group.end_soon, seat))
         try:
             yield group, seat
         finally:
@@ -333,16 +333,16 @@ class LiveStream(EventStream):
             group.leave(seat)
 
     def _position(self, scope: Scope) -> int | None:
-        bus = self._recipe.bus
+        hub = hub_of(self._recipe.bus)
         query = QueryParams(scope.get("query_string", b""))
         known = (Headers(scope=scope).get("last-event-id"), query.get("resume"), query.get("cursor"), self._visit.after)
         cursor = next((each for each in known if each), None)
-        return bus.position(self._recipe.scope) if cursor is None else bus.position_of(self._recipe.scope, cursor)
+        return hub.position(self._recipe.scope) if cursor is None else hub.position_of(self._recipe.scope, cursor)
 
     async def _send_updates(self, group: Group, seat: Seat, send: Send) -> None:
         seat.sending_since = time.monotonic()
         await self._send_start(send)
-        cursor = self._recipe.bus.cursor_at(self._recipe.scope, seat.viewer.position)
+        cursor = hub_of(self._recipe.bus).cursor_at(self._recipe.scope, seat.viewer.position)
         await self._send_body(send, seat, b"id: %b\n\n" % cursor.encode("ascii"))
         retry = self._retry
         while seat.end_reason is None:
