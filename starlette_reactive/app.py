@@ -116,7 +116,7 @@ class Reactive:
         logger.warning(
             "the inspector is on, at %s/inspector: it shows scopes, users and changes to %s; it is for development",
             self._prefix,
-            "this machine" if allow is is_local else "those its function allows",
+            "this machine" if allow is is_local else "those that its function allows",
         )
         return Inspector(
             self.bus,
@@ -130,7 +130,10 @@ class Reactive:
     def routes(self) -> list[BaseRoute]:
         """The routes of this object, for Starlette."""
         inspector = () if self._inspector is None else self._inspector.routes(f"{self._prefix}/inspector")
-        return [self._site.route(), *inspector]
+        return [self._site.route(self._live), *inspector]
+
+    async def _live(self, request: Request) -> Response:
+        return await self._site.stream(request)
 
     @property
     def router(self) -> APIRouter:

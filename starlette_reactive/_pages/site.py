@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import inspect
 import json
 import logging
 import secrets
@@ -69,11 +70,16 @@ class Site:
 
     # The route
 
-    def route(self) -> Route:
-        """Return the route of the streams."""
-        return Route(f"{self._prefix}/live", self._live, methods=["GET"], name=self._route_name)
+    def route(self, endpoint: Endpoint) -> Route:
+        """Return the route of the streams.
 
-    async def _live(self, request: Request) -> Response:
+        Args:
+            endpoint: Calls :meth:`stream`. It is a method of the object that the route leads back to, for discovery.
+        """
+        return Route(f"{self._prefix}/live", endpoint, methods=["GET"], name=self._route_name)
+
+    async def stream(self, request: Request) -> Response:
+        """Answer the request of a live URL."""
         visit = self._signer.read(request.query_params.get("page", ""))
         page = None if visit is None else self._pages.get(visit.page)
         if visit is None or page is None:
@@ -126,7 +132,7 @@ class Site:
 
 
 def install_template_functions(env: Environment, default: Site) -> None:
-    """Make ``live()`` and ``live_origin()`` available in templates.
+    """Make ``live()`` and ``live_origin()`` available in templates, and declare what ``url_for`` reads.
 
     Args:
         env: The environment of the templates.
@@ -144,6 +150,9 @@ def install_template_functions(env: Environment, default: Site) -> None:
         return _owner(context, default).origin_attributes(context)
 
     env.globals.update(live=live, live_origin=live_origin)
+    url_for = env.globals.get("url_for")
+    if inspect.isfunction(url_for):
+        declare_reads()(url_for)  # it reads the host and the routes from the request, and nothing of the viewer
 
 
 def _owner(context: Context, default: Site) -> Site:

@@ -12,12 +12,14 @@ import anyio.to_thread
 import pytest
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, reactive_stream
+from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._index.registry import Registry
 from starlette_reactive._inspector.journal import KEPT, Journal
 from starlette_reactive._inspector.records import MAX_EFFECTS, Stage
 from starlette_reactive._inspector.view import EventRow
 from starlette_reactive._log.changelog import Change
 from starlette_reactive._streams.trace import Noted, ToldChange
+from starlette_reactive.app import subject_of
 from tests.pages.support import request, stream, view
 from tests.support import Connection, connect, environment, eventually
 
@@ -283,7 +285,7 @@ async def test_it_does_not_see_itself() -> None:
     assert demo.reactive.bus.emitted_count == 2
     assert view_of(demo.reactive).presence == []
     assert "inspector.html" not in [row.template for row in view_of(demo.reactive).picture.blocks]
-    assert "inspector.html" not in [page.template_name for page in demo.reactive.subject().pages]
+    assert "inspector.html" not in [page.template_name for page in subject_of(demo.reactive).pages]
 
 
 async def stream_of_two_updates(demo: Demo, connection: Connection) -> None:
@@ -363,4 +365,4 @@ async def test_nothing_is_traced_where_nobody_asks() -> None:
         await demo.reactive.emit("news", "headlines")
         await connection.next_update()
     assert demo.reactive._inspector is None
-    assert demo.reactive.bus._observers == []
+    assert hub_of(demo.reactive.bus)._notifier.observers == ()

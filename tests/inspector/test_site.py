@@ -53,7 +53,7 @@ def test_it_is_said_in_the_log_that_it_is_on_and_where(caplog: pytest.LogCapture
     assert caplog.records[0].levelno == logging.WARNING
     caplog.clear()
     Reactive(environment(), secret="s", debug=True, inspector=lambda _: True)
-    assert "to whom its function lets in" in caplog.text
+    assert "to those that its function allows" in caplog.text
 
 
 @pytest.mark.parametrize(

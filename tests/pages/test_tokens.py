@@ -41,7 +41,7 @@ class Application:
     async def refuses(self, url: str) -> None:
         runs = self.runs
         seen = await request(self.app, url)
-        assert (seen.status, seen.text) == (403, "This live URL is not valid here, or not any more.")
+        assert (seen.status, seen.text) == (403, "This live URL is not valid here, or no longer valid.")
         assert (self.runs, self.reactive.bus.subscriber_count) == (runs, 0)
         assert self.reactive.presence("all") == frozenset()
 
@@ -70,7 +70,7 @@ async def test_another_secret_another_prefix_and_another_page_are_refused() -> N
     for other in (Application(secret="another"), Application(prefix="/elsewhere")):
         url = await other.url()
         await application.refuses("/_reactive/live?" + url.partition("?")[2])
-    signer = application.reactive._signer
+    signer = application.reactive._site._signer
     visit = signer.read((await application.url()).partition("page=")[2])
     assert visit is not None
     from dataclasses import replace
@@ -127,10 +127,10 @@ def test_a_secret_that_is_given_warns_of_nothing(caplog: pytest.LogCaptureFixtur
 def test_an_empty_secret_is_not_used(secret: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REACTIVE_SECRET", "")
     application = Application(secret=secret)
-    assert application.reactive._signer._serializer.secret_keys != [b""]
+    assert application.reactive._site._signer._serializer.secret_keys != [b""]
 
 
 @pytest.mark.parametrize("prefix", ["reactive", "/reactive/", "/", ""])
 def test_a_prefix_is_written_with_a_slash_before_and_none_after(prefix: str) -> None:
-    with pytest.raises(ValueError, match="with a slash before and none after"):
+    with pytest.raises(ValueError, match="with a leading slash and no trailing one"):
         Reactive(ENV, secret=SECRET, prefix=prefix)

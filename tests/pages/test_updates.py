@@ -476,4 +476,4 @@ async def test_updates_run_through_the_application_that_has_the_routes(
         await connection.next_update()
     assert outer_runs == ["/in/"] * times
     assert inner_runs == ["/in/"]
-    assert ("do not run the middleware of the applications around it" in caplog.text) is (wired == "inside")
+    assert ("skip the middleware of the applications around it" in caplog.text) is (wired == "inside")
