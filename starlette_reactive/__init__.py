@@ -5,7 +5,8 @@ Emit a :class:`ChangeEvent` after a mutation, and every browser that shows the d
 """
 
 from ._answers.values import OOB, Action, ValidationError
-from ._bus.bus import ReactiveBus, Subscription
+from ._bus.bus import ReactiveBus
+from ._bus.subscription import Subscription
 from ._checks import Issue, Severity
 from ._core.blocks import BlockRef, Fragment
 from ._core.errors import (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ._bus.bus import ReactiveBus
+from ._bus.emitter import Emitter
 from ._core.events import ChangeEvent
 
 if TYPE_CHECKING:
@@ -60,16 +60,16 @@ def live_page(
 def captured_changes(monkeypatch: pytest.MonkeyPatch) -> list[ChangeEvent]:
     """A list of the changes emitted from here on, on any bus and in any thread."""
     changes: list[ChangeEvent] = []
-    emit = ReactiveBus._emit  # noqa: SLF001 - what emit and emit_sync come to
+    emit = Emitter.emit_sync
     lock = threading.Lock()
 
-    def emit_and_note(bus: ReactiveBus, event: ChangeEvent, *arguments: Any) -> None:
+    def emit_and_note(emitter: Emitter, event: ChangeEvent, *arguments: Any) -> None:
         if isinstance(event, ChangeEvent):
             with lock:
                 changes.append(event)
-        emit(bus, event, *arguments)
+        emit(emitter, event, *arguments)
 
-    monkeypatch.setattr(ReactiveBus, "_emit", emit_and_note)
+    monkeypatch.setattr(Emitter, "emit_sync", emit_and_note)
     return changes
 
 

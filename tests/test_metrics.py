@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, ReactiveBus
+from starlette_reactive._bus.bus import hub_of
 from starlette_reactive.metrics import BusCollector
 
 
@@ -21,8 +22,8 @@ def metrics(bus: ReactiveBus, prefix: str = "starlette_reactive") -> dict[str, f
 
 def test_what_the_bus_counts_is_told() -> None:
     bus = ReactiveBus(maxsize=1)
-    with bus.subscribe("a"), bus.watch("b"):
-        member = bus.join("b", ConnectionInfo("tab"), lambda: None)
+    with bus.subscribe("a"), hub_of(bus).watch("b"):
+        member = hub_of(bus).join("b", ConnectionInfo("tab"), lambda: None)
         for _ in range(3):
             bus.emit_sync(ChangeEvent("a", {"x"}))
         assert metrics(bus) == {

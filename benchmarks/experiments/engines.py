@@ -24,7 +24,7 @@ import psycopg
 from redis import Redis
 
 from starlette_reactive import ReactiveBus
-from starlette_reactive._bus.bus import Subscription
+from starlette_reactive._bus.subscription import Subscription
 from starlette_reactive._engines import Publisher
 from tests.engines.servers import EngineServer, PostgresServer, RedisServer
 

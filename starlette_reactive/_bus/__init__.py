@@ -1,3 +1,3 @@
-"""Who is notified of a change in this process."""
+"""Notifies the subscriptions of this process of changes."""
 
 __all__: list[str] = []

@@ -1,69 +1,37 @@
-"""ReactiveBus: who is told of a change, in this process.
-
-An emit is noted in the change log and offered to each subscription of its scope. Rules that hold throughout:
-
-- **Emitting never blocks and never fails half-way.** All work on the bus goes through an inbox. Whoever finds the bus
-  free works the inbox off; whoever does not leaves the event there, and the one at work takes it along. So an emit is
-  safe from any thread, from a signal handler that interrupts an emit, and from a callback of the bus itself.
-- **What waits for a subscriber is decided at the emit**, under the bus's lock: counters are exact when ``emit_sync``
-  returns, and a waiting event cannot be lost to a cancelled reader. The anyio memory stream of a subscription only
-  tells a sleeping reader that something waits.
-- **A loop is woken once per event**, however many of its tasks are told.
-- **User callbacks run outside the lock**; what they raise is logged.
-- **With a relay nothing is delivered but what the engine has accepted.** An emit goes to the relay, and comes back from
-  it with the engine's stamp, here as in every other process. What is told to the relay is told under the lock, so that
-  it is told in order; the relay only takes note.
-"""
+"""ReactiveBus: the public face of the bus. The work is done by the :class:`Hub` behind it."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import inspect
-import logging
-import threading
-import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-import anyio
-from anyio.lowlevel import checkpoint
-
-from .._core.errors import EmitTimeoutError
 from .._core.events import ChangeEvent, ConnectionInfo, Health
-from .._core.loops import LoopClosedError, Mailbox, current_mailbox
 from .._engines import Relay, relay_from_url
-from .._log.changelog import ChangeLog, Reading
-from .._log.replica import History, Replica
-from .subscriber import DisconnectCallback, Subscriber, merge
+from .backlog import DropCallback
+from .hub import Hub
+from .notifier import Observer
+from .subscription import DisconnectCallback, Subscriber, Subscription
 
-__all__ = ["DisconnectCallback", "DropCallback", "Member", "Observer", "ReactiveBus", "Subscription", "hub_of"]
-
-logger: logging.Logger = logging.getLogger("starlette_reactive.bus")
-
-DropCallback = Callable[[str, ChangeEvent], object]
-Observer = Callable[[ChangeEvent], object]
-
-_DROP_LOG_INTERVAL = 10.0  # seconds between two log lines on dropped events of a scope
+__all__ = ["ReactiveBus", "hub_of"]
 
 
 class ReactiveBus:
-    """Delivers change events to the subscriptions of their scope.
+    """Notifies the subscriptions of a scope of its change events.
 
-    Any number of threads and event loops may emit and subscribe, on asyncio and on trio.
+    Thread-safe. Any number of event loops may share a bus, on asyncio and on trio.
 
     Args:
-        maxsize: How many events may wait for one subscriber, at least 1.
-        overflow: What happens to an event for which there is no room. ``"coalesce"`` merges its paths into the newest
-            waiting event, so that no path is lost; ``"drop"`` drops it, counts it and calls ``on_drop``.
-        on_drop: Called as ``on_drop(scope, event)`` for each event dropped, in the delivering thread.
-        relay: What brings changes to other processes and theirs here; ``None``: this process is alone. A relay serves
-            one bus.
+        maxsize: The number of events that may wait for one subscriber, at least 1.
+        overflow: What happens to an event when ``maxsize`` events wait. ``"coalesce"`` merges its paths into the
+            newest waiting event, so no path is lost. ``"drop"`` drops it, counts it and calls ``on_drop``.
+        on_drop: Called as ``on_drop(scope, event)`` for each dropped event, in the emitting thread. Exceptions are
+            logged.
+        relay: Exchanges changes with other processes; use :meth:`from_url`. A relay serves one bus. Defaults to a bus
+            for this process alone.
 
     Raises:
-        ValueError: ``maxsize`` is below 1, or ``overflow`` is not one of the two.
+        ValueError: ``maxsize`` is below 1, or ``overflow`` is neither value.
     """
 
     def __init__(
@@ -74,164 +42,46 @@ class ReactiveBus:
         on_drop: DropCallback | None = None,
         relay: Relay | None = None,
     ) -> None:
-        if maxsize < 1:
-            raise ValueError(f"maxsize is {maxsize}: a subscriber needs room for at least 1 event")
-        if overflow not in ("coalesce", "drop"):
-            raise ValueError(f"overflow is {overflow!r}: write 'coalesce' or 'drop'")
-        self._maxsize = maxsize
-        self._drops = overflow == "drop"
-        self._on_drop = on_drop
-        self._lock = threading.Lock()
-        self._inbox: deque[Callable[[], None]] = deque()
-        self._callbacks: deque[Callable[[], object]] = deque()
-        self._relay = relay
-        self._replica = None if relay is None else Replica()
-        self._log: ChangeLog = ChangeLog() if self._replica is None else self._replica
-        self._level_waiters: dict[str, list[Callable[[], None]]] = {}
-        self._observers: list[Observer] = []
-        self._scopes: dict[str, _Scope] = {}
-        self._subscriber_count = 0
-        self._emitted_count = 0
-        self._dropped_count = 0
-        self._coalesced_count = 0
-        self._drop_logged: dict[str, float] = {}
-        if relay is not None and self._replica is not None:
-            relay.bind(_Local(self, self._replica))
+        self._hub = Hub(maxsize, overflow, on_drop, relay)
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
         """Return a bus on the engine at a URL.
 
         Args:
-            url: ``redis://``, ``rediss://`` or ``unix://`` as redis-py takes them, ``postgresql://`` as libpq takes it,
-                or ``memory://`` for a bus of this process alone.
+            url: ``redis://``, ``rediss://`` or ``unix://`` as redis-py takes them, ``postgresql://`` as libpq takes
+                it, or ``memory://`` for a bus for this process alone.
             **options: Further arguments of :class:`ReactiveBus`.
 
         Raises:
-            ValueError: There is no engine for such a URL.
+            ValueError: No engine has such a URL.
             ReactiveError: The engine's extra is not installed.
         """
         return cls(relay=relay_from_url(url), **options)
 
-    # Emitting
+    # Emitting and subscribing
 
     def emit_sync(self, event: ChangeEvent) -> None:
-        """Tell the subscriptions of ``event.scope``; from any thread, without blocking.
+        """Notify the subscriptions of ``event.scope``. Thread-safe; never blocks.
 
-        With a relay the event is kept until the engine has accepted it.
+        With an engine, the event is kept until the engine has accepted it.
 
         Raises:
             TypeError: ``event`` is not a :class:`ChangeEvent`.
-            OutboxFullError: The engine is away, and more waits for it than is kept.
+            OutboxFullError: The engine is unreachable and the outbox is full.
         """
-        self._emit(event)
+        self._hub.emitter.emit_sync(event)
 
     async def emit(self, event: ChangeEvent) -> None:
-        """Tell the subscriptions of ``event.scope``; the event is accepted when this returns, by the engine if any.
+        """Notify the subscriptions of ``event.scope``, and return once the event is accepted, by the engine if any.
 
         Raises:
             TypeError: ``event`` is not a :class:`ChangeEvent`.
-            EmitTimeoutError: The engine has not accepted it in time. It is kept, and sent when the engine is back.
-            OutboxFullError: The engine is away, and more waits for it than is kept.
+            EmitTimeoutError: The engine has not accepted the event in time. The event is kept, and sent when the
+                engine is back.
+            OutboxFullError: The engine is unreachable and the outbox is full.
         """
-        if self._relay is None:
-            self._emit(event)
-            await checkpoint()
-            return
-        accepted = anyio.Event()
-        self._emit(event, _setter(accepted))
-        with anyio.move_on_after(self._relay.patience):
-            await accepted.wait()
-            return
-        raise EmitTimeoutError(
-            f"{self._relay.name} has not accepted the change of {event.scope!r} within {self._relay.patience:g} s; it "
-            "is kept and will be sent when the engine is back: see bus.health()"
-        )
-
-    def _emit(self, event: ChangeEvent, accepted: Callable[[], None] | None = None) -> None:
-        if not isinstance(event, ChangeEvent):
-            raise TypeError(f"emit takes a ChangeEvent, not {type(event).__name__}: {event!r}")
-        if self._relay is None:
-            self._do(functools.partial(self._accept, event))
-        else:
-            self._relay.publish(event, accepted)
-            self._do(self._count_emitted)
-
-    def _count_emitted(self) -> None:
-        self._emitted_count += 1
-
-    def _accept(self, event: ChangeEvent) -> None:
-        self._count_emitted()
-        self._log.note(event)
-        self._deliver(event)
-
-    def _deliver(self, event: ChangeEvent) -> None:
-        self._callbacks.extend(functools.partial(observer, event) for observer in self._observers)
-        scope = self._scopes.get(event.scope)
-        if scope is None:
-            return
-        rung: dict[Mailbox, list[Subscriber]] = {}
-        for subscriber in scope.subscribers:
-            if subscriber.admits(event):
-                self._offer(subscriber, event)
-                if (mailbox := subscriber.ring()) is not None:
-                    rung.setdefault(mailbox, []).append(subscriber)
-        self._wake(rung)
-
-    def _offer(self, subscriber: Subscriber, event: ChangeEvent) -> None:
-        waiting = subscriber.waiting
-        if subscriber.watches and waiting:
-            return  # what happened stands in the change log; that something did is told already
-        if len(waiting) < self._maxsize:
-            waiting.append(event)
-        elif self._drops:
-            self._dropped_count += 1
-            self._callbacks.append(functools.partial(self._report_drop, event))
-        else:
-            self._coalesced_count += 1
-            waiting[-1] = merge(waiting[-1], event)
-
-    def _wake(self, rung: dict[Mailbox, list[Subscriber]]) -> None:
-        for mailbox, subscribers in rung.items():
-            try:
-                mailbox.wake()
-            except LoopClosedError:
-                for subscriber in subscribers:
-                    self._remove(subscriber)
-
-    def _report_drop(self, event: ChangeEvent) -> None:
-        now = time.monotonic()
-        if now - self._drop_logged.get(event.scope, -_DROP_LOG_INTERVAL) >= _DROP_LOG_INTERVAL:
-            recent = {scope: at for scope, at in self._drop_logged.items() if now - at < _DROP_LOG_INTERVAL}
-            self._drop_logged = {**recent, event.scope: now}
-            logger.warning(
-                "a subscriber of scope %r does not keep up: an event for %s was dropped (%d in all)",
-                event.scope,
-                ", ".join(sorted(event.changed_paths)),
-                self._dropped_count,
-            )
-        if self._on_drop is not None:
-            self._on_drop(event.scope, event)
-
-    def observe(self, observer: Observer) -> Callable[[], None]:
-        """Have a function called for each event that is delivered in this process, whether anybody is told or not.
-
-        Args:
-            observer: Called as ``observer(event)`` in the delivering thread; what it raises is logged.
-
-        Returns:
-            A function that ends it.
-        """
-        with self._exclusive():
-            self._observers = [*self._observers, observer]
-
-        def end() -> None:
-            with self._exclusive():
-                self._observers = [each for each in self._observers if each is not observer]
-
-        return end
-
-    # Subscribing
+        await self._hub.emitter.emit(event)
 
     def subscribe(
         self,
@@ -242,583 +92,140 @@ class ReactiveBus:
         after: str | None = None,
         on_disconnect: DisconnectCallback | None = None,
     ) -> Subscription:
-        """Register for the events of a scope, from this call on.
+        """Subscribe to the events of a scope, from this call on.
 
-        Events of the same ``origin``, and events whose audience does not hold the connection's ``user_id``, never
+        Events of the same ``origin``, and events whose audience does not contain the connection's ``user_id``, never
         reach the subscription.
 
         Args:
-            scope: The scope to listen to.
-            connection: Who listens, for audience and presence.
-            origin: The origin whose events are left out.
-            after: A cursor; the subscription first yields one event with what changed since then, if anything did.
-            on_disconnect: Called once as ``on_disconnect(scope, connection)`` when the subscription ends, whatever
-                ends it, in the thread that ends it. It must be a plain function.
+            scope: The scope to subscribe to.
+            connection: Who subscribes, for audience and presence.
+            origin: Skip events of this origin.
+            after: A cursor. The subscription first yields one event with what changed since then, if anything did.
+            on_disconnect: Called once as ``on_disconnect(scope, connection)`` when the subscription ends, for whatever
+                reason, in the thread that ends it. It must be a plain function.
 
         Raises:
             TypeError: ``scope`` is not a string, or ``on_disconnect`` is a coroutine function.
             ValueError: ``scope`` is empty.
         """
-        _check_scope(scope)
         if inspect.iscoroutinefunction(on_disconnect):
             raise TypeError(
                 "on_disconnect is a coroutine function, but a subscription may end where nothing can be awaited: "
                 "pass a plain function here, or the coroutine function to reactive_stream"
             )
-        subscriber = Subscriber(scope, connection, origin, on_disconnect)
-        with self._exclusive():
-            subscription = self._register(subscriber)
-            if after is not None and self._is_level(scope):
-                self._catch_up(subscriber, after)
-            else:
-                subscriber.after = after
-        return subscription
+        return self._hub.subscribe(Subscriber(scope, connection, origin, on_disconnect), after)
 
-    def _catch_up(self, subscriber: Subscriber, after: str) -> None:
-        position = self._log.parse(subscriber.scope, after)
-        reading = self._log.read(subscriber.scope, position)
-        paths = reading.paths_for(position or 0, subscriber.user_id, subscriber.origin)
-        if paths:
-            subscriber.waiting.append(ChangeEvent(subscriber.scope, paths))
-
-    def _catch_all_up(self, scope: str) -> None:
-        found = self._scopes.get(scope)
-        rung: dict[Mailbox, list[Subscriber]] = {}
-        for subscriber in [] if found is None else found.subscribers:
-            if subscriber.after is not None:
-                self._catch_up(subscriber, subscriber.after)
-                subscriber.after = None
-                if subscriber.waiting and (mailbox := subscriber.ring()) is not None:
-                    rung.setdefault(mailbox, []).append(subscriber)
-        self._wake(rung)
-
-    def watch(self, scope: str) -> Subscription:
-        """Register to be woken by the events of a scope, whoever caused them and whomever they are for.
-
-        Of events that come while one waits nothing is kept: read the change log for what happened. This is for those
-        who judge origin and audience themselves, as a group of viewers does.
-        """
-        _check_scope(scope)
-        with self._exclusive():
-            return self._register(Subscriber(scope, None, None, None, watches=True))
-
-    def _register(self, subscriber: Subscriber) -> Subscription:
-        subscription = subscriber.handle = Subscription(self, subscriber)
-        self._scope(subscriber.scope).subscribers[subscriber] = None
-        self._subscriber_count += 1
-        self._tell_joined(subscriber, subscriber.scope, subscriber.connection)
-        return subscription
-
-    def join(self, scope: str, connection: ConnectionInfo | None, end: Callable[[], object]) -> Member:
-        """Count a viewer in who is told of changes by other means than a subscription of their own.
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Call a function for each event delivered in this process, whether or not the scope has subscriptions.
 
         Args:
-            scope: The scope that is viewed.
-            connection: Who views it, for presence and :meth:`close_user`.
-            end: Called when the bus ends the viewer's connection, in any thread; it must not raise or block.
+            observer: Called as ``observer(event)`` in the delivering thread. Exceptions are logged.
+
+        Returns:
+            A function that stops it.
         """
-        _check_scope(scope)
-        member = Member(self, scope, connection, end)
-        with self._exclusive():
-            self._scope(scope).members[member] = None
-            self._tell_joined(member, scope, connection)
-        return member
-
-    def leave(self, member: Member) -> None:
-        """Count a viewer out again; doing so twice changes nothing."""
-        self._do(functools.partial(self._leave, member))
-
-    def _leave(self, member: Member) -> None:
-        scope = self._scopes.get(member.scope)
-        if scope is not None and member in scope.members:
-            del scope.members[member]
-            self._tell_left(member, member.scope, member.connection)
-            self._forget_if_empty(member.scope)
-
-    def _tell_joined(self, key: object, scope: str, connection: ConnectionInfo | None) -> None:
-        if self._relay is not None and connection is not None:
-            self._relay.join(scope, id(key), connection)
-
-    def _tell_left(self, key: object, scope: str, connection: ConnectionInfo | None) -> None:
-        if self._relay is not None and connection is not None:
-            self._relay.leave(scope, id(key))
-
-    def _scope(self, name: str) -> _Scope:
-        scope = self._scopes.get(name)
-        if scope is None:
-            scope = self._scopes[name] = _Scope({}, {})
-            self._open(name)
-        return scope
-
-    def _open(self, scope: str) -> None:
-        if self._relay is not None and self._replica is not None:
-            self._replica.open(scope)
-            self._relay.attach(scope)
-
-    def _forget_if_empty(self, name: str) -> None:
-        scope = self._scopes[name]
-        if not scope.subscribers and not scope.members:
-            del self._scopes[name]
-            if self._relay is not None:
-                self._relay.detach(name)
-
-    # Ending
+        return self._hub.observe(observer)
 
     def close(self, scope: str | None = None) -> None:
         """End all subscriptions and streams of a scope, or of every scope.
 
-        A subscription yields what already waits for it, then ends. The bus can be used again afterwards.
+        A subscription yields its waiting events, then ends. The bus remains usable.
         """
-        self._do(functools.partial(self._close, scope))
-
-    def _close(self, name: str | None) -> None:
-        names = list(self._scopes) if name is None else [name] if name in self._scopes else []
-        rung: dict[Mailbox, list[Subscriber]] = {}
-        for scope in [self._scopes[each] for each in names]:
-            for member in list(scope.members):
-                self._callbacks.append(member.end)
-                self._leave(member)
-            for subscriber in list(scope.subscribers):
-                self._finish(subscriber, rung)
-        self._wake(rung)
+        self._hub.close(scope)
 
     def close_user(self, user_id: str, *, scope: str | None = None) -> int:
-        """End the subscriptions and streams of a user, in one scope or in every scope, and return how many.
+        """End the subscriptions and streams of a user, in one scope or in every scope, and return their number.
 
-        With a relay those of other processes are ended too; they are not counted.
+        With an engine, those of other processes are ended too but not counted.
         """
-        ended = self._end_user(user_id, scope)
-        if self._relay is not None:
-            self._relay.end_user(user_id, scope)
-        return ended
+        return self._hub.close_user(user_id, scope)
 
-    def _end_user(self, user_id: str, scope: str | None) -> int:
-        ended = 0
-        rung: dict[Mailbox, list[Subscriber]] = {}
-        with self._exclusive():
-            scopes = self._scopes.values() if scope is None else filter(None, [self._scopes.get(scope)])
-            for each in list(scopes):
-                for member in [member for member in each.members if _is(member.connection, user_id)]:
-                    self._callbacks.append(member.end)
-                    self._leave(member)
-                    ended += 1
-                for subscriber in [one for one in each.subscribers if _is(one.connection, user_id)]:
-                    self._finish(subscriber, rung)
-                    ended += 1
-            self._wake(rung)
-        return ended
-
-    def _finish(self, subscriber: Subscriber, rung: dict[Mailbox, list[Subscriber]]) -> None:
-        mailbox = subscriber.mailbox
-        self._remove(subscriber)
-        if mailbox is not None:
-            rung.setdefault(mailbox, []).append(subscriber)
-
-    def _remove(self, subscriber: Subscriber) -> None:
-        if subscriber.closed:
-            return
-        subscriber.finish()
-        del self._scopes[subscriber.scope].subscribers[subscriber]
-        self._tell_left(subscriber, subscriber.scope, subscriber.connection)
-        self._subscriber_count -= 1
-        self._forget_if_empty(subscriber.scope)
-        if subscriber.on_disconnect is not None:
-            self._callbacks.append(functools.partial(subscriber.on_disconnect, subscriber.scope, subscriber.connection))
-
-    # Asking
+    # Cursors and presence
 
     def cursor(self, scope: str) -> str:
-        """Return the place in the scope's history as of now: opaque ASCII, safe in a URL and in an SSE id.
+        """Return the current place in a scope's history: opaque ASCII, safe in a URL and in an SSE id.
 
-        Take it before reading the data that a page shows, and what changes from then on will reach the page.
+        Take it before reading the data that a page shows. Then every later change reaches the page.
         """
-        with self._exclusive():
-            return self._log.cursor(scope, self._log.position(scope))
-
-    def latest(self) -> str:
-        """Return a cursor that stands for now in every scope; for one who does not know the scope yet."""
-        with self._exclusive():
-            return self._log.latest_cursor()
+        return self._hub.cursor(scope)
 
     async def cursor_now(self, scope: str) -> str:
-        """Return :meth:`cursor` as the engine has it; where it does not answer, as this process has it.
+        """Return :meth:`cursor` as the engine knows it now, or as this process knows it if the engine does not answer.
 
-        Both are right for a page that reads its data afterwards; this one saves it updates that it does not need.
+        Both are correct for a page that reads its data afterwards. With an engine, this one is newer: it spares the
+        page updates for changes that its data already contains.
         """
-        if self._relay is None:
-            return self.cursor(scope)
-        stamp = await self._asked(self._relay.ask_stamp)
-        with self._exclusive():
-            if stamp is None or self._replica is None:
-                return self._log.cursor(scope, self._log.position(scope))
-            return self._replica.cursor_of_stamp(stamp)
-
-    def read(self, scope: str, after: int | None) -> Reading:
-        """Return what the change log says happened in a scope after a position."""
-        with self._exclusive():
-            return self._log.read(scope, after)
-
-    def position_of(self, scope: str, cursor: str) -> int | None:
-        """Return the position in a scope that a cursor stands for; ``None`` if it is malformed or no longer known."""
-        with self._exclusive():
-            return self._log.parse(scope, cursor)
-
-    def position(self, scope: str) -> int:
-        """Return the position that :meth:`cursor` stands for."""
-        with self._exclusive():
-            return self._log.position(scope)
-
-    def cursor_at(self, scope: str, position: int | None) -> str:
-        """Return the cursor of a position in a scope; ``None`` stands for one that is not known."""
-        with self._exclusive():
-            return self._log.cursor(scope, position)
+        return await self._hub.cursor_now(scope)
 
     def presence(self, scope: str) -> frozenset[ConnectionInfo]:
-        """Return who is connected to a scope, of those that gave a :class:`ConnectionInfo`.
+        """Return the connections of a scope: those that were given a :class:`ConnectionInfo`.
 
-        With a relay that is in all processes, as far as is known here: of a scope that nobody views in this process
-        only :meth:`presence_now` knows.
+        With an engine this includes other processes, as far as this process knows them. It knows nothing of others in
+        a scope that nobody views here: use :meth:`presence_now`.
         """
-        elsewhere = frozenset() if self._relay is None else self._relay.presence(scope)
-        with self._exclusive():
-            found = self._scopes.get(scope)
-            if found is None:
-                return elsewhere
-            connections = [subscriber.connection for subscriber in found.subscribers]
-            connections += [member.connection for member in found.members]
-            return elsewhere.union(connection for connection in connections if connection is not None)
+        return self._hub.presence(scope)
 
     async def presence_now(self, scope: str) -> frozenset[ConnectionInfo]:
-        """Return :meth:`presence`, having asked the engine where this process does not know yet."""
-        await self.ready(scope)
-        return self.presence(scope)
-
-    @property
-    def emitted_count(self) -> int:
-        """How many events were emitted, dropped ones included."""
-        return self._emitted_count
-
-    @property
-    def dropped_count(self) -> int:
-        """How often an event was dropped for a subscriber."""
-        return self._dropped_count
-
-    @property
-    def coalesced_count(self) -> int:
-        """How often an event was merged into one that waited for the same subscriber."""
-        return self._coalesced_count
-
-    @property
-    def subscriber_count(self) -> int:
-        """How many subscriptions are open; streams that share a render share one."""
-        return self._subscriber_count
-
-    @property
-    def viewer_count(self) -> int:
-        """How many viewers are connected to this process: streams, and subscriptions by hand."""
-        with self._exclusive():
-            readers = sum(not each.watches for scope in self._scopes.values() for each in scope.subscribers)
-            return readers + sum(len(scope.members) for scope in self._scopes.values())
-
-    @property
-    def scope_count(self) -> int:
-        """How many scopes are viewed in this process."""
-        return len(self._scopes)
+        """Return :meth:`presence` after asking the engine about a scope that this process does not know yet."""
+        await self._hub.ready(scope)
+        return self._hub.presence(scope)
 
     # The engine
 
     def start(self) -> None:
-        """Connect to the engine, if there is one; the first use does so too. After a fork, not before."""
-        if self._relay is not None:
-            self._relay.start()
+        """Start to connect to the engine, if there is one. The first use also does so. Call it after a fork."""
+        self._hub.start()
 
     def stop(self) -> None:
-        """Send the engine what waits for it, within a few seconds, and disconnect; the next use connects again."""
-        if self._relay is not None:
-            self._relay.stop()
-
-    def health(self) -> Health:
-        """Return how things stand with the engine."""
-        return Health() if self._relay is None else self._relay.health()
+        """Send what waits for the engine, within a few seconds, and disconnect. The next use connects again."""
+        self._hub.stop()
 
     async def ready(self, scope: str) -> bool:
-        """Wait until a scope has been brought level with the engine; it stays so for a while, viewed or not.
+        """Wait until this process knows what the engine knows of a scope. It stays so for a while, viewed or not.
 
         Returns:
-            Whether it has; false: the engine does not answer. Without an engine it is level at once.
+            ``False`` if the engine does not answer in time. ``True`` at once without an engine.
         """
-        if self._relay is None:
-            return True
-        level = anyio.Event()
-        with self._exclusive():
-            if self._is_level(scope):
-                return True
-            self._open(scope)
-            if scope not in self._scopes:
-                self._relay.detach(scope)
-            wake = _setter(level)
-            self._level_waiters.setdefault(scope, []).append(wake)
-        try:
-            with anyio.move_on_after(self._relay.patience):
-                await level.wait()
-        finally:
-            with self._exclusive():
-                self._wait_no_more(scope, wake)
-        with self._exclusive():
-            return self._is_level(scope)
+        return await self._hub.ready(scope)
 
-    def _wait_no_more(self, scope: str, wake: Callable[[], None]) -> None:
-        waiters = self._level_waiters.get(scope, [])
-        if wake in waiters:
-            waiters.remove(wake)
-            if not waiters:
-                del self._level_waiters[scope]
+    def health(self) -> Health:
+        """Return the state of the connection to the engine."""
+        return self._hub.health()
 
-    def _is_level(self, scope: str) -> bool:
-        return self._replica is None or self._replica.is_loaded(scope)
-
-    async def _asked(self, ask: Callable[[Callable[[int | None], None]], None]) -> int | None:
-        answers: list[int | None] = []
-        answered = anyio.Event()
-        wake = _setter(answered)
-
-        def answer(value: int | None) -> None:
-            answers.append(value)
-            wake()
-
-        ask(answer)
-        with anyio.move_on_after(0 if self._relay is None else self._relay.patience):
-            await answered.wait()
-        return answers[0] if answers else None
-
-    # The inbox
-
-    def _do(self, work: Callable[[], None]) -> None:
-        self._inbox.append(work)
-        self._work_off()
-
-    def _work_off(self) -> None:
-        # After the release it is looked again: what came in between found the bus taken and relies on this.
-        while self._inbox and self._lock.acquire(blocking=False):
-            try:
-                self._empty_inbox()
-            finally:
-                self._lock.release()
-        self._call_back()
-
-    def _empty_inbox(self) -> None:
-        while self._inbox:
-            self._inbox.popleft()()
-
-    def _exclusive(self) -> _Exclusive:
-        return _Exclusive(self)
-
-    def _call_back(self) -> None:
-        while self._callbacks:
-            try:
-                callback = self._callbacks.popleft()
-            except IndexError:  # another thread took it
-                return
-            try:
-                callback()
-            except Exception:
-                logger.exception("a callback of the bus raised")
-
-
-class _Exclusive:
-    """The bus for oneself: what was left in the inbox before goes first, and what is left meanwhile goes next."""
-
-    __slots__ = ("_bus",)
-
-    def __init__(self, bus: ReactiveBus) -> None:
-        self._bus = bus
-
-    def __enter__(self) -> None:
-        self._bus._lock.acquire()  # noqa: SLF001 - a part of the bus
-        try:
-            self._bus._empty_inbox()  # noqa: SLF001 - as above
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._bus._lock.release()  # noqa: SLF001 - as above
-        self._bus._work_off()  # noqa: SLF001 - as above
-
-
-class Subscription:
-    """The events of one scope for one reader: an async iterator of :class:`ChangeEvent`, and a context manager.
-
-    It is made by :meth:`ReactiveBus.subscribe`. Leaving the ``with`` block, or :meth:`close`, ends it at once and
-    discards what waits; so does letting go of it after having iterated. It has one reader at a time.
-    """
-
-    def __init__(self, bus: ReactiveBus, subscriber: Subscriber) -> None:
-        self._bus = bus
-        self._subscriber = subscriber
+    # Counters
 
     @property
-    def scope(self) -> str:
-        """The scope listened to."""
-        return self._subscriber.scope
+    def emitted_count(self) -> int:
+        """The number of events emitted in this process, dropped ones included."""
+        return self._hub.emitted_count
 
     @property
-    def connection(self) -> ConnectionInfo | None:
-        """Who listens."""
-        return self._subscriber.connection
+    def dropped_count(self) -> int:
+        """How often an event was dropped for a subscriber."""
+        return self._hub.dropped_count
 
-    def __aiter__(self) -> Self:
-        return self
+    @property
+    def coalesced_count(self) -> int:
+        """How often an event was merged into one that waited for the same subscriber."""
+        return self._hub.coalesced_count
 
-    async def __anext__(self) -> ChangeEvent:
-        """Return the next event, waiting for it; ends when the bus or the subscription is closed."""
-        await checkpoint()  # nothing is taken yet, so a cancellation here loses nothing
-        while True:
-            with self._bus._exclusive():  # noqa: SLF001 - the other half of one mechanism
-                event = self._subscriber.take()
-            if event is not None:
-                return event
-            if self._subscriber.closed:
-                raise StopAsyncIteration
-            await self._subscriber.wait()
+    @property
+    def subscriber_count(self) -> int:
+        """The number of open subscriptions. Streams that share renders share one."""
+        return self._hub.subscriber_count
 
-    def drain(self) -> list[ChangeEvent]:
-        """Take what waits, without waiting."""
-        with self._bus._exclusive():  # noqa: SLF001 - as above
-            events = list(self._subscriber.waiting)
-            self._subscriber.waiting.clear()
-        return events
+    @property
+    def viewer_count(self) -> int:
+        """The number of viewers in this process: streams, and subscriptions made with :meth:`subscribe`."""
+        return self._hub.viewer_count
 
-    def close(self) -> None:
-        """End the subscription; from any thread, and as often as one likes."""
-        subscriber = self._subscriber
-        self._bus._do(functools.partial(_close_subscriber, self._bus, subscriber))  # noqa: SLF001 - as above
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if not self._subscriber.closed:
-            self.close()
+    @property
+    def scope_count(self) -> int:
+        """The number of scopes viewed in this process."""
+        return self._hub.scope_count
 
 
-def _close_subscriber(bus: ReactiveBus, subscriber: Subscriber) -> None:
-    rung: dict[Mailbox, list[Subscriber]] = {}
-    subscriber.waiting.clear()
-    bus._finish(subscriber, rung)  # noqa: SLF001 - the other half of one mechanism
-    bus._wake(rung)  # noqa: SLF001 - as above
-
-
-class Member:
-    """A viewer whom the bus counts and can send away, but does not deliver to."""
-
-    __slots__ = ("_bus", "connection", "end", "scope")
-
-    def __init__(
-        self, bus: ReactiveBus, scope: str, connection: ConnectionInfo | None, end: Callable[[], object]
-    ) -> None:
-        self._bus = bus
-        self.scope: str = scope
-        self.connection: ConnectionInfo | None = connection
-        self.end: Callable[[], object] = end
-
-    def leave(self) -> None:
-        """Be counted out; from any thread, and as often as one likes."""
-        self._bus.leave(self)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    subscribers: dict[Subscriber, None]
-    members: dict[Member, None]
-
-
-class _Local:
-    """The bus, as its relay sees it. Everything may be called in any thread."""
-
-    def __init__(self, bus: ReactiveBus, replica: Replica) -> None:
-        self._bus = bus
-        self._replica = replica
-        self._exclusive = bus._exclusive  # noqa: SLF001 - the other half of one mechanism
-
-    def begin(self, epoch: str) -> None:
-        with self._exclusive():
-            self._replica.begin(epoch)
-
-    def heard(self, level: int) -> None:
-        with self._exclusive():
-            self._replica.heard(level)
-
-    def level(self, scope: str) -> int | None:
-        with self._exclusive():
-            return self._replica.level(scope)
-
-    def load(self, scope: str, history: History) -> None:
-        bus, replica = self._bus, self._replica
-        with self._exclusive():
-            if not replica.is_open(scope):
-                return
-            for stamp, event in replica.load(scope, history):
-                self._note(event, stamp, None)
-            bus._catch_all_up(scope)  # noqa: SLF001 - as above
-            for wake in bus._level_waiters.pop(scope, ()):  # noqa: SLF001 - as above
-                wake()
-
-    def forget(self, scope: str) -> None:
-        with self._exclusive():
-            self._replica.forget(scope)
-
-    def deliver(self, event: ChangeEvent, stamp: int, level: int | None) -> None:
-        with self._exclusive():
-            self._note(event, stamp, level)
-
-    def _note(self, event: ChangeEvent, stamp: int, level: int | None) -> None:
-        self._replica.note_stamped(event, stamp, level)
-        self._bus._deliver(event)  # noqa: SLF001 - as above
-
-    def unload(self, scope: str) -> bool:
-        with self._exclusive():
-            if scope in self._bus._scopes:  # noqa: SLF001 - as above
-                return False
-            self._replica.unload(scope)
-            return True
-
-    def end_user(self, user_id: str, scope: str | None) -> None:
-        self._bus._end_user(user_id, scope)  # noqa: SLF001 - as above
-
-
-def _setter(event: anyio.Event) -> Callable[[], None]:
-    """Return a function that sets an event of the running loop from any thread."""
-    mailbox = current_mailbox()
-
-    def set_soon() -> None:
-        mailbox.post(event.set)
-        with contextlib.suppress(LoopClosedError):
-            mailbox.wake()
-
-    return set_soon
-
-
-def _is(connection: ConnectionInfo | None, user_id: str) -> bool:
-    return connection is not None and connection.user_id == user_id
-
-
-def _check_scope(scope: str) -> None:
-    if not isinstance(scope, str):
-        raise TypeError(f"scope is a string, not {type(scope).__name__}: {scope!r}")
-    if not scope:
-        raise ValueError("scope is empty: it must name something, such as 'board:42'")
-
-
-def hub_of(bus: ReactiveBus) -> ReactiveBus:
-    """Return the bus as inner rooms see it."""
-    return bus
+def hub_of(bus: ReactiveBus) -> Hub:
+    """Return what the other rooms of the package use of a bus."""
+    return bus._hub  # noqa: SLF001 - the facade's own module

@@ -1,5 +1,195 @@
-"""The bus as inner rooms see it."""
+"""The bus as the other rooms of the package see it.
 
-from .bus import ReactiveBus as Hub
+The hub puts the parts of the bus together: an event enters through the ``emitter``, which notes it in the change log
+and has the notifier add it to the backlog of each subscriber in the roster. All of this runs in the inbox. Readers ask
+the change log, under the same lock, for what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .._core.events import ConnectionInfo, Health
+from .._engines import Relay
+from .._log.changelog import ChangeLog, Reading
+from .._log.replica import Replica
+from .backlog import Backlog, DropCallback
+from .emitter import Emitter
+from .inbound import Inbound
+from .inbox import Inbox
+from .levels import Levels
+from .link import Link
+from .notifier import Notifier, Observer
+from .roster import Member, Roster
+from .subscription import Subscriber, Subscription
 
 __all__ = ["Hub"]
+
+
+class Hub:
+    """The parts of a bus. Thread-safe. The arguments are those of :class:`ReactiveBus`."""
+
+    def __init__(self, maxsize: int, overflow: str, on_drop: DropCallback | None, relay: Relay | None) -> None:
+        self._inbox = Inbox()
+        self.link: Link | None = None if relay is None else Link(relay, Replica())
+        self._log: ChangeLog = ChangeLog() if self.link is None else self.link.replica
+        self._roster = Roster(self._inbox, self.link)
+        self._backlog = Backlog(self._inbox, maxsize, overflow, on_drop)
+        self._notifier = Notifier(self._inbox, self._roster, self._backlog)
+        self._levels = Levels(self._inbox, self._roster, self._log, self.link)
+        self.emitter: Emitter = Emitter(self._inbox, self._log, self._notifier, relay)
+        if self.link is not None:
+            replica = self.link.replica
+            self.link.relay.bind(Inbound(self._inbox, replica, self._roster, self._notifier, self._levels))
+
+    # Registering
+
+    def subscribe(self, subscriber: Subscriber, after: str | None) -> Subscription:
+        """Register a subscriber, which first receives what changed after a cursor if one is given."""
+        _check_scope(subscriber.scope)
+        with self._inbox:
+            subscription = self._roster.add(subscriber)
+            if after is not None:
+                self._levels.begin(subscriber, after)
+        return subscription
+
+    def watch(self, scope: str) -> Subscription:
+        """Return a subscription that is woken by every event of a scope, whatever its origin and audience.
+
+        At most one event waits: the watcher reads the change log for what happened, and judges origin and audience
+        itself, as a group of viewers does.
+        """
+        return self.subscribe(Subscriber(scope, watches=True), None)
+
+    def join(self, scope: str, connection: ConnectionInfo | None, end: Callable[[], object]) -> Member:
+        """Count a connection that is notified by other means than a subscription.
+
+        Args:
+            scope: The scope that it views.
+            connection: Who views it, for presence and ``close_user``.
+            end: Called when the bus ends the connection, in any thread. It must not raise or block.
+        """
+        _check_scope(scope)
+        return self._roster.join(scope, connection, end)
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Call a function for each event delivered in this process. Returns a function that stops it."""
+        return self._notifier.observe(observer)
+
+    def close(self, scope: str | None = None) -> None:
+        """End all subscriptions and members of a scope, or of every scope."""
+        self._roster.close(scope)
+
+    def close_user(self, user_id: str, scope: str | None) -> int:
+        """End the subscriptions and members of a user, here and in other processes; return the number ended here."""
+        ended = self._roster.end_user(user_id, scope)
+        if self.link is not None:
+            self.link.relay.end_user(user_id, scope)
+        return ended
+
+    def presence(self, scope: str) -> frozenset[ConnectionInfo]:
+        """Return the connections of a scope, with those of other processes that are known here."""
+        remote = frozenset() if self.link is None else self.link.relay.presence(scope)
+        with self._inbox:
+            return remote | self._roster.connections(scope)
+
+    # The change log
+
+    def read(self, scope: str, after: int | None) -> Reading:
+        """Return what changed in a scope after a position. ``None`` stands for an unknown position."""
+        with self._inbox:
+            return self._log.read(scope, after)
+
+    def position(self, scope: str) -> int:
+        """Return the position of a scope's last event, or a later one with no event of the scope in between."""
+        with self._inbox:
+            return self._log.position(scope)
+
+    def position_of(self, scope: str, cursor: str) -> int | None:
+        """Return the position of a cursor, or ``None`` if the cursor is malformed or too old."""
+        with self._inbox:
+            return self._log.parse(scope, cursor)
+
+    def cursor(self, scope: str) -> str:
+        """Return the cursor of :meth:`position`."""
+        with self._inbox:
+            return self._log.cursor(scope, self._log.position(scope))
+
+    def cursor_at(self, scope: str, position: int | None) -> str:
+        """Return the cursor of a position in a scope. ``None`` stands for an unknown position."""
+        with self._inbox:
+            return self._log.cursor(scope, position)
+
+    def latest_cursor(self) -> str:
+        """Return a cursor that stands for now in every scope, for a caller that does not know its scope yet."""
+        with self._inbox:
+            return self._log.latest_cursor()
+
+    async def cursor_now(self, scope: str) -> str:
+        """Return the engine's cursor, or :meth:`cursor` if there is no engine or it does not answer in time."""
+        if self.link is None:
+            return self.cursor(scope)
+        stamp = await self.link.stamp()
+        if stamp is None:
+            return self.cursor(scope)
+        with self._inbox:
+            return self.link.replica.cursor_of_stamp(stamp)
+
+    # The engine
+
+    def start(self) -> None:
+        """Start to connect to the engine, if there is one."""
+        if self.link is not None:
+            self.link.relay.start()
+
+    def stop(self) -> None:
+        """Send what waits for the engine, within a few seconds, and disconnect."""
+        if self.link is not None:
+            self.link.relay.stop()
+
+    async def ready(self, scope: str) -> bool:
+        """Wait until a scope is level with the engine. Returns ``False`` if the engine does not answer in time."""
+        return await self._levels.ready(scope)
+
+    def health(self) -> Health:
+        """Return the state of the connection to the engine."""
+        return Health() if self.link is None else self.link.relay.health()
+
+    # Counters
+
+    @property
+    def emitted_count(self) -> int:
+        """The number of events emitted in this process."""
+        return self.emitter.emitted_count
+
+    @property
+    def dropped_count(self) -> int:
+        """How often an event was dropped for a subscriber."""
+        return self._backlog.dropped_count
+
+    @property
+    def coalesced_count(self) -> int:
+        """How often an event was merged into one that waited for the same subscriber."""
+        return self._backlog.coalesced_count
+
+    @property
+    def subscriber_count(self) -> int:
+        """The number of open subscriptions."""
+        return self._roster.subscriber_count
+
+    @property
+    def viewer_count(self) -> int:
+        """The number of viewers in this process."""
+        return self._roster.viewer_count
+
+    @property
+    def scope_count(self) -> int:
+        """The number of scopes viewed in this process."""
+        return self._roster.scope_count
+
+
+def _check_scope(scope: str) -> None:
+    if not isinstance(scope, str):
+        raise TypeError(f"scope is a string, not {type(scope).__name__}: {scope!r}")
+    if not scope:
+        raise ValueError("scope is empty: it must name something, such as 'board:42'")

@@ -119,7 +119,7 @@ class Page:
 
     def _begin_visit(self, call: Call) -> None:
         request = call.request
-        cursor = request.scope.get(_CURSOR) or self.bus.latest()
+        cursor = request.scope.get(_CURSOR) or hub_of(self.bus).latest_cursor()
         path = request.scope.get("raw_path") or quote(request.scope["path"]).encode("ascii")
         request.scope[_VISIT] = PageVisit(
             page=self.key,
@@ -256,7 +256,7 @@ class Page:
 
 def note_cursor(request: Request, bus: ReactiveBus) -> None:
     """Note the place in the change log, before anything is read for the page."""
-    request.scope[_CURSOR] = bus.latest()
+    request.scope[_CURSOR] = hub_of(bus).latest_cursor()
 
 
 def forget_cursor(request: Request) -> None:

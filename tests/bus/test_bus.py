@@ -14,6 +14,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, ReactiveBus, Subscription
+from starlette_reactive._bus.bus import hub_of
 
 from ..support import eventually
 
@@ -256,7 +257,7 @@ def test_dropping_counts_tells_and_logs_once_per_scope(caplog: pytest.LogCapture
 
 def test_one_who_only_watches_loses_nothing_and_counts_for_nothing() -> None:
     bus = ReactiveBus(maxsize=1, overflow="drop")
-    with bus.watch("s") as watching:
+    with hub_of(bus).watch("s") as watching:
         for path in "abc":
             bus.emit_sync(change(path, origin="tab", audience={"u"}))
         assert len(watching.drain()) == 1

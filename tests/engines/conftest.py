@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from starlette_reactive import ReactiveBus
+from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._engines import Bridge
 from starlette_reactive._engines.urls import engine_from_url
 
@@ -68,7 +69,7 @@ async def soon(condition: Callable[[], object]) -> None:
 async def level(*buses: ReactiveBus) -> None:
     """Wait until buses are connected, and know where the engine's history stands."""
     await soon(lambda: all(bus.health().connected for bus in buses))
-    await soon(lambda: not any(bus.latest().endswith("unknown") for bus in buses))
+    await soon(lambda: not any(hub_of(bus).latest_cursor().endswith("unknown") for bus in buses))
 
 
 class Servers:

@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, EmitTimeoutError, OutboxFullError, ReactiveBus, Subscription
+from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._engines import Bridge, Publisher
 from starlette_reactive._engines import bridge as bridge_module
 from starlette_reactive._engines.engine import Sender
@@ -46,7 +47,7 @@ def buses(server: Server, number: int, **options: float) -> Iterator[list[Reacti
 
 async def connected(*each: ReactiveBus) -> None:
     await eventually(lambda: all(bus.health().connected for bus in each))
-    await eventually(lambda: not any(bus.latest().endswith("unknown") for bus in each))
+    await eventually(lambda: not any(hub_of(bus).latest_cursor().endswith("unknown") for bus in each))
 
 
 async def test_an_emit_reaches_every_process(server: Server) -> None:
@@ -241,9 +242,14 @@ async def viewed_from_elsewhere(server: Server) -> AsyncIterator[tuple[ReactiveB
             yield here, there, mine
 
 
+def bridge_of(bus: ReactiveBus) -> Any:
+    link = hub_of(bus).link
+    assert link is not None
+    return link.relay
+
+
 def process_of(bus: ReactiveBus) -> str:
-    relay: Any = bus._relay
-    return str(relay._process)
+    return str(bridge_of(bus)._process)
 
 
 async def test_the_viewers_of_a_process_that_died_are_gone_and_pages_are_told(server: Server) -> None:
@@ -258,7 +264,7 @@ async def test_the_viewers_of_a_process_that_died_are_gone_and_pages_are_told(se
 async def test_a_viewer_who_takes_the_key_of_another_is_shown(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
-        relay: Any = here._relay
+        relay = bridge_of(here)
         with there.subscribe("s"):
             await there.ready("s")
             relay.join("s", 1, ConnectionInfo("one", "anna"))
@@ -284,7 +290,7 @@ async def test_a_process_that_was_taken_for_dead_shows_its_viewers_again_and_pag
         await connected(here, sleepy)
         with sleepy.subscribe("s", connection=ConnectionInfo("one")), here.subscribe("s") as mine:
             await eventually(lambda: len(here.presence("s")) == 1)
-            asleep: Any = sleepy._relay
+            asleep = bridge_of(sleepy)
             awake = threading.Event()
             asleep._thread.post(lambda: awake.wait(60))  # nothing of the process goes on
             await eventually(lambda: not here.presence("s"))
@@ -376,7 +382,7 @@ async def test_whoever_waits_for_an_engine_that_stays_away_gives_up_and_leaves_n
         assert not await bus.ready("s")
         with anyio.move_on_after(0.01):
             await bus.ready("s")
-        assert bus._level_waiters == {}
+        assert hub_of(bus)._levels._waiters == {}
         assert (await bus.cursor_now("s")).endswith("unknown")
 
 

@@ -25,6 +25,7 @@ from starlette_reactive import (
     Subscription,
     reactive_stream,
 )
+from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._engines import Publisher
 from starlette_reactive._engines import bridge as bridge_module
 
@@ -371,8 +372,8 @@ async def test_a_scope_that_was_let_go_tells_what_happened_meanwhile(
         await here.emit(ChangeEvent(world.scope, {"a"}))
         await take(first)
         cursor = there.cursor(world.scope)
-    replica = there._replica
-    await soon(lambda: replica is None or not replica.is_open(world.scope))
+    link = hub_of(there).link
+    await soon(lambda: link is None or not link.replica.is_open(world.scope))
     await here.emit(ChangeEvent(world.scope, {"b"}))
     with there.subscribe(world.scope, after=cursor) as again:
         await told_next(world, again, "b")

@@ -19,6 +19,7 @@ import pytest
 from redis import Redis
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, EmitTimeoutError, ReactiveBus, ReactiveError, Subscription
+from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._engines.engine import (
     Arrived,
     Batch,
@@ -491,7 +492,9 @@ async def test_a_process_that_was_taken_for_dead_shows_its_viewers_again(world: 
     with here.subscribe(world.scope, connection=ConnectionInfo("1", "ann")), there.subscribe(world.scope):
         await there.ready(world.scope)
         await soon(lambda: users(there, world.scope) == [("1", "ann")])
-        client.delete(f"{ROOT}:lease:{here._relay._process}")  # type: ignore[union-attr]
+        link = hub_of(here).link
+        assert link is not None
+        client.delete(f"{ROOT}:lease:{link.relay._process}")  # type: ignore[attr-defined]
         await soon(lambda: here.health().connections == 2)
         await soon(lambda: users(there, world.scope) == [("1", "ann")])
 

@@ -12,6 +12,7 @@ import anyio.to_thread
 import pytest
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, reactive_stream
+from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._index.registry import Registry
 from starlette_reactive._inspector.journal import KEPT, Journal
 from starlette_reactive._inspector.records import MAX_EFFECTS, Stage
@@ -363,4 +364,4 @@ async def test_nothing_is_traced_where_nobody_asks() -> None:
         await demo.reactive.emit("news", "headlines")
         await connection.next_update()
     assert demo.reactive._inspector is None
-    assert demo.reactive.bus._observers == []
+    assert hub_of(demo.reactive.bus)._notifier.observers == ()

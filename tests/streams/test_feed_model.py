@@ -23,7 +23,6 @@ from starlette_reactive._clients.htmx import NAMED_EVENTS
 from starlette_reactive._core.blocks import BlockRef
 from starlette_reactive._index.index import registry_of
 from starlette_reactive._index.tables import IndexedBlock
-from starlette_reactive._log.changelog import ChangeLog
 from starlette_reactive._streams.group import Group, GroupOptions
 from starlette_reactive._streams.viewer import Viewer
 
@@ -105,15 +104,17 @@ class World:
         self.everybody = everybody  # all changes are for all, and nobody's own
         self.small_log = small_log
         self.bus = ReactiveBus()
+        self.hub = hub_of(self.bus)
         if small_log:
-            self.bus._log = ChangeLog(paths_per_scope=3, scopes=2)
+            log = self.hub._log
+            log._paths_per_scope, log._scope_limit = 3, 2
         self.state: State = dict.fromkeys(PATHS, 0)
         self.steps = [Step(dict(self.state), frozenset(SOURCES), 0)]
         self.tabs: list[Tab] = []
         self.rendering: tuple[list[IndexedBlock], State] | None = None
         self.value = 0
         self.published: dict[str, list[str]] = {block: [] for block in SOURCES}
-        options = GroupOptions(hub_of(self.bus), "scope", registry_of(INDEX), _never, 0, None, debug=False)
+        options = GroupOptions(self.hub, "scope", registry_of(INDEX), _never, 0, None, debug=False)
         self.group = Group(options)
         self.group.join(Viewer(None, None, NAMED_EVENTS, 0, lambda: None))  # keeps the group open
 
@@ -135,7 +136,7 @@ class World:
         origin = None if tab is None else tab.origin
         self.bus.emit_sync(ChangeEvent("scope", paths, origin, told))
         shown = {block for block, own in SOURCES.items() if set(own) & set(paths)}
-        position = self.bus.position("scope")
+        position = self.hub.position("scope")
         self.steps.append(Step(dict(self.state), frozenset(shown), position, origin, told))
         if tab is not None and origin is not None:  # the answer to its request
             for ref in INDEX.affected_blocks(paths):
@@ -171,11 +172,11 @@ class World:
     def load(self, user: int, with_origin: bool) -> None:
         page = {block: own_text(block, self.state) for block in SOURCES}
         origin = f"tab {len(self.steps)}.{len(self.tabs)}" if with_origin else None
-        self.tabs.append(Tab(USERS[user], origin, page, len(self.steps) - 1, self.bus.latest()))
+        self.tabs.append(Tab(USERS[user], origin, page, len(self.steps) - 1, self.hub.latest_cursor()))
 
     def connect(self, number: int, lost: bool) -> None:
         for tab in self._one_of([tab for tab in self.tabs if tab.viewer is None], number):
-            position = None if lost or tab.cursor is None else self.bus.position_of("scope", tab.cursor)
+            position = None if lost or tab.cursor is None else self.hub.position_of("scope", tab.cursor)
             tab.viewer = Viewer(tab.user, tab.origin, NAMED_EVENTS, position, lambda: None)
             tab.got = {}
             self.group.join(tab.viewer)
@@ -251,7 +252,7 @@ class World:
         applied(tab.page, frame.data or "")
         if frame.id is not None:
             tab.cursor = frame.id
-            position = self.bus.position_of("scope", frame.id)
+            position = self.hub.position_of("scope", frame.id)
             assert position is not None
             for block in SOURCES:
                 last = self._last(tab.is_told, block, tab)

@@ -1,0 +1,96 @@
+"""Waiting until a scope is level with the engine, and catching up from a cursor.
+
+A scope is *level* once the engine has sent its history. Without an engine every scope is level from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+from .._core.events import ChangeEvent
+from .._log.changelog import ChangeLog
+from .inbox import Inbox
+from .link import Link, setter
+from .roster import Roster, Sleepers
+from .subscription import Subscriber
+
+__all__ = ["Levels"]
+
+
+class Levels:
+    """Tracks which scopes are level with the engine.
+
+    Args:
+        inbox: The bus's lock.
+        roster: The subscribers.
+        log: The change log to catch up from.
+        link: The engine, if there is one.
+    """
+
+    def __init__(self, inbox: Inbox, roster: Roster, log: ChangeLog, link: Link | None) -> None:
+        self._inbox = inbox
+        self._roster = roster
+        self._log = log
+        self._link = link
+        self._waiters: dict[str, list[Callable[[], None]]] = {}
+
+    def begin(self, subscriber: Subscriber, after: str) -> None:
+        """Catch a subscriber up from a cursor, now or when its scope is level. Requires the lock."""
+        if self._is_level(subscriber.scope):
+            self._catch_up(subscriber, after)
+        else:
+            subscriber.after = after
+
+    def reached(self, scope: str) -> None:
+        """Catch up the subscribers of a scope that is level now, and wake who waits for it. Requires the lock."""
+        sleepers: Sleepers = {}
+        for subscriber in self._roster.subscribers(scope):
+            if subscriber.after is not None:
+                self._catch_up(subscriber, subscriber.after)
+                subscriber.after = None
+                if subscriber.waiting and (mailbox := subscriber.ring()) is not None:
+                    sleepers.setdefault(mailbox, []).append(subscriber)
+        self._roster.wake(sleepers)
+        for wake in self._waiters.pop(scope, ()):
+            wake()
+
+    async def ready(self, scope: str) -> bool:
+        """Wait until a scope is level with the engine. Returns ``False`` if the engine does not answer in time."""
+        if self._link is None:
+            return True
+        level = anyio.Event()
+        with self._inbox:
+            if self._is_level(scope):
+                return True
+            self._link.open(scope)
+            if scope not in self._roster:
+                self._link.relay.detach(scope)
+            wake = setter(level)
+            self._waiters.setdefault(scope, []).append(wake)
+        try:
+            with anyio.move_on_after(self._link.relay.patience):
+                await level.wait()
+        finally:
+            with self._inbox:
+                self._wait_no_more(scope, wake)
+        with self._inbox:
+            return self._is_level(scope)
+
+    def _wait_no_more(self, scope: str, wake: Callable[[], None]) -> None:
+        waiters = self._waiters.get(scope, [])
+        if wake in waiters:
+            waiters.remove(wake)
+            if not waiters:
+                del self._waiters[scope]
+
+    def _is_level(self, scope: str) -> bool:
+        return self._link is None or self._link.replica.is_loaded(scope)
+
+    def _catch_up(self, subscriber: Subscriber, after: str) -> None:
+        position = self._log.parse(subscriber.scope, after)
+        reading = self._log.read(subscriber.scope, position)
+        paths = reading.paths_for(position or 0, subscriber.user_id, subscriber.origin)
+        if paths:
+            subscriber.waiting.append(ChangeEvent(subscriber.scope, paths))

@@ -1,0 +1,58 @@
+"""Notifies observers and subscribers of an event.
+
+A loop is woken once per event, however many of its tasks are notified.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from .._core.events import ChangeEvent
+from .backlog import Backlog
+from .inbox import Inbox
+from .roster import Roster, Sleepers
+
+__all__ = ["Notifier", "Observer"]
+
+Observer = Callable[[ChangeEvent], object]
+
+
+class Notifier:
+    """Passes events to the observers of the bus and to the subscribers of the event's scope.
+
+    Args:
+        inbox: The bus's lock.
+        roster: The subscribers.
+        backlog: Keeps the events until a subscriber reads them.
+    """
+
+    def __init__(self, inbox: Inbox, roster: Roster, backlog: Backlog) -> None:
+        self._inbox = inbox
+        self._roster = roster
+        self._backlog = backlog
+        self.observers: tuple[Observer, ...] = ()
+
+    def notify(self, event: ChangeEvent) -> None:
+        """Notify everyone whom an event concerns. Requires the lock."""
+        for observer in self.observers:
+            self._inbox.call_back(functools.partial(observer, event))
+        sleepers: Sleepers = {}
+        add = self._backlog.add
+        for subscriber in self._roster.subscribers(event.scope):
+            if subscriber.admits(event):
+                add(subscriber, event)
+                if (mailbox := subscriber.ring()) is not None:
+                    sleepers.setdefault(mailbox, []).append(subscriber)
+        self._roster.wake(sleepers)
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Call a function for each event of this process. Returns a function that stops it. Thread-safe."""
+        with self._inbox:
+            self.observers = (*self.observers, observer)
+
+        def stop() -> None:
+            with self._inbox:
+                self.observers = tuple(each for each in self.observers if each is not observer)
+
+        return stop

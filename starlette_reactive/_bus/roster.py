@@ -1,0 +1,239 @@
+"""Who is registered in each scope: subscribers, which the bus notifies, and members, which it only counts.
+
+With a relay, the first registration in a scope attaches the scope to the engine and the last one to leave detaches it.
+Connections are shown to other processes. The relay is called under the lock, so that it sees changes in order; it
+only queues them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from .._core.events import ConnectionInfo
+from .._core.loops import LoopClosedError, Mailbox
+from .inbox import Inbox
+from .link import Link
+from .subscription import Subscriber, Subscription
+
+__all__ = ["Member", "Roster", "Sleepers"]
+
+Sleepers = dict[Mailbox, list[Subscriber]]
+"""Subscribers whose wake-up is posted to a mailbox that has not been woken yet."""
+
+
+class Member:
+    """A connection that the bus counts for presence and can end, but does not notify.
+
+    Args:
+        scope: The scope that it views.
+        connection: Who views it.
+        end: Called when the bus ends the connection, in any thread. It must not raise or block.
+        leave: Removes the member from the bus.
+    """
+
+    __slots__ = ("_leave", "connection", "end", "scope")
+
+    def __init__(
+        self,
+        scope: str,
+        connection: ConnectionInfo | None,
+        end: Callable[[], object],
+        leave: Callable[[Member], None],
+    ) -> None:
+        self.scope: str = scope
+        self.connection: ConnectionInfo | None = connection
+        self.end: Callable[[], object] = end
+        self._leave = leave
+
+    def leave(self) -> None:
+        """Remove the member from the bus. Thread-safe and idempotent."""
+        self._leave(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _ScopeRoster:
+    subscribers: dict[Subscriber, None]
+    members: dict[Member, None]
+
+    def connections(self) -> Iterator[ConnectionInfo]:
+        for subscriber in self.subscribers:
+            if subscriber.connection is not None:
+                yield subscriber.connection
+        for member in self.members:
+            if member.connection is not None:
+                yield member.connection
+
+
+class Roster:
+    """The subscribers and members of each scope.
+
+    Thread-safe: :meth:`subscribe`, :meth:`join`, :meth:`close`, :meth:`end_user` and the counts. Everything else
+    requires the lock.
+
+    Args:
+        inbox: The bus's lock.
+        link: The engine, if there is one.
+    """
+
+    def __init__(self, inbox: Inbox, link: Link | None) -> None:
+        self._inbox = inbox
+        self._link = link
+        self._scopes: dict[str, _ScopeRoster] = {}
+        self.subscriber_count: int = 0
+
+    def __contains__(self, scope: str) -> bool:
+        return scope in self._scopes
+
+    # Registering
+
+    def add(self, subscriber: Subscriber) -> Subscription:
+        """Register a subscriber and return its subscription."""
+        subscription = subscriber.handle = Subscription(self._inbox, subscriber, self._close_subscriber)
+        self._scope(subscriber.scope).subscribers[subscriber] = None
+        self.subscriber_count += 1
+        self._show(subscriber)
+        return subscription
+
+    def join(self, scope: str, connection: ConnectionInfo | None, end: Callable[[], object]) -> Member:
+        """Register a member and return it."""
+        member = Member(scope, connection, end, self._leave_soon)
+        with self._inbox:
+            self._scope(scope).members[member] = None
+            self._show(member)
+        return member
+
+    def _scope(self, name: str) -> _ScopeRoster:
+        scope = self._scopes.get(name)
+        if scope is None:
+            scope = self._scopes[name] = _ScopeRoster({}, {})
+            if self._link is not None:
+                self._link.open(name)
+        return scope
+
+    def _show(self, registered: Subscriber | Member) -> None:
+        if self._link is not None and registered.connection is not None:
+            self._link.relay.join(registered.scope, id(registered), registered.connection)
+
+    def _hide(self, registered: Subscriber | Member) -> None:
+        if self._link is not None and registered.connection is not None:
+            self._link.relay.leave(registered.scope, id(registered))
+
+    # Reading
+
+    def subscribers(self, scope: str) -> Collection[Subscriber]:
+        """Return the subscribers of a scope."""
+        found = self._scopes.get(scope)
+        return () if found is None else found.subscribers
+
+    def connections(self, scope: str) -> frozenset[ConnectionInfo]:
+        """Return the connections of a scope in this process."""
+        found = self._scopes.get(scope)
+        return frozenset() if found is None else frozenset(found.connections())
+
+    @property
+    def viewer_count(self) -> int:
+        """The number of members, and of subscribers that do not merely watch."""
+        with self._inbox:
+            readers = sum(not each.watches for scope in self._scopes.values() for each in scope.subscribers)
+            return readers + sum(len(scope.members) for scope in self._scopes.values())
+
+    @property
+    def scope_count(self) -> int:
+        """The number of scopes with a subscriber or a member."""
+        return len(self._scopes)
+
+    # Waking
+
+    def wake(self, sleepers: Sleepers) -> None:
+        """Wake each loop once, and remove the subscribers of loops that have ended."""
+        for mailbox, subscribers in sleepers.items():
+            try:
+                mailbox.wake()
+            except LoopClosedError:
+                for subscriber in subscribers:
+                    self._remove(subscriber)
+
+    # Ending
+
+    def close(self, scope: str | None) -> None:
+        """End the subscribers and members of a scope, or of every scope. Subscribers keep their waiting events."""
+        self._inbox.do(functools.partial(self._close, scope))
+
+    def _close(self, name: str | None) -> None:
+        sleepers: Sleepers = {}
+        for scope in self._selected(name):
+            for member in list(scope.members):
+                self._end_member(member)
+            for subscriber in list(scope.subscribers):
+                self._finish(subscriber, sleepers)
+        self.wake(sleepers)
+
+    def end_user(self, user_id: str, scope: str | None) -> int:
+        """End the subscribers and members of a user, in one scope or in every scope, and return their number."""
+        ended = 0
+        sleepers: Sleepers = {}
+        with self._inbox:
+            for each in self._selected(scope):
+                for member in [member for member in each.members if _belongs_to(member, user_id)]:
+                    self._end_member(member)
+                    ended += 1
+                for subscriber in [one for one in each.subscribers if _belongs_to(one, user_id)]:
+                    self._finish(subscriber, sleepers)
+                    ended += 1
+            self.wake(sleepers)
+        return ended
+
+    def _selected(self, name: str | None) -> list[_ScopeRoster]:
+        if name is None:
+            return list(self._scopes.values())
+        return [self._scopes[name]] if name in self._scopes else []
+
+    def _end_member(self, member: Member) -> None:
+        self._inbox.call_back(member.end)
+        self._leave(member)
+
+    def _leave_soon(self, member: Member) -> None:
+        self._inbox.do(functools.partial(self._leave, member))
+
+    def _leave(self, member: Member) -> None:
+        scope = self._scopes.get(member.scope)
+        if scope is not None and member in scope.members:
+            del scope.members[member]
+            self._hide(member)
+            self._forget_if_empty(member.scope)
+
+    def _close_subscriber(self, subscriber: Subscriber) -> None:
+        sleepers: Sleepers = {}
+        subscriber.waiting.clear()
+        self._finish(subscriber, sleepers)
+        self.wake(sleepers)
+
+    def _finish(self, subscriber: Subscriber, sleepers: Sleepers) -> None:
+        mailbox = subscriber.mailbox
+        self._remove(subscriber)
+        if mailbox is not None:
+            sleepers.setdefault(mailbox, []).append(subscriber)
+
+    def _remove(self, subscriber: Subscriber) -> None:
+        if subscriber.closed:
+            return
+        subscriber.finish()
+        del self._scopes[subscriber.scope].subscribers[subscriber]
+        self.subscriber_count -= 1
+        self._hide(subscriber)
+        self._forget_if_empty(subscriber.scope)
+        if subscriber.on_disconnect is not None:
+            self._inbox.call_back(functools.partial(subscriber.on_disconnect, subscriber.scope, subscriber.connection))
+
+    def _forget_if_empty(self, name: str) -> None:
+        scope = self._scopes[name]
+        if not scope.subscribers and not scope.members:
+            del self._scopes[name]
+            if self._link is not None:
+                self._link.relay.detach(name)
+
+
+def _belongs_to(registered: Subscriber | Member, user_id: str) -> bool:
+    return registered.connection is not None and registered.connection.user_id == user_id

@@ -1,0 +1,213 @@
+"""A reader of one scope's events: :class:`Subscription` for the reader, :class:`Subscriber` for the bus.
+
+The bus decides under its lock which events wait for a subscriber. The anyio memory stream of a subscriber carries no
+events: it only wakes a sleeping reader. So a cancelled reader loses nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import anyio
+from anyio.lowlevel import checkpoint
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from .._core.events import ChangeEvent, ConnectionInfo
+from .._core.loops import Mailbox, current_mailbox
+from .inbox import Inbox
+
+__all__ = ["DisconnectCallback", "Subscriber", "Subscription", "merge"]
+
+DisconnectCallback = Callable[[str, ConnectionInfo | None], object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Doorbell:
+    button: MemoryObjectSendStream[None]
+    rings: MemoryObjectReceiveStream[None]
+
+
+class Subscriber:
+    """The bus's side of a subscription. Everything except :meth:`wait` requires the bus's lock.
+
+    Args:
+        scope: The scope whose events it receives.
+        connection: Who subscribed, for audience and presence.
+        origin: Events of this origin are skipped.
+        on_disconnect: Called when the subscription has ended.
+        watches: Receive every event, whatever its origin and audience.
+    """
+
+    __slots__ = (
+        "_doorbell",
+        "after",
+        "closed",
+        "connection",
+        "handle",
+        "mailbox",
+        "on_disconnect",
+        "origin",
+        "scope",
+        "user_id",
+        "waiting",
+        "watches",
+    )
+
+    def __init__(
+        self,
+        scope: str,
+        connection: ConnectionInfo | None = None,
+        origin: str | None = None,
+        on_disconnect: DisconnectCallback | None = None,
+        *,
+        watches: bool = False,
+    ) -> None:
+        self.scope: str = scope
+        self.watches: bool = watches
+        self.connection: ConnectionInfo | None = connection
+        self.user_id: str | None = None if connection is None else connection.user_id
+        self.origin: str | None = origin
+        self.on_disconnect: DisconnectCallback | None = on_disconnect
+        self.waiting: deque[ChangeEvent] = deque()
+        self.after: str | None = None  # the cursor to catch up from once the scope's history is loaded
+        self.closed: bool = False
+        # Keeps the subscription alive until it is first read, so that one nobody holds still counts. From then on the
+        # reader holds it, and a reader that drops it has left.
+        self.handle: Subscription | None = None
+        self._doorbell: _Doorbell | None = None  # created when a reader first has to wait
+        self.mailbox: Mailbox | None = None  # of the loop in which a reader sleeps or is about to
+
+    def admits(self, event: ChangeEvent) -> bool:
+        """Return whether an event is for this subscriber and is not covered by catching up."""
+        if self.after is not None:
+            return False
+        if self.watches:
+            return True
+        if event.origin is not None and event.origin == self.origin:
+            return False
+        return event.audience is None or self.user_id in event.audience
+
+    def take(self) -> ChangeEvent | None:
+        """Return the oldest waiting event, or prepare the reader to sleep in the running loop and return ``None``."""
+        self.handle = None
+        if self.waiting:
+            return self.waiting.popleft()
+        if not self.closed:
+            self.mailbox = current_mailbox()
+            self._doorbell = self._doorbell or _Doorbell(*anyio.create_memory_object_stream[None](1))
+        return None
+
+    async def wait(self) -> None:
+        """Sleep until the subscriber is woken or finished."""
+        if self._doorbell is not None:
+            with contextlib.suppress(anyio.EndOfStream, anyio.ClosedResourceError):
+                await self._doorbell.rings.receive()
+
+    def ring(self) -> Mailbox | None:
+        """Post the wake-up of a sleeping reader to its loop, and return the mailbox of that loop."""
+        mailbox, self.mailbox = self.mailbox, None
+        if mailbox is not None:
+            mailbox.post(self._push_button)
+        return mailbox
+
+    def finish(self) -> None:
+        """End the subscription and wake its reader."""
+        self.closed = True
+        self.handle = None
+        mailbox, self.mailbox = self.mailbox, None
+        if mailbox is None:
+            self._shut()
+        else:
+            mailbox.post(self._shut)  # a reader sleeps, and only its own loop may wake it
+
+    def _push_button(self) -> None:
+        if self._doorbell is not None:
+            with contextlib.suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                self._doorbell.button.send_nowait(None)
+
+    def _shut(self) -> None:
+        if self._doorbell is not None:
+            self._doorbell.button.close()
+            self._doorbell.rings.close()
+
+
+class Subscription:
+    """An async iterator of the :class:`ChangeEvent` objects of one scope, and a context manager.
+
+    Create one with :meth:`ReactiveBus.subscribe`. It has one reader at a time. Leaving the ``with`` block, or
+    :meth:`close`, ends it at once and discards waiting events. Dropping the last reference to a subscription that has
+    been iterated ends it too.
+    """
+
+    def __init__(self, inbox: Inbox, subscriber: Subscriber, close: Callable[[Subscriber], None]) -> None:
+        self._inbox = inbox
+        self._subscriber = subscriber
+        self._close = close
+
+    @property
+    def scope(self) -> str:
+        """The scope whose events it receives."""
+        return self._subscriber.scope
+
+    @property
+    def connection(self) -> ConnectionInfo | None:
+        """Who subscribed."""
+        return self._subscriber.connection
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChangeEvent:
+        """Wait for the next event and return it. Stops when the bus or the subscription is closed."""
+        await checkpoint()  # nothing is taken yet, so a cancellation here loses nothing
+        while True:
+            with self._inbox:
+                event = self._subscriber.take()
+            if event is not None:
+                return event
+            if self._subscriber.closed:
+                raise StopAsyncIteration
+            await self._subscriber.wait()
+
+    def drain(self) -> list[ChangeEvent]:
+        """Return and remove the waiting events, without blocking."""
+        with self._inbox:
+            events = list(self._subscriber.waiting)
+            self._subscriber.waiting.clear()
+        return events
+
+    def close(self) -> None:
+        """End the subscription. Thread-safe and idempotent."""
+        self._inbox.do(functools.partial(self._close, self._subscriber))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._subscriber.closed:
+            self.close()
+
+
+def merge(waiting: ChangeEvent, event: ChangeEvent) -> ChangeEvent:
+    """Return one event with the paths of both, for both audiences. It keeps an origin only if both share it."""
+    audiences = (waiting.audience, event.audience)
+    return ChangeEvent(
+        waiting.scope,
+        waiting.changed_paths | event.changed_paths,
+        origin=waiting.origin if waiting.origin == event.origin else None,
+        audience=None if None in audiences else frozenset().union(*filter(None, audiences)),
+    )
