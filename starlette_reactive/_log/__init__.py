@@ -1,3 +1,3 @@
-"""What changed since a cursor, in one process and across processes."""
+"""Answers what changed since a cursor, in one process and across processes."""
 
 __all__: list[str] = []

@@ -1,15 +1,15 @@
-"""Which paths changed since a cursor, or that this is no longer known.
+"""Answers which paths changed since a cursor, or that this is no longer known.
 
-Blocks are rendered from current state, so nobody needs every event: it is enough to know, for each path of a scope,
-the position of its last change. A position is a number that grows with every event; a cursor is a position together
-with the epoch of the log that gave it, as opaque text.
+Blocks are rendered from current state, so no reader needs every event. The log keeps the position of the last change
+of each path of a scope. A position is a number that grows with every event. A cursor is a position with the epoch of
+its log, as opaque text.
 
-The log never forgets silently. Each scope keeps a bounded number of entries and the log a bounded number of scopes;
-what is evicted raises a *floor*, and a reader below the floor is told that everything may have changed.
+The log never forgets silently. It keeps a bounded number of scopes, and a bounded number of entries for each. Evicting
+an entry raises a *floor*, and a reader below the floor learns that everything may have changed.
 
-Audience and origin are judged per change, before anything is merged: an entry is kept for each (audience, path), and
-remembers both the newest change and the newest one of another origin. A viewer has one origin at most, so these two
-answer exactly when the last change happened that was not the viewer's own.
+Audience and origin are judged per change, before anything is merged. Each (audience, path) has its own entry, which
+holds the newest change and the newest change of another origin. A viewer has at most one origin, so these two suffice
+to say exactly when the last change happened that was not the viewer's own.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .._core.paths import ALL
 __all__ = ["PATHS_PER_SCOPE", "UNKNOWN", "Change", "ChangeLog", "Key", "Reading", "ScopeLog"]
 
 PATHS_PER_SCOPE = 256
-"""How many (audience, path) entries a scope keeps."""
+"""The number of (audience, path) entries that a scope keeps."""
 UNKNOWN = "unknown"
-"""What a cursor says of a position that is not known."""
+"""Stands for the position in the cursor of an unknown position."""
 
 Key = tuple[frozenset[str] | None, str]
 
@@ -37,10 +37,10 @@ class Change:
 
     Args:
         path: The path that changed.
-        audience: The users whom it was for; ``None``: everybody.
-        position: Where in the log it stands.
-        origin: Who caused it, if that was said.
-        other_position: Where the newest change of another origin stands; 0: there was none.
+        audience: The ids of the users that it is for. ``None`` means everyone.
+        position: Its position in the log.
+        origin: Its origin, if the event had one.
+        other_position: The position of the newest change of another origin, or 0.
     """
 
     path: str
@@ -51,11 +51,11 @@ class Change:
 
     @property
     def for_all(self) -> bool:
-        """Whether every viewer of the scope is to be told, whoever they are."""
+        """Whether every viewer of the scope is entitled to it."""
         return self.audience is None and self.origin is None
 
     def position_for(self, user_id: str | None, origin: str | None) -> int:
-        """Return the position of the last change that this viewer is to be told of; 0: none."""
+        """Return the position of the last change that a viewer is entitled to, or 0."""
         if self.audience is not None and user_id not in self.audience:
             return 0
         if self.origin is None or self.origin != origin:
@@ -65,7 +65,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the log says of a scope: all changes up to ``position``; ``changes`` is ``None`` if that is not known."""
+    """The changes of a scope up to ``position``. ``changes`` is ``None`` if they are not known."""
 
     position: int
     changes: tuple[Change, ...] | None
@@ -73,13 +73,13 @@ class Reading:
     def paths_for(
         self, after: int, user_id: str | None, origin: str | None, *, up_to: int | None = None
     ) -> frozenset[str]:
-        """Return the paths that changed after a position, of those that a viewer is to be told of.
+        """Return the paths that changed after a position and that a viewer is entitled to.
 
         Args:
             after: The position.
-            user_id: Who the viewer is.
-            origin: Whose changes the viewer made itself.
-            up_to: Leave out a path that changed again after this position; that later change will tell of it.
+            user_id: The viewer's user id.
+            origin: The viewer's own origin.
+            up_to: Skip paths that changed again after this position, because the later change will report them.
         """
         if self.changes is None:
             return frozenset((ALL,))
@@ -91,7 +91,7 @@ class ScopeLog:
     """The last change of each path of one scope.
 
     Args:
-        floor: The position up to which it knows nothing.
+        floor: The position up to which no changes are known.
     """
 
     __slots__ = ("entries", "floor", "position")
@@ -102,7 +102,7 @@ class ScopeLog:
         self.position: int = floor
 
     def note(self, event: ChangeEvent, position: int, limit: int) -> None:
-        """Note an event at a position; what no longer has room raises the floor."""
+        """Record an event at a position, and evict the oldest entries above the limit."""
         self.position = position
         for path in sorted(event.changed_paths):
             key = (event.audience, path)
@@ -119,7 +119,7 @@ class ScopeLog:
             self.floor = self.entries.pop(oldest).position
 
     def read(self, after: int) -> tuple[Change, ...] | None:
-        """Return what changed after a position, in order; ``None``: that is not known."""
+        """Return the changes after a position, in order, or ``None`` if they are not known."""
         if after < self.floor:
             return None
         newest_first = []
@@ -131,11 +131,11 @@ class ScopeLog:
 
 
 class ChangeLog:
-    """The last change of each path of each scope. Not safe for threads: the bus guards it.
+    """The last change of each path of each scope. Not thread-safe: the bus holds its lock.
 
     Args:
-        paths_per_scope: How many (audience, path) entries a scope keeps.
-        scopes: How many scopes are kept; the least recently used go first.
+        paths_per_scope: The number of (audience, path) entries that a scope keeps.
+        scopes: The number of scopes that are kept. The least recently used are evicted first.
     """
 
     def __init__(self, *, paths_per_scope: int = PATHS_PER_SCOPE, scopes: int = 10_000) -> None:
@@ -147,7 +147,7 @@ class ChangeLog:
         self._floor = 0
 
     def note(self, event: ChangeEvent) -> int:
-        """Note an event and return its position."""
+        """Record an event and return its position."""
         self._position += 1
         log = self._scopes.get(event.scope)
         if log is None:
@@ -159,18 +159,13 @@ class ChangeLog:
             self._floor = max(self._floor, evicted.position)
         return self._position
 
-    @property
-    def latest(self) -> int:
-        """The position of the last event of any scope."""
-        return self._position
-
     def position(self, scope: str) -> int:
-        """Return the position of the last event of a scope, or a later one at which nothing happened in it."""
+        """Return the position of a scope's last event, or a later one with no event of the scope in between."""
         log = self._scopes.get(scope)
         return self._floor if log is None else log.position
 
     def read(self, scope: str, after: int | None) -> Reading:
-        """Return what changed in a scope after a position; ``None`` stands for a position that is not known."""
+        """Return what changed in a scope after a position. ``None`` stands for an unknown position."""
         log = self._scopes.get(scope)
         if log is not None:
             self._scopes.move_to_end(scope)
@@ -183,10 +178,10 @@ class ChangeLog:
             changes = log.read(after)
         return Reading(self.position(scope), changes)
 
-    def cursor(self, scope: str, position: int | None) -> str:  # noqa: ARG002 - an engine's cursors depend on it
-        """Return a position in a scope as opaque ASCII text that is safe in a URL and in an SSE id.
+    def cursor(self, scope: str, position: int | None) -> str:  # noqa: ARG002 - used by Replica
+        """Return the cursor of a position in a scope: opaque ASCII, safe in a URL and in an SSE id.
 
-        ``None`` stands for a position that is not known; its cursor says so when it comes back.
+        ``None`` stands for an unknown position. Its cursor parses as unknown.
         """
         return f"{self._epoch}-{UNKNOWN if position is None else position}"
 
@@ -195,7 +190,7 @@ class ChangeLog:
         return self.cursor("", self._position)
 
     def parse(self, scope: str, cursor: str) -> int | None:  # noqa: ARG002 - as above
-        """Return the position that a cursor stands for; ``None`` if it is malformed, or another log's."""
+        """Return the position of a cursor, or ``None`` if it is malformed or from another log."""
         return self._number(cursor)
 
     def _number(self, cursor: str) -> int | None:

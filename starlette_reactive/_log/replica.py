@@ -1,18 +1,19 @@
-"""A change log whose truth lies in an engine that many processes share.
+"""A process's copy of the change log of an engine that many processes share.
 
-The engine gives each change a *stamp*, and a cursor is a stamp with the engine's epoch: so it means the same in every
-process. Positions stay this process's own, in the order in which changes arrive here; readers in this process need
-nothing else. The two are translated where a cursor goes out or comes in:
+The engine gives each change a *stamp*. A cursor is a stamp with the engine's epoch, so it means the same in every
+process. Positions are local: they number the changes in their order of arrival, and readers in this process need
+nothing else. The replica translates between the two:
 
-- A cursor with the stamp ``s`` promises that all changes stamped up to ``s`` have been told. For a position it is the
-  *level*, up to which everything has arrived here, unless something that came after the position has a lower stamp.
-- A cursor that comes in stands for the position before the first change here that is stamped above it.
+- A cursor with the stamp ``s`` promises that its reader has seen all changes stamped up to ``s``. The cursor of a
+  position has the *level* as its stamp, up to which every change has arrived here, unless a change that arrived after
+  the position has a lower stamp.
+- An incoming cursor stands for the position before the first change here with a higher stamp.
 
-Both err on the side of telling twice. Stamps of a scope need not arrive in their order: those of PostgreSQL are
-transaction numbers, and transactions commit in any order.
+Both err on the side of reporting a change twice. The stamps of a scope may arrive out of order: those of PostgreSQL
+are transaction numbers, and transactions commit in any order.
 
-A scope is *opened* with its first subscription and *loaded* once the engine has told its history. What the history
-holds lies below the positions that were given out since it was opened, in a gap of numbers left for it.
+A scope is *opened* by its first subscription and *loaded* once the engine has sent its history. The changes of the
+history get positions below all those given out since the scope was opened, in a gap of numbers reserved for them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .changelog import PATHS_PER_SCOPE, UNKNOWN, Change, ChangeLog, Key, Reading
 
 __all__ = ["History", "Record", "Replica"]
 
-_ROOM = 2 * PATHS_PER_SCOPE  # positions left for a history: each record has two stamps
+_HISTORY_POSITIONS = 2 * PATHS_PER_SCOPE  # reserved for a history: each record has two stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,10 @@ class Record:
 
     Args:
         path: The path that changed.
-        audience: The users whom it was for; ``None``: everybody.
-        stamp: Where in the engine's history it stands.
-        origin: Who caused it, if that was said.
-        other_stamp: Where the newest change of another origin stands; 0: there was none.
+        audience: The ids of the users that it is for. ``None`` means everyone.
+        stamp: Its stamp.
+        origin: Its origin, if the event had one.
+        other_stamp: The stamp of the newest change of another origin, or 0.
     """
 
     path: str
@@ -49,9 +50,9 @@ class Record:
     other_stamp: int = 0
 
     def events(self, scope: str, after: int) -> list[tuple[int, ChangeEvent]]:
-        """Return what happened after a stamp, as events with their stamps, the older first.
+        """Return the changes after a stamp as events with their stamps, the older first.
 
-        Whose change the older one was is not known any more, so everybody is told of it.
+        The origin of the older change is no longer known, so its event has none and reaches every tab.
         """
         found = [(self.other_stamp, None), (self.stamp, self.origin)]
         return [
@@ -64,8 +65,8 @@ class History:
     """What an engine knows of a scope.
 
     Args:
-        level: The stamp up to which it tells everything; never below what was heard before in the same epoch.
-        floor: The stamp up to which it knows nothing.
+        level: The stamp up to which it is complete. Within an epoch, never below a level reported earlier.
+        floor: The stamp up to which no changes are known.
         records: The last change of each path, in any order.
     """
 
@@ -73,12 +74,12 @@ class History:
     floor: int
     records: Sequence[Record] = field(default=())
 
-    def tells_since(self, stamp: int) -> bool:
-        """Return whether it tells everything that happened after a stamp."""
+    def covers(self, stamp: int) -> bool:
+        """Return whether it contains every change after a stamp."""
         return self.floor <= stamp <= self.level and len(self.records) <= PATHS_PER_SCOPE
 
     def events(self, scope: str, after: int) -> list[tuple[int, ChangeEvent]]:
-        """Return what happened after a stamp, in the order of the stamps."""
+        """Return the changes after a stamp as events with their stamps, in the order of the stamps."""
         found = [each for record in self.records for each in record.events(scope, after)]
         return sorted(found, key=lambda pair: pair[0])
 
@@ -88,11 +89,11 @@ class _ScopeReplica(ScopeLog):
 
     def __init__(self, position: int, since: int | None) -> None:
         super().__init__(position)
-        self.since = since  # the stamp up to which everything had happened before it was opened, if that is known
+        self.since = since  # every change up to this stamp precedes the opening; None if not known
         self.loaded = False
         self.level = 0
         self.stamp_floor = 0
-        self.stamps: dict[Key, tuple[int, int]] = {}  # of an entry's newest change, and of the other one
+        self.stamps: dict[Key, tuple[int, int]] = {}  # of each entry's newest and other change
 
     def note_stamped(self, event: ChangeEvent, position: int, stamp: int) -> None:
         before = {path: self.entries.get((event.audience, path)) for path in event.changed_paths}
@@ -108,16 +109,16 @@ class _ScopeReplica(ScopeLog):
                 self.stamp_floor = max(self.stamp_floor, *self.stamps.pop(key))
 
     def begin_at(self, level: int, *, floor: int) -> None:
-        """Be loaded, with everything told that is stamped above ``floor`` and up to ``level``."""
+        """Become loaded, complete for stamps above ``floor`` and up to ``level``."""
         self.level, self.stamp_floor = level, floor
         self.loaded = True
 
-    def take_in(self, history: History, since: int) -> None:
-        """Fill in a history up to a stamp, below the positions given out so far."""
+    def add_history(self, history: History, since: int) -> None:
+        """Add a history up to a stamp, at positions below all those given out so far."""
         stamps = {stamp for record in history.records for stamp in (record.stamp, record.other_stamp)}
-        first = self.floor - _ROOM
+        first = self.floor - _HISTORY_POSITIONS
         positions = {stamp: first + number for number, stamp in enumerate(sorted(stamps)) if 0 < stamp <= since}
-        changes = {change: stamps for record in history.records for change, stamps in _placed(record, positions)}
+        changes = {change: stamps for record in history.records for change, stamps in _changes_at(record, positions)}
         for change in sorted(changes, key=lambda each: each.position):
             key = (change.audience, change.path)
             self.entries[key] = change
@@ -125,14 +126,14 @@ class _ScopeReplica(ScopeLog):
         self.floor = first - 1
 
     def forget(self) -> None:
-        """Know nothing of what happened up to now."""
+        """Drop all history."""
         self.entries.clear()
         self.stamps.clear()
         self.floor = self.position
         self.loaded = False
 
     def stamp_at(self, position: int, level: int | None) -> int | None:
-        """Return the stamp up to which everything had been noted at a position, if that is known."""
+        """Return the stamp up to which every change had arrived at a position, if that is known."""
         if level is None or position < self.floor:
             return None
         later = [level + 1]
@@ -145,7 +146,7 @@ class _ScopeReplica(ScopeLog):
         return min(later) - 1
 
     def position_before(self, stamp: int) -> int:
-        """Return the position before the first change that is stamped higher."""
+        """Return the position before the first change with a higher stamp."""
         first = self.position + 1
         for key, change in self.entries.items():
             newest, other = self.stamps[key]
@@ -157,7 +158,7 @@ class _ScopeReplica(ScopeLog):
 
 
 class Replica(ChangeLog):
-    """The change log of the scopes that are viewed in this process. Not safe for threads: the bus guards it."""
+    """The change log of the scopes that are viewed in this process. Not thread-safe: the bus holds its lock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,10 +166,10 @@ class Replica(ChangeLog):
         self._epoch = "0"
         self._level: int | None = None
 
-    # What the engine tells
+    # Input from the engine
 
     def begin(self, epoch: str) -> None:
-        """Take note of the engine's epoch; cursors of another one mean nothing from here on."""
+        """Set the engine's epoch. Cursors of another epoch become invalid."""
         token = hashlib.sha256(epoch.encode()).hexdigest()[:12]
         if token != self._epoch:
             self._epoch = token
@@ -177,16 +178,16 @@ class Replica(ChangeLog):
                 self.forget(scope)
 
     def heard(self, level: int) -> None:
-        """Take note that all changes stamped up to here, of loaded scopes, have been noted."""
+        """Record that every change of loaded scopes up to a stamp has arrived."""
         self._level = max(level, self._level or 0)
 
     def note_stamped(self, event: ChangeEvent, stamp: int, level: int | None) -> None:
-        """Note an event.
+        """Record an event.
 
         Args:
-            event: What happened.
+            event: The event.
             stamp: Its stamp.
-            level: The stamp up to which everything of its scope has been noted with it; ``None``: that is not known.
+            level: The stamp up to which every change of its scope has arrived with it, if that is known.
         """
         replica = self._replicas.get(event.scope)
         if replica is not None:
@@ -197,53 +198,54 @@ class Replica(ChangeLog):
     # Scopes
 
     def open(self, scope: str) -> None:
-        """Make room for a scope, if it is not there already."""
+        """Open a scope. Idempotent."""
         if scope not in self._replicas:
-            self._position += _ROOM + 1
+            self._position += _HISTORY_POSITIONS + 1
             self._replicas[scope] = _ScopeReplica(self._position, self._level)
 
     def is_open(self, scope: str) -> bool:
-        """Tell whether there is room for a scope."""
+        """Return whether a scope is open."""
         return scope in self._replicas
 
     def is_loaded(self, scope: str) -> bool:
-        """Tell whether the engine has told a scope's history."""
+        """Return whether the engine has sent the history of a scope."""
         replica = self._replicas.get(scope)
         return replica is not None and replica.loaded
 
     def load(self, scope: str, history: History) -> list[tuple[int, ChangeEvent]]:
-        """Take in a scope's history, and return what is to be noted now, with its stamps.
+        """Add the history of a scope, and return the events to record now, with their stamps.
 
-        That is what happened since the last history, or since the scope was opened; if that is not known, everything.
+        These are the changes since the last history, or since the scope was opened. If they are not known, the event
+        is one for every path.
         """
         replica = self._replicas[scope]
         since = self.level(scope) if replica.loaded else replica.since
-        if since is None or not history.tells_since(since):
+        if since is None or not history.covers(since):
             replica.forget()
             replica.begin_at(history.level, floor=history.level)
             return [(history.level, ChangeEvent(scope, (ALL,)))]
         if not replica.loaded:
-            replica.take_in(history, since)
+            replica.add_history(history, since)
             replica.begin_at(history.level, floor=history.floor)
         replica.level = max(replica.level, history.level)
         return history.events(scope, since)
 
     def level(self, scope: str) -> int | None:
-        """Return the stamp up to which everything of a scope has been noted; ``None``: nothing is known of it."""
+        """Return the stamp up to which every change of a scope has arrived, or ``None`` if it is not loaded."""
         replica = self._replicas.get(scope)
         return max(replica.level, self._level or 0) if replica is not None and replica.loaded else None
 
     def forget(self, scope: str) -> None:
-        """Know nothing of a scope until it is loaded again."""
+        """Drop the history of a scope until it is loaded again."""
         if (replica := self._replicas.get(scope)) is not None:
             replica.forget()
             replica.since = None
 
     def unload(self, scope: str) -> None:
-        """Forget a scope."""
+        """Close a scope and drop its history."""
         self._replicas.pop(scope, None)
 
-    # What readers in this process ask
+    # Questions of readers in this process
 
     def position(self, scope: str) -> int:
         """Return the position of the last event of a scope."""
@@ -251,13 +253,13 @@ class Replica(ChangeLog):
         return self._position if replica is None else replica.position
 
     def read(self, scope: str, after: int | None) -> Reading:
-        """Return what changed in a scope after a position; ``None`` stands for a position that is not known."""
+        """Return what changed in a scope after a position. ``None`` stands for an unknown position."""
         replica = self._replicas.get(scope)
         known = replica is not None and after is not None and after <= self._position
         return Reading(self.position(scope), replica.read(after) if replica and known and after is not None else None)
 
     def cursor(self, scope: str, position: int | None) -> str:
-        """Return a cursor up to which everything had been noted at a position."""
+        """Return the cursor of a position in a scope: every change up to its stamp had arrived at the position."""
         level = self.level(scope)
         stamp = self._level if level is None else level
         replica = self._replicas.get(scope)
@@ -270,7 +272,7 @@ class Replica(ChangeLog):
         return f"{self._epoch}-{stamp}"
 
     def parse(self, scope: str, cursor: str) -> int | None:
-        """Return the position that a cursor stands for; ``None`` if it is of another epoch, or too old."""
+        """Return the position of a cursor, or ``None`` if it is malformed, too old, or from another epoch."""
         stamp = self._number(cursor)
         replica = self._replicas.get(scope)
         if stamp is None or replica is None or not replica.loaded or stamp < replica.stamp_floor:
@@ -278,8 +280,8 @@ class Replica(ChangeLog):
         return replica.position_before(stamp)
 
 
-def _placed(record: Record, positions: dict[int, int]) -> list[tuple[Change, tuple[int, int]]]:
-    """Return what of a record has a position, as a change with its stamps."""
+def _changes_at(record: Record, positions: dict[int, int]) -> list[tuple[Change, tuple[int, int]]]:
+    """Return the change of a record that has a position, with its stamps; empty if none has."""
     newest, other = positions.get(record.stamp, 0), positions.get(record.other_stamp, 0)
     if newest:
         return [
