@@ -255,8 +255,9 @@ class Page:
 
 
 def note_cursor(request: Request, bus: ReactiveBus) -> None:
-    """Note the place in the change log, before anything is read for the page."""
-    request.scope[_CURSOR] = hub_of(bus).latest_cursor()
+    """Take the cursor of a page before any of its data is read. An update needs none."""
+    if replay_of(request) is None:
+        request.scope[_CURSOR] = hub_of(bus).latest_cursor()
 
 
 def forget_cursor(request: Request) -> None:

@@ -11,6 +11,7 @@ from jinja2 import DictLoader, Environment
 from starlette.staticfiles import StaticFiles
 
 from starlette_reactive import Reactive
+from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._pages.visits import Signer
 from starlette_reactive._streams.groups import end_streams
 
@@ -109,7 +110,7 @@ class Demo:
             assert inspector is not None
             assert isinstance(inspector._live, Reactive)
             inspector._live._signer = Signer("another", None, purpose="/own")
-            end_streams(inspector._live.bus)
+            end_streams(hub_of(inspector._live.bus))
 
         @self.app.post("/fails")
         async def fails(value: bool) -> None:
