@@ -1,6 +1,7 @@
-"""What a bus counts, for Prometheus.
+"""Metrics of a bus for Prometheus.
 
-Nothing is counted for this: whoever collects reads what the bus knows anyway. Each process tells of itself alone.
+A scrape reads the counters that the bus keeps anyway, so metrics cost nothing between scrapes. Each process exports its
+own numbers.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ __all__ = ["BusCollector"]
 
 
 class BusCollector(Collector):
-    """What one bus counts, and how its engine is.
+    """Exports the counters of a bus and the state of its engine.
 
-    It is registered once: ``REGISTRY.register(BusCollector(reactive.bus))``.
+    Register it once: ``REGISTRY.register(BusCollector(reactive.bus))``.
 
     Args:
         bus: The bus.
-        prefix: What the names of the metrics begin with.
+        prefix: The prefix of the metric names.
     """
 
     def __init__(self, bus: ReactiveBus, *, prefix: str = "starlette_reactive") -> None:
@@ -38,30 +39,30 @@ class BusCollector(Collector):
         self._prefix = prefix
 
     def collect(self) -> Iterator[Metric]:
-        """Read the bus."""
+        """Yield the metrics of the bus."""
         yield from self._counters()
         yield from self._gauges()
 
     def _counters(self) -> Iterator[Metric]:
         bus = self._bus
-        for name, what, value in (
-            ("emitted", "Changes that were emitted in this process", bus.emitted_count),
-            ("coalesced", "Changes that were merged into one that waited for a slow reader", bus.coalesced_count),
-            ("dropped", "Changes that were dropped for a slow reader", bus.dropped_count),
-            ("engine_connections", "How often the engine was connected to", bus.health().connections),
+        for name, description, value in (
+            ("emitted", "Events emitted in this process", bus.emitted_count),
+            ("coalesced", "Events merged into one that waited for a slow subscriber", bus.coalesced_count),
+            ("dropped", "Events dropped for a slow subscriber", bus.dropped_count),
+            ("engine_connections", "Connections made to the engine", bus.health().connections),
         ):
-            yield CounterMetricFamily(f"{self._prefix}_{name}", what, value=value)
+            yield CounterMetricFamily(f"{self._prefix}_{name}", description, value=value)
 
     def _gauges(self) -> Iterator[Metric]:
         bus, health = self._bus, self._bus.health()
-        for name, what, value in (
-            ("viewers", "Viewers that are connected to this process", bus.viewer_count),
-            ("scopes", "Scopes that are viewed in this process", bus.scope_count),
-            ("engine_waiting", "Changes that wait for the engine to accept them", health.waiting),
+        for name, description, value in (
+            ("viewers", "Viewers connected to this process", bus.viewer_count),
+            ("scopes", "Scopes viewed in this process", bus.scope_count),
+            ("engine_waiting", "Events waiting for the engine to accept them", health.waiting),
         ):
-            yield GaugeMetricFamily(f"{self._prefix}_{name}", what, value=value)
+            yield GaugeMetricFamily(f"{self._prefix}_{name}", description, value=value)
         connected = GaugeMetricFamily(
-            f"{self._prefix}_engine_connected", "Whether the engine is connected to", labels=["engine"]
+            f"{self._prefix}_engine_connected", "Whether the engine is connected", labels=["engine"]
         )
         connected.add_metric([health.engine], health.connected)
         yield connected

@@ -1,4 +1,4 @@
-"""What a bus tells Prometheus."""
+"""The metrics of a bus for Prometheus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def metrics(bus: ReactiveBus, prefix: str = "starlette_reactive") -> dict[str, f
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 
 
-def test_what_the_bus_counts_is_told() -> None:
+def test_the_counters_of_the_bus_are_exported() -> None:
     bus = ReactiveBus(maxsize=1)
     with bus.subscribe("a"), hub_of(bus).watch("b"):
         member = hub_of(bus).join("b", ConnectionInfo("tab"), lambda: None)
@@ -40,7 +40,7 @@ def test_what_the_bus_counts_is_told() -> None:
         assert metrics(bus, "shop")["shop_viewers"] == 1
 
 
-def test_what_waits_for_an_engine_is_told() -> None:
+def test_the_outbox_of_an_unreachable_engine_is_exported() -> None:
     bus = ReactiveBus.from_url("postgresql://nobody@127.0.0.1:1/none")
     bus.emit_sync(ChangeEvent("a", {"x"}))
     try:
@@ -52,7 +52,7 @@ def test_what_waits_for_an_engine_is_told() -> None:
         bus.stop()
 
 
-def test_without_prometheus_client_it_says_what_to_install() -> None:
+def test_without_prometheus_client_the_import_error_names_the_extra() -> None:
     program = "import sys; sys.modules['prometheus_client'] = None; import starlette_reactive.metrics"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "needs prometheus_client: install 'starlette-reactive[metrics]'" in done.stderr

@@ -34,12 +34,15 @@ class Notifier:
         self.observers: tuple[Observer, ...] = ()
 
     def notify(self, event: ChangeEvent) -> None:
-        """Notify everyone whom an event concerns. Requires the lock."""
+        """Notify the observers, and the subscribers that admit the event. Requires the lock."""
         for observer in self.observers:
             self._inbox.call_back(functools.partial(observer, event))
+        subscribers = self._roster.subscribers(event.scope)
+        if not subscribers:
+            return
         sleepers: Sleepers = {}
         add = self._backlog.add
-        for subscriber in self._roster.subscribers(event.scope):
+        for subscriber in subscribers:
             if subscriber.admits(event):
                 add(subscriber, event)
                 if (mailbox := subscriber.ring()) is not None:

@@ -58,7 +58,7 @@ async def test_a_sleeping_reader_wakes_at_once() -> None:
 
     async def read(subscription: Subscription) -> None:
         async for event in subscription:
-            got.append(event)  # noqa: PERF401 - one by one, as they come
+            got.append(event)  # noqa: PERF401 - one at a time, as events arrive
 
     with bus.subscribe("s") as subscription:
         async with anyio.create_task_group() as tasks:
@@ -71,7 +71,7 @@ async def test_a_sleeping_reader_wakes_at_once() -> None:
             bus.close()
 
 
-async def test_an_event_from_a_plain_thread_is_seen_at_once_while_the_loop_sleeps() -> None:
+async def test_an_event_from_a_plain_thread_wakes_a_sleeping_loop_at_once() -> None:
     bus = ReactiveBus()
     with bus.subscribe("s") as subscription:
         emitted_at: list[float] = []
@@ -102,12 +102,12 @@ async def test_an_event_from_a_signal_handler_wakes_the_loop() -> None:
         signal.signal(signal.SIGUSR1, previous)
 
 
-def test_an_emit_that_interrupts_an_emit_does_not_deadlock_and_is_not_lost() -> None:
+def test_an_emit_that_interrupts_an_emit_neither_deadlocks_nor_is_lost() -> None:
     bus = ReactiveBus()
     subscription = bus.subscribe("s")
 
     class Interrupting(str):
-        """A scope whose use by the bus is interrupted by another emit, as a signal handler would."""
+        """A scope that emits when the bus hashes it, as a signal handler would interrupt the bus."""
 
         __slots__ = ()
 
@@ -165,7 +165,7 @@ async def test_two_loops_in_two_threads_share_a_bus(anyio_backend_name: str) -> 
     assert got == [change()]
 
 
-async def test_a_loop_is_woken_once_for_an_event_however_many_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_loop_is_woken_once_per_event_however_many_readers_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     from starlette_reactive._core.loops import current_mailbox
 
     bus = ReactiveBus()
@@ -193,7 +193,7 @@ async def test_a_loop_is_woken_once_for_an_event_however_many_listen(monkeypatch
     assert len(wakes) == 1
 
 
-async def test_ones_own_events_and_those_for_others_never_arrive() -> None:
+async def test_events_of_the_same_origin_or_for_another_audience_never_arrive() -> None:
     bus = ReactiveBus()
     user = ConnectionInfo("tab", user_id="u")
     with bus.subscribe("s", origin="tab", connection=user) as mine, bus.subscribe("s") as nobody:
@@ -205,7 +205,7 @@ async def test_ones_own_events_and_those_for_others_never_arrive() -> None:
         assert [event.changed_paths for event in nobody.drain()] == [{"own"}, {"for-all"}]
 
 
-def test_a_missing_origin_is_nobodys() -> None:
+def test_events_and_subscriptions_without_origin_match_nothing() -> None:
     bus = ReactiveBus()
     with bus.subscribe("s", origin=None) as subscription:
         bus.emit_sync(change(origin=None))
@@ -221,7 +221,7 @@ def test_a_full_subscription_merges_paths_into_the_newest_waiting_event() -> Non
     assert (bus.emitted_count, bus.coalesced_count, bus.dropped_count) == (4, 2, 0)
 
 
-def test_a_merged_event_claims_no_origin_or_audience_that_not_all_its_parts_had() -> None:
+def test_a_merged_event_keeps_a_common_origin_only_and_reaches_every_audience() -> None:
     bus = ReactiveBus(maxsize=1)
     user = ConnectionInfo("tab", user_id="u")
     with bus.subscribe("s", connection=user) as subscription:
@@ -233,7 +233,7 @@ def test_a_merged_event_claims_no_origin_or_audience_that_not_all_its_parts_had(
         assert subscription.drain() == [change("a", "b")]
 
 
-def test_events_that_are_not_for_a_subscriber_are_not_merged_into_those_that_are() -> None:
+def test_events_that_a_subscriber_does_not_receive_are_not_merged_into_its_own() -> None:
     bus = ReactiveBus(maxsize=1)
     with bus.subscribe("s", origin="me") as subscription:
         bus.emit_sync(change("a"))
@@ -241,7 +241,7 @@ def test_events_that_are_not_for_a_subscriber_are_not_merged_into_those_that_are
         assert subscription.drain() == [change("a")]
 
 
-def test_dropping_counts_tells_and_logs_once_per_scope(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dropped_event_is_counted_reported_and_logged_once_per_scope(caplog: pytest.LogCaptureFixture) -> None:
     dropped: list[tuple[str, ChangeEvent]] = []
     bus = ReactiveBus(maxsize=1, overflow="drop", on_drop=lambda scope, event: dropped.append((scope, event)))
     with bus.subscribe("s") as subscription, bus.subscribe("t"), caplog.at_level(logging.WARNING):
@@ -255,7 +255,7 @@ def test_dropping_counts_tells_and_logs_once_per_scope(caplog: pytest.LogCapture
     assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == ["s", "t"]
 
 
-def test_one_who_only_watches_loses_nothing_and_counts_for_nothing() -> None:
+def test_a_watcher_neither_drops_nor_coalesces_events() -> None:
     bus = ReactiveBus(maxsize=1, overflow="drop")
     with hub_of(bus).watch("s") as watching:
         for path in "abc":
@@ -264,7 +264,7 @@ def test_one_who_only_watches_loses_nothing_and_counts_for_nothing() -> None:
     assert (bus.emitted_count, bus.dropped_count, bus.coalesced_count) == (3, 0, 0)
 
 
-def test_a_callback_that_raises_is_logged_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_in_a_callback_is_logged_and_affects_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("broken callback")
 
@@ -289,12 +289,12 @@ def test_a_callback_may_use_the_bus() -> None:
 
 
 @pytest.mark.parametrize("maxsize", [0, -1])
-def test_a_queue_without_room_is_refused(maxsize: int) -> None:
+def test_maxsize_below_one_is_rejected(maxsize: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ReactiveBus(maxsize)
 
 
-def test_bad_input_is_refused_with_the_mend() -> None:
+def test_bad_arguments_are_rejected_with_a_fix() -> None:
     bus = ReactiveBus()
     with pytest.raises(ValueError, match="'coalesce' or 'drop'"):
         ReactiveBus(overflow="explode")  # type: ignore[arg-type]
@@ -311,7 +311,7 @@ def test_bad_input_is_refused_with_the_mend() -> None:
         bus.subscribe("s", on_disconnect=leave)
 
 
-async def test_presence_is_who_is_subscribed_and_said_so() -> None:
+async def test_presence_holds_the_connections_of_open_subscriptions() -> None:
     bus = ReactiveBus()
     ann, ben = ConnectionInfo("1", "ann"), ConnectionInfo("2", "ben")
     with bus.subscribe("s", connection=ann):
@@ -322,7 +322,15 @@ async def test_presence_is_who_is_subscribed_and_said_so() -> None:
     assert bus.presence("s") == bus.presence("unheard of") == frozenset()
 
 
-async def test_closing_a_scope_ends_its_subscriptions_after_what_waits() -> None:
+async def test_without_an_engine_presence_now_is_presence() -> None:
+    bus = ReactiveBus()
+    ann = ConnectionInfo("1", "ann")
+    with bus.subscribe("s", connection=ann):
+        assert await bus.presence_now("s") == {ann}
+    assert await bus.presence_now("s") == frozenset()
+
+
+async def test_closing_a_scope_ends_its_subscriptions_after_their_waiting_events() -> None:
     bus = ReactiveBus()
     with bus.subscribe("s") as one, bus.subscribe("t") as other:
         await bus.emit(change("a"))
@@ -338,7 +346,7 @@ async def test_closing_a_scope_ends_its_subscriptions_after_what_waits() -> None
     assert bus.subscriber_count == 0
 
 
-async def test_closing_ends_sleeping_readers_and_the_bus_can_be_used_again() -> None:
+async def test_closing_ends_sleeping_readers_and_the_bus_remains_usable() -> None:
     bus = ReactiveBus()
     ended: list[int] = []
 
@@ -359,7 +367,7 @@ async def test_closing_ends_sleeping_readers_and_the_bus_can_be_used_again() -> 
         assert await take(again) == change()
 
 
-async def test_close_user_ends_a_users_subscriptions_and_says_how_many() -> None:
+async def test_close_user_ends_the_subscriptions_of_a_user_and_returns_their_number() -> None:
     bus = ReactiveBus()
     left: list[tuple[str, ConnectionInfo | None]] = []
 
@@ -384,7 +392,7 @@ async def test_close_user_ends_a_users_subscriptions_and_says_how_many() -> None
     assert left == [("s", ann), ("t", ann), ("s", ben)]
 
 
-async def test_on_disconnect_runs_once_whatever_ends_the_subscription() -> None:
+async def test_on_disconnect_is_called_once_whatever_ends_the_subscription() -> None:
     bus = ReactiveBus()
     left: list[str] = []
     subscription = bus.subscribe("s", on_disconnect=lambda scope, _: left.append(scope))
@@ -422,7 +430,7 @@ async def test_a_reader_cancelled_at_any_await_loses_no_event() -> None:
     assert bus.subscriber_count == 0
 
 
-async def test_a_subscriber_that_never_iterates_costs_a_bounded_queue() -> None:
+async def test_a_subscriber_that_never_iterates_keeps_a_bounded_number_of_events() -> None:
     bus = ReactiveBus(maxsize=4)
     with bus.subscribe("s") as idle:
         for number in range(100):
@@ -430,7 +438,7 @@ async def test_a_subscriber_that_never_iterates_costs_a_bounded_queue() -> None:
         assert len(idle.drain()) == 4
 
 
-async def test_a_reader_that_lets_go_without_closing_is_counted_out() -> None:
+async def test_a_reader_that_drops_its_subscription_is_removed() -> None:
     bus = ReactiveBus()
 
     async def read_one() -> None:
@@ -448,12 +456,12 @@ async def test_a_reader_that_lets_go_without_closing_is_counted_out() -> None:
     assert bus.subscriber_count == 0
 
 
-def test_a_bus_may_be_forgotten_with_its_subscriptions() -> None:
+def test_a_bus_and_its_open_subscriptions_can_be_garbage_collected() -> None:
     ReactiveBus().subscribe("s")
     gc.collect()  # a warning of an unclosed resource would fail the test
 
 
-def test_a_subscription_that_nobody_holds_counts_until_it_is_closed() -> None:
+def test_a_subscription_without_references_counts_until_it_is_closed() -> None:
     bus = ReactiveBus()
     bus.subscribe("s", connection=ConnectionInfo("1"))
     gc.collect()
@@ -462,7 +470,7 @@ def test_a_subscription_that_nobody_holds_counts_until_it_is_closed() -> None:
     assert bus.subscriber_count == 0
 
 
-def test_readers_of_a_loop_that_has_ended_are_dropped(anyio_backend_name: str) -> None:
+def test_readers_of_a_loop_that_has_ended_are_removed(anyio_backend_name: str) -> None:
     bus = ReactiveBus()
     subscription = bus.subscribe("s")
 
@@ -478,16 +486,16 @@ def test_readers_of_a_loop_that_has_ended_are_dropped(anyio_backend_name: str) -
     assert bus.subscriber_count == 0
 
 
-async def test_after_a_cursor_what_changed_since_comes_first() -> None:
+async def test_a_subscription_after_a_cursor_first_yields_what_changed_since() -> None:
     bus = ReactiveBus()
     await bus.emit(change("before"))
     cursor = bus.cursor("s")
     assert cursor == await bus.cursor_now("s")
-    with bus.subscribe("s", after=cursor) as nothing_yet:
+    with bus.subscribe("s", after=cursor) as early:
         await bus.emit(change("a"))
         await bus.emit(change("own", origin="me"))
         await bus.emit(change("theirs", audience={"v"}))
-        assert await take(nothing_yet) == change("a")
+        assert await take(early) == change("a")
     with bus.subscribe("s", after=cursor, origin="me") as late:
         await bus.emit(change("b"))
         assert [event.changed_paths for event in late.drain()] == [{"a"}, {"b"}]
@@ -497,7 +505,7 @@ async def test_after_a_cursor_what_changed_since_comes_first() -> None:
         assert up_to_date.drain() == []
 
 
-async def test_an_accepted_emit_has_happened_even_if_the_emitter_is_cancelled() -> None:
+async def test_an_accepted_emit_takes_effect_even_if_the_emitter_is_cancelled() -> None:
     bus = ReactiveBus()
     with bus.subscribe("s") as subscription:
         with anyio.CancelScope() as scope:

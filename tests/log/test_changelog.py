@@ -30,7 +30,7 @@ def test_what_changed_since_a_cursor_is_known() -> None:
     assert since(log, now(log)) == set()
 
 
-def test_a_cursor_is_opaque_ascii_that_is_safe_in_a_url_and_an_id() -> None:
+def test_a_cursor_is_ascii_and_safe_in_a_url_and_an_sse_id() -> None:
     log = ChangeLog()
     log.note(ChangeEvent("s", {"a"}))
     for cursor in (now(log), log.cursor("s", None)):
@@ -45,11 +45,11 @@ def test_a_malformed_cursor_means_that_everything_may_have_changed(cursor: str) 
     assert since(log, f"{now(log)}0000000000000000000000000") == {"*"}
 
 
-def test_a_cursor_of_another_life_means_that_everything_may_have_changed() -> None:
+def test_a_cursor_of_another_log_means_that_everything_may_have_changed() -> None:
     assert since(ChangeLog(), now(ChangeLog())) == {"*"}
 
 
-def test_a_cursor_that_lies_ahead_means_that_everything_may_have_changed() -> None:
+def test_a_cursor_ahead_of_the_log_means_that_everything_may_have_changed() -> None:
     log = ChangeLog()
     assert since(log, log.cursor("s", 1)) == {"*"}
 
@@ -59,7 +59,7 @@ def test_the_cursor_of_an_unknown_position_stays_unknown() -> None:
     assert since(log, log.cursor("s", None)) == {"*"}
 
 
-def test_forgotten_paths_raise_the_floor() -> None:
+def test_evicted_paths_raise_the_floor() -> None:
     log = ChangeLog(paths_per_scope=2)
     before = now(log)
     log.note(ChangeEvent("s", {"a"}))
@@ -70,7 +70,7 @@ def test_forgotten_paths_raise_the_floor() -> None:
     assert since(log, after_a) == {"b", "c"}
 
 
-def test_forgotten_scopes_raise_the_floor_of_those_that_are_not_kept() -> None:
+def test_evicted_scopes_raise_the_floor_of_every_scope_that_is_not_kept() -> None:
     log = ChangeLog(scopes=2)
     before = now(log, "s")
     log.note(ChangeEvent("s", {"a"}))
@@ -85,7 +85,7 @@ def test_forgotten_scopes_raise_the_floor_of_those_that_are_not_kept() -> None:
     assert since(log, before) == {"*"}
 
 
-def test_the_least_recently_used_scope_goes_first() -> None:
+def test_the_least_recently_used_scope_is_evicted_first() -> None:
     log = ChangeLog(scopes=2)
     cursor = now(log, "s")
     log.note(ChangeEvent("s", {"a"}))
@@ -95,7 +95,7 @@ def test_the_least_recently_used_scope_goes_first() -> None:
     assert since(log, cursor, "s") == {"a"}
 
 
-def test_a_change_is_told_to_its_audience_only() -> None:
+def test_a_change_is_reported_to_its_audience_only() -> None:
     log = ChangeLog()
     cursor = now(log)
     log.note(ChangeEvent("s", {"a"}, audience={"u"}))
@@ -106,7 +106,7 @@ def test_a_change_is_told_to_its_audience_only() -> None:
     assert since(log, cursor) == {"c"}
 
 
-def test_ones_own_changes_are_left_out_and_those_of_others_are_not() -> None:
+def test_changes_of_the_same_origin_are_skipped_and_those_of_others_are_not() -> None:
     log = ChangeLog()
     cursor = now(log)
     log.note(ChangeEvent("s", {"a"}, origin="me"))

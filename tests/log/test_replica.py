@@ -1,4 +1,4 @@
-"""What a replica of an engine's change log promises: nothing that a reader is owed is left out."""
+"""A replica of an engine's change log reports every change that a reader is entitled to."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def now(replica: Replica) -> str:
     return replica.cursor("s", replica.position("s"))
 
 
-def test_a_history_tells_what_changed_since_a_cursor_of_another_process() -> None:
+def test_a_history_answers_for_a_cursor_of_another_process() -> None:
     history = History(10, 2, [Record("a", None, 4), Record("b", None, 7), Record("c", frozenset({"u"}), 9)])
     replica = loaded(history)
     assert since(replica, replica.cursor_of_stamp(3)) == {"a", "b"}
@@ -47,7 +47,7 @@ def test_below_the_floor_everything_may_have_changed() -> None:
     assert since(replica, replica.cursor_of_stamp(2)) == set()
 
 
-def test_more_records_than_are_kept_tell_nothing() -> None:
+def test_a_history_with_too_many_records_is_treated_as_unknown() -> None:
     history = History(10_000, 0, [Record(f"p{number}", None, number) for number in range(1, PATHS_PER_SCOPE + 2)])
     replica = Replica()
     replica.begin("epoch")
@@ -56,7 +56,7 @@ def test_more_records_than_are_kept_tell_nothing() -> None:
     assert [event.changed_paths for _, event in replica.load("s", history)] == [{"*"}]
 
 
-def test_a_cursor_of_another_epoch_or_of_a_scope_not_loaded_is_not_known() -> None:
+def test_a_cursor_of_another_epoch_or_of_a_scope_that_is_not_loaded_is_unknown() -> None:
     replica = loaded()
     cursor = now(replica)
     replica.begin("another")
@@ -69,7 +69,7 @@ def test_a_cursor_of_another_epoch_or_of_a_scope_not_loaded_is_not_known() -> No
     assert fresh.parse("s", cursor) is None
 
 
-def test_what_happened_between_opening_and_loading_is_told() -> None:
+def test_changes_between_opening_and_loading_are_reported() -> None:
     replica = Replica()
     replica.begin("epoch")
     replica.heard(5)
@@ -83,14 +83,14 @@ def test_what_happened_between_opening_and_loading_is_told() -> None:
     assert replica.read("s", before).paths_for(before, None, None) == {"b"}
 
 
-def test_if_it_is_not_known_when_a_scope_was_opened_everything_is_told() -> None:
+def test_if_the_stamp_at_opening_is_unknown_every_path_is_reported() -> None:
     replica = Replica()
     replica.begin("epoch")
     replica.open("s")
     assert [event.changed_paths for _, event in replica.load("s", History(9, 0))] == [{"*"}]
 
 
-def test_after_the_engine_lost_its_history_old_readers_are_told_everything() -> None:
+def test_after_the_engine_lost_its_history_every_path_is_reported_to_old_readers() -> None:
     replica = loaded()
     old, position = now(replica), replica.position("s")
     replica.begin("after a restart")
@@ -101,12 +101,12 @@ def test_after_the_engine_lost_its_history_old_readers_are_told_everything() -> 
     assert since(replica, now(replica)) == set()
 
 
-def test_an_engine_that_has_gone_back_is_not_believed() -> None:
+def test_a_history_below_the_known_level_is_not_trusted() -> None:
     replica = loaded(level=10)
     assert [event.changed_paths for _, event in replica.load("s", History(8, 0))] == [{"*"}]
 
 
-def test_a_cursor_given_out_behind_a_late_stamp_still_tells_of_it() -> None:
+def test_a_cursor_given_out_before_a_late_stamp_still_covers_it() -> None:
     replica = loaded()
     before = replica.position("s")
     replica.note_stamped(ChangeEvent("s", {"a"}), 15, None)
@@ -125,10 +125,10 @@ changes = st.lists(
 
 @settings(max_examples=300)
 @given(changes, st.integers(0, 25), st.integers(0, 25))
-def test_no_cursor_leaves_out_what_its_reader_is_owed(
-    made: list[tuple[str, str | None, str | None, int]], asked_at: int, told_at: int
+def test_no_cursor_skips_a_change_that_its_reader_is_entitled_to(
+    made: list[tuple[str, str | None, str | None, int]], asked_at: int, answered_at: int
 ) -> None:
-    """Two processes see one history, whose stamps come in any order within some steps, as transactions end."""
+    """Two processes see one history whose stamps arrive out of order by a few steps, as transactions commit."""
     here, there = loaded(), loaded()
     stamps = [20 + number + delay for number, (*_, delay) in enumerate(made)]
     events = [ChangeEvent("s", {path}, origin, None if user is None else {user}) for path, origin, user, _ in made]
@@ -143,19 +143,19 @@ def test_no_cursor_leaves_out_what_its_reader_is_owed(
     seen, cursor = cursors[min(asked_at, len(cursors) - 1)]
     for user in USERS:
         for origin in ORIGINS:
-            owed = {
+            expected = {
                 next(iter(event.changed_paths))
                 for event in events[seen:]
                 if (event.audience is None or user in event.audience) and (origin is None or event.origin != origin)
             }
             for replica in (here, there):
-                told = since(replica, cursor, user, origin)
-                assert told == {"*"} or owed <= told
+                reported = since(replica, cursor, user, origin)
+                assert reported == {"*"} or expected <= reported
 
 
 @settings(max_examples=200)
 @given(changes, st.integers(0, 25))
-def test_a_position_and_its_cursor_tell_the_same_or_more(
+def test_the_cursor_of_a_position_reports_at_least_what_the_position_does(
     made: list[tuple[str, str | None, str | None, int]], at: int
 ) -> None:
     replica = loaded()
@@ -169,5 +169,5 @@ def test_a_position_and_its_cursor_tell_the_same_or_more(
     cursor = replica.cursor("s", position)
     for user in USERS:
         for origin in ORIGINS:
-            told = since(replica, cursor, user, origin)
-            assert told == {"*"} or replica.read("s", position).paths_for(position, user, origin) <= told
+            reported = since(replica, cursor, user, origin)
+            assert reported == {"*"} or replica.read("s", position).paths_for(position, user, origin) <= reported

@@ -21,6 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_reactive import Reactive
+from starlette_reactive._bus.hub import Hub
 from starlette_reactive._streams import backoff as backoff_module
 from tests.support import Connection, environment, eventually
 
@@ -79,6 +80,29 @@ async def test_dependencies_open_and_close_for_each_update_and_nothing_is_held_b
             assert events == once * count
         await quiet(connection)
     assert events == once * 3
+
+
+async def test_an_update_takes_no_cursor(reactive: Reactive, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    latest_cursor = Hub.latest_cursor
+
+    def counted(hub: Hub) -> str:
+        taken.append("cursor")
+        return latest_cursor(hub)
+
+    monkeypatch.setattr(Hub, "latest_cursor", counted)
+    app = FastAPI()
+    app.include_router(reactive.router)
+
+    async def page() -> dict[str, Any]:
+        return {"title": "", "items": []}
+
+    app.get("/")(reactive.page("page.html", scope="all")(page))
+    async with view(app, "/") as connection:
+        assert taken == ["cursor"]
+        await reactive.emit("all", "items")
+        await connection.next_update()
+    assert taken == ["cursor"]
 
 
 async def test_blocks_are_rendered_while_dependencies_are_open(reactive: Reactive) -> None:

@@ -114,7 +114,7 @@ class World:
         self.rendering: tuple[list[IndexedBlock], State] | None = None
         self.value = 0
         self.published: dict[str, list[str]] = {block: [] for block in SOURCES}
-        options = GroupOptions(hub_of(self.bus), "scope", registry_of(INDEX), _never, 0, None, debug=False)
+        options = GroupOptions(self.hub, "scope", registry_of(INDEX), _never, 0, None, debug=False)
         self.group = Group(options)
         self.group.join(Viewer(None, None, NAMED_EVENTS, 0, lambda: None))  # keeps the group open
 
