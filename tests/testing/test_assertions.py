@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -22,6 +21,7 @@ from starlette_reactive.testing import (
     assert_is_fragment,
     assert_sse_wired,
 )
+from starlette_reactive.testing._http_library import httpx
 
 from .apps import board
 
@@ -86,7 +86,7 @@ def test_what_a_response_triggers() -> None:
         assert_hx_trigger(httpx.Response(204), "saved")
     with pytest.raises(AssertionError, match="does not name 'saved'"):
         assert_hx_trigger(response("shown"), "saved")
-    with pytest.raises(AssertionError, match="2.* was wanted"):
+    with pytest.raises(AssertionError, match="expected 2"):
         assert_hx_trigger(response('{"saved": 1}'), "saved", 2)
 
 
@@ -117,7 +117,7 @@ MAIN = '<main hx-ext="sse" sse-connect="/stream" sse-close="bye">%s</main>'
             ["sends 'c', which nothing"],
         ),
         (MAIN % '<p hx-get="/x" hx-trigger="sse:a, click">x</p>', [], ["listens to 'a'"]),
-        (MAIN % "" + '<p sse-swap="a">x</p>', [], ["sse-swap='a' on <p> lies in no connect element"]),
+        (MAIN % "" + '<p sse-swap="a">x</p>', [], ["sse-swap='a' on <p> is not inside a connect element"]),
         (
             MAIN % '<p sse-swap="message">x</p>',
             [SSEEvent('<hx-partial hx-target="#gone" hx-swap="innerHTML">x</hx-partial>')],

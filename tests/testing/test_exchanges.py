@@ -144,7 +144,7 @@ async def live(number: int) -> Any:
         page = await client.live(f"/page/{number}")
         assert page.htmx == EXCHANGES[number].htmx
         await eventually(
-            lambda: page.connections[0].state != "connected" or "the-end" in [each.event for each in page.frames]
+            lambda: page.streams[0].state != "connected" or "the-end" in [each.event for each in page.frames]
         )
         return held(page, comments=comments(number))
 

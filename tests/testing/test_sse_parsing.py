@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette_reactive import SSEEvent
 from starlette_reactive._core.sse import encode_event
 from starlette_reactive.testing import ReceivedEvent, TestClient
-from starlette_reactive.testing.sse import EventParser
+from starlette_reactive.testing._sse import EventParser
 
 from .apps import streaming
 
