@@ -49,10 +49,10 @@ def swap_event(document: Node, element: Element, data: str) -> None:
     if style == "textContent":
         replace_children(target, text_content(data))
     else:
-        _swap(document, element, target, style, _read(data), with_title="ignoreTitle:true" not in swap)
+        _swap(document, element, target, style, _parse(data), with_title="ignoreTitle:true" not in swap)
 
 
-def _read(data: str) -> Payload:
+def _parse(data: str) -> Payload:
     payload = parse_payload(_CLOSING.sub("</template>", _OPENING.sub(r'<template hx type="\1"\2>', data)))
     for child in list(payload.content.children or ()):
         if isinstance(child, Element) and child.name == "title":

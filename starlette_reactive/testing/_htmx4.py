@@ -29,11 +29,11 @@ __all__ = ["inherited_attribute", "partial_selectors", "swap_event"]
 
 _OPENING = re.compile(r"<hx-([a-z]+)(\s+|>)", re.IGNORECASE)
 _CLOSING = re.compile(r"</hx-[a-z]+>", re.IGNORECASE)
-_PAIR = re.compile(
+_OPTION = re.compile(
     r"""(?:"([^"]+)"|'([^']+)'|([^\s,:]+))(?:\s*:\s*(?:"([^"]*)"|'([^']*)'|<((?:[^/]|/(?!>))+)/>|([^\s,]+)))?(?=\s|,|$)"""
 )
 _OOB = re.compile(r"^(\S+):(.+)")
-_SHORT = {"before": "beforebegin", "after": "afterend", "prepend": "afterbegin", "append": "beforeend"}
+_STYLE_ALIASES = {"before": "beforebegin", "after": "afterend", "prepend": "afterbegin", "append": "beforeend"}
 
 
 @dataclass
@@ -59,7 +59,7 @@ def swap_event(document: Node, element: Element, data: str) -> bool:
     Raises:
         SwapError: htmx raises, and the connection ends.
     """
-    payload = _read(data)
+    payload = _parse(data)
     swap = inherited_attribute(document, element, "hx-swap") or config_value(document, "defaultSwap") or "innerHTML"
     spec = _parse_spec(swap if "swapEmpty" in swap else f"{swap} swapEmpty:false", document)
     tasks = _out_of_band_tasks(document, element, payload.content)
@@ -83,7 +83,7 @@ def swap_event(document: Node, element: Element, data: str) -> bool:
 
 def partial_selectors(data: str) -> set[str]:
     """Return the target selectors of the partials in a payload."""
-    templates = [each for each in top_templates(_read(data).content) if each.attrs.get("type") == "partial"]
+    templates = [each for each in top_templates(_parse(data).content) if each.attrs.get("type") == "partial"]
     return {selector for each in templates if (selector := attribute(each, "hx-target"))}
 
 
@@ -104,7 +104,7 @@ def _own_attribute(element: Element, name: str) -> str | None:
     return attribute(element, name, f"{name}:inherited")
 
 
-def _read(data: str) -> Payload:
+def _parse(data: str) -> Payload:
     payload = parse_payload(_CLOSING.sub("</template>", _OPENING.sub(r'<template hx type="\1"\2', data)))
     if not payload.title:
         for each in elements(payload.content):
@@ -120,14 +120,14 @@ def _parse_spec(text: str, document: Node) -> _SwapSpec:
     style = config_value(document, "defaultSwap") or "innerHTML"
     if text and not re.match(r"\S*:", text):
         style, _, text = text.partition(" ")
-    return _SwapSpec(_SHORT.get(style, style), _parse_options(text))
+    return _SwapSpec(_STYLE_ALIASES.get(style, style), _parse_options(text))
 
 
 def _parse_options(text: str) -> dict[str, str]:
     if text.startswith("{"):
         return {key: str(value) for key, value in json.loads(text).items()}
     options = {}
-    for match in _PAIR.finditer(text):
+    for match in _OPTION.finditer(text):
         groups = match.groups()
         key = next(each for each in groups[:3] if each is not None)
         options[key] = next((each.strip() for each in groups[3:] if each is not None), "true")
