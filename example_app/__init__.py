@@ -1,14 +1,14 @@
-"""Tandem: a small workspace for a team, in which every page stays as true as a fresh one.
+"""Tandem: a small workspace for a team, whose pages stay as current as freshly loaded ones.
 
 Each module shows one way to use starlette-reactive; ``live`` holds what they share.
 
 ==================  ================================================================================================
-``boards``          a live page: one decorator, and commits that announce themselves
-``documents``       an editor that the browser owns, beside live facts, derived paths and who is here
-``chat``            a stream that appends: replies come word by word
-``notifications``   changes that only some people are told of, and what they missed meanwhile
+``boards``          a live page: one decorator, and events emitted by commits
+``documents``       an editor that the browser owns, beside live data, derived paths and presence
+``chat``            a stream that appends: replies arrive word by word
+``notifications``   changes that only some people receive, and what they missed while away
 ``ask``             several regions of a page from one stream
-``wall``            a page that is rendered once, however many screens show it
-``people``          signing in by name, and what a form answers
+``wall``            a page that is rendered once for all screens
+``people``          signing in by name
 ==================  ================================================================================================
 """

@@ -11,14 +11,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m example_app", description="A small workspace that stays live.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", default=8000, type=int, help="port to listen on, 0 for any (default: %(default)s)")
-    parser.add_argument("--htmx", choices=["2", "4"], help="version of htmx until somebody picks one in the footer")
-    parser.add_argument("--debug", action="store_true", help="show what happens, at /_reactive/inspector")
+    parser.add_argument("--htmx", choices=["2", "4"], help="version of htmx unless a visitor picks one in the footer")
+    parser.add_argument("--debug", action="store_true", help="show the inspector at /_reactive/inspector")
     options = parser.parse_args()
     if options.htmx:
         os.environ["EXAMPLE_HTMX"] = options.htmx
     if options.debug:
         os.environ["EXAMPLE_DEBUG"] = "1"
-    # One process, so a secret of its own will do; with several, set the variable to one text for all.
+    # A random secret is enough for one process. Several processes need the variable set to the same secret.
     os.environ.setdefault("REACTIVE_SECRET", secrets.token_urlsafe())
     uvicorn.run("example_app.app:create_app", factory=True, host=options.host, port=options.port)
 

@@ -1,4 +1,4 @@
-"""The application: the database, the parts, and what they need around them."""
+"""The application: the database, the parts, middleware and static files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STATIC = Path(__file__).parent / "static"
 
 
 def create_app(database: URL | None = None) -> FastAPI:
-    """Return the workspace on a database; the one that the environment names by default."""
+    """Return the application. The database defaults to the one that the environment names."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -56,7 +56,7 @@ def create_app(database: URL | None = None) -> FastAPI:
 
 
 async def _health(response: Response) -> dict[str, object]:
-    """Say whether this process hears of the changes of the others, for a load balancer."""
+    """Report to a load balancer whether this process receives the changes of the others."""
     health = reactive.health()
     response.status_code = 200 if health.connected else 503
     return {"engine": health.engine, "connected": health.connected, "waiting": health.waiting}
@@ -64,6 +64,6 @@ async def _health(response: Response) -> dict[str, object]:
 
 async def _not_found(request: Request, error: Exception) -> Response:
     message = error.detail if isinstance(error, HTTPException) else "There is nothing here."
-    if is_htmx(request):  # a short message in the page that somebody has open, which was right until just now
+    if is_htmx(request):  # a short message in the open page, whose link or button was valid until just now
         return Action(trigger={"notice": {"message": message}, "dialog-done": {}})
     return templates.TemplateResponse(request, "missing.html", {"message": message}, status_code=404)

@@ -1,7 +1,7 @@
 """Ask: several regions of a page from one stream.
 
-A question is answered in three places: first what the answer rests on, then the answer word by word, at last a link to
-share. One generator yields them in that order; each fragment names its own place in the page.
+The response to a question fills three regions: first the sources, then the answer word by word, and finally a link to
+share. One generator yields them in that order, and each fragment names its target in the page.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ async def ask(request: Request, me: Me, session: Session, question: Annotated[st
     if is_htmx(request):
         return reactive.response(request, Fragment("ask.html", "question", me=me, question=question, asked=asked))
     async for _ in _compose(request.app.state.sessions, asked.token):
-        pass  # without JavaScript nothing shows it as it comes
+        pass  # without JavaScript, the page cannot show the answer as it arrives
     return RedirectResponse(f"/answers/{asked.token}", status_code=303)
 
 
@@ -64,7 +64,7 @@ async def answer_stream(request: Request, token: str) -> EventStream:
 
 @router.get("/answers/{token}")
 async def shared_answer(request: Request, token: str, session: Session) -> Response:
-    """Show an answer to everybody who has its link."""
+    """Show an answer to anyone who has its link."""
     found = await session.get(Answer, token)
     if found is None or not found.done:
         raise HTTPException(404, "There is no such answer.")
@@ -72,9 +72,9 @@ async def shared_answer(request: Request, token: str, session: Session) -> Respo
 
 
 async def _compose(sessions: Sessions, token: str) -> AsyncIterator[Fragment]:
-    """Yield the sources, the answer as it is written, and the link under which it is kept.
+    """Yield the sources, the answer word by word, and the link to the saved answer.
 
-    A browser whose connection broke asks again, and begins anew: the first fragment empties what it has.
+    A browser that lost its connection requests the stream again and starts over: the first fragment clears the regions.
     """
     async with sessions() as session:
         asked = await session.get_one(Answer, token)

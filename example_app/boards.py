@@ -1,7 +1,7 @@
-"""Boards: a live page, and commits that announce themselves.
+"""Boards: a live page, and events emitted by commits.
 
-The decorator makes one endpoint the page and its updates. The endpoints that change something only commit: what a
-commit changed is told by ``announce``, which says once what each kind of row concerns.
+The decorator makes one endpoint serve the page and its updates. The endpoints that change data only commit:
+``announce`` maps each kind of row to the scopes and paths to emit after a commit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .database import Session, Sessions
 from .forms import answer, go_to, is_htmx, text_error
 from .live import person_id, reactive, templates
 from .models import STATES, Activity, Board, Person, Task, now
-from .notifications import note, tell, unread_of
+from .notifications import note, notify, unread_of
 from .people import Me, everybody
 
 __all__ = ["announce", "find_board", "router", "tasks_of"]
@@ -34,7 +34,7 @@ Text = Annotated[str, Form()]
 
 
 def announce(sessions: Sessions) -> None:
-    """Let each commit of these sessions tell the pages that show what it changed."""
+    """Emit events for the rows that each commit of these sessions changes."""
     emit_on_commit(
         sessions,
         reactive,
@@ -69,7 +69,7 @@ async def find_board(session: AsyncSession, board_id: int) -> Board:
 
 
 async def tasks_of(session: AsyncSession, board: Board) -> dict[str, list[Task]]:
-    """Return the board's tasks by their state, the newest at the end."""
+    """Return the board's tasks by state, newest last."""
     columns: dict[str, list[Task]] = {state: [] for state in STATES}
     tasks = await session.scalars(select(Task).where(Task.board_id == board.id).order_by(Task.id))
     for task in tasks:
@@ -82,13 +82,13 @@ async def _activity_of(session: AsyncSession, board: Board) -> Sequence[Activity
     return (await session.scalars(query)).all()
 
 
-# What changes it
+# Changes
 
 
 async def _task(board_id: int, task_id: int, session: Session) -> Task:
     task = await session.get(Task, task_id)
     if task is None or task.board_id != board_id:
-        raise HTTPException(404, "This task is gone: somebody has deleted or moved it.")
+        raise HTTPException(404, "This task is gone: somebody deleted or moved it.")
     return task
 
 
@@ -132,7 +132,7 @@ async def move_task(request: Request, me: Me, session: Session, task: CurrentTas
 
 @router.get("/boards/{board_id}/tasks/{task_id}")
 async def task_page(request: Request, me: Me, session: Session, task: CurrentTask) -> Response:
-    """Return the form for a dialog, or a page of its own without JavaScript."""
+    """Return the form for the dialog, or as a page without JavaScript."""
     context = await _form_of(session, me, task)
     if is_htmx(request):
         return reactive.response(request, Fragment("task.html", "edit_task", **context))
@@ -158,7 +158,7 @@ async def edit_task(
     assigned = await _assign(session, me, task, assignee)
     await session.commit()
     if assigned:
-        await tell(assigned, where=f"board:{task.board_id}")
+        await notify(assigned, where=f"board:{task.board_id}")
     return answer(request, Action(trigger="dialog-done"), back=back)
 
 
@@ -191,7 +191,7 @@ async def _move_to_board(session: AsyncSession, me: Person, task: Task, board_id
 
 
 async def _assign(session: AsyncSession, me: Person, task: Task, person_id: str) -> str | None:
-    """Give the task to somebody, and return who is to be told of it."""
+    """Assign the task; return the id of the person to notify, if any."""
     person = await session.get(Person, person_id) if person_id else None
     assignee = person.id if person else None
     if assignee == task.assignee_id:

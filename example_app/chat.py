@@ -1,8 +1,8 @@
-"""A chat whose replies come word by word: a stream that appends.
+"""A chat whose replies arrive word by word: a stream that appends.
 
-Rendering a growing list again for each word would be a waste, so this page's stream sends only what is new. It never
-forgets or doubles anything, for it computes what is new from the database and its own ``Position``: a change says only
-*that* there is something. The position goes along as the event's id, so a browser that comes back says where it was.
+Rendering a growing list again for each word would be wasteful, so the stream of this page sends only what is new. It
+computes what is new from the database and its own ``Position``; an event only signals that there is something new. So
+nothing is lost or sent twice. The position is the event's id, so a browser that reconnects sends its last position.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .database import Session, Sessions
 from .forms import answer, text_error
 from .live import person_id, reactive, templates
 from .models import Message, Person, Room, Task
-from .notifications import note, tell, unread_of
+from .notifications import note, notify, unread_of
 from .people import Me
 from .seed import GUIDE, ROOM
 
@@ -40,7 +40,7 @@ router = APIRouter()
 
 @dataclass(slots=True)
 class Position:
-    """How far a page has come: the last message it has, and how much of those that are still being written."""
+    """How much a page has: its last message, and the length of each message that is still being written."""
 
     last: int = 0
     unfinished: dict[int, int] = field(default_factory=dict)
@@ -50,14 +50,14 @@ class Position:
 
     @classmethod
     def read(cls, text: str) -> Position:
-        """Read a position that was written as text."""
+        """Parse a position."""
         if not re.fullmatch(r"\d{1,18}(-\d{1,18}\.\d{1,9})*", text):
-            raise HTTPException(400, "This is no position in the chat.")
+            raise HTTPException(400, "This is not a position in the chat.")
         last, *unfinished = text.split("-")
         return cls(int(last), {int(number): int(length) for number, length in (each.split(".") for each in unfinished)})
 
     def note(self, message: Message) -> None:
-        """Take it that the page has a message as it is now."""
+        """Record that the page has the current state of a message."""
         self.last = max(self.last, message.id)
         self.unfinished.pop(message.id, None)
         if message.writing:
@@ -89,7 +89,7 @@ async def chat_stream(request: Request, after: str, tab: str, resume: str = "") 
 
 
 async def _follow(sessions: Sessions, viewer: ConnectionInfo, position: Position) -> AsyncIterator[Fragment | bytes]:
-    with reactive.bus.subscribe(SCOPE, connection=viewer) as changes:  # before reading, so that nothing is missed
+    with reactive.bus.subscribe(SCOPE, connection=viewer) as changes:  # before reading, so that no message is missed
         while True:
             for fragment in await _read_news(sessions, position):
                 yield fragment
@@ -102,7 +102,7 @@ async def _follow(sessions: Sessions, viewer: ConnectionInfo, position: Position
 
 
 async def _read_news(sessions: Sessions, position: Position) -> list[Fragment]:
-    # A viewer who leaves cancels what the stream awaits; a short read rather ends, and gives its connection back.
+    # A disconnect cancels the stream. Finish this short read anyway, so that it returns its database connection.
     with anyio.CancelScope(shield=True):
         async with sessions() as session:
             news = await _news(session, position)
@@ -110,7 +110,7 @@ async def _read_news(sessions: Sessions, position: Position) -> list[Fragment]:
 
 
 async def _news(session: AsyncSession, position: Position) -> list[Fragment]:
-    """Return what a page does not have yet, and move its position."""
+    """Return what a page does not have yet, and advance its position."""
     known = dict(position.unfinished)
     query = select(Message).where((Message.id > position.last) | Message.id.in_(known)).order_by(Message.id)
     fragments = []
@@ -135,7 +135,7 @@ async def _bell(sessions: Sessions, person: str) -> Fragment:
         return Fragment("parts/bell.html", "bell", unread=await unread_of(session, me))
 
 
-# What is said
+# Messages
 
 
 @router.post("/chat")
@@ -149,14 +149,14 @@ async def say(request: Request, me: Me, session: Session, text: Annotated[str, F
     await session.commit()
     await reactive.emit(SCOPE, "messages")
     if mentioned:
-        await tell(*mentioned, where=SCOPE)
+        await notify(*mentioned, where=SCOPE)
     if f"@{GUIDE.lower()}" in text.lower():
         request.app.state.tasks.start_soon(_reply, request.app.state.sessions, text)
     return answer(request, Fragment("chat.html", "say", me=me), back="/chat")
 
 
 async def _add(session: AsyncSession, message: Message) -> None:
-    # With the room's row locked, ids become visible in their order, and no position passes over one.
+    # With the room's row locked, ids are committed in order, so no position skips a message.
     await session.execute(select(Room.id).where(Room.id == ROOM).with_for_update())
     session.add(message)
 
@@ -170,7 +170,7 @@ async def _note_mentions(session: AsyncSession, me: Person, text: str) -> Sequen
 
 
 async def _reply(sessions: Sessions, question: str) -> None:
-    """Write a reply, and save and tell each word as it comes."""
+    """Write a reply; save each word and emit an event for it."""
     async with sessions() as session:
         todo = await session.scalars(select(Task.title).where(Task.state != "done").order_by(Task.id))
         reply = model.reply_to(question, todo.all())
@@ -179,12 +179,12 @@ async def _reply(sessions: Sessions, question: str) -> None:
         await session.commit()
         async for words in model.write(reply):
             message.text += words
-            await _save_and_tell(session)
+            await _save_and_emit(session)
         message.done = True
-        await _save_and_tell(session)
+        await _save_and_emit(session)
 
 
-async def _save_and_tell(session: AsyncSession) -> None:
-    with anyio.CancelScope(shield=True):  # a shutdown comes between two words, not in the middle of a commit
+async def _save_and_emit(session: AsyncSession) -> None:
+    with anyio.CancelScope(shield=True):  # a shutdown must not interrupt a commit
         await session.commit()
         await reactive.emit(SCOPE, "messages")

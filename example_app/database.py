@@ -17,12 +17,12 @@ from .seed import fill
 __all__ = ["Session", "Sessions", "open_database"]
 
 Sessions = async_sessionmaker[AsyncSession]
-_FIRST_START = 7_301_442  # the number of a lock that belongs to this application
+_FIRST_START = 7_301_442  # the key of this application's advisory lock
 
 
 @asynccontextmanager
 async def open_database(url: URL) -> AsyncIterator[Sessions]:
-    """Connect, make the tables and the first content if there are none, and disconnect at the end."""
+    """Connect, create missing tables and the initial content, and disconnect on exit."""
     engine = _engine(url)
     try:
         await _prepare(engine)
@@ -52,7 +52,7 @@ def _engine(url: URL) -> AsyncEngine:
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+    cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not block each other
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()

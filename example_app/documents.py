@@ -1,10 +1,11 @@
-"""A document: the browser owns the editor, and the facts around it are live.
+"""A document: the browser owns the editor, and the data around it is live.
 
-The block ``editor`` is left out of the index, so no update ever touches what somebody is typing. Title, version and
-number of words are live for all who have the document open, and so are the names of those people. This is the layer
-below ``@reactive.page``: an index, a stream with a connection that presence knows, and one render for all viewers.
+The index does not contain the block ``editor``, so no update touches what somebody is typing. The title, the version,
+the number of words and the names of the people who have the document open are live. This page uses the layer below
+``@reactive.page``: an index, a stream with a connection for presence, and one render for all viewers.
 
-Two people may save at once. Each save names the version that it began with; the second one is shown what happened.
+Two people may save at the same time. Each save names the version that it is based on; the second one gets a conflict
+that shows the differences.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ LIVE_BLOCKS = ("title", "version", "words", "here")
 LONGEST_TITLE, LONGEST_TEXT = 80, 20_000
 
 index.register_template(templates, PAGE, block_names=LIVE_BLOCKS)
-# Who saves tells of the text; that it changes these as well is said here, once.
+# Saving emits only ``document.text``; these paths change with it.
 for derived in ("words", "document.version", "document.saved_by", "document.saved_at"):
     index.derive(derived, from_paths={"document.text"})
 
@@ -61,7 +62,7 @@ Text = Annotated[str, Form()]
 
 @router.get("/documents/{document_id}")
 async def document_page(request: Request, document_id: int, me: Me, session: Session) -> Response:
-    cursor = reactive.bus.cursor(scope_of(document_id))  # before anything is read: what changes from here on is sent
+    cursor = reactive.bus.cursor(scope_of(document_id))  # before reading, so that later changes are sent
     document = await _document(document_id, session)
     context = await _facts(session, document)
     context["here"] = sorted({*context["here"], me.name})
@@ -94,12 +95,12 @@ def _people_changed(scope: str, _: ConnectionInfo | None) -> None:
 
 
 async def _read_facts(sessions: Sessions, document_id: int) -> dict[str, Any]:
-    async with sessions() as session:  # a session of its own: the stream holds none open between changes
+    async with sessions() as session:  # a new session: the stream holds none between changes
         return await _facts(session, await _document(document_id, session))
 
 
 async def _facts(session: AsyncSession, document: Document) -> dict[str, Any]:
-    """Return what is live of a document."""
+    """Return the live data of a document."""
     ids = {each.user_id for each in reactive.presence(scope_of(document.id))}
     names = await session.scalars(select(Person.name).where(Person.id.in_(ids)).order_by(Person.name))
     return {"document": document, "words": _count_words(document.text), "here": list(names)}
@@ -109,7 +110,7 @@ def _count_words(text: str) -> int:
     return len(re.findall(r"\w+(?:['-]\w+)*", text))
 
 
-# What changes it
+# Changes
 
 
 @router.post("/documents")
@@ -139,7 +140,7 @@ async def save(
     await reactive.emit(scope_of(document.id), "document.text", origin=reactive.origin(request))
     facts = await _facts(session, document)
     saved = Fragment(PAGE, "save", me=me, text=text, base=document.version, saved=True, **facts)
-    # This tab is not told by its stream, for it is answered here.
+    # The stream does not send this change to its own tab, so the response updates these blocks.
     return answer(request, OOB(saved, *(Fragment(PAGE, block, **facts) for block in ("version", "words"))), back=back)
 
 
@@ -159,7 +160,7 @@ async def rename(request: Request, me: Me, session: Session, document: CurrentDo
 @router.get("/documents/{document_id}/editor")
 @reactive.html
 async def fresh_editor(me: Me, document: CurrentDocument) -> Fragment:
-    """Return the editor with the newest text, for a browser that has nothing of its own in it."""
+    """Return the editor with the newest text, for a browser without unsaved changes."""
     return Fragment(PAGE, "editor", me=me, document=document, **_editor(document))
 
 
@@ -168,7 +169,7 @@ def _editor(document: Document) -> dict[str, Any]:
 
 
 async def _write(session: AsyncSession, document: Document, text: str, base: int, me: Person) -> bool:
-    """Save the text if the document is still at the version that it began with."""
+    """Save the text if the document still has the version that the text is based on."""
     same = update(Document).where(Document.id == document.id, Document.version == base)
     written = await session.execute(
         same.values(text=text, version=base + 1, saved_by=me.name, saved_at=now()).returning(Document.id)
@@ -180,7 +181,7 @@ async def _write(session: AsyncSession, document: Document, text: str, base: int
 
 
 def _conflict(document: Document, form: dict[str, Any]) -> ValidationError:
-    """Show what somebody else has saved meanwhile. Saving again is then an answer to that version."""
+    """Return the form with the differences to the saved version. Saving again overwrites that version."""
     changes = [line for line in difflib.ndiff(form["text"].splitlines(), document.text.splitlines()) if line[0] in "-+"]
     shown = form | {"base": document.version, "changes": [(line[0] == "+", line[2:]) for line in changes if line[2:]]}
     return ValidationError(Fragment(PAGE, "save", **shown), errors={"version": document.version})

@@ -1,4 +1,4 @@
-"""What a form answers: a fragment under htmx, and a page or a redirect without JavaScript."""
+"""Responses to forms: a fragment for htmx, a page or a redirect without JavaScript."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def answer(request: Request, value: Answer, *, back: str) -> Response:
     """Return the response to a form.
 
     Args:
-        request: The request that sent it.
-        value: What htmx is answered. A form that was filled in wrongly is a block with a template of the same name in
-            ``forms/``, so that it can be shown in a page of its own.
-        back: The page that a plain form is sent back to.
+        request: The request that submitted the form.
+        value: The response for htmx. The block of an invalid form has a template of the same name in ``forms/``, which
+            is shown as a page without JavaScript.
+        back: The page to redirect to without JavaScript.
     """
     if is_htmx(request):
         return reactive.response(request, value)
@@ -41,16 +41,16 @@ def answer(request: Request, value: Answer, *, back: str) -> Response:
 
 
 def go_to(request: Request, page: str) -> Response:
-    """Lead the browser to another page."""
+    """Redirect the browser to another page."""
     if is_htmx(request):
         return Response(status_code=204, headers={"HX-Redirect": page})
     return RedirectResponse(page, status_code=303)
 
 
 def text_error(text: str, *, what: str, longest: int) -> str | None:
-    """Return what is wrong with a text that somebody typed."""
+    """Return what is wrong with a text, or ``None``."""
     if not text:
         return f"{what} is missing."
     if len(text) > longest:
-        return f"{what} can have {longest} characters; this has {len(text)}."
+        return f"{what} can have at most {longest} characters; this one has {len(text)}."
     return None

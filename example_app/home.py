@@ -1,4 +1,4 @@
-"""The first page: what there is, and how far it is."""
+"""The home page: boards with their progress, and documents."""
 
 from __future__ import annotations
 

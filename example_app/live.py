@@ -1,4 +1,4 @@
-"""What the pages share: the templates, and the one object that makes them live."""
+"""What the pages share: the templates and the ``Reactive`` object."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .models import now
 __all__ = ["index", "person_id", "reactive", "templates"]
 
 FRESH = timedelta(seconds=3)
-"""How long a change counts as new; the pages let it glow."""
+"""How long the pages highlight a change."""
 
 
 def person_id(request: Request) -> str | None:
-    """Return who is signed in; it tells audiences and presence who watches a page."""
+    """Return the id of the signed-in person, for audiences and presence."""
     return request.session.get("person")
 
 
@@ -37,7 +37,7 @@ def _clock(at: datetime) -> str:
 
 
 def _hue(name: str) -> int:
-    """Return the colour of somebody's avatar, in degrees."""
+    """Return the hue of a person's avatar, in degrees."""
     return sum(map(ord, name)) * 137 % 360
 
 
@@ -57,4 +57,4 @@ reactive = Reactive(
     inspector=settings.debug(),
 )
 index = reactive.index
-"""Which blocks show what, for pages that are wired by hand."""
+"""The dependency index, for pages that do not use ``@reactive.page``."""

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 STATES = ("todo", "doing", "done")
-WRITING_TIME = timedelta(minutes=2)  # a reply that takes longer was cut off, by a restart say
+WRITING_TIME = timedelta(minutes=2)  # a reply that takes longer was interrupted, for example by a restart
 
 
 def now() -> datetime:
@@ -32,7 +32,7 @@ def now() -> datetime:
 
 
 class _Time(TypeDecorator[datetime]):
-    """A point in time, also on SQLite, which knows no time zones."""
+    """A point in time with its zone, even on SQLite, which stores none."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -51,7 +51,7 @@ class Base(MappedAsDataclass, DeclarativeBase):
 
 
 class Person(Base):
-    """Somebody who has signed in once. ``read_until`` is the newest notification that they have read."""
+    """Somebody who has signed in at least once. ``read_until`` is the id of their newest read notification."""
 
     __tablename__ = "people"
 
@@ -80,7 +80,7 @@ class Task(Base):
 
 
 class Activity(Base):
-    """One line of what happened on a board."""
+    """One entry in the activity feed of a board."""
 
     __tablename__ = "activity"
 
@@ -104,7 +104,7 @@ class Document(Base):
 
 
 class Room(Base):
-    """Where people talk; its row is locked while a message is added, so that ids are committed in their order."""
+    """A chat room. Its row is locked while a message is added, so that ids are committed in order."""
 
     __tablename__ = "rooms"
 
@@ -113,7 +113,7 @@ class Room(Base):
 
 
 class Message(Base):
-    """What was said. A message that is not ``done`` is still being written."""
+    """A chat message. It is still being written until it is ``done``."""
 
     __tablename__ = "messages"
 
@@ -125,7 +125,7 @@ class Message(Base):
 
     @property
     def writing(self) -> bool:
-        """Whether more text is to come."""
+        """Whether more text is expected."""
         return not self.done and now() - self.at < WRITING_TIME
 
 
@@ -140,7 +140,7 @@ class Notification(Base):
 
 
 class Answer(Base):
-    """A question, and the answer once it is there. The token is what a shared link holds."""
+    """A question and its answer, once it is written. Links to it contain the token."""
 
     __tablename__ = "answers"
 

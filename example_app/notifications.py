@@ -1,9 +1,8 @@
-"""Notifications: who is told, and what somebody missed while away.
+"""Notifications: sent to some people only, and kept for those who are away.
 
-A change that is emitted with an ``audience`` reaches these people's pages and no others. Whoever is away hears nothing
-of it, so the notification is a row, too, and each person has a cursor into these rows: what lies above it is unread.
-The cursor moves to what was *shown*, so a notification that comes in while somebody presses “mark as read” stays
-unread.
+An event with an ``audience`` reaches only the pages of these people. It does not reach people who are away, so each
+notification is also a row. Each person has a cursor into these rows; the rows after it are unread. “Mark as read” moves
+the cursor to the newest row that was *shown*, so a notification that arrives at that moment stays unread.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from .live import person_id, reactive
 from .models import Notification, Person
 from .people import Me
 
-__all__ = ["note", "router", "tell", "unread_of"]
+__all__ = ["note", "notify", "router", "unread_of"]
 
 SHOWN = 30
 
@@ -40,34 +39,34 @@ async def notifications_page(me: Me, session: Session) -> dict[str, Any]:
 
 @router.post("/notifications/read")
 async def mark_as_read(request: Request, me: Me, session: Session, until: Annotated[int, Form()]) -> Response:
-    """Move the cursor to the newest notification that was shown; never back."""
+    """Move the cursor to the newest notification that was shown, never backwards."""
     newer = update(Person).where(Person.id == me.id, Person.read_until < until)
     await session.execute(newer.values(read_until=until))
     await session.commit()
-    await tell(me.id)
+    await notify(me.id)
     return answer(request, Action(), back="/notifications")
 
 
 async def unread_of(session: AsyncSession, person: Person) -> int:
-    """Return how many notifications somebody has not read."""
+    """Return the number of unread notifications of a person."""
     unread = select(func.count(Notification.id))
     mine = unread.where(Notification.person_id == person.id, Notification.id > person.read_until)
     return await session.scalar(mine) or 0
 
 
 async def note(session: AsyncSession, person: str, text: str, link: str) -> None:
-    """Add a notification to the session; ``tell`` the person after the commit."""
-    # With the person's row locked, ids become visible in their order, and the cursor passes over none.
+    """Add a notification to the session; ``notify`` the person after the commit."""
+    # With the person's row locked, ids are committed in order, so the cursor skips none.
     await session.execute(select(Person.id).where(Person.id == person).with_for_update())
     session.add(Notification(person, text, link))
 
 
-async def tell(*people: str, where: str | None = None) -> None:
-    """Tell these people, and nobody else, that they have notifications.
+async def notify(*people: str, where: str | None = None) -> None:
+    """Notify the pages of some people, and of nobody else, of new or read notifications.
 
     Args:
-        *people: Their ids.
-        where: The scope of the page that it is about, which they may be looking at.
+        *people: The ids of the people.
+        where: The scope of the page that the notification is about; it may be open.
     """
     for scope in {"notifications", "workspace", where} - {None}:
         await reactive.emit(str(scope), "notices", "unread", audience=people)

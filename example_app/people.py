@@ -1,7 +1,7 @@
-"""Signing in by name. It says who is who, and proves nothing: this is no authentication.
+"""Signing in by name. This identifies people but proves nothing: it is not authentication.
 
-A real application asks for a password or sends people to an identity provider here. What follows from it stays the
-same: each update of a live page is a request of its own, so it ends where a session ends.
+A real application would ask for a password or redirect to an identity provider. The rest would stay the same: each
+update of a live page is a separate request, so updates stop when the session ends.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Me = Annotated[Person, Depends(_me)]
 
 
 async def ask_to_sign_in(request: Request, _: Exception) -> Response:
-    """Lead somebody to the page for signing in; a live page's stream ends here."""
+    """Redirect to the sign-in page; this ends the stream of a live page."""
     if is_htmx(request):
         return Response(status_code=401, headers={"HX-Redirect": "/sign-in"})
     back = request.url.path if request.method == "GET" else "/"
@@ -83,7 +83,7 @@ async def sign_out(request: Request) -> Response:
 async def choose_htmx(
     request: Request, version: Annotated[int, Form()], back: Annotated[str, Form()] = "/"
 ) -> Response:
-    """Let this browser load the other version of htmx."""
+    """Choose the version of htmx that this browser loads."""
     if version in settings.HTMX_VERSIONS:
         request.session["htmx"] = version
     return RedirectResponse(_local(back), status_code=303)
@@ -92,21 +92,21 @@ async def choose_htmx(
 def _name_error(name: str) -> str | None:
     if error := text_error(name, what="Your name", longest=LONGEST_NAME):
         return error
-    return None if re.fullmatch(r"\w[\w .'-]*", name) else "A name is made of letters, digits, spaces, and . ' -"
+    return None if re.fullmatch(r"\w[\w .'-]*", name) else "A name consists of letters, digits, spaces, and . ' -"
 
 
 async def _person_of(session: AsyncSession, name: str) -> str:
-    """Return the id of the person of that name, who is new if nobody has it."""
+    """Return the id of the person with this name; add the person if there is none."""
     found = re.sub(r"\W+", "-", name.lower())
     if await session.get(Person, found) is None:
         session.add(Person(found, name))
         try:
             await session.commit()
-        except IntegrityError:  # somebody of that name came first
+        except IntegrityError:  # another request added the same name first
             await session.rollback()
     return found
 
 
 def _local(back: str) -> str:
-    """Return the address of a page of ours, whatever a link asked for."""
+    """Return the path if it is on this site, and the home page otherwise."""
     return back if re.match(r"/(?![/\\])", back) else "/"

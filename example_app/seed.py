@@ -1,4 +1,4 @@
-"""What a new workspace holds, so that there is something to look at."""
+"""The initial content of a new workspace."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .models import Activity, Board, Document, Message, Notification, Person, Ro
 __all__ = ["GUIDE", "ROOM", "fill"]
 
 GUIDE = "Guide"
-"""Who answers in the chat."""
+"""The name of the chat's assistant."""
 ROOM = 1
-"""The one room that there is."""
+"""The id of the only chat room."""
 
 PEOPLE = ("Ada", "Ben", "Chloé")
 TASKS = {
@@ -27,7 +27,7 @@ TASKS = {
         ("Write down who brings which cake", "todo", None),
     ],
     "New website": [
-        ("Collect what we like elsewhere", "done", "chloé"),
+        ("Collect websites that we like", "done", "chloé"),
         ("Write the first page", "doing", "ada"),
         ("Take pictures of everybody", "todo", None),
     ],
@@ -46,7 +46,7 @@ How we work
 
 Everybody writes down what they do on the board, so that nobody has to ask.
 
-Decisions stand in a document. Whatever is urgent goes to the chat.
+Decisions go into a document. Anything urgent goes into the chat.
 """
 TALK = (
     ("Ada", "Good morning! The city says yes to the meadow."),
@@ -56,7 +56,7 @@ TALK = (
 
 
 async def fill(session: AsyncSession) -> None:
-    """Give an empty database its first content."""
+    """Add the initial content to an empty database."""
     if await session.scalar(select(func.count(Person.id))):
         return
     session.add_all(Person(name.lower(), name) for name in PEOPLE)
@@ -68,7 +68,7 @@ async def fill(session: AsyncSession) -> None:
     for number, (author, said) in enumerate(TALK):
         session.add(Message(author, said, at=now() - timedelta(minutes=30 - 7 * number)))
     for each in PEOPLE:
-        session.add(Notification(each.lower(), "Welcome! This is where you see what concerns you.", "/"))
+        session.add(Notification(each.lower(), "Welcome! Your notifications appear here.", "/"))
 
 
 async def _fill_board(session: AsyncSession, name: str, tasks: list[tuple[str, str, str | None]]) -> None:

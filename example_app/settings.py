@@ -1,12 +1,12 @@
-"""What the environment decides. Without any of it, the workspace lives in one SQLite file and one process.
+"""Settings from the environment. By default the workspace runs in one process with one SQLite file.
 
 ====================  ==============================================================================================
-``DATABASE_URL``      where the data is: ``postgresql://…`` or ``sqlite:///file``; ``workspace.sqlite3`` by default
-``REACTIVE_BUS_URL``  how processes tell each other of changes: ``redis://…``, ``postgresql://…``; memory by default
-``REACTIVE_SECRET``   signs sessions and live URLs; the same text for all processes
-``EXAMPLE_HTMX``      ``2`` or ``4``: the version that pages load until somebody picks the other one
-``EXAMPLE_DEBUG``     ``1``: failing blocks say so in the page, and ``/_reactive/inspector`` shows what happens
-``EXAMPLE_PAUSE``     seconds between the words of a reply; 0.05 by default
+``DATABASE_URL``      the database: ``postgresql://…`` or ``sqlite:///file``; defaults to ``workspace.sqlite3``
+``REACTIVE_BUS_URL``  the bus between processes: ``redis://…`` or ``postgresql://…``; defaults to memory
+``REACTIVE_SECRET``   signs sessions and live URLs; all processes need the same secret
+``EXAMPLE_HTMX``      ``2`` or ``4``: the version of htmx unless a visitor picks the other one
+``EXAMPLE_DEBUG``     ``1``: failing blocks show their errors, and ``/_reactive/inspector`` is available
+``EXAMPLE_PAUSE``     seconds between the words of a reply; defaults to 0.05
 ====================  ==============================================================================================
 """
 

@@ -1,7 +1,7 @@
 """A board on the wall: one render for all screens that show it.
 
-With ``shared=True`` a change runs the endpoint once, however many screens watch, and without anybody's cookie. So the
-page is for everybody who has its address, signed in or not.
+With ``shared=True``, each change runs the endpoint once for all screens, without any visitor's cookies. So the page is
+open to anyone who has its address, signed in or not.
 """
 
 from __future__ import annotations

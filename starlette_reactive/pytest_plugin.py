@@ -1,4 +1,4 @@
-"""Fixtures for tests of live pages. They do nothing, and import nothing, in a suite that does not ask for them.
+"""Fixtures for tests of live pages. In a suite that does not request them, they do nothing and import nothing.
 
 ``reactive_client`` and ``live_page`` work under anyio's pytest plugin, on asyncio and on trio, and under
 pytest-asyncio; ``captured_changes`` works in any test.
@@ -30,11 +30,11 @@ __all__ = ["captured_changes", "live_page", "reactive_client"]
 
 @pytest.fixture
 def reactive_client(request: pytest.FixtureRequest) -> Callable[..., Awaitable[TestClient]]:
-    """Give a function that opens clients of an application, which are closed after the test."""
-    stack = _stack(request)
+    """Return a function that opens clients of an application; they are closed after the test."""
+    stack = _exit_stack(request)
 
     async def open_client(app: ASGIApp, **options: Any) -> TestClient:
-        from .testing import TestClient  # noqa: PLC0415 - only for suites that use it
+        from .testing import TestClient  # noqa: PLC0415 - only in suites that use it
 
         return await stack.enter_async_context(TestClient(app, **options))
 
@@ -45,7 +45,7 @@ def reactive_client(request: pytest.FixtureRequest) -> Callable[..., Awaitable[T
 def live_page(
     reactive_client: Callable[..., Awaitable[TestClient]],
 ) -> Callable[..., Awaitable[LivePage]]:
-    """Give a function that opens live pages; the pages of one application share a client."""
+    """Return a function that opens live pages; the pages of one application share a client."""
     clients: dict[int, TestClient] = {}
 
     async def open_page(app: ASGIApp, path: str, **options: Any) -> LivePage:
@@ -58,23 +58,23 @@ def live_page(
 
 @pytest.fixture
 def captured_changes(monkeypatch: pytest.MonkeyPatch) -> list[ChangeEvent]:
-    """A list of the changes emitted from here on, on any bus and in any thread."""
+    """Return a list that collects the events emitted from now on, on any bus and from any thread."""
     changes: list[ChangeEvent] = []
     emit = Emitter.emit_sync
     lock = threading.Lock()
 
-    def emit_and_note(emitter: Emitter, event: ChangeEvent, *arguments: Any) -> None:
+    def emit_and_capture(emitter: Emitter, event: ChangeEvent, *arguments: Any) -> None:
         if isinstance(event, ChangeEvent):
             with lock:
                 changes.append(event)
         emit(emitter, event, *arguments)
 
-    monkeypatch.setattr(Emitter, "emit_sync", emit_and_note)
+    monkeypatch.setattr(Emitter, "emit_sync", emit_and_capture)
     return changes
 
 
-def _stack(request: pytest.FixtureRequest) -> AsyncExitStack:
-    """Return what is closed after the test by whatever runs the test."""
+def _exit_stack(request: pytest.FixtureRequest) -> AsyncExitStack:
+    """Return the exit stack that the test's asynchronous plugin closes after the test."""
     stack: AsyncExitStack
     if "anyio_backend" in request.fixturenames:
         stack = request.getfixturevalue("_reactive_stack_of_anyio")

@@ -1,12 +1,12 @@
-// The browser owns the editor. While nobody types here, it takes over what others save; else it says that they did.
+// The browser owns the editor. Without unsaved changes it loads what others save; otherwise it shows a notice.
 
 const form = document.getElementById("edit")
 const editor = document.getElementById("editor")
 const text = () => document.getElementById("text")
 const base = () => Number(form.elements.base.value)
 
-let known = text() // the field as it was last seen
-let kept = known.value // what the server has of it
+let known = text() // the current text field
+let kept = known.value // the text that the server has
 let sent = kept
 
 form.addEventListener("submit", () => sent = text().value)
@@ -33,5 +33,5 @@ new MutationObserver(() => {
   const version = Number(document.querySelector("[data-version]").dataset.version)
   if (version <= base() || editor.querySelector(".conflict")) return
   if (text().value === kept) htmx.ajax("GET", form.dataset.fresh, { target: "#editor", swap: "innerHTML" })
-  else document.getElementById("state").textContent = `Version ${version} was saved while you write. Save yours to compare.`
+  else document.getElementById("state").textContent = `Version ${version} was saved while you were writing. Save yours to compare.`
 }).observe(document.getElementById("version"), { childList: true, subtree: true, characterData: true, attributes: true })

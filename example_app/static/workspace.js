@@ -1,10 +1,10 @@
-// What is left for a script: the dialog, and short messages. Everything else on these pages is HTML that the server sends.
+// Only the dialog and short messages need a script. Everything else on these pages is HTML from the server.
 
 const dialog = document.getElementById("dialog")
 const notice = document.getElementById("notice")
 let opener
 
-// The dialog is open while there is something in it.
+// The dialog is open while it has content.
 new MutationObserver(() => {
   if (!dialog.firstElementChild || dialog.open) return
   opener = document.activeElement?.id

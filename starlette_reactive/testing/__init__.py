@@ -1,23 +1,26 @@
-"""Tests for live pages: clients, pages that keep themselves up to date, and assertions.
+"""Tools to test live pages: clients, pages that update themselves, and assertions.
 
-It needs httpx and justhtml, which come with the extra ``testing``; nothing else in the package imports it.
+This package needs httpx2 (or httpx) and justhtml, which the extra ``testing`` installs. Nothing else in
+starlette-reactive imports it.
 """
 
 try:
-    import httpx as _httpx  # noqa: F401 - looked for, so that the error can say what to install
-    import justhtml as _justhtml  # noqa: F401 - the same
+    import justhtml as _justhtml  # noqa: F401 - imported first to name the extra in the error
+
+    from . import _http_library  # noqa: F401 - the same
 except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(
         f"starlette_reactive.testing needs {_error.name or _error}: install starlette-reactive[testing]",
         name=_error.name,
     ) from _error
 
-from .assertions import assert_fragment_contains, assert_hx_trigger, assert_is_fragment, assert_sse_wired
-from .client import TestClient
-from .page import LivePage
-from .sse import ReceivedEvent, SSETestResult
-from .sync import SyncLivePage, SyncTestClient
-from .wording import NoStreamError
+from ._assertions import assert_fragment_contains, assert_hx_trigger, assert_is_fragment
+from ._client import TestClient
+from ._failures import NoStreamError
+from ._live_page import LivePage
+from ._sse import ReceivedEvent, SSETestResult
+from ._sync_client import SyncLivePage, SyncTestClient
+from ._wiring import assert_sse_wired
 
 __all__ = [
     "LivePage",

@@ -312,7 +312,7 @@ def test_what_is_being_written_stays_and_a_conflict_is_shown(enter: Enter, compl
     write(other, "The band plays at seven.")
     write(one, "The band plays at six.")
     save(one)
-    expect(other.locator("#state")).to_have_text(re.compile("^Version 2 was saved while you write"))
+    expect(other.locator("#state")).to_have_text(re.compile("^Version 2 was saved while you were writing"))
     expect(other.get_by_label("Text", exact=True)).to_have_value("The band plays at seven.")
 
     save(other)
@@ -470,7 +470,7 @@ def test_a_second_question_replaces_the_first(enter: Enter) -> None:
         page.get_by_role("button", name="Ask", exact=True).click()
         expect(page.locator("#sources")).to_contain_text(source)
     expect(page.locator("#share a")).to_be_visible()
-    expect(page.locator("#answer")).to_contain_text("Decisions stand in a document")
+    expect(page.locator("#answer")).to_contain_text("Decisions go into a document")
     expect(page.locator("#answer")).not_to_contain_text("The band plays")
 
 

@@ -19,7 +19,7 @@ BROUGHT = {
     "sqlalchemy": {"sqlalchemy"},
     "metrics": {"prometheus_client"},
     "cli": {"typer"},
-    "testing": {"httpx"},
+    "testing": {"httpx2"},
     "example": {"fastapi", "sqlalchemy"},
 }
 """What each extra brings of that for which something in the package asks."""

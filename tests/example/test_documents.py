@@ -23,7 +23,7 @@ def htmx(request: pytest.FixtureRequest) -> int:
 
 def own_changes(page: LivePage) -> dict[str, str]:
     """Return the headers by which the editor's form marks its own requests."""
-    found = re.search(r"tab=(\w+)", page.connections[0].address)
+    found = re.search(r"tab=(\w+)", page.streams[0].address)
     assert found is not None
     return HTMX | {"Reactive-Origin": found[1]}
 

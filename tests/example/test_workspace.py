@@ -89,7 +89,7 @@ async def test_the_stream_of_somebody_who_is_not_there_any_more_ends(
     monkeypatch.setattr(people, "person_id", lambda request: None)
     await reactive.emit("board:1", "columns")
     with anyio.fail_after(20):
-        while not page.connections[0].closed:  # noqa: ASYNC110 - a connection sets no event
+        while not page.streams[0].closed:  # noqa: ASYNC110 - a connection sets no event
             await anyio.sleep(0.01)
     monkeypatch.undo()
     assert (await ada.get("/boards/1")).status_code == 200

@@ -1,4 +1,4 @@
-"""Applications to test the test tools on."""
+"""Applications for the tests of the testing tools."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Board:
 
 
 def board(*, scripts: str = "", debug: bool = False) -> Board:
-    """Return a board; its page is ``/boards/1``."""
+    """Return a board whose page is ``/boards/1``."""
     reactive = Reactive(environment(board=PAGE.format(scripts=scripts)), secret="secret", debug=debug)
     made = Board(reactive)
 
@@ -81,7 +81,7 @@ def board(*, scripts: str = "", debug: bool = False) -> Board:
 
 
 def streaming(*items: Any, endless: bool = True, **options: Any) -> Starlette:
-    """Return an application whose ``/stream`` sends these items; an exception among them is raised."""
+    """Return an application whose ``/stream`` sends these items, and raises those that are exceptions."""
 
     async def generate() -> AsyncIterator[Any]:
         for item in items:

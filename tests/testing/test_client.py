@@ -1,18 +1,15 @@
-"""TestClient: lifespan, cookies, streams, disconnects, errors, and nothing left behind."""
+"""TestClient: lifespan, cookies, streams, disconnects, errors, and cleanup."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 from starlette.applications import Starlette
@@ -24,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from starlette_reactive import EventStream
 from starlette_reactive.testing import NoStreamError, SyncTestClient, TestClient
+from starlette_reactive.testing._http_library import httpx
 from tests.support import eventually
 
 from .apps import board, streaming
@@ -33,7 +31,7 @@ def app_of(endpoint: Callable[[Request], Awaitable[Response]], **options: Any) -
     return Starlette(routes=[Route("/", endpoint, methods=["GET", "POST"])], **options)
 
 
-async def test_the_lifespan_runs_around_the_client_and_its_state_reaches_requests() -> None:
+async def test_the_lifespan_runs_with_the_client_and_its_state_is_in_requests() -> None:
     made = board()
     async with TestClient(made.app) as client:
         assert made.started == 1
@@ -42,7 +40,7 @@ async def test_the_lifespan_runs_around_the_client_and_its_state_reaches_request
     assert made.stopped == 1
 
 
-async def test_clients_of_one_application_share_its_lifespan_and_not_their_cookies() -> None:
+async def test_clients_of_one_application_share_its_lifespan_but_not_cookies() -> None:
     made = board()
     async with TestClient(made.app) as ada, TestClient(made.app) as bob:
         await ada.get("/sign-in?as=ada")
@@ -53,7 +51,7 @@ async def test_clients_of_one_application_share_its_lifespan_and_not_their_cooki
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_what_a_lifespan_raises_reaches_the_test(when: str) -> None:
+async def test_lifespan_errors_are_raised_in_the_test(when: str) -> None:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         if when == "before":
@@ -66,7 +64,7 @@ async def test_what_a_lifespan_raises_reaches_the_test(when: str) -> None:
             assert when == "after"
 
 
-async def test_an_application_without_lifespan_works() -> None:
+async def test_an_application_without_a_lifespan_works() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
         await PlainTextResponse("plain")(scope, receive, send)
@@ -75,12 +73,12 @@ async def test_an_application_without_lifespan_works() -> None:
         assert (await client.get("/")).text == "plain"
 
 
-async def test_a_client_that_is_not_entered_says_so() -> None:
+async def test_a_client_outside_async_with_raises() -> None:
     with pytest.raises(RuntimeError, match="async with"):
         await TestClient(Starlette()).get("/")
 
 
-async def test_request_bodies_arrive() -> None:
+async def test_request_bodies_are_sent() -> None:
     async def echo(request: Request) -> Response:
         return PlainTextResponse(await request.body())
 
@@ -94,7 +92,7 @@ async def test_request_bodies_arrive() -> None:
         assert (await client.post("/", data={"a": "b"})).text == "a=b"
 
 
-async def test_background_tasks_are_done_when_the_answer_is_there() -> None:
+async def test_background_tasks_finish_before_the_request_returns() -> None:
     done: list[int] = []
 
     async def respond(request: Request) -> Response:
@@ -106,7 +104,7 @@ async def test_background_tasks_are_done_when_the_answer_is_there() -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_what_the_application_raises_reaches_the_test(late: bool) -> None:
+async def test_application_errors_are_raised_in_the_test(late: bool) -> None:
     async def body() -> AsyncIterator[str]:
         yield "x"
         raise RuntimeError("bad")
@@ -123,7 +121,7 @@ async def test_what_the_application_raises_reaches_the_test(late: bool) -> None:
         assert (await client.get("/")).status_code == (200 if late else 500)
 
 
-async def test_a_chunk_arrives_while_the_response_goes_on() -> None:
+async def test_a_chunk_arrives_before_the_response_ends() -> None:
     more = anyio.Event()
 
     async def body() -> AsyncIterator[str]:
@@ -141,7 +139,7 @@ async def test_a_chunk_arrives_while_the_response_goes_on() -> None:
         assert [chunk async for chunk in chunks] == ["two"]
 
 
-async def test_a_client_that_reads_nothing_slows_the_application_down() -> None:
+async def test_a_client_that_does_not_read_slows_the_application_down() -> None:
     sent = 0
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,7 +156,7 @@ async def test_a_client_that_reads_nothing_slows_the_application_down() -> None:
     assert sent == 10_000
 
 
-async def test_the_application_sees_a_client_that_leaves() -> None:
+async def test_the_application_sees_a_disconnect() -> None:
     seen = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -174,8 +172,8 @@ async def test_the_application_sees_a_client_that_leaves() -> None:
         assert seen == ["http.disconnect"]
 
 
-async def test_an_application_that_does_not_care_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("starlette_reactive.testing.server._GRACE", 0.05)
+async def test_an_application_that_ignores_a_disconnect_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starlette_reactive.testing._request_cycle._GRACE", 0.05)
     ended = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -192,7 +190,7 @@ async def test_an_application_that_does_not_care_is_cancelled(monkeypatch: pytes
         assert ended
 
 
-async def test_reading_an_endless_stream_whole_fails_and_says_what_to_use() -> None:
+async def test_reading_an_endless_stream_to_its_end_fails_with_advice() -> None:
     async with TestClient(streaming("a"), timeout=0.1) as client:
         with pytest.raises(httpx.ReadTimeout, match=r"client\.sse"):
             await client.get("/stream")
@@ -201,7 +199,7 @@ async def test_reading_an_endless_stream_whole_fails_and_says_what_to_use() -> N
 # sse
 
 
-async def test_as_many_events_as_wanted_come_and_the_application_sees_the_client_leave() -> None:
+async def test_sse_disconnects_after_max_events() -> None:
     closed = []
 
     async def generate() -> AsyncIterator[str]:
@@ -221,18 +219,20 @@ async def test_as_many_events_as_wanted_come_and_the_application_sees_the_client
         assert closed
 
 
-async def test_too_few_events_are_a_timeout_that_says_how_many_came() -> None:
+async def test_too_few_events_raise_a_timeout_with_their_number() -> None:
     async with TestClient(streaming("a", "b")) as client:
         with anyio.fail_after(20):
-            with pytest.raises(TimeoutError, match="got 2 of 3 wanted events") as caught:
+            with pytest.raises(TimeoutError, match="got 2 of 3 expected events") as caught:
                 await client.sse("/stream", max_events=3, timeout=1)
             assert "'a'" in str(caught.value)
     async with TestClient(streaming()) as client:
-        with pytest.raises(TimeoutError, match="got 0 of 10 wanted events within 1 s"):
+        with pytest.raises(TimeoutError, match="got 0 of 10 expected events within 1 s"):
             await client.sse("/stream", timeout=1)
 
 
-async def test_an_application_that_does_not_answer_is_a_timeout() -> None:
+async def test_an_application_that_does_not_respond_raises_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starlette_reactive.testing._request_cycle._GRACE", 0.05)
+
     async def silent(request: Request) -> Response:
         await anyio.sleep_forever()
         return Response()
@@ -244,7 +244,7 @@ async def test_an_application_that_does_not_answer_is_a_timeout() -> None:
             await client.sse("/", disconnect_after=0.1)
 
 
-async def test_leaving_after_some_time_returns_what_came() -> None:
+async def test_disconnect_after_returns_the_events_so_far() -> None:
     async with TestClient(streaming("a", heartbeat_interval=0.02)) as client:
         result = await client.sse("/stream", disconnect_after=1, timeout=0.01)
     assert [event.data for event in result.events] == ["a"]
@@ -257,7 +257,7 @@ async def test_an_exception_in_the_generator_is_raised() -> None:
             await client.sse("/stream")
 
 
-async def test_an_error_status_is_a_result_and_a_body_that_is_no_stream_is_an_error() -> None:
+async def test_an_error_status_is_a_result_and_a_body_other_than_a_stream_is_an_error() -> None:
     async with TestClient(streaming()) as client:
         result = await client.sse("/gone")
         assert (result.status, result.events, result.body) == (410, [], "it is gone")
@@ -274,7 +274,7 @@ async def test_headers_and_cookies_are_sent() -> None:
     assert [event.data for event in result.events] == ["7", "ada", "text/event-stream"]
 
 
-async def test_being_cancelled_leaves_nothing_open() -> None:
+async def test_cancellation_leaves_nothing_open() -> None:
     begun, closed = anyio.Event(), anyio.Event()
 
     async def generate() -> AsyncIterator[str]:
@@ -296,10 +296,10 @@ async def test_being_cancelled_leaves_nothing_open() -> None:
         assert closed.is_set()
 
 
-# Nothing is left over
+# Cleanup
 
 
-def test_a_thousand_stream_tests_in_one_process_leave_nothing_over() -> None:
+def test_a_thousand_stream_tests_in_one_process_leak_nothing() -> None:
     process = psutil.Process()
 
     made = board()
@@ -312,7 +312,7 @@ def test_a_thousand_stream_tests_in_one_process_leave_nothing_over() -> None:
                 await made.add("x")
                 await page.expect("#count", "1 open")
                 await page.reconnect()
-            address = page.connections[0].address
+            address = page.streams[0].address
             result = await client.sse(address, headers={"Last-Event-ID": "x"}, max_events=1)
             assert len(result.events) == 1
             with pytest.raises(TimeoutError):
@@ -333,17 +333,17 @@ def test_a_thousand_stream_tests_in_one_process_leave_nothing_over() -> None:
     objects, files, threads = run(range(100, 350))
     memory = process.memory_info().rss
     later = run(range(350, 1000))
-    assert later[0] - objects < 1000  # objects: fewer than two for each test
+    assert later[0] - objects < 1000  # fewer than two objects per test
     assert later[1] <= files
     assert later[2] <= threads
     assert process.memory_info().rss - memory < 10 * 2**20
 
 
-# The synchronous face
+# The synchronous client
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_synchronous_tests_have_the_same(backend: str) -> None:
+def test_a_synchronous_client_has_the_same_features(backend: str) -> None:
     made = board()
     with SyncTestClient(made.app, backend=backend) as client:
         assert client.get("/sign-in?as=ada").status_code == 200
@@ -364,7 +364,7 @@ def test_synchronous_tests_have_the_same(backend: str) -> None:
         assert page.headers["Reactive-Origin"]
         assert [user.user_id for user in made.reactive.presence("board:1")] == ["ada"]
         client.assert_sse_wired("/boards/1")
-        with pytest.raises(AssertionError, match="wanted: '9'"):
+        with pytest.raises(AssertionError, match="expected: '9'"):
             page.expect("#count", "9", timeout=0.05)
     assert made.stopped == 1
     assert not [thread for thread in threading.enumerate() if "portal" in thread.name.lower()]
@@ -377,27 +377,3 @@ def test_a_synchronous_client_reads_streams() -> None:
         assert [event.data for event in client.sse("/stream", max_events=1).events] == ["a"]
         with pytest.raises(TimeoutError, match="got 1 of 2"):
             client.sse("/stream", max_events=2, timeout=1)
-
-
-# What is optional
-
-
-def test_the_package_imports_none_of_it_and_testing_names_its_extra() -> None:
-    code = """
-import sys
-import starlette_reactive
-assert not {"httpx", "justhtml", "pytest"} & set(sys.modules), set(sys.modules)
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == sys.argv[1]:
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Refuse())
-try:
-    import starlette_reactive.testing
-except ModuleNotFoundError as error:
-    assert "starlette-reactive[testing]" in str(error) and sys.argv[1] in str(error), error
-else:
-    raise SystemExit("imported")
-"""
-    for name in ("httpx", "justhtml"):
-        subprocess.run([sys.executable, "-c", code, name], check=True)

@@ -1,4 +1,4 @@
-"""The pytest plugin, in suites of its own."""
+"""The pytest plugin, tested in separate suites."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_changes_are_captured_in_a_synchronous_suite(captured_changes):
         client.post("/tasks", content="milk")
     assert [change.scope for change in captured_changes] == ["board:1"]
 
-def test_and_the_bus_is_itself_again():
+def test_the_bus_is_restored():
     from starlette_reactive import ReactiveBus
     assert ReactiveBus.emit_sync.__qualname__ == "ReactiveBus.emit_sync"
 """
@@ -86,30 +86,30 @@ def test_changes_are_captured_in_any_test(suite: pytest.Pytester) -> None:
     suite.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=2)
 
 
-def test_a_synchronous_test_that_asks_for_a_client_is_told_what_to_use(suite: pytest.Pytester) -> None:
+def test_a_synchronous_test_that_requests_a_client_fails_with_advice(suite: pytest.Pytester) -> None:
     suite.makepyfile("def test_it(live_page):\n    pass\n")
     result = suite.runpytest_subprocess("-p", "no:asyncio")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*SyncTestClient*"])
 
 
-def test_a_suite_that_uses_nothing_notices_nothing(suite: pytest.Pytester) -> None:
+def test_a_suite_that_uses_no_fixture_is_unaffected(suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """
         import sys
 
         def test_nothing_is_loaded():
-            assert not {"starlette_reactive.testing", "httpx", "justhtml"} & set(sys.modules)
+            assert not {"starlette_reactive.testing", "httpx", "httpx2", "justhtml"} & set(sys.modules)
         """
     )
     result = suite.runpytest_subprocess("-p", "no:asyncio")
     result.assert_outcomes(passed=1)
     plain = suite.runpytest_subprocess("-p", "no:asyncio", "-p", "no:starlette_reactive")
-    told = [line for line in result.outlines if "plugins:" not in line and " in " not in line]
-    assert told == [line for line in plain.outlines if "plugins:" not in line and " in " not in line]
+    lines = [line for line in result.outlines if "plugins:" not in line and " in " not in line]
+    assert lines == [line for line in plain.outlines if "plugins:" not in line and " in " not in line]
 
 
-def test_the_fixtures_are_listed_with_what_they_do(suite: pytest.Pytester) -> None:
+def test_the_fixtures_are_listed_with_descriptions(suite: pytest.Pytester) -> None:
     result = suite.runpytest_subprocess("--fixtures", "-p", "no:asyncio")
     for name in ("reactive_client", "live_page", "captured_changes"):
         result.stdout.fnmatch_lines([f"{name} -- *"])

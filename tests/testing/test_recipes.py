@@ -1,4 +1,4 @@
-"""The recipes of docs/testing.md run as they stand there."""
+"""The recipes in docs/testing.md pass unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES = dict(re.findall(r"^```(?:python|toml) title=\"(.+?)\"\n(.*?)^```$", PAGE
 RECIPES = ["fragment", "stream", "two_users", "presence", "reconnect", "failing_block", "sync", "fixtures"]
 
 
-def test_there_is_a_recipe_for_each() -> None:
+def test_all_recipes_are_found() -> None:
     assert sorted(FILES) == sorted(["app.py", "pyproject.toml", *(f"test_{name}.py" for name in RECIPES)])
 
 
@@ -28,7 +28,7 @@ def test_the_recipes_pass(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
     result.assert_outcomes(passed=tests)
 
 
-def test_the_failure_that_is_shown_is_the_one_that_comes(pytester: pytest.Pytester) -> None:
+def test_the_failure_in_the_guide_is_the_real_one(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("app.py").write_text(FILES["app.py"])
     pytester.makepyfile(
         """

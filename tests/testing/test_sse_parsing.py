@@ -1,4 +1,4 @@
-"""An event stream is read as the WHATWG HTML standard says."""
+"""Event streams are parsed as the WHATWG HTML standard specifies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette_reactive import SSEEvent
 from starlette_reactive._core.sse import encode_event
 from starlette_reactive.testing import ReceivedEvent, TestClient
-from starlette_reactive.testing.sse import EventParser
+from starlette_reactive.testing._sse import EventParser
 
 from .apps import streaming
 
@@ -33,7 +33,7 @@ def read(text: str | bytes, *, chunks: int | None = None) -> list[ReceivedEvent]
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
 @pytest.mark.parametrize("chunks", [None, 1, 2, 3])
-def test_lines_end_with_lf_cr_or_crlf_wherever_chunks_are_cut(end: str, chunks: int | None) -> None:
+def test_lines_end_with_lf_cr_or_crlf_for_any_chunk_size(end: str, chunks: int | None) -> None:
     text = "event: a\ndata: one\ndata: two\nid: 1\nretry: 7\n\ndata: é\n\n: more\n".replace("\n", end)
     assert read(text, chunks=chunks) == [ReceivedEvent("one\ntwo", "a", "1", 7), ReceivedEvent("é")]
 
@@ -58,15 +58,15 @@ def test_lines_end_with_lf_cr_or_crlf_wherever_chunks_are_cut(end: str, chunks: 
         ("\n\n\ndata: a\n\n\n\n", ["a"]),
     ],
 )
-def test_what_is_an_event_and_what_is_not(text: str, events: list[str]) -> None:
+def test_only_blocks_with_data_are_events(text: str, events: list[str]) -> None:
     assert [event.data for event in read(text)] == events
 
 
-def test_bytes_that_are_no_utf8_are_replaced() -> None:
+def test_invalid_utf8_is_replaced() -> None:
     assert [event.data for event in read(b"data: \xff\n\n")] == ["\N{REPLACEMENT CHARACTER}"]
 
 
-def test_the_last_event_id_stays_until_another_comes_and_nul_does_not_change_it() -> None:
+def test_the_last_event_id_lasts_until_the_next_and_ignores_nul() -> None:
     parser = EventParser()
     ids = []
     for text in ("id: 1\ndata: a\n\n", "data: b\n\n", "id: 2\0\ndata: c\n\n", "id: 3\n\n", "id\n\n", "id: 4\n"):
@@ -79,11 +79,11 @@ def test_the_last_event_id_stays_until_another_comes_and_nul_does_not_change_it(
     ("value", "retry"),
     [("5", 5), ("007", 7), ("+5", None), ("5s", None), ("", None), ("\N{ARABIC-INDIC DIGIT FIVE}", None)],
 )
-def test_retry_is_ascii_digits(value: str, retry: int | None) -> None:
+def test_retry_accepts_only_ascii_digits(value: str, retry: int | None) -> None:
     assert [event.retry for event in read(f"retry: {value}\ndata: a\n\n")] == [retry]
 
 
-def test_heartbeats_are_told_from_other_comments() -> None:
+def test_heartbeats_are_distinguished_from_other_comments() -> None:
     parser = EventParser()
     list(parser.feed(b":\n\n: heartbeat\n\n: ping - 2026-01-01\n\n: hello\n\n:keep-alive\n\n"))
     assert parser.heartbeats == 3
@@ -91,7 +91,7 @@ def test_heartbeats_are_told_from_other_comments() -> None:
 
 
 @given(st.lists(st.tuples(st.text(), st.none() | st.text("abc-:", min_size=1))), st.integers(1, 9))
-def test_what_this_package_writes_is_read_back(items: list[tuple[str, str | None]], chunks: int) -> None:
+def test_encoded_events_are_parsed_back(items: list[tuple[str, str | None]], chunks: int) -> None:
     written = b"".join(encode_event(SSEEvent(data, event=name)) for data, name in items)
     plain = [(data.replace("\r\n", "\n").replace("\r", "\n"), name) for data, name in items]
     assert [(event.data, event.event) for event in read(written, chunks=chunks)] == plain

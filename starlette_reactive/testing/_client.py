@@ -1,35 +1,37 @@
-"""TestClient: httpx against an application in the same event loop, with streams that are read as they come."""
+"""TestClient: an HTTP client of an application in the same event loop, which reads streams as they arrive."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import anyio
-import httpx
 from starlette.types import ASGIApp
 
-from .page import LivePage
-from .server import ApplicationTransport, exchange_of
-from .sse import EventParser, ReceivedEvent, SSETestResult
-from .wording import NoStreamError, listed, shortened
+from ._failures import NoStreamError, list_events, quote
+from ._http_library import httpx
+from ._live_page import LivePage
+from ._server import NOT_RUNNING
+from ._sse import EventParser, ReceivedEvent, SSETestResult
+from ._tab import Tab
+from ._transport import ApplicationTransport, cycle_of
 
 __all__ = ["TestClient"]
 
 
 class TestClient(httpx.AsyncClient):
-    """An httpx client of an application, with its lifespan; use it in ``async with``.
+    """An httpx2 client (or an httpx client, where httpx2 is not installed) of an application, with its lifespan.
 
-    Clients of one application that are open at the same time share its lifespan, and each has its own cookies: they
-    are different users.
+    Use it in ``async with``. Clients of one application that are open at the same time share its lifespan. Each has
+    its own cookies, so each is a different user.
 
     Args:
         app: The application.
-        base_url: The address that the application takes itself to be at.
-        raise_server_exceptions: Whether what the application raises is raised in the test.
-        root_path: The path that the application is mounted below.
+        base_url: The address at which the application appears to be.
+        raise_server_exceptions: Whether exceptions of the application are raised in the test.
+        root_path: The path at which the application is mounted.
         client: The client's address.
-        **options: What else ``httpx.AsyncClient`` takes, such as ``headers``, ``cookies`` or ``follow_redirects``.
+        **options: Other parameters of ``AsyncClient``, such as ``headers``, ``cookies`` or ``follow_redirects``.
     """
 
     __test__ = False
@@ -52,23 +54,23 @@ class TestClient(httpx.AsyncClient):
         super().__init__(transport=self._application, base_url=base_url, **options)
 
     async def aclose(self) -> None:
-        """Close the pages, disconnect what is open, and end the application's lifespan."""
+        """Close the pages, disconnect open requests, and shut the application's lifespan down."""
         await self.__aexit__(None, None, None)
 
     async def __aexit__(self, *exc_info: Any) -> None:
-        """Close the pages, disconnect what is open, and end the application's lifespan."""
+        """Close the pages, disconnect open requests, and shut the application's lifespan down."""
         errors: list[Exception] = []
         with anyio.CancelScope(shield=True):
             while self._pages:
                 try:
                     await self._pages.pop().close()
-                except Exception as error:  # noqa: BLE001 - raised below, when the rest is closed
+                except Exception as error:  # noqa: BLE001 - raised below, after everything is closed
                     errors.append(error)
         await super().__aexit__(*exc_info)
         if errors and not any(exc_info):
             raise errors[0]
 
-    async def sse(
+    async def sse(  # type: ignore[override] # httpx2 has another method of this name
         self,
         path: str,
         *,
@@ -77,82 +79,83 @@ class TestClient(httpx.AsyncClient):
         headers: Mapping[str, str] | None = None,
         disconnect_after: float | None = None,
     ) -> SSETestResult:
-        """Request a stream, read events, disconnect, and return what came.
+        """Request a stream, read events, disconnect, and return the result. It replaces the ``sse`` of httpx2.
 
-        It returns when ``max_events`` have come, when the stream ends, or after ``disconnect_after``.
+        It returns after ``max_events`` events, when the stream ends, or after ``disconnect_after`` seconds.
 
         Args:
-            path: The stream's address.
+            path: The stream's path.
             max_events: How many events to wait for.
-            timeout: Seconds to wait for them; it does not apply where ``disconnect_after`` is given.
-            headers: Further request headers, such as ``Last-Event-ID``.
-            disconnect_after: Seconds after which to leave, however many events have come.
+            timeout: Seconds to wait for them; ignored if ``disconnect_after`` is given.
+            headers: Additional request headers, such as ``Last-Event-ID``.
+            disconnect_after: Seconds after which to disconnect and return the events so far.
 
         Raises:
-            TimeoutError: Fewer events came in time; it says how many, and which.
-            NoStreamError: The answer is no stream, and no error either.
-            Exception: What the application raised.
+            TimeoutError: Fewer events arrived in time; the message has their number and the events.
+            NoStreamError: The response is neither a stream nor an error.
+            Exception: The application raised it.
         """
-        reading = _Reading(path, max_events)
+        reading = _StreamReading(path, max_events)
         limit = timeout if disconnect_after is None else disconnect_after
         with anyio.move_on_after(limit) as waiting:
             await self._read(reading, headers)
         if waiting.cancelled_caught and (disconnect_after is None or reading.response is None):
-            raise TimeoutError(reading.complaint(limit))
+            raise TimeoutError(reading.timeout_message(limit))
         return reading.result()
 
-    async def _read(self, reading: _Reading, headers: Mapping[str, str] | None) -> None:
+    async def _read(self, reading: _StreamReading, headers: Mapping[str, str] | None) -> None:
         request = {"Accept": "text/event-stream", "Accept-Encoding": "identity", **(headers or {})}
         async with self.stream("GET", reading.path, headers=request, timeout=None, follow_redirects=True) as response:
             reading.response = response
-            if not is_stream(response):
+            if not _is_stream(response):
                 reading.body = (await response.aread()).decode("utf-8", "replace")
                 if response.is_success and response.status_code != 204:
                     raise NoStreamError(
-                        f"GET {reading.path} is no event stream but {response.headers.get('content-type')!r}: "
-                        f"{shortened(reading.body)}"
+                        f"GET {reading.path} is not an event stream but {response.headers.get('content-type')!r}: "
+                        f"{quote(reading.body)}"
                     )
                 return
             await reading.read()
 
     async def live(self, path: str, *, htmx: int | None = None, timeout: float = 5) -> LivePage:
-        """Load a page and connect its streams, as htmx does in a browser; the page is closed with the client.
+        """Load a page and connect its streams, as htmx does in a browser. The page is closed with the client.
 
         Args:
-            path: The page's address.
-            htmx: The version of htmx, 2 or 4; ``None``: as the page's scripts and attributes say.
-            timeout: Seconds that loading and connecting may take.
+            path: The page's path.
+            htmx: The version of htmx, 2 or 4. Defaults to the version that the page's scripts and attributes indicate.
+            timeout: Seconds in which the page must be loaded and connected.
 
         Raises:
             NoStreamError: The page connects to no stream.
-            AssertionError: The page or its stream cannot be had; it says which, and how it was answered.
-            TimeoutError: It took too long.
+            AssertionError: The page or its stream was refused; the message has the path and the response.
+            TimeoutError: The page was not loaded and connected in time.
         """
-        page = LivePage(self, path, htmx)
+        tab = Tab(self, self._start_soon, path, htmx)
+        page = LivePage(tab)
         self._pages.append(page)
         with anyio.move_on_after(timeout) as waiting:
-            await page.load()
+            await tab.load()
         if waiting.cancelled_caught:
             raise TimeoutError(f"the page {path} was not loaded and connected within {timeout:g} s")
         return page
 
-    def start_soon(self, function: Any) -> None:
-        """Run a function as a task that belongs to the client's application; it must not raise."""
+    def _start_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._application.server is None:
-            raise RuntimeError("the application does not run: use the client as a context manager, in `async with`")
+            raise RuntimeError(NOT_RUNNING)
         self._application.server.start_soon(function)
 
 
-def is_stream(response: httpx.Response) -> bool:
-    """Return whether a response is an event stream."""
+def _is_stream(response: httpx.Response) -> bool:
     content_type: str = response.headers.get("content-type", "")
     return content_type.partition(";")[0].strip().lower() == "text/event-stream"
 
 
-class _Reading:
-    def __init__(self, path: str, wanted: int) -> None:
+class _StreamReading:
+    """The events read so far by a call of ``sse``."""
+
+    def __init__(self, path: str, max_events: int) -> None:
         self.path = path
-        self.wanted = wanted
+        self.max_events = max_events
         self.response: httpx.Response | None = None
         self.body = ""
         self.parser = EventParser()
@@ -160,21 +163,21 @@ class _Reading:
 
     async def read(self) -> None:
         assert self.response is not None  # noqa: S101 - for type checkers
-        if self.wanted < 1:
+        if self.max_events < 1:
             return
-        exchange = exchange_of(self.response)
-        while (chunk := await exchange.read()) is not None:
+        cycle = cycle_of(self.response)
+        while (chunk := await cycle.read()) is not None:
             for event in self.parser.feed(chunk):
                 self.events.append(event)
-                if len(self.events) == self.wanted:
+                if len(self.events) == self.max_events:
                     return
 
-    def complaint(self, seconds: float) -> str:
+    def timeout_message(self, seconds: float) -> str:
         if self.response is None:
-            return f"GET {self.path} was not answered within {seconds:g} s; {self.wanted} events were wanted"
+            return f"GET {self.path} was not answered within {seconds:g} s; expected {self.max_events} events"
         return (
-            f"GET {self.path}: got {len(self.events)} of {self.wanted} wanted events within {seconds:g} s "
-            f"({self.parser.heartbeats} heartbeats){listed(self.events)}"
+            f"GET {self.path}: got {len(self.events)} of {self.max_events} expected events within {seconds:g} s "
+            f"({self.parser.heartbeats} heartbeats){list_events(self.events)}"
         )
 
     def result(self) -> SSETestResult:

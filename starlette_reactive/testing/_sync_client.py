@@ -1,4 +1,4 @@
-"""SyncTestClient: the same for suites without ``async``, such as those written with Starlette's ``TestClient``."""
+"""SyncTestClient: TestClient for synchronous test suites, such as those written with Starlette's ``TestClient``."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, Self
 
-import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.types import ASGIApp
 
-from .assertions import assert_sse_wired
-from .client import TestClient
-from .page import LivePage
-from .sse import ReceivedEvent, SSETestResult
+from ._client import TestClient
+from ._http_library import httpx
+from ._live_page import LivePage
+from ._sse import ReceivedEvent, SSETestResult
+from ._wiring import assert_sse_wired
 
 __all__ = ["SyncLivePage", "SyncTestClient"]
+
+_NOT_RUNNING = "the application is not running: use the client as a context manager, in `with`"
 
 
 class SyncTestClient:
     """A client for synchronous tests; use it in ``with``.
 
-    The application runs in an event loop in a thread of its own. As Starlette's ``TestClient``, it follows redirects
-    unless told otherwise.
+    The application runs in an event loop in a separate thread. Like Starlette's ``TestClient``, the client follows
+    redirects by default.
 
     Args:
         app: The application.
         backend: ``"asyncio"`` or ``"trio"``.
-        **options: What :class:`TestClient` takes.
+        **options: Other parameters of :class:`TestClient`.
     """
 
     __test__ = False
@@ -51,22 +53,22 @@ class SyncTestClient:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        """Close the pages, disconnect what is open, and end the application's lifespan."""
+        """Close the pages, disconnect open requests, and shut the application's lifespan down."""
         self._stack.__exit__(*exc_info)
         self._portal = self._client = None
 
     @property
     def portal(self) -> BlockingPortal:
-        """Runs functions in the application's event loop: ``client.portal.call(function, …)``."""
+        """The portal to the application's event loop: ``client.portal.call(function, …)`` runs a function there."""
         if self._portal is None:
-            raise RuntimeError("the application does not run: use the client as a context manager, in `with`")
+            raise RuntimeError(_NOT_RUNNING)
         return self._portal
 
     @property
     def client(self) -> TestClient:
         """The asynchronous client behind this one."""
         if self._client is None:
-            raise RuntimeError("the application does not run: use the client as a context manager, in `with`")
+            raise RuntimeError(_NOT_RUNNING)
         return self._client
 
     @property
@@ -76,11 +78,11 @@ class SyncTestClient:
 
     @property
     def headers(self) -> httpx.Headers:
-        """The headers of each request."""
+        """The headers that each request has."""
         return self.client.headers
 
     def request(self, method: str, url: str, **options: Any) -> httpx.Response:
-        """Send a request; the options are those of httpx."""
+        """Send a request; the options are those of httpx2."""
         return self.portal.call(partial(self.client.request, method, url, **options))
 
     def get(self, url: str, **options: Any) -> httpx.Response:
@@ -120,7 +122,7 @@ class SyncTestClient:
         headers: Mapping[str, str] | None = None,
         disconnect_after: float | None = None,
     ) -> SSETestResult:
-        """Do as :meth:`TestClient.sse` does."""
+        """Synchronous version of :meth:`TestClient.sse`."""
         return self.portal.call(
             partial(
                 self.client.sse,
@@ -133,11 +135,11 @@ class SyncTestClient:
         )
 
     def live(self, path: str, *, htmx: int | None = None, timeout: float = 5) -> SyncLivePage:
-        """Do as :meth:`TestClient.live` does."""
+        """Synchronous version of :meth:`TestClient.live`."""
         return SyncLivePage(self.portal, self.portal.call(partial(self.client.live, path, htmx=htmx, timeout=timeout)))
 
     def assert_sse_wired(self, page_path: str, **options: Any) -> None:
-        """Do as :func:`assert_sse_wired` does."""
+        """Synchronous version of :func:`assert_sse_wired`."""
         self.portal.call(partial(assert_sse_wired, self.client, page_path, **options))
 
 
@@ -150,40 +152,40 @@ class SyncLivePage:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the page's ``hx-headers`` adds to the requests of its body."""
+        """The headers that ``hx-headers`` on the body adds to requests."""
         return self._portal.call(lambda: self._page.headers)
 
     @property
     def frames(self) -> list[ReceivedEvent]:
-        """The events that came last."""
+        """The last events."""
         return self._portal.call(lambda: self._page.frames)
 
     def text(self, selector: str) -> str:
-        """Do as :meth:`LivePage.text` does."""
+        """Synchronous version of :meth:`LivePage.text`."""
         return self._portal.call(self._page.text, selector)
 
     def html(self, selector: str) -> str:
-        """Do as :meth:`LivePage.html` does."""
+        """Synchronous version of :meth:`LivePage.html`."""
         return self._portal.call(self._page.html, selector)
 
     def expect(
         self, selector: str, text: str | None = None, *, contains: str | None = None, timeout: float = 5
     ) -> None:
-        """Do as :meth:`LivePage.expect` does."""
+        """Synchronous version of :meth:`LivePage.expect`."""
         self._portal.call(partial(self._page.expect, selector, text, contains=contains, timeout=timeout))
 
     def expect_nothing(self, seconds: float = 0.2) -> None:
-        """Do as :meth:`LivePage.expect_nothing` does."""
+        """Synchronous version of :meth:`LivePage.expect_nothing`."""
         self._portal.call(self._page.expect_nothing, seconds)
 
     def reconnect(self, *, timeout: float = 5) -> None:
-        """Do as :meth:`LivePage.reconnect` does."""
+        """Synchronous version of :meth:`LivePage.reconnect`."""
         self._portal.call(partial(self._page.reconnect, timeout=timeout))
 
     def go_offline(self) -> None:
-        """Do as :meth:`LivePage.go_offline` does."""
+        """Synchronous version of :meth:`LivePage.go_offline`."""
         self._portal.call(self._page.go_offline)
 
     def go_online(self, *, timeout: float = 5) -> None:
-        """Do as :meth:`LivePage.go_online` does."""
+        """Synchronous version of :meth:`LivePage.go_online`."""
         self._portal.call(partial(self._page.go_online, timeout=timeout))

@@ -1,8 +1,10 @@
-"""From the bytes of an event stream to its events, as the WHATWG HTML standard says in "Server-sent events".
+"""Parse event streams as specified in "Server-sent events" of the WHATWG HTML standard.
 
-Lines end with LF, CR or CRLF, also where a CRLF arrives in two chunks; a byte order mark at the beginning is dropped;
-an ``id`` with NUL in it and a ``retry`` that is not all ASCII digits are ignored; a block without a ``data`` line is no
-event, but its ``id`` and ``retry`` count; a block that the stream ends in the middle of is discarded.
+- Lines end with LF, CR or CRLF, even if a CRLF is split between two chunks.
+- A byte order mark at the start is dropped.
+- An ``id`` that contains NUL and a ``retry`` that is not all ASCII digits are ignored.
+- A block without a ``data`` line is not an event, but its ``id`` and ``retry`` count.
+- A block that is incomplete at the end of the stream is discarded.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ _HEARTBEATS = ("heartbeat", "keepalive", "keep-alive", "ping")
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """One event, as a stream sent it.
+    """One event of a stream.
 
     Args:
-        data: The payload; its lines are joined with LF.
-        event: The event's name; ``None``: unnamed, which browsers dispatch as ``message``.
-        id: The ``id`` that came with it; ``None``: it had none of its own.
-        retry: The ``retry`` that came with it, in milliseconds.
+        data: The payload, its lines joined with LF.
+        event: The event's name, or ``None`` if it is unnamed; browsers dispatch it as ``message``.
+        id: The event's own ``id``, or ``None``.
+        retry: The event's own ``retry`` in milliseconds, or ``None``.
     """
 
     data: str
@@ -35,17 +37,17 @@ class ReceivedEvent:
 
 @dataclass(frozen=True, slots=True)
 class SSETestResult:
-    """What came of a request for a stream.
+    """The result of a request for a stream.
 
     Args:
         events: The events, in order.
-        heartbeats: How many heartbeat comments came.
+        heartbeats: The number of heartbeat comments.
         status: The response's status.
-        headers: The response's headers; their names are found in upper and lower case.
-        last_event_id: What a browser would send as ``Last-Event-ID`` next; empty where no ``id`` came.
-        retry: The last ``retry`` that came, with an event or alone, in milliseconds.
-        comments: Every comment, heartbeats included.
-        body: The response's text where the status is an error's and the body is no stream.
+        headers: The response's headers; names are case-insensitive.
+        last_event_id: The ``Last-Event-ID`` that a browser would send next; empty if there was no ``id``.
+        retry: The last ``retry`` in milliseconds, with an event or alone.
+        comments: All comments, including heartbeats.
+        body: The response's text, if it is not a stream.
     """
 
     events: list[ReceivedEvent]
@@ -60,7 +62,7 @@ class SSETestResult:
 
 @dataclass
 class EventParser:
-    """Reads a stream in chunks of any size."""
+    """Parses a stream in chunks of any size."""
 
     last_event_id: str = ""
     retry: int | None = None
@@ -77,11 +79,11 @@ class EventParser:
 
     @property
     def heartbeats(self) -> int:
-        """How many heartbeat comments came."""
+        """The number of heartbeat comments so far."""
         return sum(comment.strip().lower().startswith(_HEARTBEATS) for comment in self.comments)
 
     def feed(self, chunk: bytes) -> Iterator[ReceivedEvent]:
-        """Read a chunk and yield the events that it completes."""
+        """Parse a chunk; yield the events that it completes."""
         for line in self._lines(self._decode.decode(chunk)):
             event = self._take(line)
             if event is not None:

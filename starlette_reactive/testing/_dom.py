@@ -1,7 +1,4 @@
-"""Documents as browsers have them: parsed as the HTML standard says, by justhtml, and read back.
-
-Nothing else here knows the parser. Documents are its node trees, changed in place.
-"""
+"""Documents: parsed by justhtml as the HTML standard specifies, queried, changed in place, and serialized."""
 
 from __future__ import annotations
 
@@ -12,26 +9,26 @@ from typing import Any, TypeAlias
 from justhtml import Comment, DocumentFragment, Element, JustHTML, Node, SelectorError, Template, Text, query
 
 __all__ = [
+    "ChildNode",
     "Document",
     "Element",
-    "Markup",
     "attribute",
     "closest",
     "contains",
     "detach",
     "elements",
     "find_all",
+    "index_in_parent",
     "inner_html",
-    "insert",
-    "inside_out",
+    "insert_children",
     "parse_document",
     "parse_template",
-    "position",
+    "self_and_ancestors",
     "text_of",
 ]
 
 Document: TypeAlias = Node
-Markup: TypeAlias = Any  # an element, a text or a comment
+ChildNode: TypeAlias = Any  # an element, a text or a comment
 
 _VOID = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
@@ -40,12 +37,12 @@ _RAW_TEXT = frozenset(["style", "script", "xmp", "iframe", "noembed", "noframes"
 
 
 def parse_document(source: str) -> Document:
-    """Return a page's document."""
+    """Parse a page."""
     return JustHTML(source, sanitize=False).root
 
 
 def parse_template(source: str) -> DocumentFragment:
-    """Return what a ``<template>`` around this source holds, which is how htmx reads a fragment."""
+    """Parse a fragment as the content of a ``<template>``, as htmx does."""
     document = parse_document(f'<body><template class="internal-htmx-wrapper">{source}</template></body>')
     template = next(each for each in elements(document) if isinstance(each, Template))
     content = template.template_content
@@ -55,15 +52,15 @@ def parse_template(source: str) -> DocumentFragment:
 
 
 def elements(root: Node) -> Iterator[Element]:
-    """Yield the elements below a node in document order; not what templates hold."""
+    """Yield the descendant elements of a node in document order, without the content of templates."""
     for child in root.children or ():
         if isinstance(child, Element):
             yield child
             yield from elements(child)
 
 
-def inside_out(element: Node | None) -> Iterator[Element]:
-    """Yield an element and what it lies in, up to the root."""
+def self_and_ancestors(element: Node | None) -> Iterator[Element]:
+    """Yield an element and its ancestors, from the inside out."""
     while element is not None:
         if isinstance(element, Element):
             yield element
@@ -71,7 +68,7 @@ def inside_out(element: Node | None) -> Iterator[Element]:
 
 
 def attribute(element: Element, *names: str) -> str | None:
-    """Return the first of these attributes that the element has, also written with ``data-``."""
+    """Return the value of the first of these attributes that an element has, with or without ``data-``."""
     for name in names:
         for each in (name, f"data-{name}"):
             if each in element.attrs:
@@ -83,25 +80,25 @@ def find_all(root: Node, selector: str) -> list[Element]:
     """Return the elements that a CSS selector matches.
 
     Raises:
-        ValueError: The selector is malformed, or of a kind that the parser does not know.
+        ValueError: The selector is invalid or not supported by justhtml.
     """
     if selector.startswith("#") and selector[1:].replace("-", "_").isidentifier():
         return [each for each in elements(root) if each.attrs.get("id") == selector[1:]]
     try:
         return [each for each in query(root, selector) if isinstance(each, Element)]
     except SelectorError as error:
-        raise ValueError(f"the selector {selector!r} cannot be read: {error}") from error
+        raise ValueError(f"invalid selector {selector!r}: {error}") from error
 
 
 def closest(element: Element, selector: str) -> Element | None:
-    """Return the element itself or the nearest one around it that a selector matches."""
-    around = list(inside_out(element))
-    found = find_all(around[-1].parent or around[-1], selector)
-    return next((each for each in around if each in found), None)
+    """Return the element itself or its nearest ancestor that matches a selector."""
+    ancestors = list(self_and_ancestors(element))
+    found = find_all(ancestors[-1].parent or ancestors[-1], selector)
+    return next((each for each in ancestors if each in found), None)
 
 
 def contains(root: Node, node: Node | None) -> bool:
-    """Return whether a node lies in a document."""
+    """Return whether a node is the root or a descendant of it."""
     while node is not None:
         if node is root:
             return True
@@ -109,45 +106,45 @@ def contains(root: Node, node: Node | None) -> bool:
     return False
 
 
-def detach(node: Markup) -> None:
-    """Take a node out of where it is."""
+def detach(node: ChildNode) -> None:
+    """Remove a node from its parent."""
     parent = node.parent
     if parent is not None:
         siblings = parent.children or []
-        del siblings[position(node)]
+        del siblings[index_in_parent(node)]
         node.parent = None
 
 
-def position(node: Markup) -> int:
-    """Return which child of its parent a node is."""
+def index_in_parent(node: ChildNode) -> int:
+    """Return the index of a node among the children of its parent."""
     siblings: Iterable[Any] = node.parent.children
     return next(number for number, each in enumerate(siblings) if each is node)
 
 
-def insert(parent: Node, at: int, nodes: Iterable[Markup]) -> None:
-    """Put nodes among the children of a parent, before the one that has this number."""
+def insert_children(parent: Node, at: int, nodes: Iterable[ChildNode]) -> None:
+    """Move nodes into a parent, before its child with this index."""
     moved = list(nodes)
     for node in moved:
         detach(node)
         node.parent = parent
-    children: list[Any] = parent.children  # type: ignore[assignment] # an element or a fragment has some
+    children: list[Any] = parent.children  # type: ignore[assignment] # an element or a fragment has children
     children[at:at] = moved
 
 
-def text_of(node: Markup) -> str:
-    """Return the text of a node, as ``textContent`` has it."""
+def text_of(node: ChildNode) -> str:
+    """Return the ``textContent`` of a node."""
     if isinstance(node, Text):
         return node.data or ""
     return "".join(text_of(child) for child in node.children or () if not isinstance(child, Comment))
 
 
 def inner_html(node: Node) -> str:
-    """Return the HTML of what a node holds, as ``innerHTML`` gives it."""
+    """Return the ``innerHTML`` of a node."""
     content = node.template_content if isinstance(node, Template) else None
     return "".join(_outer_html(child) for child in (content or node).children or ())
 
 
-def _outer_html(node: Markup) -> str:
+def _outer_html(node: ChildNode) -> str:
     if isinstance(node, Text):
         parent = node.parent
         data = node.data or ""

@@ -1,4 +1,4 @@
-"""LivePage agrees with Chromium: the same page and the same frames give the same document."""
+"""LivePage and Chromium end up with the same document after the same page and frames."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from starlette_reactive.testing import LivePage, TestClient
 from tests.browser.support import ROOT
 from tests.support import eventually
 
-from .exchanges import EXCHANGES, PAUSED, Exchange
+from .swap_scenarios import PAUSED, SCENARIOS, Scenario
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
 PAUSE = 0.03  # seconds between frames
-LONG_PAUSE = 0.4  # htmx 2 settles a swap, and only then listens for what came with it, after 20 ms
-LEFT_OUT = {"data-htmx-powered", "data-hx-sse:connect", "data-hx-sse:close"}  # what htmx 4 itself writes
+LONG_PAUSE = 0.4  # htmx 2 listens on new elements only when it settles the swap, after 20 ms
+IGNORED = {"data-htmx-powered", "data-hx-sse:connect", "data-hx-sse:close"}  # attributes that htmx 4 itself adds
 WATCH = """<script>
 window.ended = false
 const Source = window.EventSource
@@ -41,7 +41,7 @@ window.EventSource = class extends Source {
 document.addEventListener('the-end', () => window.ended = true)
 document.addEventListener('htmx:sse:close', () => window.ended = true)
 </script>"""
-SETTLED = "() => new Promise(done => setTimeout(done, 60))"  # htmx 2 settles the last swap by a timer of 20 ms
+SETTLED = "() => new Promise(done => setTimeout(done, 60))"  # htmx 2 settles the last swap after a timer of 20 ms
 READ = """() => {
   const read = node => {
     if (node.nodeType === 3) return node.data
@@ -55,18 +55,18 @@ READ = """() => {
 
 
 def application(watch: str = "") -> Starlette:
-    """Return the pages of all exchanges and their streams."""
+    """Return an application with the pages and streams of all scenarios."""
 
     async def page(request: Request) -> Response:
         number = request.path_params["number"]
-        return HTMLResponse(EXCHANGES[number].page(f"/stream/{number}", watch))
+        return HTMLResponse(SCENARIOS[number].page(f"/stream/{number}", watch))
 
     async def stream(request: Request) -> Response:
-        exchange = EXCHANGES[request.path_params["number"]]
-        return StreamingResponse(play(exchange), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        scenario = SCENARIOS[request.path_params["number"]]
+        return StreamingResponse(play(scenario), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    async def play(exchange: Exchange) -> AsyncIterator[str]:
-        for each in [*exchange.frames, exchange.stream()[len("".join(exchange.frames)) :]]:
+    async def play(scenario: Scenario) -> AsyncIterator[str]:
+        for each in [*scenario.frames, scenario.stream()[len("".join(scenario.frames)) :]]:
             yield each
             await anyio.sleep(0 if not watch else LONG_PAUSE if each == PAUSED else PAUSE)
         await anyio.sleep_forever()
@@ -100,14 +100,14 @@ def context(browser: Browser) -> BrowserContext:
 
 
 def plain(node: Any, comments: bool = True) -> Any:
-    """Return a node as data: empty classes and what htmx writes left out, texts that touch joined."""
+    """Return a node as data, without empty and ignored attributes, with adjacent texts joined."""
     if isinstance(node, str) or node[0] == "#comment":
         return node
     name, attributes, *children = node
     kept = {
         key: value
         for key, value in sorted(attributes.items())
-        if key not in LEFT_OUT and not (key == "class" and not value) and not (key == "style" and not value)
+        if key not in IGNORED and not (key == "class" and not value) and not (key == "style" and not value)
     }
     joined: list[Any] = []
     for child in (
@@ -121,11 +121,11 @@ def plain(node: Any, comments: bool = True) -> Any:
 
 
 def comments(number: int) -> bool:
-    """Return whether comments count: Chromium 150 to 156 loses those that htmx 2 parses."""
-    return EXCHANGES[number].htmx == 4
+    """Return whether to compare comments: Chromium 150 to 156 loses those that htmx 2 parses."""
+    return SCENARIOS[number].htmx == 4
 
 
-def held(page: LivePage, *, comments: bool) -> Any:
+def document_of(page: LivePage, *, comments: bool) -> Any:
     def read(node: Any) -> Any:
         if node.name == "#text":
             return node.data
@@ -139,17 +139,17 @@ def held(page: LivePage, *, comments: bool) -> Any:
     return [page.text("title"), plain(read(body), comments)]
 
 
-async def live(number: int) -> Any:
+async def document_in_live_page(number: int) -> Any:
     async with TestClient(application()) as client:
         page = await client.live(f"/page/{number}")
-        assert page.htmx == EXCHANGES[number].htmx
+        assert page.htmx == SCENARIOS[number].htmx
         await eventually(
-            lambda: page.connections[0].state != "connected" or "the-end" in [each.event for each in page.frames]
+            lambda: page.streams[0].state != "connected" or "the-end" in [each.event for each in page.frames]
         )
-        return held(page, comments=comments(number))
+        return document_of(page, comments=comments(number))
 
 
-def shown(context: BrowserContext, url: str, *, comments: bool) -> Any:
+def document_in_chromium(context: BrowserContext, url: str, *, comments: bool) -> Any:
     tab = context.new_page()
     try:
         tab.goto(url)
@@ -161,14 +161,14 @@ def shown(context: BrowserContext, url: str, *, comments: bool) -> Any:
         tab.close()
 
 
-def test_there_are_enough_of_them() -> None:
-    assert len(EXCHANGES) >= 60
-    assert len({each.id for each in EXCHANGES}) == len(EXCHANGES)
+def test_there_are_at_least_sixty_distinct_scenarios() -> None:
+    assert len(SCENARIOS) >= 60
+    assert len({each.id for each in SCENARIOS}) == len(SCENARIOS)
 
 
-@pytest.mark.parametrize("number", range(len(EXCHANGES)), ids=[each.id for each in EXCHANGES])
-def test_a_live_page_holds_what_chromium_shows(number: int, address: str, context: BrowserContext) -> None:
-    expected = shown(context, f"{address}/page/{number}", comments=comments(number))
-    with ThreadPoolExecutor(1) as threads:  # Playwright holds this thread's event loop
-        got = threads.submit(anyio.run, live, number).result()
+@pytest.mark.parametrize("number", range(len(SCENARIOS)), ids=[each.id for each in SCENARIOS])
+def test_live_page_and_chromium_have_the_same_document(number: int, address: str, context: BrowserContext) -> None:
+    expected = document_in_chromium(context, f"{address}/page/{number}", comments=comments(number))
+    with ThreadPoolExecutor(1) as threads:  # Playwright occupies this thread's event loop
+        got = threads.submit(anyio.run, document_in_live_page, number).result()
     assert json.dumps(got, indent=1) == json.dumps(expected, indent=1)

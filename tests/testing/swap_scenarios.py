@@ -1,7 +1,4 @@
-"""What is played to browsers and to LivePage: a page's body and the frames of its stream, for both htmx versions.
-
-Each exchange is named; the name of one that both versions share is followed by the version.
-"""
+"""Scenarios for Chromium and LivePage: the body of a page and the frames of its stream, for one version of htmx."""
 
 from __future__ import annotations
 
@@ -17,16 +14,16 @@ SCRIPTS = {
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A page and what its stream sends.
+class Scenario:
+    """A page and the frames of its stream.
 
     Args:
-        name: What it shows.
+        name: What the scenario shows.
         htmx: The version of htmx.
-        body: What the page's ``<body>`` holds; ``URL`` stands for the stream's address.
-        frames: The frames, each a whole one.
+        body: The content of the page's ``<body>``; ``URL`` stands for the stream's address.
+        frames: The complete frames.
         attributes: Attributes of ``<body>``.
-        head: What else ``<head>`` holds.
+        head: Additional content of ``<head>``.
     """
 
     name: str
@@ -56,13 +53,13 @@ def frame(data: str, event: str | None = None) -> str:
 
 def named(
     name: str, inner: str, *payloads: str, swap: str = "innerHTML", extra: str = "", tag: str = "div"
-) -> Exchange:
-    """An htmx 2 page with ``sse-swap`` on an element in a connect element."""
+) -> Scenario:
+    """Return an htmx 2 page with ``sse-swap`` on an element inside a connect element."""
     box = f'<{tag} id="box" sse-swap="box" hx-target="this" hx-swap="{swap}">{inner}</{tag}>'
     if tag in {"tbody", "tr"}:
         box = f"<table>{box}</table>"
     body = f'<main hx-ext="sse, morph" sse-connect="URL" sse-close="bye"><p>before</p>{box}<p>after</p>{extra}</main>'
-    return Exchange(
+    return Scenario(
         name,
         2,
         body,
@@ -74,10 +71,10 @@ def named(
     )
 
 
-def unnamed(name: str, inner: str, *payloads: str, swap: str = "innerHTML", extra: str = "") -> Exchange:
-    """An htmx 4 page whose connect element swaps unnamed events."""
+def unnamed(name: str, inner: str, *payloads: str, swap: str = "innerHTML", extra: str = "") -> Scenario:
+    """Return an htmx 4 page whose connect element swaps unnamed events."""
     connect = f'<div id="box" hx-sse:connect="URL" hx-sse:close="bye" hx-swap="{swap}">{inner}</div>'
-    return Exchange(name, 4, f"<p>before</p>{connect}<p>after</p>{extra}", tuple(frame(each) for each in payloads))
+    return Scenario(name, 4, f"<p>before</p>{connect}<p>after</p>{extra}", tuple(frame(each) for each in payloads))
 
 
 SINK = (
@@ -86,10 +83,10 @@ SINK = (
 )
 
 
-def sunk(name: str, body: str, *payloads: str, attributes: str = "", head: str = "") -> list[Exchange]:
-    """A page with the sink of ``{{ live() }}``, for both versions."""
+def sink(name: str, body: str, *payloads: str, attributes: str = "", head: str = "") -> list[Scenario]:
+    """Return pages with the sink of ``{{ live() }}``, for both versions."""
     frames = tuple(frame(payload) for payload in payloads)
-    return [Exchange(name, version, SINK + body, frames, attributes, head) for version in (2, 4)]
+    return [Scenario(name, version, SINK + body, frames, attributes, head) for version in (2, 4)]
 
 
 def partial(target: str, swap: str, content: str) -> str:
@@ -99,93 +96,96 @@ def partial(target: str, swap: str, content: str) -> str:
 LIST = '<ul id="list" class="rows"><li id="a">a</li><li id="b">b</li></ul>'
 TABLE = '<table><tbody id="rows"><tr id="r1"><td>1</td></tr></tbody></table>'
 
-EXCHANGES = [
-    # The sink: what the package itself sends
-    *sunk("innerMorph of a text", '<p id="count">0 open</p>', partial("#count", "innerMorph", "1 open")),
-    *sunk(
+SCENARIOS = [
+    # The sink: the payloads that the package itself sends
+    *sink("innerMorph of a text", '<p id="count">0 open</p>', partial("#count", "innerMorph", "1 open")),
+    *sink(
         "innerMorph of a list",
         LIST,
         partial("#list", "innerMorph", '<li id="b">b</li><li id="c">c</li><li id="a">A</li>'),
     ),
-    *sunk(
+    *sink(
         "innerMorph of rows",
         TABLE,
         partial("#rows", "innerMorph", '<tr id="r2"><td>2</td></tr><tr id="r1"><td>one</td></tr>'),
     ),
-    *sunk("innerMorph to nothing", LIST, partial("#list", "innerMorph", "")),
-    *sunk(
+    *sink("innerMorph to empty", LIST, partial("#list", "innerMorph", "")),
+    *sink(
         "innerMorph with comments",
         "<div id=x>a<!--old--><b>b</b></div>",
         partial("#x", "innerMorph", "<!--new--> c <i>d</i>"),
     ),
-    *sunk(
+    *sink(
         "several partials in a frame",
         LIST + "<p id=n>2</p>",
         partial("#n", "innerMorph", "3") + partial("#list", "innerMorph", "<li>x</li>"),
     ),
-    *sunk("several frames", "<p id=n>0</p>", *(partial("#n", "innerMorph", str(n)) for n in range(1, 6))),
-    *sunk("a partial by an odd id", '<p id="a.b:c">0</p>', partial("[id=&quot;a.b:c&quot;]", "innerMorph", "1")),
-    *sunk(
-        "a partial for nothing", "<p id=n>0</p>", partial("#gone", "innerMorph", "1"), partial("#n", "innerMorph", "2")
+    *sink("several frames", "<p id=n>0</p>", *(partial("#n", "innerMorph", str(n)) for n in range(1, 6))),
+    *sink("a partial for an unusual id", '<p id="a.b:c">0</p>', partial("[id=&quot;a.b:c&quot;]", "innerMorph", "1")),
+    *sink(
+        "a partial without a target",
+        "<p id=n>0</p>",
+        partial("#gone", "innerMorph", "1"),
+        partial("#n", "innerMorph", "2"),
     ),
-    *sunk("a partial for several", "<p class=n>0</p><p class=n>0</p>", partial(".n", "innerHTML", "1")),
-    *sunk("outerHTML in a partial", "<p id=n>0</p>", partial("#n", "outerHTML", '<p id="n" class="warm">1</p>')),
-    *sunk("outerHTML of a row", TABLE, partial("#r1", "outerHTML", '<tr id="r1"><td>one</td></tr>')),
-    *sunk(
+    *sink("a partial with several targets", "<p class=n>0</p><p class=n>0</p>", partial(".n", "innerHTML", "1")),
+    *sink("outerHTML in a partial", "<p id=n>0</p>", partial("#n", "outerHTML", '<p id="n" class="warm">1</p>')),
+    *sink("outerHTML of a row", TABLE, partial("#r1", "outerHTML", '<tr id="r1"><td>one</td></tr>')),
+    *sink(
         "beforeend in a partial",
         LIST,
         partial("#list", "beforeend", "<li>c</li>"),
         partial("#list", "beforeend", "<li>d</li>"),
     ),
-    *sunk("afterbegin in a partial", LIST, partial("#list", "afterbegin", "<li>z</li>")),
-    *sunk(
+    *sink("afterbegin in a partial", LIST, partial("#list", "afterbegin", "<li>z</li>")),
+    *sink(
         "beforebegin and afterend",
         LIST,
         partial("#a", "beforebegin", "<li>0</li>") + partial("#b", "afterend", "<li>9</li>"),
     ),
-    *sunk("delete in a partial", LIST, partial("#a", "delete", "")),
-    *sunk("an element out of band", LIST + "<p id=n>2</p>", '<p id="n" hx-swap-oob="true" class="c">3</p>'),
-    *sunk("out of band inside", LIST, '<ul id="list" hx-swap-oob="innerHTML"><li>only</li></ul>'),
-    *sunk("out of band at the end", LIST, '<ul id="list" hx-swap-oob="beforeend"><li>c</li></ul>'),
-    *sunk("out of band by selector", LIST, '<li id="x" hx-swap-oob="outerHTML:#b">B</li>'),
-    *sunk(
-        "markup in a text",
+    *sink("delete in a partial", LIST, partial("#a", "delete", "")),
+    *sink("an element out of band", LIST + "<p id=n>2</p>", '<p id="n" hx-swap-oob="true" class="c">3</p>'),
+    *sink("out of band inside", LIST, '<ul id="list" hx-swap-oob="innerHTML"><li>only</li></ul>'),
+    *sink("out of band appended", LIST, '<ul id="list" hx-swap-oob="beforeend"><li>c</li></ul>'),
+    *sink("out of band by selector", LIST, '<li id="x" hx-swap-oob="outerHTML:#b">B</li>'),
+    *sink(
+        "escaped markup in a text",
         "<p id=n>0</p>",
         partial("#n", "innerMorph", "&lt;b&gt; &amp; &quot;q&quot; \N{NO-BREAK SPACE}|"),
     ),
-    *sunk("a payload of many lines", "<pre id=n>0</pre>", partial("#n", "innerMorph", "one\n  two\n\nthree")),
-    *sunk(
+    *sink("a payload with several lines", "<pre id=n>0</pre>", partial("#n", "innerMorph", "one\n  two\n\nthree")),
+    *sink(
         "a nested template",
         "<div id=n>0</div>",
         partial("#n", "innerHTML", "<template><tr><td>1</td></tr></template>t"),
     ),
-    *sunk("a title in a payload", "<p id=n>0</p>", "<title>After</title>" + partial("#n", "innerMorph", "1")),
-    *sunk(
-        "inherited attributes do not matter",
+    *sink("a title in a payload", "<p id=n>0</p>", "<title>After</title>" + partial("#n", "innerMorph", "1")),
+    *sink(
+        "inherited attributes have no effect",
         "<p id=n>0</p>",
         partial("#n", "innerMorph", "1"),
         attributes='hx-target="#other" hx-swap="beforeend" hx-select="#q"',
     ),
-    *sunk(
+    *sink(
         "a form keeps its shape",
         "<form id=f><input name=a value=1></form>",
         partial("#f", "innerMorph", '<input name="a" value="2"><select><option selected>x</option></select>'),
     ),
-    *sunk(
+    *sink(
         "an svg",
         "<svg id=s viewBox='0 0 9 9'><circle r=1 /></svg>",
         partial("#s", "outerHTML", '<svg id="s" viewBox="0 0 9 9"><rect width="2"></rect></svg>'),
     ),
-    *sunk(
-        "ids that change places",
+    *sink(
+        "ids that swap places",
         '<div id=w><p id="p1">1</p><p id="p2">2</p></div>',
         partial("#w", "innerMorph", '<section><p id="p2">two</p></section><p id="p1">one</p>'),
     ),
-    *sunk("the closing event", "<p id=n>0</p>", partial("#n", "innerMorph", "1")),
+    *sink("the closing event", "<p id=n>0</p>", partial("#n", "innerMorph", "1")),
     # htmx 4 only
     *[
         each
-        for each in sunk(
+        for each in sink(
             "outerMorph in a partial",
             LIST,
             partial("#list", "outerMorph", '<ul id="list" class="new"><li id="b">B</li></ul>'),
@@ -194,7 +194,7 @@ EXCHANGES = [
     ],
     *[
         each
-        for each in sunk(
+        for each in sink(
             "outerMorph to two elements",
             LIST,
             partial("#list", "outerMorph", '<ul id="list"><li id="a">A</li></ul><p>more</p>'),
@@ -203,12 +203,12 @@ EXCHANGES = [
     ],
     *[
         each
-        for each in sunk("textContent in a partial", LIST, partial("#list", "textContent", "<b>x</b> y"))
+        for each in sink("textContent in a partial", LIST, partial("#list", "textContent", "<b>x</b> y"))
         if each.htmx == 4
     ],
     *[
         each
-        for each in sunk(
+        for each in sink(
             "short names of styles",
             LIST,
             partial("#list", "append", "<li>c</li>") + partial("#list", "prepend", "<li>z</li>"),
@@ -233,21 +233,24 @@ EXCHANGES = [
     unnamed(
         "innerMorph of the connect element", '<p id="k">old</p>', '<p id="k">new</p><p>more</p>', swap="innerMorph"
     ),
-    Exchange(
+    Scenario(
         "named events swap nothing", 4, '<div id="box" hx-sse:connect="URL">old</div>', (frame("<b>x</b>", "box"),)
     ),
-    Exchange(
-        "a target of its own", 4, '<div hx-sse:connect="URL" hx-target="#n"></div><p id="n">0</p>', (frame("<b>1</b>"),)
+    Scenario(
+        "a target other than the connect element",
+        4,
+        '<div hx-sse:connect="URL" hx-target="#n"></div><p id="n">0</p>',
+        (frame("<b>1</b>"),),
     ),
-    Exchange(
-        "inherited where that is said",
+    Scenario(
+        "explicitly inherited attributes",
         4,
         '<div hx-target:inherited="#n" hx-swap:inherited="beforeend">'
         '<div hx-sse:connect="URL"></div></div><p id="n">0</p>',
         (frame("<b>1</b>"),),
     ),
-    Exchange("the old name of the attribute", 4, '<div id="box" sse-connect="URL">old</div>', (frame("<b>x</b>"),)),
-    Exchange(
+    Scenario("the legacy name of the attribute", 4, '<div id="box" sse-connect="URL">old</div>', (frame("<b>x</b>"),)),
+    Scenario(
         "hx-select", 4, '<div id="box" hx-sse:connect="URL" hx-select="b">old</div>', (frame("<i>a</i><b>b</b>"),)
     ),
     # htmx 2 only
@@ -282,7 +285,7 @@ EXCHANGES = [
         "<b>new</b>" + partial("#n", "innerHTML", "1"),
         extra="<p id=n>0</p>",
     ),
-    named("an unknown style is the default one", "old", "<b>new</b>", swap="innerMorph"),
+    named("an unknown style falls back to the default", "old", "<b>new</b>", swap="innerMorph"),
     named(
         "idiomorph", '<p id="k">old</p>', '<div id="box" sse-swap="box"><p id="k">new</p></div>', swap="morph:outerHTML"
     ),
@@ -292,7 +295,7 @@ EXCHANGES = [
         '<video id="v" hx-preserve title="mine"></video>',
         '<p>new</p><video id="v" hx-preserve></video>',
     ),
-    Exchange(
+    Scenario(
         "several names and elements",
         2,
         '<main hx-ext="sse" sse-connect="URL">'
@@ -301,46 +304,46 @@ EXCHANGES = [
         '<p id="out" sse-swap="a">out</p>',
         (frame("1", "a"), frame("2", "b")),
     ),
-    Exchange(
+    Scenario(
         "sse-swap on the connect element",
         2,
         '<div id="box" hx-ext="sse" sse-connect="URL" sse-swap="box">old</div>',
         (frame("new", "box"),),
     ),
-    Exchange(
-        "a target that is inherited",
+    Scenario(
+        "an inherited target",
         2,
         '<main hx-ext="sse" sse-connect="URL" hx-target="#n" hx-swap="beforeend">'
         '<p id="x" sse-swap="a">x</p></main><p id="n">0</p>',
         (frame("<b>1</b>", "a"),),
     ),
-    Exchange(
-        "an inheritance that is stopped",
+    Scenario(
+        "disabled inheritance",
         2,
         '<div hx-target="#n"><main hx-ext="sse" sse-connect="URL" hx-disinherit="*" hx-swap="delete">'
         '<p id="x" sse-swap="a">x</p></main></div><p id="n">0</p>',
         (frame("<b>1</b>", "a"),),
     ),
-    Exchange(
+    Scenario(
         "the closing event by name",
         2,
         '<main hx-ext="sse" sse-connect="URL" sse-close="bye"><p id="x" sse-swap="a">x</p></main>',
         (frame("1", "a"), frame("close", "bye"), frame("2", "a")),
     ),
-    Exchange(
+    Scenario(
         "the closing event of htmx 4",
         4,
         '<div id="x" hx-sse:connect="URL" hx-sse:close="bye">x</div>',
         (frame("1"), frame("close", "bye"), frame("2")),
     ),
-    Exchange(
-        "attributes written with data",
+    Scenario(
+        "attributes with the data prefix",
         2,
         '<main data-hx-ext="sse" data-sse-connect="URL">'
         '<p id="x" data-sse-swap="a" data-hx-swap="beforeend">x</p></main>',
         (frame("1", "a"),),
     ),
-    Exchange(
+    Scenario(
         "new listeners in a payload",
         2,
         '<main hx-ext="sse" sse-connect="URL"><div id="x" sse-swap="a">x</div></main>',

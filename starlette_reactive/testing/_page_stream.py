@@ -1,0 +1,186 @@
+"""PageStream: one connect element of a page and the stream that it reads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Set
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import anyio
+
+from ._dom import Element, attribute, self_and_ancestors
+from ._failures import NoStreamError, quote
+from ._http_library import httpx
+from ._request_cycle import RequestResponseCycle
+from ._sse import EventParser, ReceivedEvent
+from ._transport import cycle_of
+
+__all__ = ["MAX_EVENTS", "PageStream", "StreamOwner", "enclosing_stream"]
+
+MAX_EVENTS = 100
+"""How many events are kept."""
+
+
+class StreamOwner(Protocol):
+    """What a stream needs of the browser tab that it belongs to."""
+
+    async def connect(self, stream: PageStream) -> httpx.Response:
+        """Request a stream as htmx does; return when the response starts."""
+
+    def start_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a function as a background task."""
+
+    def apply(self, stream: PageStream, event: ReceivedEvent) -> None:
+        """Apply an event to the document."""
+
+    def fail(self, error: Exception) -> None:
+        """Keep an error to raise in the test."""
+
+    def notify(self) -> None:
+        """Wake the tasks that wait for a change."""
+
+
+@dataclass(eq=False)
+class PageStream:
+    """One connect element of a page and the stream that it reads.
+
+    Args:
+        tab: The browser tab.
+        element: The connect element.
+        address: The stream's address, as the element has it.
+        closed: Whether the closing event came or the element is gone, so that the stream is not connected again.
+        state: The state, in words.
+        last_event_id: The ``Last-Event-ID`` of the next request.
+        received_count: How many events came.
+        events: The last events.
+    """
+
+    tab: StreamOwner
+    element: Element
+    address: str
+    closed: bool = False
+    state: str = "not connected"
+    last_event_id: str = ""
+    received_count: int = 0
+    events: deque[ReceivedEvent] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
+    _cycle: RequestResponseCycle | None = None
+    _cancel_scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    _answered: anyio.Event = field(default_factory=anyio.Event)
+    _done: anyio.Event | None = None
+    _refusal: Exception | None = None
+
+    def close_name(self) -> str | None:
+        """Return the name of the event that closes the stream."""
+        return attribute(self.element, "sse-close", "hx-sse:close")
+
+    def event_names(self) -> set[str]:
+        """Return the names of the last events."""
+        return {event.event or "message" for event in self.events}
+
+    def may_still_send(self, names: Set[str]) -> bool:
+        """Return whether the stream is open and has not sent all events of these names."""
+        return self._done is not None and not self._done.is_set() and not names <= self.event_names()
+
+    def forget_events(self, *, last_event_id: str) -> None:
+        """Drop the events, and ask for those after this id next time."""
+        self.events.clear()
+        self.last_event_id = last_event_id
+
+    async def open(self) -> None:
+        """Connect; return when the stream starts.
+
+        Raises:
+            Exception: The request failed, or the response is not an event stream.
+        """
+        self._cancel_scope, self._refusal = anyio.CancelScope(), None
+        self._answered, self._done = anyio.Event(), anyio.Event()
+        self.state = "connecting"
+        self.tab.start_soon(self._run)
+        await self._answered.wait()
+        if self._refusal is not None:
+            raise self._refusal
+
+    async def open_in_background(self) -> None:
+        """Connect; an error is raised by the page's next expectation."""
+        try:
+            await self.open()
+        except Exception as error:  # noqa: BLE001 - raised in the test
+            self.tab.fail(error)
+            self.tab.notify()
+
+    def disconnect(self) -> None:
+        """Disconnect without waiting for the application."""
+        self.state = "closed for good" if self.closed else "offline"
+        if self._cycle is not None:
+            self._cycle.hang_up()
+        self._cancel_scope.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait until the current request, if any, has ended."""
+        if self._done is not None:
+            await self._done.wait()
+
+    async def _run(self) -> None:
+        assert self._done is not None  # noqa: S101 - for type checkers
+        try:
+            with self._cancel_scope:
+                await self._request()
+        except Exception as error:  # noqa: BLE001 - raised in the test
+            if self._answered.is_set():
+                self.state = f"ended by {type(error).__name__}"
+                self.tab.fail(error)
+            else:
+                self._refusal = error
+        finally:
+            self._cycle = None
+            self._answered.set()
+            self._done.set()
+            self.tab.notify()
+
+    async def _request(self) -> None:
+        response = await self.tab.connect(self)
+        try:
+            await self._check(response)
+            self._cycle = cycle_of(response)
+            self.state = "connected"
+            self._answered.set()
+            await self._read(self._cycle)
+        finally:
+            await response.aclose()
+
+    async def _check(self, response: httpx.Response) -> None:
+        content_type = response.headers.get("content-type", "")
+        if response.status_code == 200 and content_type.startswith("text/event-stream"):
+            return
+        self.state = f"refused with {response.status_code}"
+        body = (await response.aread()).decode("utf-8", "replace")
+        raise NoStreamError(
+            f"the stream {self.address} was answered with {response.status_code} and {content_type!r}: {quote(body)}"
+        )
+
+    async def _read(self, cycle: RequestResponseCycle) -> None:
+        parser = EventParser(self.last_event_id)
+        while not self.closed:
+            chunk = await cycle.read()
+            if chunk is None:
+                self.state = "ended by the application"
+                return
+            for event in parser.feed(chunk):
+                if not self.closed:
+                    self._receive(event)
+            self.last_event_id = parser.last_event_id
+            self.tab.notify()
+        self.state = "closed for good"
+
+    def _receive(self, event: ReceivedEvent) -> None:
+        self.events.append(event)
+        self.received_count += 1
+        self.tab.apply(self, event)
+
+
+def enclosing_stream(element: Element, streams: Iterable[PageStream]) -> PageStream | None:
+    """Return the stream of the nearest connect element around an element, or of the element itself."""
+    by_element = {id(stream.element): stream for stream in streams}
+    ancestors = (by_element[id(each)] for each in self_and_ancestors(element) if id(each) in by_element)
+    return next(ancestors, None)
