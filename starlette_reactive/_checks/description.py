@@ -1,4 +1,4 @@
-"""What is checked: templates, the blocks that are live in them, and what the application declares."""
+"""What a check reads of an application: its templates, its live blocks, and its declarations."""
 
 from __future__ import annotations
 
@@ -8,30 +8,18 @@ from typing import Any
 
 from jinja2 import Environment
 
-from .._core.blocks import BlockRef
 from .._index.index import DependencyIndex
-from .._templates import BlockReads, Element
-from .document import Document, Node
-from .model import Issue, Severity
 
-__all__ = [
-    "CONTRACT_KEYS",
-    "DeclaredPage",
-    "LiveBlock",
-    "Subject",
-    "at_block",
-    "at_element",
-    "check_contract_data",
-]
+__all__ = ["CONTRACT_KEYS", "AppDescription", "DeclaredPage", "check_contract_data"]
 
 CONTRACT_KEYS = frozenset(
     {"reactive_audience_scopes", "reactive_connection_scopes", "reactive_emitted_paths", "reactive_index"}
 )
-"""What an application can say of itself."""
+"""The keys of ``Reactive.set_contract_check_data``."""
 
 
 def check_contract_data(key: str, value: Any) -> None:
-    """Check what an application declares about itself.
+    """Validate a key and value of contract data.
 
     Raises:
         ValueError: The key is unknown.
@@ -51,9 +39,9 @@ class DeclaredPage:
         template_name: Its template.
         scope: Its scope, with the endpoint's parameters in braces.
         shared: Whether one render serves all viewers.
-        wire: What its client understands.
+        wire: The name of its wire.
         index: Its live blocks.
-        knows_user: Whether its streams know whose they are.
+        knows_user: Whether its streams know their users.
     """
 
     template_name: str
@@ -65,16 +53,16 @@ class DeclaredPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """An application, as far as it can be checked.
+class AppDescription:
+    """Everything about an application that a check reads.
 
     Args:
-        environments: Where its templates come from.
-        indexes: Which blocks its plain streams send.
-        pages: The pages that it declares.
+        environments: The environments of its templates.
+        indexes: The indexes of its plain streams.
+        pages: Its declared pages.
         viewer_names: Context variables that belong to one viewer.
-        sink_names: What a template calls for the page's own connection.
-        data: What the application says of itself, by key.
+        sink_names: The functions that a template calls to write the page's sink.
+        data: Its contract data, by key.
         endpoints: The endpoints of its plain streams.
     """
 
@@ -86,42 +74,11 @@ class Subject:
     data: Mapping[str, Any] = field(default_factory=dict)
     endpoints: Sequence[Any] = ()
 
+    @property
+    def all_indexes(self) -> list[DependencyIndex]:
+        """The indexes of its plain streams and of its declared pages."""
+        return [*self.indexes, *(page.index for page in self.pages)]
 
-@dataclass(frozen=True, slots=True)
-class LiveBlock:
-    """A block that a page's stream sends, or is meant to.
-
-    Args:
-        reads: What it reads.
-        node: The element that shows it, if the page has one.
-        ref: Its reference, if it is registered.
-        index: Where it is registered.
-    """
-
-    reads: BlockReads
-    node: Node | None
-    ref: BlockRef | None = None
-    index: DependencyIndex | None = None
-
-    def is_ever_sent(self, document: Document) -> bool:
-        """Tell whether any change can cause it to be sent."""
-        if self.ref is not None and self.index is not None:
-            return bool(self.index.block_dependencies(*self.ref.key))
-        return any(
-            block.paths
-            for block in document.reads.blocks.values()
-            if self.reads.name in document.blocks_around(block.name)
-        )
-
-
-def at_element(
-    severity: Severity, category: str, element: Element | Node, message: str, mend: str, attribute: str | None = None
-) -> Issue:
-    """Return an issue at an attribute of an element; without one, and where the element lacks it, at its tag."""
-    place = (element.element if isinstance(element, Node) else element).place(attribute)
-    return Issue(severity, category, place.template, place.line, message, mend)
-
-
-def at_block(severity: Severity, category: str, reads: BlockReads, message: str, mend: str) -> Issue:
-    """Return an issue at a block's tag."""
-    return Issue(severity, category, reads.template, reads.line, message, mend)
+    def pages_of(self, template_name: str) -> list[DeclaredPage]:
+        """Return the declared pages of a template."""
+        return [page for page in self.pages if page.template_name == template_name]

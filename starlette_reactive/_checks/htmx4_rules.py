@@ -1,115 +1,113 @@
-"""Rules for pages with htmx 4, where a connect element swaps unnamed messages itself and inheritance is explicit."""
+"""Rules for pages with htmx 4. There, connect elements swap unnamed messages, and inheritance is explicit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from .document import Document, Node
-from .model import Issue, Severity
-from .subject import at_element
+from .issues import Issue, Severity, element_issue
+from .page_tree import Node, PageTree
 
-__all__ = ["check_swaps_4"]
+__all__ = ["check_htmx4"]
 
 _DOM_EVENTS: Final = frozenset(
     {"abort", "blur", "change", "click", "close", "copy", "cut", "dblclick", "drag", "drop", "error", "focus", "input",
      "invalid", "keydown", "keyup", "load", "mousedown", "mousemove", "mouseout", "mouseover", "mouseup", "paste",
      "reset", "resize", "scroll", "search", "select", "submit", "toggle", "touchend", "touchstart", "wheel"}
 )  # fmt: skip
-"""Names that a page's own listeners may take for something that a person did."""
+"""Events that a page's own listeners may mistake for user input."""
 
 
-def check_swaps_4(document: Document) -> Iterator[Issue]:
+def check_htmx4(tree: PageTree) -> Iterator[Issue]:
     """Check the elements of a page that loads htmx 4."""
-    connects = document.connects
-    for node in document.nodes:
+    connect_elements = tree.connect_elements
+    for node in tree.nodes:
         yield from _check_dialect(node)
-        if node in connects:
-            yield from _check_connect(document, node)
+        if node in connect_elements:
+            yield from _check_connect(tree, node)
 
 
 def _check_dialect(node: Node) -> Iterator[Issue]:
     connects = node.has("hx-sse:connect") or node.has("sse-connect")
     if node.has("sse-swap") and not (connects and node.events in ([], ["message"])):
-        yield at_element(
+        yield element_issue(
             Severity.ERROR,
             "sse_dialect",
             node,
-            "sse-swap does nothing under htmx 4, which the page loads: named events are never swapped",
+            "sse-swap has no effect in htmx 4, which the page loads: named events are never swapped",
             "declare the page with @reactive.page and put {{ live() }} into an empty element, or load htmx 2 and its "
             "SSE extension",
             "sse-swap",
         )
-    if "sse:" in (node.own("hx-trigger") or "") and not connects:
-        yield at_element(
+    if "sse:" in (node.get("hx-trigger") or "") and not connects:
+        yield element_issue(
             Severity.ERROR,
             "sse_dialect",
             node,
-            "htmx 4, which the page loads, knows no trigger sse:…",
-            "name the event itself as the trigger, with from: the connect element",
+            "the page loads htmx 4, which has no trigger sse:…",
+            "use the event's name as the trigger, with from: and the connect element",
             "hx-trigger",
         )
     if node.has("hx-disinherit"):
-        yield at_element(
+        yield element_issue(
             Severity.WARNING,
             "sse_dialect",
             node,
-            "hx-disinherit does nothing under htmx 4, which the page loads: only attributes with :inherited are handed "
-            "down",
-            "remove it, and remove :inherited where an attribute shall not be handed down",
+            "hx-disinherit has no effect in htmx 4, which the page loads: only attributes "
+            "with :inherited are inherited",
+            "remove it, and remove :inherited from attributes that must not be inherited",
             "hx-disinherit",
         )
 
 
-def _check_connect(document: Document, node: Node) -> Iterator[Issue]:
-    close = node.own("hx-sse:close") or node.own("sse-close") or ""
+def _check_connect(tree: PageTree, node: Node) -> Iterator[Issue]:
+    close = node.get("hx-sse:close") or node.get("sse-close") or ""
     if close in _DOM_EVENTS:
-        yield at_element(
+        yield element_issue(
             Severity.ERROR,
             "sse_event_name",
             node,
-            f"the event {close!r} is dispatched in the page, and sets off whatever listens to {close!r} there",
-            'name an event of your own, such as "reactive-close", here and in close_event=',
+            f"the event {close!r} is dispatched in the page, and triggers whatever listens for {close!r} there",
+            'choose a custom event name such as "reactive-close", here and in close_event=',
             "hx-sse:close" if node.has("hx-sse:close") else "sse-close",
         )
-    style = document.style(node)
+    style = tree.swap_style(node)
     if not style.known or style.value == "none":
         return
     if style.value.startswith("morph"):
-        yield at_element(
+        yield element_issue(
             Severity.ERROR,
             "sse_dialect",
             node,
-            f"htmx 4 knows no swap style {style.value!r}: the stream ends with the first message",
+            f"htmx 4 has no swap style {style.value!r}: the first message ends the stream",
             'write hx-swap="innerMorph" or "outerMorph"',
-            style.attribute if style.node is node else _connecting(node),
+            style.attribute if style.node is node else _connect_attribute(node),
         )
         return
-    yield from _check_inherited(document, node)
+    yield from _check_inherited(tree, node)
 
 
-def _check_inherited(document: Document, node: Node) -> Iterator[Issue]:
-    target, select = document.closest(node, "hx-target"), document.closest(node, "hx-select")
-    if target is not None and target.known and target.node is not node and document.target(node) is not None:
-        yield at_element(
+def _check_inherited(tree: PageTree, node: Node) -> Iterator[Issue]:
+    target, select = tree.closest(node, "hx-target"), tree.closest(node, "hx-select")
+    if target is not None and target.known and target.node is not node and tree.target(node) is not None:
+        yield element_issue(
             Severity.ERROR,
             "sse_scope",
             node,
-            f"messages of this stream are swapped into {target.value!r}, which {target.source} hands down",
+            f"messages of this stream are swapped into {target.value!r}, inherited from {target.source}",
             'write hx-target="this" on the connect element',
-            _connecting(node),
+            _connect_attribute(node),
         )
     elif select is not None and select.known and select.value not in ("", "unset"):
-        yield at_element(
+        yield element_issue(
             Severity.WARNING,
             "select_inheritance",
             node,
-            f"hx-select={select.value!r} of {select.source} holds for the messages of this stream too, and empties "
-            "them",
-            'remove it, or give the stream an element of its own with hx-swap="none"',
-            select.attribute if select.node is node else _connecting(node),
+            f"hx-select={select.value!r} of {select.source} also filters the messages of this stream, and empties them",
+            'remove it, or give the stream a separate element with hx-swap="none"',
+            select.attribute if select.node is node else _connect_attribute(node),
         )
 
 
-def _connecting(node: Node) -> str:
+def _connect_attribute(node: Node) -> str:
     return "hx-sse:connect" if node.has("hx-sse:connect") else "sse-connect"

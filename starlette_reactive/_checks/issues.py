@@ -1,4 +1,4 @@
-"""What a check says: an issue with a place and a mend, its category, and how severe it is."""
+"""Issues: what is wrong, where, how to fix it, its category and its severity."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["CATEGORIES", "Issue", "Severity"]
+from .._templates import BlockReads, Element
+from .page_tree import Node
+
+__all__ = ["CATEGORIES", "Issue", "Severity", "block_issue", "element_issue"]
 
 
 class Severity(StrEnum):
-    """How severe an issue is; only errors make the check fail."""
+    """How severe an issue is. Only errors make the check fail."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -24,11 +27,11 @@ class Issue:
 
     Args:
         severity: How severe it is.
-        category: The rule that says so; see :data:`CATEGORIES`.
-        template: The template in which it stands; None: in none.
-        line: The line there, counted from 1; None: the template as a whole.
+        category: The rule that found it, one of :data:`CATEGORIES`.
+        template: The template to change. ``None`` if the issue is not in a template.
+        line: The line there, counted from 1. ``None`` for the template as a whole.
         message: What is wrong, and what follows from it.
-        mend: What to write instead.
+        mend: How to fix it.
     """
 
     severity: Severity
@@ -40,7 +43,7 @@ class Issue:
 
     @property
     def place(self) -> str:
-        """Where it is, as ``template:line``."""
+        """The location, as ``template:line``."""
         if self.template is None:
             return "-"
         return self.template if self.line is None else f"{self.template}:{self.line}"
@@ -49,24 +52,37 @@ class Issue:
 CATEGORIES: Final[Mapping[str, str]] = {
     "template": "A template does not load or parse.",
     "reactive_block": "A BlockRef names a block or a template that does not exist.",
-    "reactive_cycle": "Derived paths are derived from each other in a circle.",
-    "reactive_paths": "A path is emitted that no live block shows.",
+    "reactive_cycle": "Derived paths are derived from each other in a cycle.",
+    "reactive_paths": "An emitted path is not shown by any live block.",
     "reactive_audience": "Changes are emitted to an audience in a scope whose streams do not know their users.",
-    "sse_self_swap": "An element with sse-connect swaps its own content or place away.",
-    "sse_scope": "The messages of a stream are swapped into an element outside of those that show them.",
-    "sse_dialect": "Markup of one version of htmx in a page that loads another.",
+    "sse_self_swap": "An element with sse-connect swaps away its own content or itself.",
+    "sse_scope": "The messages of a stream are swapped into an element outside those that show them.",
+    "sse_dialect": "A page uses markup of one htmx version and loads another.",
     "sse_event_name": "An event has a name that the browser uses itself.",
-    "swap_target": "An element to swap into is missing, is there more than once, or takes the connection with it.",
-    "swap_safety": "An element with sse-swap takes a target or a swap style that does not fit it.",
-    "select_inheritance": "An inherited hx-select empties answers that are meant for another place.",
-    "swap_morph": "hx-swap=morph on an element with sse-swap.",
-    "sse_crossref": "An element listens to an event that nothing sends.",
+    "swap_target": "A swap target is missing, is not unique, or contains the connection.",
+    "swap_safety": "The target or swap style of an element with sse-swap does not fit it.",
+    "select_inheritance": "An inherited hx-select empties responses that are meant for another place.",
+    "swap_morph": "An element with sse-swap uses hx-swap=morph.",
+    "sse_crossref": "An element listens for an event that nothing sends.",
     "block_alone": "A live block cannot be rendered alone.",
-    "block_target": "A block is registered as live and has no element to go to.",
-    "block_editable": "A live block holds what a person edits, and an update takes it away.",
+    "block_target": "A registered block has no element to go to.",
+    "block_editable": "A live block contains user input that an update discards.",
     "autoescape": "A template with live blocks is rendered without autoescaping.",
-    "block_unknown": "What a live block reads is not known, so every change renders it.",
-    "viewer_name": "A shared page shows what belongs to one viewer.",
-    "yield_dependency": "A stream's endpoint holds a dependency with yield open for as long as the stream lives.",
+    "block_unknown": "The paths that a live block reads are unknown, so every change renders it.",
+    "viewer_name": "A shared page shows data that belongs to one viewer.",
+    "yield_dependency": "A stream's endpoint keeps a dependency with yield open for the life of the stream.",
 }
-"""Every category, with what it is about."""
+"""Every category with its description."""
+
+
+def element_issue(
+    severity: Severity, category: str, element: Element | Node, message: str, mend: str, attribute: str | None = None
+) -> Issue:
+    """Return an issue at an attribute of an element, or at its tag if it lacks the attribute or none is given."""
+    location = (element.element if isinstance(element, Node) else element).place(attribute)
+    return Issue(severity, category, location.template, location.line, message, mend)
+
+
+def block_issue(severity: Severity, category: str, reads: BlockReads, message: str, mend: str) -> Issue:
+    """Return an issue at a block's tag."""
+    return Issue(severity, category, reads.template, reads.line, message, mend)

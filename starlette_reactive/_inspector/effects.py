@@ -1,6 +1,6 @@
-"""What is kept of an event: what it caused in each group of viewers, and why it caused nothing where it did not.
+"""What an event caused in each group of viewers, or why it caused nothing.
 
-All of it is changed under the journal's lock only.
+Everything here changes only under the recorder's lock.
 """
 
 from __future__ import annotations
@@ -16,74 +16,85 @@ from .._core.paths import overlap
 from .._index.registry import Registry
 from .._streams.trace import Noted, RenderedBlock, ToldChange
 
-__all__ = ["MAX_EFFECTS", "Batch", "BlockRecord", "Effect", "EventRecord", "Fate", "Stage", "tell_of"]
+__all__ = [
+    "MAX_EFFECTS",
+    "BlockEffect",
+    "BlockStatus",
+    "EventRecord",
+    "GroupEffect",
+    "GroupStatus",
+    "RenderRecord",
+    "changes_of",
+]
 
 MAX_EFFECTS = 48
-"""For how many groups it is kept what an event caused there; of the others only how many they are."""
+"""How many groups are kept for each event. Further ones are only counted."""
 
 
-class Fate(StrEnum):
-    """What came of a block."""
+class BlockStatus(StrEnum):
+    """What happened to a block."""
 
     WAITING = "waiting"
+    """It is being rendered."""
     SENT = "sent"
     SAME = "same"
+    """It was rendered, and its HTML did not change."""
     INSIDE = "inside"
+    """It is part of a block that was rendered."""
     FAILED = "failed"
 
 
-class Stage(StrEnum):
-    """How far an event has come in a group."""
+class GroupStatus(StrEnum):
+    """How far a group has processed an event."""
 
     DELIVERED = "delivered"
-    """The group has not looked yet."""
+    """The group has not read it yet."""
     UNSEEN = "unseen"
-    """No block of the page shows it."""
+    """No block of the page shows its paths."""
     WITHHELD = "withheld"
-    """Nobody there is to be told of it."""
+    """None of the group's viewers is to receive it."""
     RENDERING = "rendering"
-    """Its blocks are being rendered."""
     RENDERED = "rendered"
     FAILED = "failed"
     ENDED = "ended"
-    """The group has ended before it was rendered."""
+    """The group ended before it rendered the event."""
 
 
 @dataclass(slots=True, eq=False)
-class BlockRecord:
-    """A block that an event concerns.
+class BlockEffect:
+    """A block that shows an event's paths.
 
     Args:
         ref: The block.
-        fate: What came of it.
-        detail: The name of the block around it, or what went wrong.
-        size: Bytes of its HTML.
+        status: What happened to it.
+        detail: The name of the block around it, or the error.
+        size: The size of its HTML in bytes.
     """
 
     ref: BlockRef
-    fate: Fate = Fate.WAITING
+    status: BlockStatus = BlockStatus.WAITING
     detail: str = ""
     size: int = 0
 
 
-_batches = itertools.count(1)
+_render_numbers = itertools.count(1)
 
 
 @dataclass(slots=True, eq=False)
-class Batch:
-    """One render, and its way to the viewers.
+class RenderRecord:
+    """One render, and its delivery to the viewers.
 
     Args:
         seconds: How long it took.
-        number: Tells it from the others.
-        viewers: How many were sent something.
-        size: How many bytes they were sent in all.
-        sent_at: When the last of them was, in seconds of :func:`time.monotonic`.
-        events: The numbers of the events that it shows.
+        number: Its unique number.
+        viewers: The number of viewers that were sent something.
+        size: The bytes that they were sent in total.
+        sent_at: When the last of them was sent something, in seconds of :func:`time.monotonic`.
+        events: The numbers of the events that it covers.
     """
 
     seconds: float
-    number: int = field(default_factory=lambda: next(_batches))
+    number: int = field(default_factory=lambda: next(_render_numbers))
     viewers: int = 0
     size: int = 0
     sent_at: float | None = None
@@ -91,94 +102,94 @@ class Batch:
 
 
 @dataclass(slots=True, eq=False)
-class Effect:
+class GroupEffect:
     """What an event caused in a group.
 
     Args:
         event: The event.
         page: The template of the group's blocks.
-        stage: How far it has come.
-        viewers: How many viewers the group had.
+        status: How far the group has processed it.
+        viewers: The number of viewers in the group.
         own: How many of them made the change themselves.
-        outside: How many of them it is not for.
-        blocks: What concerns the event, by template and block.
-        batch: The render.
-        retry_at: When what failed is tried again, in seconds of :func:`time.time`.
-        attempts: How often it was tried.
+        outside: How many of them are outside its audience.
+        blocks: The blocks that show its paths.
+        render: The render that covers it.
+        retry_at: When a failed render is retried, in seconds of :func:`time.time`.
+        attempts: The number of renders so far.
         reason: Why the group has ended.
     """
 
     event: EventRecord
     page: str
-    stage: Stage = Stage.DELIVERED
+    status: GroupStatus = GroupStatus.DELIVERED
     viewers: int = 0
     own: int = 0
     outside: int = 0
-    blocks: list[BlockRecord] = field(default_factory=list)
-    batch: Batch | None = None
+    blocks: list[BlockEffect] = field(default_factory=list)
+    render: RenderRecord | None = None
     retry_at: float | None = None
     attempts: int = 0
     reason: str = ""
 
-    def take_note(self, noted: Noted, index: Registry) -> None:
-        """Take over what the group found in the change log."""
+    def apply_reading(self, noted: Noted, registry: Registry) -> None:
+        """Record what the group read in the change log."""
         self.viewers = noted.viewers
-        mine = tell_of(self.event.event, noted.changes)
-        self.own = max((told.own for told in mine), default=0)
-        self.outside = max((told.outside for told in mine), default=0)
-        blocks = index.affected(self.event.event.changed_paths)
+        mine = changes_of(self.event.event, noted.changes)
+        self.own = max((each.own for each in mine), default=0)
+        self.outside = max((each.outside for each in mine), default=0)
+        blocks = registry.affected(self.event.event.changed_paths)
         if not blocks:
-            self.stage = Stage.UNSEEN
+            self.status = GroupStatus.UNSEEN
         elif noted.changes is not None and self.own + self.outside >= self.viewers:
-            self.stage = Stage.WITHHELD
+            self.status = GroupStatus.WITHHELD
         else:
-            self.stage = Stage.RENDERING
-            self.blocks = [BlockRecord(ref) for ref in blocks]
+            self.status = GroupStatus.RENDERING
+            self.blocks = [BlockEffect(ref) for ref in blocks]
             self.blocks += [
-                BlockRecord(inner, Fate.INSIDE, outer.block_name)
+                BlockEffect(inner, BlockStatus.INSIDE, outer.block_name)
                 for outer in blocks
-                for inner in _shown_inside(index, outer, self.event.event.changed_paths)
+                for inner in _affected_inside(registry, outer, self.event.event.changed_paths)
             ]
 
-    def take_render(self, rendered: Iterable[RenderedBlock], index: Registry, batch: Batch) -> None:
-        """Take over what came of the blocks."""
-        self.batch = batch
+    def apply_render(self, rendered: Iterable[RenderedBlock], registry: Registry, render: RenderRecord) -> None:
+        """Record the result of a render."""
+        self.render = render
         self.attempts += 1
-        outcome = {each.ref: each for each in rendered}
-        around = {inner: outer.block_name for outer in outcome for inner in index.blocks_inside(outer)}
+        results = {each.ref: each for each in rendered}
+        around = {inner: outer.block_name for outer in results for inner in registry.blocks_inside(outer)}
         for block in self.blocks:
-            result = outcome.get(block.ref)
+            result = results.get(block.ref)
             if result is not None:
                 block.size = result.size
-                block.fate = Fate.SAME if result.repeated else Fate.SENT
+                block.status = BlockStatus.SAME if result.repeated else BlockStatus.SENT
                 block.detail = ""
                 if result.error is not None:
-                    block.fate = Fate.FAILED
+                    block.status = BlockStatus.FAILED
                     block.detail = f"{type(result.error).__name__}: {result.error}"
-            elif block.ref in around and block.fate in (Fate.WAITING, Fate.FAILED):
-                block.fate, block.detail = Fate.INSIDE, around[block.ref]
-        failed = any(block.fate is Fate.FAILED for block in self.blocks)
-        self.stage = Stage.FAILED if failed else Stage.RENDERED
+            elif block.ref in around and block.status in (BlockStatus.WAITING, BlockStatus.FAILED):
+                block.status, block.detail = BlockStatus.INSIDE, around[block.ref]
+        failed = any(block.status is BlockStatus.FAILED for block in self.blocks)
+        self.status = GroupStatus.FAILED if failed else GroupStatus.RENDERED
 
 
-def _shown_inside(index: Registry, outer: BlockRef, paths: Iterable[str]) -> list[BlockRef]:
+def _affected_inside(registry: Registry, outer: BlockRef, paths: Iterable[str]) -> list[BlockRef]:
     """Return the blocks inside another one that show one of the paths themselves."""
     changed = list(paths)
     return [
         ref
-        for ref in index.blocks_inside(outer)
-        if any(overlap(path, read) for read in index.dependencies(*ref.key) for path in changed)
+        for ref in registry.blocks_inside(outer)
+        if any(overlap(path, read) for read in registry.dependencies(*ref.key) for path in changed)
     ]
 
 
-def tell_of(event: ChangeEvent, changes: Iterable[ToldChange] | None) -> list[ToldChange]:
-    """Return those of the changes that are an event's."""
+def changes_of(event: ChangeEvent, changes: Iterable[ToldChange] | None) -> list[ToldChange]:
+    """Return the changes that an event made."""
     return [
-        told
-        for told in changes or ()
-        if told.change.audience == event.audience
-        and told.change.path in event.changed_paths
-        and told.change.origin == event.origin
+        each
+        for each in changes or ()
+        if each.change.audience == event.audience
+        and each.change.path in event.changed_paths
+        and each.change.origin == event.origin
     ]
 
 
@@ -187,14 +198,14 @@ class EventRecord:
     """An event, as it was delivered.
 
     Args:
-        number: How many events had been delivered with it.
-        at: When, in seconds of :func:`time.time`.
+        number: The event's number, counted from 1.
+        at: When it was delivered, in seconds of :func:`time.time`.
         delivered_at: The same, in seconds of :func:`time.monotonic`.
         event: The event.
-        derived: The paths that follow from its own.
-        effects: What it caused, for each group.
-        more_groups: For how many groups that is not kept.
-        others: How many connections its scope had, where it had no group.
+        derived: The paths that are derived from its own.
+        effects: What it caused in each group.
+        more_groups: The number of further groups, whose effects are not kept.
+        others: The number of connections in its scope, if the scope has no group.
     """
 
     number: int
@@ -202,6 +213,6 @@ class EventRecord:
     delivered_at: float
     event: ChangeEvent
     derived: frozenset[str] = frozenset()
-    effects: list[Effect] = field(default_factory=list)
+    effects: list[GroupEffect] = field(default_factory=list)
     more_groups: int = 0
     others: int = 0

@@ -1,10 +1,10 @@
-"""What the inspector knows: the last events with what each caused, the open groups, and what they did in all.
+"""Records the last events with their effects, the open groups, and totals.
 
-Events come from any thread, also from a signal handler that interrupts another event, so they are only put into a
-queue there; no lock is taken. Groups tell of their work in their loops. They, and whoever reads the journal, first
-enter the queued events, under the lock. So events and work are entered in the order in which they were told.
+Events arrive from any thread, even from a signal handler that interrupts another event. So :meth:`Recorder.observe`
+only appends to a queue and takes no lock. Groups report their work from their event loops. They and every reader hold
+the lock and first move queued events into the records, so that events and work are recorded in the order they happened.
 
-All of it is bounded: :data:`KEPT` events, and for each a bounded number of groups.
+Memory is bounded: :data:`MAX_EVENTS` events, each with a bounded number of groups.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from weakref import WeakValueDictionary
 from .._core.events import ChangeEvent
 from .._index.registry import Registry
 from .._streams.trace import Noted, Outcome
-from .records import MAX_EFFECTS, Batch, Effect, EventRecord, Stage
+from .effects import MAX_EFFECTS, EventRecord, GroupEffect, GroupStatus, RenderRecord
 
-__all__ = ["CHUNK", "KEPT", "GroupRecord", "Journal", "Totals"]
+__all__ = ["CHUNK", "MAX_EVENTS", "GroupRecorder", "Recorder", "Totals"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.inspector")
 
-KEPT = 200
+MAX_EVENTS = 200
 """How many events are kept."""
 CHUNK = 20
-"""Events are shown in two parts, so that an update need not hold all: between one and two chunks, and the rest."""
+"""The page shows events in two parts, so that most updates do not send all of them: one to two chunks, and the rest."""
 
-_CROSSING = 1.0  # seconds within which a group may tell of an event before the event itself is entered
+_MAX_LEAD = 1.0  # seconds by which a group may report an event before the event itself is recorded
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrival:
+class _QueuedEvent:
     number: int
     at: float
     delivered_at: float
     event: ChangeEvent
-    groups: tuple[GroupRecord, ...]
+    groups: tuple[GroupRecorder, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What all groups have done together.
+    """The totals of all groups.
 
     Args:
-        groups: How many there are.
-        viewers: How many viewers these have.
-        renders: How often blocks were rendered.
-        size: How many bytes were sent.
+        groups: The number of open groups.
+        viewers: The number of their viewers.
+        renders: The number of renders since the start.
+        size: The bytes sent since the start.
     """
 
     groups: int
@@ -62,137 +62,143 @@ class Totals:
     size: int
 
 
-class GroupRecord:
-    """One group, as it tells of itself.
+class GroupRecorder:
+    """Records what one group reports.
 
     Args:
-        journal: Where it is entered.
-        scope: Its scope.
-        index: Which of its blocks show what.
+        recorder: The recorder that it belongs to.
+        scope: The group's scope.
+        registry: The group's blocks.
     """
 
-    def __init__(self, journal: Journal, scope: str, index: Registry) -> None:
-        self._journal = journal
+    def __init__(self, recorder: Recorder, scope: str, registry: Registry) -> None:
+        self._recorder = recorder
         self.scope = scope
-        self.index = index
-        self.page: str = ", ".join(
-            dict.fromkeys(ref.template_name for ref in index.blocks())
-        )  # the templates of its blocks
+        self.registry = registry
+        self.page: str = ", ".join(dict.fromkeys(ref.template_name for ref in registry.blocks()))
         self.viewers: int = 0
         self.renders: int = 0
         self.size: int = 0
-        self.waiting: deque[Effect] = deque(maxlen=KEPT)  # delivered, and not yet noted
-        self._open: deque[Effect] = deque(maxlen=KEPT)  # noted, and not yet rendered
-        self._batch: tuple[Batch, list[Effect]] | None = None
-        self._told: set[int] = set()  # whom the newest batch was sent to
-        self._unclaimed: deque[_Unclaimed] = deque(maxlen=4)
+        self.waiting: deque[GroupEffect] = deque(maxlen=MAX_EVENTS)  # delivered, and not read yet
+        self._unrendered: deque[GroupEffect] = deque(maxlen=MAX_EVENTS)  # read, and not rendered yet
+        self._newest: tuple[RenderRecord, list[GroupEffect]] | None = None
+        self._reached: set[int] = set()  # the viewers that were sent the newest render
+        self._readings: deque[_Reading] = deque(maxlen=4)
 
     def seated(self, viewers: int) -> None:
-        """Take over how many viewers there are."""
-        with self._journal.telling():
+        """Record the number of viewers."""
+        with self._recorder.recording():
             self.viewers = viewers
-            self._journal.touch("presence", "counters")
+            self._recorder.mark_changed("presence", "counters")
 
     def noted(self, noted: Noted) -> None:
-        """Find the events that the group has noted."""
-        with self._journal.telling():
-            unclaimed = _Unclaimed(time.monotonic(), noted)
+        """Match what the group read in the change log to the delivered events."""
+        with self._recorder.recording():
+            reading = _Reading(time.monotonic(), noted)
             waiting = list(self.waiting)
             self.waiting.clear()
             for effect in waiting:
-                if noted.changes is None or unclaimed.holds(effect.event.event, everything=True):
-                    self._note(effect, noted)
-                    unclaimed.claim(effect.event.event)
+                if noted.changes is None or reading.contains(effect.event.event):
+                    self._apply(reading, effect)
                 else:
                     self.waiting.append(effect)
-            self._unclaimed.append(unclaimed)
+            self._readings.append(reading)
 
-    def deliver(self, effect: Effect) -> None:
-        """Await what the group makes of an event, or find that it was quicker than the event's entry."""
-        recently = effect.event.delivered_at - _CROSSING
-        for unclaimed in self._unclaimed:
-            if unclaimed.at >= recently and unclaimed.holds(effect.event.event):
-                self._note(effect, unclaimed.noted)
-                unclaimed.claim(effect.event.event)
+    def deliver(self, effect: GroupEffect) -> None:
+        """Wait for the group to read an event, unless it did so before the event was recorded."""
+        earliest = effect.event.delivered_at - _MAX_LEAD
+        for reading in self._readings:
+            if reading.at >= earliest and reading.contains_unclaimed(effect.event.event):
+                self._apply(reading, effect)
                 return
         self.waiting.append(effect)
 
-    def _note(self, effect: Effect, noted: Noted) -> None:
-        effect.take_note(noted, self.index)
-        self._journal.touch_event(effect.event)
-        if effect.stage is Stage.RENDERING:
-            self._open.append(effect)
+    def _apply(self, reading: _Reading, effect: GroupEffect) -> None:
+        effect.apply_reading(reading.noted, self.registry)
+        reading.claim(effect.event.event)
+        self._recorder.mark_event_changed(effect.event)
+        if effect.status is GroupStatus.RENDERING:
+            self._unrendered.append(effect)
 
     def rendered(self, outcome: Outcome) -> None:
-        """Take over what was rendered."""
-        with self._journal.telling():
+        """Record a render."""
+        with self._recorder.recording():
             self.renders += 1
-            batch = Batch(outcome.seconds)
-            effects = list(self._open)
-            self._told.clear()
-            self._batch = batch, effects
+            render = RenderRecord(outcome.seconds)
+            effects = list(self._unrendered)
+            self._reached.clear()
+            self._newest = render, effects
             for effect in effects:
-                effect.take_render(outcome.blocks, self.index, batch)
-                batch.events.append(effect.event.number)
-                retries = effect.stage is Stage.FAILED and outcome.retry_in is not None
+                effect.apply_render(outcome.blocks, self.registry, render)
+                render.events.append(effect.event.number)
+                retries = effect.status is GroupStatus.FAILED and outcome.retry_in is not None
                 effect.retry_at = time.time() + (outcome.retry_in or 0.0) if retries else None
-                self._journal.touch_event(effect.event)
-            self._open = deque((each for each in effects if each.stage is Stage.FAILED), maxlen=KEPT)
-            self._journal.touch("counters")
+                self._recorder.mark_event_changed(effect.event)
+            failed = (each for each in effects if each.status is GroupStatus.FAILED)
+            self._unrendered = deque(failed, maxlen=MAX_EVENTS)
+            self._recorder.mark_changed("counters")
 
     def sent(self, viewer: object, size: int) -> None:
-        """Count what a viewer was sent."""
-        with self._journal.telling():
+        """Record the bytes sent to a viewer."""
+        with self._recorder.recording():
             self.size += size
-            self._journal.touch("counters")
-            if self._batch is None:
+            self._recorder.mark_changed("counters")
+            if self._newest is None:
                 return
-            batch, effects = self._batch
-            batch.viewers += id(viewer) not in self._told
-            batch.size += size
-            batch.sent_at = time.monotonic()
-            self._told.add(id(viewer))
+            render, effects = self._newest
+            render.viewers += id(viewer) not in self._reached
+            render.size += size
+            render.sent_at = time.monotonic()
+            self._reached.add(id(viewer))
             for effect in effects:
-                self._journal.touch_event(effect.event)
+                self._recorder.mark_event_changed(effect.event)
 
     def ended(self, reason: str | None) -> None:
-        """Take the group out."""
-        with self._journal.telling():
-            for effect in (*self.waiting, *self._open):
-                effect.stage = Stage.ENDED
-                effect.reason = reason or "its last viewer has left"
-                self._journal.touch_event(effect.event)
+        """Record the end of the group. Idempotent."""
+        with self._recorder.recording():
+            for effect in (*self.waiting, *self._unrendered):
+                effect.status = GroupStatus.ENDED
+                effect.reason = reason or "its last viewer left"
+                self._recorder.mark_event_changed(effect.event)
             self.waiting.clear()
-            self._open.clear()
-            self._told.clear()
-            self._batch = None
-            self._journal.remove(self)
+            self._unrendered.clear()
+            self._reached.clear()
+            self._newest = None
+            self._recorder.remove(self)
 
 
-class _Unclaimed:
-    """What a group has noted, and which of the changes belong to no event that was entered."""
+class _Reading:
+    """What a group read in the change log, and which of these changes no recorded event has claimed."""
 
     def __init__(self, at: float, noted: Noted) -> None:
         self.at = at
         self.noted = noted
-        self._all = {(told.change.audience, told.change.path) for told in noted.changes or ()}
-        self._left = set(self._all)
+        self._changes = {(each.change.audience, each.change.path) for each in noted.changes or ()}
+        self._unclaimed = set(self._changes)
 
-    def holds(self, event: ChangeEvent, *, everything: bool = False) -> bool:
-        """Tell whether an event is among what was noted, and nobody has claimed it unless ``everything`` counts."""
-        return {(event.audience, path) for path in event.changed_paths} <= (self._all if everything else self._left)
+    def contains(self, event: ChangeEvent) -> bool:
+        """Return whether all changes of an event were read."""
+        return _keys_of(event) <= self._changes
+
+    def contains_unclaimed(self, event: ChangeEvent) -> bool:
+        """Return whether all changes of an event were read and none is claimed."""
+        return _keys_of(event) <= self._unclaimed
 
     def claim(self, event: ChangeEvent) -> None:
-        """Note that these changes are an event's."""
-        self._left.difference_update((event.audience, path) for path in event.changed_paths)
+        """Assign these changes to an event."""
+        self._unclaimed -= _keys_of(event)
 
 
-class Journal:
-    """The last events, and the groups that are open.
+def _keys_of(event: ChangeEvent) -> set[tuple[frozenset[str] | None, str]]:
+    return {(event.audience, path) for path in event.changed_paths}
+
+
+class Recorder:
+    """The last events, and the open groups.
 
     Args:
-        expand: Adds to changed paths those that are derived from them.
-        count: Tells how many connections a scope has.
+        expand: Adds derived paths to changed paths.
+        count: Returns the number of connections in a scope.
     """
 
     def __init__(self, expand: Callable[[frozenset[str]], frozenset[str]], count: Callable[[str], int]) -> None:
@@ -200,111 +206,111 @@ class Journal:
         self._count = count
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
-        self._arrived: deque[_Arrival] = deque(maxlen=KEPT)
-        self._records: deque[EventRecord] = deque(maxlen=KEPT)
-        self._groups: dict[str, tuple[GroupRecord, ...]] = {}
+        self._queue: deque[_QueuedEvent] = deque(maxlen=MAX_EVENTS)
+        self._records: deque[EventRecord] = deque(maxlen=MAX_EVENTS)
+        self._groups: dict[str, tuple[GroupRecorder, ...]] = {}
         self._ended = Totals(0, 0, 0, 0)
-        self._touched: set[str] = set()
+        self._changed_parts: set[str] = set()
         self._boundary = 0
-        self.indexes: WeakValueDictionary[int, Registry] = WeakValueDictionary()
+        self.registries: WeakValueDictionary[int, Registry] = WeakValueDictionary()
 
-    # Told by the bus and its groups
+    # Called by the bus and its groups
 
     def observe(self, event: ChangeEvent) -> None:
-        """Note an event; from any thread, also from one that is interrupted here."""
+        """Queue an event. Thread-safe, lock-free and reentrant."""
         groups = self._groups.get(event.scope, ())
-        self._arrived.append(_Arrival(next(self._numbers), time.time(), time.monotonic(), event, groups))
+        self._queue.append(_QueuedEvent(next(self._numbers), time.time(), time.monotonic(), event, groups))
 
-    def group(self, scope: str, index: Registry) -> GroupRecord:
-        """Enter a group."""
-        with self.entering():
-            record = GroupRecord(self, scope, index)
-            self._groups[scope] = (*self._groups.get(scope, ()), record)
-            self.touch("presence", "counters")
-            if id(index) not in self.indexes:
-                self.indexes[id(index)] = index
-                self.touch("picture")
-            return record
+    def group(self, scope: str, registry: Registry) -> GroupRecorder:
+        """Add a group."""
+        with self.locked():
+            group = GroupRecorder(self, scope, registry)
+            self._groups[scope] = (*self._groups.get(scope, ()), group)
+            self.mark_changed("presence", "counters")
+            if id(registry) not in self.registries:
+                self.registries[id(registry)] = registry
+                self.mark_changed("graph")
+            return group
 
-    def remove(self, record: GroupRecord) -> None:
-        """Take a group out; what it did still counts."""
-        known = self._groups.get(record.scope, ())
-        if record not in known:
+    def remove(self, group: GroupRecorder) -> None:
+        """Remove a group. Its work stays in the totals."""
+        known = self._groups.get(group.scope, ())
+        if group not in known:
             return
-        self._groups[record.scope] = tuple(each for each in known if each is not record)
-        if not self._groups[record.scope]:
-            del self._groups[record.scope]
+        self._groups[group.scope] = tuple(each for each in known if each is not group)
+        if not self._groups[group.scope]:
+            del self._groups[group.scope]
         ended = self._ended
-        self._ended = Totals(0, 0, ended.renders + record.renders, ended.size + record.size)
-        self.touch("presence", "counters")
+        self._ended = Totals(0, 0, ended.renders + group.renders, ended.size + group.size)
+        self.mark_changed("presence", "counters")
 
     @contextmanager
-    def entering(self) -> Iterator[None]:
-        """Hold the journal, with all events entered."""
+    def locked(self) -> Iterator[None]:
+        """Hold the lock, after recording all queued events."""
         with self._lock:
-            while self._arrived:
-                self._enter(self._arrived.popleft())
+            while self._queue:
+                self._record(self._queue.popleft())
             yield
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
-        """Do as :meth:`entering`; a fault in here is logged, for it shall not end what is looked at."""
+    def recording(self) -> Iterator[None]:
+        """Hold the lock as :meth:`locked` does. Errors are logged, because they must not end the group."""
         try:
-            with self.entering():
+            with self.locked():
                 yield
         except Exception:
-            logger.exception("the inspector failed to take note")
+            logger.exception("the inspector could not record a group's work")
 
-    def _enter(self, arrival: _Arrival) -> None:
-        event = arrival.event
+    def _record(self, queued: _QueuedEvent) -> None:
+        event = queued.event
         derived = self._expand(event.changed_paths) - event.changed_paths
-        record = EventRecord(arrival.number, arrival.at, arrival.delivered_at, event, derived)
+        record = EventRecord(queued.number, queued.at, queued.delivered_at, event, derived)
         self._records.append(record)
         boundary = max(0, (record.number // CHUNK - 1) * CHUNK)
         if boundary != self._boundary:
             self._boundary = boundary
-            self.touch("older")
-        self.touch("newest", "counters")
-        record.others = 0 if arrival.groups else self._count(event.scope)
-        record.more_groups = max(0, len(arrival.groups) - MAX_EFFECTS)
-        for group in arrival.groups[:MAX_EFFECTS]:
-            effect = Effect(record, group.page, viewers=group.viewers)
+            self.mark_changed("older")
+        self.mark_changed("newest", "counters")
+        record.others = 0 if queued.groups else self._count(event.scope)
+        record.more_groups = max(0, len(queued.groups) - MAX_EFFECTS)
+        for group in queued.groups[:MAX_EFFECTS]:
+            effect = GroupEffect(record, group.page, viewers=group.viewers)
             record.effects.append(effect)
             group.deliver(effect)
 
-    def touch(self, *parts: str) -> None:
-        """Note that parts of the page have something new to show."""
-        self._touched.update(parts)
+    def mark_changed(self, *parts: str) -> None:
+        """Mark parts of the page as changed."""
+        self._changed_parts.update(parts)
 
-    def touch_event(self, record: EventRecord) -> None:
-        """Note that an event has something new to show."""
-        self._touched.add("newest" if record.number > self._boundary else "older")
+    def mark_event_changed(self, record: EventRecord) -> None:
+        """Mark the part of the page that shows an event as changed."""
+        self._changed_parts.add("newest" if record.number > self._boundary else "older")
 
-    # Asked by the page
+    # Read by the page
 
-    def take_touched(self) -> set[str]:
-        """Return which parts of the page have had something new to show since this was last asked."""
-        with self.entering():
-            touched, self._touched = self._touched, set()
-        return touched
+    def take_changed_parts(self) -> set[str]:
+        """Return the parts of the page that changed since the last call."""
+        with self.locked():
+            changed, self._changed_parts = self._changed_parts, set()
+        return changed
 
     def newest(self) -> list[EventRecord]:
-        """Return the newest events, the last one first; to be read while :meth:`entering`."""
+        """Return the newest events, the last one first. Call it while :meth:`locked`."""
         return [record for record in reversed(self._records) if record.number > self._boundary]
 
     def older(self) -> list[EventRecord]:
-        """Return the events before :meth:`newest`; to be read while :meth:`entering`."""
+        """Return the events before :meth:`newest`. Call it while :meth:`locked`."""
         found = [record for record in reversed(self._records) if record.number <= self._boundary]
-        return found[: KEPT - 2 * CHUNK]
+        return found[: MAX_EVENTS - 2 * CHUNK]
 
-    def scopes(self) -> dict[str, tuple[GroupRecord, ...]]:
-        """Return the open groups of each scope, and none for scopes that only have events."""
-        with self.entering():
+    def scopes(self) -> dict[str, tuple[GroupRecorder, ...]]:
+        """Return the open groups of each scope. Scopes that only have events have none."""
+        with self.locked():
             return {**{record.event.scope: () for record in self._records}, **self._groups}
 
     def totals(self) -> Totals:
-        """Return what all groups, those that have ended as well, have done."""
-        with self.entering():
+        """Return the totals of all groups, including those that have ended."""
+        with self.locked():
             groups = [group for each in self._groups.values() for group in each]
             return Totals(
                 len(groups),
