@@ -17,7 +17,7 @@ from starlette.templating import Jinja2Templates
 
 from ._answers.responses import respond, respond_async
 from ._bus.bus import ReactiveBus, hub_of
-from ._checks import DeclaredPage, Issue, Subject, check, check_contract_data, find_settings
+from ._checks import AppDescription, DeclaredPage, Issue, check, check_contract_data, find_settings
 from ._clients import CLOSE_EVENT, wire_named
 from ._core.errors import ReactiveError
 from ._core.events import ChangeEvent, ConnectionInfo, Health
@@ -36,7 +36,7 @@ from ._templates.environments import Templates, environment_of
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-__all__ = ["Reactive", "subject_of"]
+__all__ = ["Reactive", "describe_app"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
@@ -121,7 +121,7 @@ class Reactive:
         return Inspector(
             self.bus,
             self.index,
-            functools.partial(subject_of, self),
+            functools.partial(describe_app, self),
             live_pages=lambda env, secret: Reactive(env, secret=secret, prefix="/own"),
             allow=allow,
         )
@@ -350,7 +350,7 @@ class Reactive:
         Raises:
             ReactiveError: A setting there is unknown.
         """
-        return check(subject_of(self), find_settings(Path.cwd()))
+        return check(describe_app(self), find_settings(Path.cwd()))
 
     def set_contract_check_data(self, key: str, value: Any) -> None:
         """Declare what :meth:`check` cannot see by itself.
@@ -369,11 +369,11 @@ class Reactive:
         self._contract_data[key] = value
 
 
-def subject_of(reactive: Reactive) -> Subject:
-    """Return what there is to check of a Reactive object."""
+def describe_app(reactive: Reactive) -> AppDescription:
+    """Return the description that a check and the inspector read."""
     data = dict(reactive._contract_data)  # noqa: SLF001 - the door for the inner rooms
     declared = data.get("reactive_index")
-    return Subject(
+    return AppDescription(
         environments=[reactive.templates.env],
         indexes=[reactive.index, *([declared] if declared not in (None, reactive.index) else [])],
         pages=[

@@ -1,8 +1,8 @@
-"""The optional script for pages with htmx 2, and ways to serve it.
+"""The optional script for pages with htmx 2, and a route that serves it.
 
-htmx 2 makes a new ``EventSource`` after an answer that is no stream, such as a proxy's 502, and forgets the last id
-with the old one; it keeps streams open in hidden tabs; and all pages come back at the same intervals. The script mends
-all three. Pages stay correct without it, for the server then goes by the page's own cursor. htmx 4 needs none of it.
+After a response that is not a stream, such as a proxy's 502, htmx 2 makes a new ``EventSource``, which lacks the last
+id. It also keeps the streams of hidden tabs open, and all pages reconnect at the same intervals. The script fixes all
+three. Pages stay correct without it, because the server then uses the page's own cursor. htmx 4 does not need it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from starlette.routing import Route
 __all__ = ["HTMX2_SCRIPT", "htmx2_script_route"]
 
 HTMX2_SCRIPT = Path(__file__).parent / "static" / "htmx2.js"
-"""The file, to copy or to bundle."""
+"""The path of the script, to copy or bundle it."""
 
 
 def htmx2_script_route(path: str = "/_reactive/htmx2.js") -> Route:
-    """Return a route that serves the script; the page loads it after htmx: ``<script src="/_reactive/htmx2.js">``.
+    """Return a route that serves the script.
+
+    The page loads it after htmx: ``<script src="/_reactive/htmx2.js"></script>``.
 
     Args:
-        path: Where it is served.
+        path: The URL path of the script.
     """
     return Route(path, _htmx2_script, methods=["GET"], name="reactive-htmx2-script")
 

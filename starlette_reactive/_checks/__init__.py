@@ -1,19 +1,19 @@
-"""What can't work is said at start-up: rules over the templates, the live blocks and what the application declares."""
+"""Rules over templates, live blocks and declarations that find at start-up what cannot work."""
 
 from __future__ import annotations
 
-from .model import CATEGORIES, Issue, Severity
-from .run import check
+from .description import AppDescription, DeclaredPage, check_contract_data
+from .issues import CATEGORIES, Issue, Severity
+from .runner import check
 from .settings import Settings, find_settings
-from .subject import DeclaredPage, Subject, check_contract_data
 
 __all__ = [
     "CATEGORIES",
+    "AppDescription",
     "DeclaredPage",
     "Issue",
     "Settings",
     "Severity",
-    "Subject",
     "check",
     "check_contract_data",
     "find_settings",

@@ -1,4 +1,4 @@
-"""Issues for other programs: JSON and SARIF 2.1.0."""
+"""Reports for other programs: JSON and SARIF 2.1.0."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from .model import CATEGORIES, Issue, Severity
+from .issues import CATEGORIES, Issue, Severity
 
 __all__ = ["to_json", "to_sarif"]
 
@@ -17,14 +17,14 @@ _FIELDS = ("severity", "category", "template", "line", "message", "mend")
 
 
 def to_json(issues: Sequence[Issue]) -> str:
-    """Return issues and how many there are of each severity."""
+    """Return the issues and their number by severity, as JSON."""
     listed = [{name: dataclasses.asdict(issue)[name] for name in _FIELDS} for issue in issues]
     summary = {str(severity): sum(1 for issue in issues if issue.severity is severity) for severity in Severity}
     return json.dumps({"issues": listed, "summary": summary}, indent=2, ensure_ascii=False)
 
 
 def to_sarif(issues: Sequence[Issue]) -> str:
-    """Return issues in the Static Analysis Results Interchange Format."""
+    """Return the issues in the Static Analysis Results Interchange Format."""
     rules = [{"id": name, "shortDescription": {"text": text}} for name, text in CATEGORIES.items()]
     driver = {"name": "starlette-reactive", "version": version("starlette-reactive"), "rules": rules}
     run = {"tool": {"driver": driver}, "results": [_result(issue) for issue in issues]}
@@ -36,11 +36,11 @@ def _result(issue: Issue) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": issue.category,
         "level": _SARIF_LEVELS[issue.severity],
-        "message": {"text": f"{issue.message}. Mend: {issue.mend}"},
+        "message": {"text": f"{issue.message}. Fix: {issue.mend}"},
     }
     if issue.template is not None:
-        place: dict[str, Any] = {"artifactLocation": {"uri": issue.template}}
+        location: dict[str, Any] = {"artifactLocation": {"uri": issue.template}}
         if issue.line is not None:
-            place["region"] = {"startLine": issue.line}
-        result["locations"] = [{"physicalLocation": place}]
+            location["region"] = {"startLine": issue.line}
+        result["locations"] = [{"physicalLocation": location}]
     return result

@@ -1,17 +1,17 @@
-"""Levels of categories and other options, from ``[tool.starlette-reactive]`` in ``pyproject.toml``."""
+"""Settings of a check: levels of categories and options, from ``[tool.starlette-reactive]`` in ``pyproject.toml``."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from .._core.errors import ReactiveError
-from .htmx import parse_version
-from .model import CATEGORIES, Severity
+from .._core.suggestions import did_you_mean
+from .htmx_setup import parse_version
+from .issues import CATEGORIES, Severity
 
 __all__ = ["Settings", "find_settings", "read_settings"]
 
@@ -20,11 +20,11 @@ _LEVELS: Mapping[str, Severity | None] = {**{each.value: each for each in Severi
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Options of a check.
+    """Settings of a check.
 
     Args:
-        levels: Categories whose level is not the usual one; None: they are not reported.
-        htmx: The version of htmx of pages whose script tag does not tell it.
+        levels: The levels of categories that differ from the default. ``None`` turns a category off.
+        htmx: The htmx version of pages whose script tag does not name one.
     """
 
     levels: Mapping[str, Severity | None] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Settings:
 
 
 def find_settings(folder: Path) -> Settings:
-    """Read the settings of the project that a folder belongs to; without a ``pyproject.toml``, the usual ones.
+    """Return the settings in the nearest ``pyproject.toml`` at or above a folder, or the defaults without one.
 
     Raises:
         ReactiveError: The file cannot be read, or a setting is unknown.
@@ -49,7 +49,7 @@ def find_settings(folder: Path) -> Settings:
 
 
 def read_settings(table: Mapping[str, Any], source: str = "[tool.starlette-reactive]") -> Settings:
-    """Return settings from a table: a level for each category, and ``htmx`` for a version.
+    """Return the settings in a table: a level for each category, and ``htmx`` for a version.
 
     Raises:
         ReactiveError: A name or a value is unknown.
@@ -60,9 +60,7 @@ def read_settings(table: Mapping[str, Any], source: str = "[tool.starlette-react
         if name == "htmx":
             version = _version(value, source)
         elif name not in CATEGORIES:
-            close = get_close_matches(name, CATEGORIES, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ReactiveError(f"{source}: there is no category {name!r}{hint}")
+            raise ReactiveError(f"{source}: there is no category {name!r}{did_you_mean(name, CATEGORIES)}")
         elif not isinstance(value, str) or value not in _LEVELS:
             raise ReactiveError(f"{source}: {name} is {value!r}: write one of {', '.join(map(repr, _LEVELS))}")
         else:

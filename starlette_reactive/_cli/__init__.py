@@ -1,3 +1,3 @@
-"""The command line."""
+"""The command line interface."""
 
 __all__: list[str] = []

@@ -1,9 +1,9 @@
-"""From an application to what can be checked of it: its ``Reactive`` objects, templates, indexes and endpoints."""
+"""Finds what an application consists of: its ``Reactive`` objects, templates, indexes and stream endpoints."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -12,110 +12,114 @@ from jinja2 import Environment
 from starlette.routing import BaseRoute
 from starlette.templating import Jinja2Templates
 
-from .._checks import Subject
-from .._checks.contract import is_stream
+from .._checks import AppDescription
+from .._checks.endpoint_rules import returns_stream
 from .._core.errors import ReactiveError
 from .._index.index import DependencyIndex
-from ..app import Reactive, subject_of
+from ..app import Reactive, describe_app
 
-__all__ = ["Discovered", "discover"]
+__all__ = ["DiscoveredApp", "discover"]
 
 
 @dataclass(frozen=True, slots=True)
-class Discovered:
-    """What was found of an application.
+class DiscoveredApp:
+    """The parts of an application.
 
     Args:
         reactives: Its ``Reactive`` objects.
         environments: The environments of its templates.
-        plain: The indexes that belong to no ``Reactive`` object.
-        streams: The endpoints that return streams.
+        plain_indexes: The indexes that belong to no ``Reactive`` object.
+        stream_endpoints: The endpoints that return streams.
     """
 
     reactives: Sequence[Reactive]
     environments: Sequence[Environment]
-    plain: Sequence[DependencyIndex]
-    streams: Sequence[Callable[..., Any]]
+    plain_indexes: Sequence[DependencyIndex]
+    stream_endpoints: Sequence[Callable[..., Any]]
 
-    def subject(self) -> Subject:
-        """Return all of it, to be checked."""
-        subjects = [subject_of(reactive) for reactive in self.reactives]
-        data: dict[str, Any] = {}
-        wrapped = {_name_of(endpoint) for each in subjects for endpoint in each.endpoints}
-        streams = [endpoint for endpoint in self.streams if _name_of(endpoint) not in wrapped]
-        for each in subjects:
-            for key, value in each.data.items():
-                known = data.get(key)
-                joined = isinstance(value, Iterable) and isinstance(known, set) and not isinstance(value, str)
-                data[key] = {*known, *value} if joined and known is not None else value
-        return Subject(
-            environments=_unique([*(env for each in subjects for env in each.environments), *self.environments]),
-            indexes=_unique([*(index for each in subjects for index in each.indexes), *self.plain]),
-            pages=[page for each in subjects for page in each.pages],
-            viewer_names=frozenset(name for each in subjects for name in each.viewer_names),
-            sink_names=frozenset(name for each in subjects for name in each.sink_names),
-            data=data,
-            endpoints=_unique([*(endpoint for each in subjects for endpoint in each.endpoints), *streams]),
+    def describe(self) -> AppDescription:
+        """Return the description that a check reads."""
+        parts = [describe_app(reactive) for reactive in self.reactives]
+        known = {_name_of(endpoint) for each in parts for endpoint in each.endpoints}
+        others = [endpoint for endpoint in self.stream_endpoints if _name_of(endpoint) not in known]
+        return AppDescription(
+            environments=_unique([*(env for each in parts for env in each.environments), *self.environments]),
+            indexes=_unique([*(index for each in parts for index in each.indexes), *self.plain_indexes]),
+            pages=[page for each in parts for page in each.pages],
+            viewer_names=frozenset(name for each in parts for name in each.viewer_names),
+            sink_names=frozenset(name for each in parts for name in each.sink_names),
+            data=_merged(each.data for each in parts),
+            endpoints=_unique([*(endpoint for each in parts for endpoint in each.endpoints), *others]),
         )
 
     @property
     def indexes(self) -> list[DependencyIndex]:
-        """The indexes that hold blocks: those of plain streams and those of declared pages."""
-        subject = self.subject()
-        return [index for index in (*subject.indexes, *(page.index for page in subject.pages)) if index.blocks()]
+        """The indexes with registered blocks, of plain streams and of declared pages."""
+        return [index for index in self.describe().all_indexes if index.blocks()]
 
 
-def discover(value: Any, name: str) -> Discovered:
-    """Find out what there is to check.
+def discover(value: Any, name: str) -> DiscoveredApp:
+    """Find the parts of an application.
 
     Args:
-        value: An application, a function without arguments that makes one, or a ``Reactive`` object.
-        name: How it was named, for the message.
+        value: An application, a factory function without arguments, or a ``Reactive`` object.
+        name: The name that the user wrote, for error messages.
 
     Raises:
         ReactiveError: It is none of these, or has neither templates nor a ``Reactive`` object.
     """
     if isinstance(value, Reactive):
-        return Discovered([value], [], [], [])
+        return DiscoveredApp([value], [], [], [])
     if not hasattr(value, "routes") and inspect.isfunction(value):
-        value = _made(value, name)
+        value = _call_factory(value, name)
     if not hasattr(value, "routes"):
         raise ReactiveError(
-            f"{name!r} is {type(value).__name__}: name a Starlette or FastAPI application, a function without "
-            "arguments that makes one, or a Reactive object"
+            f"{name!r} is {type(value).__name__}: name a Starlette or FastAPI application, a factory function without "
+            "arguments, or a Reactive object"
         )
     endpoints = list(_endpoints(value.routes))
-    held = list(_held(endpoints))
+    values = list(_globals_of(endpoints))
     reactives = _unique(
-        each for each in (*(getattr(end, "__self__", None) for end in endpoints), *held) if isinstance(each, Reactive)
+        each for each in (*(getattr(end, "__self__", None) for end in endpoints), *values) if isinstance(each, Reactive)
     )
     known = {id(reactive.index) for reactive in reactives}
-    environments = [each.env if isinstance(each, Jinja2Templates) else each for each in held]
-    found = Discovered(
+    environments = [each.env if isinstance(each, Jinja2Templates) else each for each in values]
+    found = DiscoveredApp(
         reactives,
         _unique(each for each in environments if isinstance(each, Environment)),
-        _unique(each for each in held if isinstance(each, DependencyIndex) and id(each) not in known),
-        _unique(endpoint for endpoint in endpoints if inspect.isfunction(endpoint) and is_stream(endpoint)),
+        _unique(each for each in values if isinstance(each, DependencyIndex) and id(each) not in known),
+        _unique(endpoint for endpoint in endpoints if inspect.isfunction(endpoint) and returns_stream(endpoint)),
     )
     if not found.reactives and not found.environments:
         raise ReactiveError(
-            f"{name!r} has no templates that can be found: name its Reactive object, or keep its Jinja2Templates in a "
-            "variable of the module that has the endpoints"
+            f"no templates were found for {name!r}: name its Reactive object, or keep its Jinja2Templates in a global "
+            "variable of the module that defines the endpoints"
         )
     return found
+
+
+def _merged(data: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge contract data. Sets are united; of other values the last one counts."""
+    merged: dict[str, Any] = {}
+    for each in data:
+        for key, value in each.items():
+            known = merged.get(key)
+            unite = isinstance(known, set) and isinstance(value, Iterable) and not isinstance(value, str)
+            merged[key] = {*(known or ()), *value} if unite else value
+    return merged
 
 
 def _name_of(endpoint: Callable[..., Any]) -> tuple[str, str]:
     return getattr(endpoint, "__module__", ""), getattr(endpoint, "__qualname__", repr(endpoint))
 
 
-def _made(function: Callable[[], Any], name: str) -> Any:
+def _call_factory(function: Callable[[], Any], name: str) -> Any:
     try:
         return function()
     except ReactiveError:
         raise
     except Exception as error:
-        raise ReactiveError(f"{name!r} makes no application: {type(error).__name__}: {error}") from error
+        raise ReactiveError(f"{name!r} raised when it was called: {type(error).__name__}: {error}") from error
 
 
 def _endpoints(routes: Iterable[BaseRoute]) -> Iterator[Callable[..., Any]]:
@@ -129,8 +133,8 @@ def _endpoints(routes: Iterable[BaseRoute]) -> Iterator[Callable[..., Any]]:
                 yield from _endpoints(inner)
 
 
-def _held(endpoints: Iterable[Callable[..., Any]]) -> Iterator[Any]:
-    """Yield what the modules of endpoints hold, and the modules of the same package that these import."""
+def _globals_of(endpoints: Iterable[Callable[..., Any]]) -> Iterator[Any]:
+    """Yield the globals of the modules that define endpoints, and of the modules of the same package in them."""
     seen: set[int] = set()
     for endpoint in endpoints:
         names = getattr(inspect.unwrap(endpoint), "__globals__", {})

@@ -1,8 +1,8 @@
 """The command ``starlette-reactive``: check, explain and graph.
 
-``module:app`` names a Starlette or FastAPI application, a function without arguments that makes one, or a ``Reactive``
-object. Templates and indexes of an application without a ``Reactive`` object are those that the modules of its
-endpoints hold, or the modules that these import.
+``module:app`` names a Starlette or FastAPI application, a factory function without arguments, or a ``Reactive`` object.
+The templates and indexes of an application without a ``Reactive`` object are read from the global variables of the
+modules that define its endpoints, and of the modules that these import.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from .._checks import Issue, Severity, check, find_settings
 from .._checks.reports import to_json, to_sarif
 from .._core.errors import BlockNotFoundError, BlockRenderError, ReactiveError, ViewerNameError
 from .._core.paths import freeze_paths
+from .._index.graph import build_graph, to_dot, to_html, to_mermaid
 from .._index.index import registry_of
-from .._index.wiring import to_dot, to_html, to_mermaid, wiring_of
-from .discovery import Discovered, discover
+from .discovery import DiscoveredApp, discover
 
 try:
     import typer
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
-except ModuleNotFoundError as _error:  # pragma: no cover - tested in a process of its own
+except ModuleNotFoundError as _error:  # pragma: no cover - tested in a separate process
     sys.exit(
-        f"starlette-reactive needs the package {_error.name!r} for its commands: install 'starlette-reactive[cli]' "
+        f"the command starlette-reactive needs the package {_error.name!r}: install 'starlette-reactive[cli]' "
         "(reactive.check() works without it)"
     )
 
@@ -37,7 +37,7 @@ __all__ = ["app", "main"]
 COULD_NOT_RUN = 2
 
 app: typer.Typer = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Checks and shows live pages."
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Check and inspect live pages."
 )
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _CATEGORIES = {ViewerNameError: "viewer_name", BlockRenderError: "block_alone", BlockNotFoundError: "reactive_block"}
@@ -45,15 +45,15 @@ Target = Annotated[str, typer.Argument(metavar="MODULE:APP", help="The applicati
 
 
 class ReportFormat(StrEnum):
-    """How issues are printed."""
+    """The formats of a report."""
 
     TEXT = "text"
     JSON = "json"
     SARIF = "sarif"
 
 
-class PictureFormat(StrEnum):
-    """How the graph is drawn."""
+class GraphFormat(StrEnum):
+    """The formats of a graph."""
 
     MERMAID = "mermaid"
     DOT = "dot"
@@ -68,11 +68,13 @@ def main() -> None:
 @app.command("check")
 def check_command(
     target: Target,
-    output: Annotated[ReportFormat, typer.Option("--format", help="How to print.")] = ReportFormat.TEXT,
+    output: Annotated[ReportFormat, typer.Option("--format", help="The format of the report.")] = ReportFormat.TEXT,
     *,
-    warnings_as_errors: Annotated[bool, typer.Option("--warnings-as-errors", help="Let warnings fail, too.")] = False,
+    warnings_as_errors: Annotated[
+        bool, typer.Option("--warnings-as-errors", help="Exit with status 1 for warnings too.")
+    ] = False,
 ) -> None:
-    """Say what can't work in an application's live pages; exit status 1 if anything is an error."""
+    """Report what cannot work in an application's live pages. The exit status is 1 if there is an error."""
     issues = _issues(target)
     if output is ReportFormat.TEXT:
         _print_issues(issues)
@@ -84,9 +86,9 @@ def check_command(
 
 @app.command()
 def explain(
-    target: Target, paths: Annotated[list[str], typer.Argument(help="Changed paths, as in doc.content.")]
+    target: Target, paths: Annotated[list[str], typer.Argument(help="Changed paths, such as doc.content.")]
 ) -> None:
-    """Say which blocks of which pages a change renders, and why."""
+    """Show which blocks a change renders, and the paths that they read."""
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
     for heading in ("block", "element", "reads"):
@@ -115,12 +117,12 @@ def explain(
 @app.command()
 def graph(
     target: Target,
-    output: Annotated[PictureFormat, typer.Option("--format", help="How to draw.")] = PictureFormat.MERMAID,
+    output: Annotated[GraphFormat, typer.Option("--format", help="The format of the graph.")] = GraphFormat.MERMAID,
 ) -> None:
-    """Draw which paths show in which blocks of which pages."""
-    wiring = wiring_of(map(registry_of, _load(target).indexes))
-    draw = {PictureFormat.MERMAID: to_mermaid, PictureFormat.DOT: to_dot, PictureFormat.HTML: to_html}[output]
-    typer.echo(draw(wiring))
+    """Print the dependency graph: the paths that the blocks of each page show."""
+    dependencies = build_graph(map(registry_of, _load(target).indexes))
+    render = {GraphFormat.MERMAID: to_mermaid, GraphFormat.DOT: to_dot, GraphFormat.HTML: to_html}[output]
+    typer.echo(render(dependencies))
 
 
 def _issues(target: str) -> list[Issue]:
@@ -132,26 +134,26 @@ def _issues(target: str) -> list[Issue]:
         if issue is None:
             raise _could_not_run(str(error)) from error
         return [issue]
-    return check(found.subject(), settings)
+    return check(found.describe(), settings)
 
 
 def _issue_of(error: ReactiveError) -> Issue | None:
-    """Return what the application's own start found wrong with a template."""
+    """Return the issue for a template error raised while the application starts. ``None`` for any other error."""
     if error.template is None:
         return None
     category = next((name for kind, name in _CATEGORIES.items() if isinstance(error, kind)), "template")
-    mend = "mend it as the message says; the application does not start before"
+    mend = "fix it as the message says; until then the application does not start"
     return Issue(Severity.ERROR, category, error.template, error.line, str(error), mend)
 
 
-def _load(target: str) -> Discovered:
+def _load(target: str) -> DiscoveredApp:
     try:
         return _import(target)
     except ReactiveError as error:
         raise _could_not_run(str(error)) from error
 
 
-def _import(target: str) -> Discovered:
+def _import(target: str) -> DiscoveredApp:
     module_name, _, attributes = target.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -179,8 +181,8 @@ def _print_issues(issues: list[Issue]) -> None:
         )
         console.print(f"    {escape(issue.mend)}", style="dim")
     counts = {severity: sum(1 for issue in issues if issue.severity is severity) for severity in Severity}
-    words = [
+    totals = [
         f"{count} {severity}{'s' if count != 1 and severity is not Severity.INFO else ''}"
         for severity, count in counts.items()
     ]
-    console.print(", ".join(words) if issues else "Nothing found.")
+    console.print(", ".join(totals) if issues else "No issues found.")

@@ -1,6 +1,6 @@
-"""The development page: what shows what, each event with what it caused, and who is where, live."""
+"""The development page: the dependency graph, each event with its effects, and presence, live."""
 
-from .guard import Allow, is_local
-from .site import Inspector
+from .access import Allow, is_local
+from .inspector import Inspector
 
 __all__ = ["Allow", "Inspector", "is_local"]

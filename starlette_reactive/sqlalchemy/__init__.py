@@ -1,14 +1,14 @@
-"""Commits that announce themselves: what SQLAlchemy sessions change is emitted after their commit.
+"""Emit the changes of SQLAlchemy sessions after their commit.
 
-Four modules: which sessions belong to a factory (``factories``), what is changed in a row and what the row was before
-(``rows``), what a flush says of its rows (``flushes``), and the hook that keeps it until the commit and emits it
-(``hook``). Nothing else in the package knows SQLAlchemy.
+Four modules: the sessions of a factory (``_factories``), the changes of a row and its previous values
+(``_row_changes``), the changes that a flush describes (``_flush_recorder``), and the hook that keeps them until the
+commit and then emits them (``_hook``). Nothing else in the package imports SQLAlchemy.
 """
 
 from __future__ import annotations
 
 try:
-    from .hook import ORIGIN, CommitHook, emit_on_commit, suppressed
+    from ._hook import ORIGIN, CommitHook, emit_on_commit, suppressed
 except ModuleNotFoundError as _error:
     if _error.name != "sqlalchemy":
         raise

@@ -1,6 +1,6 @@
-"""What the cases are made of: templates, the one finding that they must give, and what the browser then shows.
+"""The parts of a case: templates, the only issue that they must give, and what the browser then shows.
 
-The line at fault is the one that holds the mark ``<!--!-->`` (the mark is taken out before the template is used).
+The line of the fault is the one with the mark ``<!--!-->``. The mark is removed before the template is used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from jinja2 import DictLoader, Environment
 
 from starlette_reactive import DependencyIndex
-from starlette_reactive._checks import DeclaredPage, Subject
+from starlette_reactive._checks import AppDescription, DeclaredPage
 from starlette_reactive._index.index import register_elements
 
 MARK = "<!--!-->"
@@ -38,15 +38,15 @@ class Case:
     """A set of templates, ``page`` among them.
 
     Args:
-        name: What it shows.
+        name: The case's name.
         templates: The templates, by name.
-        category: The category of its one finding; empty: there must be none.
-        severity: The finding's severity.
+        category: The category of its only issue. Empty if there must be none.
+        severity: The issue's severity.
         register: Registers blocks in the index of plain streams.
         declare: Whether the page is declared with ``@reactive.page``.
-        frames: What the stream sends, for the browser.
-        again: Whether it sends them each time that the browser connects, not only the first.
-        shown: JavaScript that is true once the frames have come, where the fault (or its absence) shows.
+        frames: The frames that the stream sends in the browser.
+        again: Whether it sends them on each connection, and not only on the first.
+        shown: JavaScript that becomes true after the frames, if the fault (or its absence) is visible.
         autoescape: The environment's setting.
         data: Contract data.
         shared: Whether the declared page is shared.
@@ -73,7 +73,7 @@ class Case:
                 return name, source[: source.index(MARK)].count("\n") + 1
         return None
 
-    def subject(self) -> Subject:
+    def describe(self) -> AppDescription:
         sources = {name: source.replace(MARK, "") for name, source in self.templates.items()}
         env = Environment(loader=DictLoader(sources), autoescape=self.autoescape)
         index, own = DependencyIndex(), DependencyIndex()
@@ -82,7 +82,7 @@ class Case:
         if self.declare:
             register_elements(own, env, "page", unless_read={"live"})
         pages = [DeclaredPage("page", "room:{id}", self.shared, "htmx", own)] if self.declare else []
-        return Subject([env], [index], pages, frozenset({"user", "request"}), frozenset({"live"}), self.data)
+        return AppDescription([env], [index], pages, frozenset({"user", "request"}), frozenset({"live"}), self.data)
 
 
 CONNECT = '<main hx-ext="sse" sse-connect="/stream">'

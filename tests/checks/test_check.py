@@ -1,4 +1,4 @@
-"""A check as a whole: what it survives, how it is set, and what an application hears from it."""
+"""The check as a whole: broken input, settings, and applications."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from starlette.templating import Jinja2Templates
 from example_app import live
 from example_app.app import create_app
 from starlette_reactive import DependencyIndex, EventStream, Reactive, ReactiveError
-from starlette_reactive._checks import Issue, Subject, check
-from starlette_reactive._checks.htmx import htmx_of
+from starlette_reactive._checks import AppDescription, Issue, check
+from starlette_reactive._checks.htmx_setup import detect_htmx
 from starlette_reactive._checks.settings import find_settings, read_settings
 from starlette_reactive._cli.discovery import discover
 from starlette_reactive._templates import elements
@@ -31,17 +31,17 @@ LIVE = CONNECT + '<p id="a" sse-swap="a">{% block a %}{{ x }}{% endblock %}</p><
 FAULTY = page_2(CONNECT + '<p sse-swap="error"></p></main>')
 
 
-def checked(**templates: str) -> list[Issue]:
-    return check(Subject([Environment(loader=DictLoader(templates), autoescape=True)]))
+def issues_of(**templates: str) -> list[Issue]:
+    return check(AppDescription([Environment(loader=DictLoader(templates), autoescape=True)]))
 
 
-def test_nothing_is_said_of_the_example_application() -> None:
-    assert check(discover(create_app, "example_app.app:create_app").subject()) == []
-    assert check(Subject([live.templates.env], [live.index])) == []
+def test_the_example_application_has_no_issues() -> None:
+    assert check(discover(create_app, "example_app.app:create_app").describe()) == []
+    assert check(AppDescription([live.templates.env], [live.index])) == []
 
 
 def issues_of_program(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Issue]:
-    """Load ``app.py`` in its folder and check it as the command does."""
+    """Load ``app.py`` from a folder and check it as the command does."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("REACTIVE_SECRET", "for tests")
     spec = importlib.util.spec_from_file_location("program", folder / "app.py")
@@ -52,15 +52,15 @@ def issues_of_program(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Iss
     spec.loader.exec_module(module)
     found = discover(module.app, "program:app")
     assert len(found.reactives) == 1
-    return check(found.subject())
+    return check(found.describe())
 
 
-def test_nothing_is_said_of_the_smallest_program(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_smallest_program_has_no_issues(monkeypatch: pytest.MonkeyPatch) -> None:
     assert issues_of_program(ROOT / "docs" / "examples" / "smallest", monkeypatch) == []
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
-def test_nothing_is_said_of_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: int) -> None:
+def test_the_tutorial_has_no_issues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: int) -> None:
     (tmp_path / "static").mkdir()
     (tmp_path / "templates").mkdir()
     for name, text in stages()[stage].items():
@@ -68,7 +68,7 @@ def test_nothing_is_said_of_the_tutorial(tmp_path: Path, monkeypatch: pytest.Mon
     assert issues_of_program(tmp_path, monkeypatch) == []
 
 
-def test_whatever_lies_in_the_templates_folder_gives_a_clear_line_and_the_rest_is_checked(tmp_path: Path) -> None:
+def test_each_broken_file_in_the_templates_folder_gives_one_issue_and_the_rest_is_checked(tmp_path: Path) -> None:
     (tmp_path / "logo.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff\xfe")
     (tmp_path / "latin.html").write_bytes("<html>caf\xe9".encode("latin-1"))
     (tmp_path / "empty.html").write_text("")
@@ -86,7 +86,7 @@ def test_whatever_lies_in_the_templates_folder_gives_a_clear_line_and_the_rest_i
     (tmp_path / "child.html").write_text("{% extends 'broken.html' %}")
     (tmp_path / "macro.html").write_text("{% import 'logo.png' as logo %}<html>{{ logo }}")
     (tmp_path / "unended.html").write_text("<html {{ '{{' }} <p '\" sse-swap=")
-    issues = check(Subject([Environment(loader=FileSystemLoader(tmp_path), autoescape=True)]))
+    issues = check(AppDescription([Environment(loader=FileSystemLoader(tmp_path), autoescape=True)]))
     assert [(issue.template, issue.line, issue.category) for issue in issues] == [
         ("base.html", 2, "sse_event_name"),
         ("broken.html", 2, "template"),
@@ -117,11 +117,11 @@ class Broken(BaseLoader):
         return ["a", "b"]
 
 
-def test_a_loader_that_fails_and_a_template_too_deep_give_a_line_each() -> None:
+def test_a_failing_loader_and_a_deeply_nested_template_give_one_issue_each() -> None:
     deep = "{% if x %}" * 2000 + "{% endif %}" * 2000
-    (issue,) = checked(page=deep)
+    (issue,) = issues_of(page=deep)
     assert "too deep" in issue.message
-    first, second = check(Subject([Environment(loader=Broken(), autoescape=True)]))
+    first, second = check(AppDescription([Environment(loader=Broken(), autoescape=True)]))
     assert "gone" in first.message
     assert "odd" in second.message
 
@@ -131,11 +131,11 @@ def test_templates_of_two_environments_do_not_mix() -> None:
     other = Environment(loader=DictLoader({"page": page_2(CONNECT + '<p sse-swap="b"></p></main>')}), autoescape=True)
     index = DependencyIndex()
     index.register_from_sse_swaps(one, "page")
-    assert check(Subject([one, other], [index])) == []
+    assert check(AppDescription([one, other], [index])) == []
 
 
 class Counting(Environment):
-    """Counts how often each template is parsed and compiled."""
+    """An environment that counts how often each template is parsed, and refuses to compile."""
 
     def __init__(self, templates: dict[str, str]) -> None:
         super().__init__(loader=DictLoader(templates), autoescape=True)
@@ -146,10 +146,10 @@ class Counting(Environment):
         return super().parse(source, name, filename)
 
     def compile(self, *_: Any, **__: Any) -> Any:
-        raise AssertionError("a check has no need of code")
+        raise AssertionError("a check does not need compiled code")
 
 
-def test_of_five_hundred_templates_each_is_parsed_once_and_none_is_compiled() -> None:
+def test_each_of_five_hundred_templates_is_parsed_once_and_none_is_compiled() -> None:
     templates = {
         "base": page_2("{% block body %}{% endblock %}"),
         "parts": "{% macro tag(x) %}<b>{{ x }}</b>{% endmacro %}",
@@ -162,40 +162,40 @@ def test_of_five_hundred_templates_each_is_parsed_once_and_none_is_compiled() ->
             f"{{% include 'base' ignore missing %}}{{% endblock %}}"
         )
     env = Counting(templates)
-    assert check(Subject([env])) == []
+    assert check(AppDescription([env])) == []
     assert env.parsed == dict.fromkeys(templates, 1)
 
 
-def test_the_work_for_macros_that_call_each_other_many_times_is_bounded() -> None:
+def test_the_work_for_macros_that_call_each_other_is_bounded() -> None:
     macros = [f"{{% macro m{n}() %}}{{{{ m{n + 1}() }}}}{{{{ m{n + 1}() }}}}<p></p>{{% endmacro %}}" for n in range(40)]
     source = "".join(macros) + "{% macro m40() %}<b></b>{% endmacro %}<html>{{ m0() }}"
     assert 1000 < len(elements(Environment(loader=DictLoader({"p": source})), "p")) < 10_000
 
 
-def test_a_fault_of_a_base_template_is_told_once_however_many_pages_have_it() -> None:
+def test_a_fault_in_a_base_template_is_reported_once_for_all_its_pages() -> None:
     children = {f"page{number}": "{% extends 'base' %}" for number in range(3)}
-    (issue,) = checked(base=FAULTY, **children)
+    (issue,) = issues_of(base=FAULTY, **children)
     assert (issue.template, issue.line) == ("base", 2)
 
 
-def test_a_fault_that_no_page_shows_is_not_told() -> None:
+def test_a_fault_that_no_page_shows_is_not_reported() -> None:
     base = page_2("{% block body %}" + CONNECT + '<p sse-swap="error"></p></main>{% endblock %}')
-    assert checked(base=base, page="{% extends 'base' %}{% block body %}{% endblock %}") == []
+    assert issues_of(base=base, page="{% extends 'base' %}{% block body %}{% endblock %}") == []
 
 
-def test_a_fault_in_an_include_is_told_at_its_line_there() -> None:
-    (issue,) = checked(page=page_2(CONNECT + "{% include 'part' %}</main>"), part='\n\n<p sse-swap="error"></p>')
+def test_a_fault_in_an_include_is_reported_at_its_line_there() -> None:
+    (issue,) = issues_of(page=page_2(CONNECT + "{% include 'part' %}</main>"), part='\n\n<p sse-swap="error"></p>')
     assert (issue.template, issue.line) == ("part", 3)
 
 
-def test_levels_are_set_and_categories_silenced() -> None:
-    subject = Subject([Environment(loader=DictLoader({"page": FAULTY}), autoescape=True)])
-    (issue,) = check(subject, read_settings({"sse_event_name": "info"}))
+def test_levels_can_be_set_and_categories_turned_off() -> None:
+    app = AppDescription([Environment(loader=DictLoader({"page": FAULTY}), autoescape=True)])
+    (issue,) = check(app, read_settings({"sse_event_name": "info"}))
     assert issue.severity == "info"
-    assert check(subject, read_settings({"sse_event_name": "off"})) == []
+    assert check(app, read_settings({"sse_event_name": "off"})) == []
 
 
-def test_settings_come_from_the_projects_file(tmp_path: Path) -> None:
+def test_settings_are_read_from_pyproject_toml(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.starlette-reactive]\nhtmx = "4.0.1"\nswap_morph = "off"\n')
     (tmp_path / "below").mkdir()
     settings = find_settings(tmp_path / "below")
@@ -207,7 +207,7 @@ def test_settings_come_from_the_projects_file(tmp_path: Path) -> None:
     ("table", "hint"),
     [({"swap_morf": "off"}, "swap_morph"), ({"swap_morph": "loud"}, "'off'"), ({"htmx": "two"}, "2.0.11")],
 )
-def test_a_wrong_setting_is_refused_with_what_is_right(table: dict[str, str], hint: str) -> None:
+def test_a_wrong_setting_is_rejected_with_a_suggestion(table: dict[str, str], hint: str) -> None:
     with pytest.raises(ReactiveError, match=hint):
         read_settings(table)
 
@@ -228,19 +228,19 @@ def test_a_wrong_setting_is_refused_with_what_is_right(table: dict[str, str], hi
 )
 def test_the_version_of_htmx_is_read_from_the_script_tag(script: str, major: int, version: tuple[int, ...]) -> None:
     source = f'<html><script src="{script}"></script>'
-    found = htmx_of(elements(Environment(loader=DictLoader({"p": source})), "p"), {"p": source}, ())
+    found = detect_htmx(elements(Environment(loader=DictLoader({"p": source})), "p"), {"p": source}, ())
     assert (found.major, found.version) == (major, version)
 
 
-def test_a_page_that_does_not_tell_its_version_is_judged_by_the_option() -> None:
+def test_the_option_decides_the_version_of_a_page_that_does_not_name_it() -> None:
     source = '<html><script src="/htmx.js"></script><main hx-ext="sse" sse-connect="/s"><p sse-swap="a"></p></main>'
-    subject = Subject([Environment(loader=DictLoader({"page": source}), autoescape=True)])
-    assert check(subject) == []
-    (issue,) = check(subject, read_settings({"htmx": "4.0.1"}))
+    app = AppDescription([Environment(loader=DictLoader({"page": source}), autoescape=True)])
+    assert check(app) == []
+    (issue,) = check(app, read_settings({"htmx": "4.0.1"}))
     assert issue.category == "sse_dialect"
 
 
-# What an application hears
+# Applications
 
 
 def session() -> Iterator[int]:
@@ -262,7 +262,7 @@ def application(tmp_path: Path, source: str) -> tuple[FastAPI, Reactive]:
     return app, reactive
 
 
-def test_a_declared_page_of_htmx_4_is_sound(tmp_path: Path) -> None:
+def test_a_declared_page_with_htmx_4_has_no_issues(tmp_path: Path) -> None:
     source = page_4("<div {{ live() }}></div><p id='count'>{% block count %}{{ tasks }}{% endblock %}</p>")
     app, reactive = application(tmp_path, source)
 
@@ -274,39 +274,40 @@ def test_a_declared_page_of_htmx_4_is_sound(tmp_path: Path) -> None:
     reactive.set_contract_check_data("reactive_emitted_paths", {"tasks.done"})
     reactive.set_contract_check_data("reactive_audience_scopes", {"room:{name}"})
     assert reactive.check() == []
-    assert check(discover(app, "app").subject()) == []
+    assert check(discover(app, "app").describe()) == []
     reactive.set_contract_check_data("reactive_emitted_paths", {"taskz"})
     (issue,) = reactive.check()
     assert "did you mean 'tasks'?" in issue.message
 
 
-def test_a_dependency_with_yield_that_a_stream_holds_open_is_told(tmp_path: Path) -> None:
+def test_a_dependency_with_yield_that_a_stream_keeps_open_is_reported(tmp_path: Path) -> None:
     app, reactive = application(tmp_path, page_2(LIVE))
 
     @app.get("/stream")
     @reactive.stream("page.html", scope="room")
     def stream(
-        held: Annotated[int, Depends(through_another)], let_go: Annotated[int, Depends(brief, scope="function")]
+        kept_open: Annotated[int, Depends(through_another)],
+        closed_early: Annotated[int, Depends(brief, scope="function")],
     ) -> EventStream:
-        return lambda: {"x": held + let_go}  # type: ignore[return-value]
+        return lambda: {"x": kept_open + closed_early}  # type: ignore[return-value]
 
     @app.get("/own")
-    def own(held: Annotated[int, Depends(session)]) -> EventStream:
+    def own(kept_open: Annotated[int, Depends(session)]) -> EventStream:
         raise NotImplementedError
 
     @app.get("/page")
-    def page(held: Annotated[int, Depends(session)]) -> str:
+    def page(kept_open: Annotated[int, Depends(session)]) -> str:
         raise NotImplementedError
 
     (issue,) = reactive.check()
     assert issue.category == "yield_dependency"
     assert "session" in issue.message
-    issues = check(discover(app, "app").subject())
+    issues = check(discover(app, "app").describe())
     assert [each.category for each in issues] == ["yield_dependency", "yield_dependency"]
     assert any(".own " in each.message for each in issues)
 
 
-def test_contract_data_of_an_unknown_key_or_type_is_refused(tmp_path: Path) -> None:
+def test_contract_data_with_an_unknown_key_or_type_is_rejected(tmp_path: Path) -> None:
     _, reactive = application(tmp_path, "<html>")
     with pytest.raises(ValueError, match="reactive_emitted_paths"):
         reactive.set_contract_check_data("emitted_paths", set())
@@ -314,7 +315,7 @@ def test_contract_data_of_an_unknown_key_or_type_is_refused(tmp_path: Path) -> N
         reactive.set_contract_check_data("reactive_index", {})
 
 
-def test_an_index_of_its_own_is_checked_when_it_is_declared(tmp_path: Path) -> None:
+def test_a_separate_index_is_checked_if_it_is_declared(tmp_path: Path) -> None:
     _, reactive = application(tmp_path, page_2("<p>\n{% block a %}{{ x }}{% endblock %}</p>"))
     index = DependencyIndex()
     index.register_template(reactive.templates, "page.html")

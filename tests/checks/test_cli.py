@@ -1,4 +1,4 @@
-"""The command: what it prints, and how it ends."""
+"""The command: its output and its exit status."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from starlette_reactive._cli.main import app
 
 from .cases import CONNECT, MARK, page_2
-from .faults import MARKUP
+from .fault_cases import MARKUP
 
 APPLICATION = """
 from pathlib import Path
@@ -52,11 +52,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixture
     return Run(tmp_path, name)
 
 
-def test_a_sound_application_ends_with_0(run: Run) -> None:
-    assert run("check", SOUND) == (0, "Nothing found.\n")
+def test_an_application_without_issues_exits_with_0(run: Run) -> None:
+    assert run("check", SOUND) == (0, "No issues found.\n")
 
 
-def test_an_error_ends_with_1_and_says_where_what_and_how_to_mend_it(run: Run) -> None:
+def test_an_error_exits_with_1_and_is_printed_with_location_message_and_fix(run: Run) -> None:
     status, output = run("check", ERROR)
     assert status == 1
     assert output.startswith("page.html:4 error sse_event_name: the event 'error'")
@@ -64,21 +64,21 @@ def test_an_error_ends_with_1_and_says_where_what_and_how_to_mend_it(run: Run) -
     assert output.endswith("1 error, 0 warnings, 0 info\n")
 
 
-def test_a_warning_ends_with_0_or_with_1_where_warnings_are_errors(run: Run) -> None:
+def test_a_warning_exits_with_0_or_with_1_if_warnings_are_errors(run: Run) -> None:
     assert run("check", WARNING)[0] == 0
     status, output = run("check", WARNING, "--warnings-as-errors")
     assert status == 1
     assert "<input name=[bold]>" in output
 
 
-def test_levels_hold_for_the_command(run: Run) -> None:
+def test_the_command_uses_the_configured_levels(run: Run) -> None:
     (run.folder / "pyproject.toml").write_text('[tool.starlette-reactive]\nsse_event_name = "warning"\n')
     assert run("check", ERROR)[0] == 0
     (run.folder / "pyproject.toml").write_text('[tool.starlette-reactive]\nsse_event_nam = "warning"\n')
     assert run("check", ERROR)[0] == 2
 
 
-def test_json_has_the_issues_and_their_number(run: Run) -> None:
+def test_json_contains_the_issues_and_their_number(run: Run) -> None:
     status, output = run("check", ERROR, "--format", "json")
     found = json.loads(output)
     assert status == 1
@@ -89,28 +89,29 @@ def test_json_has_the_issues_and_their_number(run: Run) -> None:
     assert (issue["severity"], issue["template"], issue["line"]) == ("error", "page.html", 4)
 
 
-def test_sarif_has_a_rule_and_a_place(run: Run) -> None:
+def test_sarif_contains_the_rule_the_location_and_the_fix(run: Run) -> None:
     (result,) = json.loads(run("check", ERROR, "--format", "sarif")[1])["runs"][0]["results"]
     assert (result["ruleId"], result["level"]) == ("sse_event_name", "error")
-    place = result["locations"][0]["physicalLocation"]
-    assert place == {"artifactLocation": {"uri": "page.html"}, "region": {"startLine": 4}}
+    assert ". Fix: give the event another name" in result["message"]["text"]
+    location = result["locations"][0]["physicalLocation"]
+    assert location == {"artifactLocation": {"uri": "page.html"}, "region": {"startLine": 4}}
 
 
 @pytest.mark.parametrize("target", ["no_such_module:app", "json:app", "json:dumps", "json", "json:JSONEncoder"])
 @pytest.mark.parametrize("command", ["check", "graph"])
-def test_what_cannot_be_run_ends_with_2_and_one_line(command: str, target: str) -> None:
+def test_an_unusable_target_exits_with_2_and_one_line(command: str, target: str) -> None:
     result = CliRunner().invoke(app, [command, target])
     assert result.exit_code == 2
     assert "Traceback" not in result.output
 
 
-def test_an_application_that_does_not_start_for_a_template_gives_an_issue(run: Run) -> None:
+def test_a_template_error_at_start_up_gives_an_issue(run: Run) -> None:
     status, output = run("check", "<html>\n{% if %}")
     assert status == 1
     assert output.startswith("page.html:2 error template: ")
 
 
-def test_a_shared_page_that_is_refused_when_it_is_declared_gives_an_issue(run: Run) -> None:
+def test_a_rejected_shared_page_gives_an_issue(run: Run) -> None:
     declared = '\n\n@reactive.page("page.html", scope="room", shared=True)\ndef page():\n    return {}\n'
     (run.folder / f"{run.name}.py").write_text(APPLICATION + declared)
     status, output = run("check", "<html><p id='a'>\n{% block a %}{{ user }}{% endblock %}</p>", "--format", "json")
@@ -119,7 +120,7 @@ def test_a_shared_page_that_is_refused_when_it_is_declared_gives_an_issue(run: R
     assert (issue["category"], issue["template"], issue["line"]) == ("viewer_name", "page.html", 2)
 
 
-def test_explain_says_what_a_change_renders(run: Run) -> None:
+def test_explain_prints_what_a_change_renders(run: Run) -> None:
     status, output = run("explain", SOUND, "tasks.title")
     assert status == 0
     assert "derived: count" in output
@@ -128,7 +129,7 @@ def test_explain_says_what_a_change_renders(run: Run) -> None:
     assert run("explain", SOUND, "a..b")[0] == 2
 
 
-def test_the_graph_is_drawn_in_three_ways(run: Run) -> None:
+def test_the_graph_is_printed_in_three_formats(run: Run) -> None:
     mermaid = run("graph", SOUND)[1]
     assert mermaid.startswith("flowchart LR\n")
     assert '(["count"])' in mermaid
@@ -139,7 +140,7 @@ def test_the_graph_is_drawn_in_three_ways(run: Run) -> None:
     assert "http" not in page
 
 
-def test_without_the_extra_the_command_says_what_to_install() -> None:
+def test_without_the_extra_the_command_names_the_package_to_install() -> None:
     code = "import sys; sys.modules['typer'] = None; from starlette_reactive._cli.main import main; main()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode != 0

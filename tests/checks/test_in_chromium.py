@@ -1,4 +1,4 @@
-"""Every fault of markup happens in the browser, and what only looks suspicious works there."""
+"""Every fault of markup happens in the browser, and templates that only look suspicious work there."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ pytest.importorskip("playwright", reason="the package playwright is missing")
 from playwright.sync_api import Page, Route
 
 from .cases import MARK, SINK, Case
-from .faults import MARKUP
-from .sound import SOUND
+from .fault_cases import MARKUP
+from .sound_cases import SOUND
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[2]
 VENDOR = (ROOT / "example_app" / "static" / "vendor", ROOT / "tests" / "vendor")
-ORIGIN = "http://localhost:1"  # nothing is asked there: the test answers for it
+ORIGIN = "http://localhost:1"  # no request reaches it: the test answers for it
 COUNT = """
 window.messages = window.failures = 0
 addEventListener('htmx:sseMessage', () => window.messages++)
 addEventListener('htmx:swapError', () => window.failures++)
 """
-SETTLE = 0.4  # seconds in which all frames are swapped, and a stream that was cut is asked for again
+SETTLE = 0.4  # seconds until all frames are swapped and a stream that ended is requested again
 
 
 @pytest.fixture
 def show(browser: Browser) -> Iterator[Callable[[Case], bool]]:
-    """Show a case's page, let its stream send the frames, and tell whether what must be seen is seen."""
+    """Return a function that shows a case, sends its frames, and returns whether the expected result appears."""
     page = browser.new_page()
     page.add_init_script(COUNT)
     yield lambda case: _shows(page, case)
@@ -86,5 +86,5 @@ def test_the_fault_happens(show: Callable[[Case], bool], case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in SOUND if case.shown], ids=lambda case: case.name)
-def test_what_only_looks_suspicious_works(show: Callable[[Case], bool], case: Case) -> None:
+def test_a_template_that_only_looks_suspicious_works(show: Callable[[Case], bool], case: Case) -> None:
     assert show(case)

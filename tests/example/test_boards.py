@@ -12,7 +12,7 @@ from sqlalchemy import select
 from example_app.live import index, reactive
 from example_app.models import Notification, Task
 from starlette_reactive import ChangeEvent
-from starlette_reactive.app import subject_of
+from starlette_reactive.app import describe_app
 from starlette_reactive.testing import assert_fragment_contains, assert_hx_trigger, assert_is_fragment
 
 from .conftest import Enter
@@ -160,7 +160,7 @@ async def test_titles_are_escaped_wherever_they_are_shown(enter: Enter) -> None:
 
 
 def test_every_block_that_shows_tasks_is_known_to_show_tasks() -> None:
-    pages = {page.template_name: page.index for page in subject_of(reactive).pages}
+    pages = {page.template_name: page.index for page in describe_app(reactive).pages}
 
     def blocks(*paths: str) -> set[str]:
         return {ref.block_name for ref in pages["board.html"].affected_blocks(paths)}

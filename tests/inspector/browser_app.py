@@ -1,4 +1,4 @@
-"""Three applications for a browser to look at: the demo, one without pages, and one with many and long names."""
+"""Three applications for the browser tests: the demo, one without pages, and one with many and long names."""
 
 from __future__ import annotations
 

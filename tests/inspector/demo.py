@@ -1,4 +1,4 @@
-"""An application for the inspector to look at, with every reason for which an event renders nothing."""
+"""An application to inspect, with every reason why an event renders nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NEWS = """<!doctype html>
 
 
 class Demo:
-    """Boards, each a scope of its own, and a page of news that all share."""
+    """Boards with one scope each, and a shared page of news."""
 
     def __init__(self, **options: Any) -> None:
         env = Environment(loader=DictLoader({"board.html": BOARD, "news.html": NEWS}), autoescape=True)
@@ -69,7 +69,7 @@ class Demo:
             if self.pause is not None:
                 await self.pause.wait()
             if self.fails:
-                raise RuntimeError("the database is away")
+                raise RuntimeError("the database is down")
             if self.forbidden:
                 return Response(status_code=403)
             return {
@@ -105,7 +105,7 @@ class Demo:
 
         @self.app.post("/forget")
         async def forget() -> None:
-            """Refuse the inspector's open page, as a new process would."""
+            """Reject the inspector's open page, as a new process would."""
             inspector = reactive._inspector
             assert inspector is not None
             assert isinstance(inspector._live, Reactive)
@@ -118,5 +118,5 @@ class Demo:
 
 
 def create_app() -> FastAPI:
-    """Return the demo."""
+    """Return the demo application."""
     return Demo().app

@@ -1,4 +1,4 @@
-"""Looking at the inspector without a browser."""
+"""Helpers that read the inspector without a browser."""
 
 from __future__ import annotations
 
@@ -35,14 +35,16 @@ def only_effect(reactive: Reactive) -> EffectRow:
     return effect
 
 
-async def settled(reactive: Reactive, stage: str = "rendered") -> EffectRow:
-    """Wait until the newest event has come this far in its only kind of group."""
-    await eventually(lambda: newest(reactive).effects and {each.stage for each in newest(reactive).effects} == {stage})
+async def settled(reactive: Reactive, status: str = "rendered") -> EffectRow:
+    """Wait until all groups of the newest event have a status. Return its only row of effects."""
+    await eventually(
+        lambda: newest(reactive).effects and {each.status for each in newest(reactive).effects} == {status}
+    )
     return only_effect(reactive)
 
 
-def fates(effect: EffectRow) -> dict[str, str]:
-    return {block.ref.block_name: str(block.fate) for block in effect.blocks}
+def block_statuses(effect: EffectRow) -> dict[str, str]:
+    return {block.ref.block_name: str(block.status) for block in effect.blocks}
 
 
 @asynccontextmanager
@@ -53,7 +55,7 @@ async def browser(
     client: tuple[str, int] | None = ("127.0.0.1", 4711),
     root: str = "",
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client on this machine, or elsewhere."""
+    """Open a client on this machine, or elsewhere."""
     transport = httpx.ASGITransport(app, client=client or ("", 0), root_path=root)
     async with httpx.AsyncClient(transport=transport, base_url=base) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""What a person sees of the inspector in Chromium, against uvicorn, while the application is in use."""
+"""The inspector in Chromium, served by uvicorn, while the application is in use."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def tabs(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def open_page(server: Server, tabs: BrowserContext) -> Iterator[OpenPage]:
-    """Open a page in a tab of its own; at the end none may have complained, or asked another server for anything."""
+    """Open a page in a new tab. Fail afterwards if one logged an error or sent a request to another server."""
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -93,9 +93,7 @@ def open_page(server: Server, tabs: BrowserContext) -> Iterator[OpenPage]:
 def inspector(open_page: OpenPage) -> Page:
     page = open_page(PAGE)
     expect(page.locator("#link")).to_have_text("Live")
-    expect(page.locator(".who")).to_have_count(
-        0
-    )  # those of the test before have left, so no event of theirs is to come
+    expect(page.locator(".who")).to_have_count(0)  # the viewers of the previous test are gone, with their events
     page.evaluate("window.sameDocument = true")
     return page
 
@@ -110,7 +108,7 @@ def post(server: Server, tabs: BrowserContext) -> Iterator[Callable[..., None]]:
 
 
 def viewer(open_page: OpenPage, inspector: Page, path: str, scope: str) -> Page:
-    """Open a page and wait until the inspector has seen that it is connected."""
+    """Open a page and wait until the inspector shows that it is connected."""
     page = open_page(path)
     expect(
         inspector.locator(".who", has=inspector.get_by_role("heading", name=re.compile(f"^{scope} ")))
@@ -122,7 +120,7 @@ def top(page: Page) -> Locator:
     return page.locator("#newest .event").first
 
 
-def test_an_event_appears_with_what_it_caused_without_a_reload(
+def test_an_event_appears_with_its_effects_without_a_reload(
     open_page: OpenPage, inspector: Page, post: Callable[..., None]
 ) -> None:
     page = viewer(open_page, inspector, "/news", "news")
@@ -135,9 +133,9 @@ def test_an_event_appears_with_what_it_caused_without_a_reload(
     expect(top(inspector).locator(".result span").first).to_have_text("1 block")
     expect(top(inspector).locator(".result span").last).to_have_text(re.compile(r"^1 viewer, \d+ B, \d+\.\d ms$"))
     top(inspector).locator("summary").click()
-    expect(top(inspector).locator(".fates li")).to_have_text(re.compile(r"headlines\s+rendered, \d+ B"))
+    expect(top(inspector).locator(".statuses li")).to_have_text(re.compile(r"headlines\s+rendered, \d+ B"))
     expect(top(inspector).locator(".figures")).to_have_text(
-        re.compile(r"^\d+\.\d ms to render; 1 viewer sent \d+ B, the last one \d+\.\d ms after the event$")
+        re.compile(r"^\d+\.\d ms to render; \d+ B sent to 1 viewer, to the last one \d+\.\d ms after the event$")
     )
     expect(inspector.locator("#counter-viewers dd")).to_have_text("1")
     page.close()
@@ -146,7 +144,7 @@ def test_an_event_appears_with_what_it_caused_without_a_reload(
     assert inspector.evaluate("window.sameDocument") is True
 
 
-def test_the_picture_lights_up_what_the_newest_event_has_touched(
+def test_the_graph_highlights_the_effects_of_the_newest_event(
     open_page: OpenPage, inspector: Page, post: Callable[..., None]
 ) -> None:
     page = viewer(open_page, inspector, "/boards/lit", "board:lit")
@@ -169,7 +167,7 @@ def test_the_picture_lights_up_what_the_newest_event_has_touched(
     assert inspector.locator(".arcs path.lit").count() == 1
     post("/emit", scope="board:lit", paths="tasks people")
     expect(top(inspector).locator(".paths code")).to_have_text(["people", "tasks"])
-    expect(top(inspector).locator(".result span").first).to_have_text("2 blocks, 1 same as before")
+    expect(top(inspector).locator(".result span").first).to_have_text("2 blocks, 1 unchanged")
     assert "tasks same" in lit()
     assert "people sent" in lit()
     inspector.locator(".event").nth(1).hover()
@@ -182,7 +180,7 @@ def test_the_picture_lights_up_what_the_newest_event_has_touched(
     page.close()
 
 
-def test_every_reason_is_told_in_a_sentence(
+def test_every_reason_is_explained_in_a_sentence(
     open_page: OpenPage,
     inspector: Page,
     post: Callable[..., None],
@@ -194,29 +192,29 @@ def test_every_reason_is_told_in_a_sentence(
     expect(inspector.locator(".who", has_text="board:why").locator(".people")).to_have_text(re.compile("ada"))
     origin = page.evaluate("JSON.parse(document.body.getAttribute('hx-headers'))['Reactive-Origin']")
 
-    def told(sentence: str, summary: str) -> None:
+    def explained(sentence: str, summary: str) -> None:
         expect(top(inspector).locator(".result")).to_contain_text(summary)
         expect(top(inspector).locator(".more")).to_contain_text(sentence)
 
     post("/emit", scope="board:elsewhere", paths="tasks")
-    told("Nothing rendered: no live page of this scope is open in this process.", "no viewer in this scope")
+    explained("Nothing rendered: no live page of this scope is open in this process.", "no viewer in this scope")
     post("/emit", scope="board:why", paths="board.colour")
-    told("Nothing rendered: no live block of board.html shows these paths.", "no block shows it")
+    explained("Nothing rendered: no live block of board.html shows these paths.", "no block shows it")
     post("/emit", scope="board:why", paths="people", origin=origin)
-    told("Not told: 1 viewer whose own change it is.", "nobody to tell")
+    explained("Not sent to 1 viewer who made the change.", "no recipient")
     post("/emit", scope="board:why", paths="people", audience="bob")
-    told("Not told: 1 viewer outside of the audience.", "nobody to tell")
+    explained("Not sent to 1 viewer outside the audience.", "no recipient")
     post("/emit", scope="board:why", paths="board.owner tasks")
-    told("skipped: inside overview, which is rendered", "2 blocks")
+    explained("part of overview, which is rendered", "2 blocks")
     post("/emit", scope="board:why", paths="tasks")
-    told("skipped: same HTML as before", "1 same as before")
+    explained("not sent: same HTML as before", "1 unchanged")
     post("/fails", value="true")
     post("/emit", scope="board:why", paths="people")
-    told("failed: RuntimeError: the database is away", "1 failed")
-    told("The next one is at ", "1 failed")
+    explained("failed: RuntimeError: the database is down", "1 failed")
+    explained("The next attempt is at ", "1 failed")
     post("/fails", value="false")
     post("/emit", scope="board:why", paths="people")
-    told("rendered, ", "1 viewer")
+    explained("rendered, ", "1 viewer")
     page.close()
 
 
@@ -226,7 +224,7 @@ def test_open_details_stay_open_while_events_stream_in(inspector: Page, post: Ca
     row = inspector.locator(f"#{top(inspector).get_attribute('id')}")
     row.locator("summary").click()
     expect(row.locator(".facts")).to_be_visible()
-    for _ in range(5):  # far enough for the row to move from the list of the newest to the other one
+    for _ in range(5):  # enough events to move the row from the list of the newest to the other one
         for _ in range(12):
             post("/emit", scope="opened.later", paths="x")
         expect(row.locator(".facts")).to_be_visible()
@@ -246,9 +244,7 @@ def test_events_can_be_filtered(inspector: Page, post: Callable[..., None]) -> N
     expect(inspector.get_by_text("No event matches the filter.")).to_be_visible()
 
 
-def test_the_page_can_be_paused_and_shows_what_it_missed_when_it_goes_on(
-    inspector: Page, post: Callable[..., None]
-) -> None:
+def test_the_page_can_be_paused_and_catches_up_when_resumed(inspector: Page, post: Callable[..., None]) -> None:
     inspector.get_by_role("button", name="Pause").click()
     expect(inspector.locator("#link")).to_have_text("Paused")
     count = inspector.locator(".event").count()
@@ -273,15 +269,17 @@ def test_the_keyboard_reaches_everything(inspector: Page, post: Callable[..., No
     expect(node).to_have_attribute("aria-pressed", "true")
 
 
-def test_an_application_without_pages_says_so(open_page: OpenPage) -> None:
+def test_an_application_without_pages_is_explained(open_page: OpenPage) -> None:
     page = open_page("/empty/_empty/inspector")
-    for words in ("No block is live yet.", "No live page is open.", "No event yet."):
-        expect(page.get_by_text(words)).to_be_visible()
+    for text in ("There are no live blocks yet.", "No live page is open.", "No event yet."):
+        expect(page.get_by_text(text)).to_be_visible()
     expect(page.locator("#link")).to_have_text("Live")
 
 
 @pytest.mark.parametrize("path", ["/many/_many/inspector", PAGE, "/empty/_empty/inspector"])
-def test_pages_fit_their_window_and_can_be_read(open_page: OpenPage, post: Callable[..., None], path: str) -> None:
+def test_pages_fit_the_window_and_have_enough_contrast(
+    open_page: OpenPage, post: Callable[..., None], path: str
+) -> None:
     post("/many/emit", number=45)
     page = open_page(path)
     page.emulate_media(reduced_motion="reduce")
@@ -295,7 +293,7 @@ def test_pages_fit_their_window_and_can_be_read(open_page: OpenPage, post: Calla
             assert page.evaluate(CONTRAST) == []
 
 
-def test_nothing_moves_for_those_who_want_it_still(open_page: OpenPage, post: Callable[..., None]) -> None:
+def test_reduced_motion_disables_animations(open_page: OpenPage, post: Callable[..., None]) -> None:
     post("/emit", scope="still", paths="x")
     page = open_page(PAGE)
     page.emulate_media(reduced_motion="reduce")
@@ -307,7 +305,7 @@ def test_nothing_moves_for_those_who_want_it_still(open_page: OpenPage, post: Ca
     assert page.evaluate(moving) == 0
 
 
-def test_the_page_is_loaded_anew_when_the_process_that_made_it_is_gone(
+def test_the_page_reloads_when_the_process_that_rendered_it_is_gone(
     server: Server, tabs: BrowserContext, post: Callable[..., None]
 ) -> None:
     page = tabs.new_page()

@@ -1,4 +1,4 @@
-"""What the inspector says that an event caused, and why it caused nothing where it did not."""
+"""What the inspector reports as the effects of an event, or as the reason why there are none."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import pytest
 from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, reactive_stream
 from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._index.registry import Registry
-from starlette_reactive._inspector.journal import KEPT, Journal
-from starlette_reactive._inspector.records import MAX_EFFECTS, Stage
+from starlette_reactive._inspector.effects import MAX_EFFECTS, GroupStatus
+from starlette_reactive._inspector.recorder import MAX_EVENTS, Recorder
 from starlette_reactive._inspector.view import EventRow
 from starlette_reactive._log.changelog import Change
 from starlette_reactive._streams.trace import Noted, ToldChange
-from starlette_reactive.app import subject_of
+from starlette_reactive.app import describe_app
 from tests.pages.support import request, stream, view
 from tests.support import Connection, connect, environment, eventually
 
 from .demo import Demo
-from .support import fates, newest, settled, view_of
+from .support import block_statuses, newest, settled, view_of
 
 EVENT = ChangeEvent("s", {"x"})
 
 
-async def test_an_event_shows_what_it_rendered_and_for_whom() -> None:
+async def test_an_event_shows_what_it_rendered_and_for_how_many_viewers() -> None:
     demo = Demo()
     async with view(demo.app, "/news") as one, view(demo.app, "/news") as other:
         await demo.reactive.emit("news", "headlines")
@@ -38,8 +38,8 @@ async def test_an_event_shows_what_it_rendered_and_for_whom() -> None:
         effect = await settled(demo.reactive)
         row = newest(demo.reactive)
         assert (row.record.event.scope, row.paths, row.derived) == ("news", ["headlines"], [])
-        assert (effect.page, effect.groups, effect.viewers, effect.told) == ("news.html", 1, 2, 2)
-        assert fates(effect) == {"headlines": "sent"}
+        assert (effect.page, effect.groups, effect.viewers, effect.reached) == ("news.html", 1, 2, 2)
+        assert block_statuses(effect) == {"headlines": "sent"}
         assert effect.blocks[0].size == len("<li>Nothing new</li>")
         assert effect.size == sum(len(chunk) for each in (one, other) for chunk in each.chunks if b"Nothing" in chunk)
         assert effect.milliseconds is not None
@@ -49,14 +49,14 @@ async def test_an_event_shows_what_it_rendered_and_for_whom() -> None:
         assert re.fullmatch(r"2 viewers, \d+ B, \d+\.\d ms", row.summary[1])
 
 
-def test_derived_paths_are_told() -> None:
+def test_derived_paths_are_listed() -> None:
     demo = Demo()
     demo.reactive.emit_sync("board:a", "tasks.0.title", "board")
     row = newest(demo.reactive)
     assert (row.paths, row.derived) == (["board", "tasks.0.title"], ["done"])
 
 
-async def test_a_scope_that_nobody_views() -> None:
+async def test_a_scope_without_viewers() -> None:
     demo = Demo()
     async with view(demo.app, "/boards/a"):
         await demo.reactive.emit("board:b", "tasks")
@@ -78,12 +78,14 @@ async def test_a_viewers_own_change() -> None:
     async with stream(demo.app, seen.url):
         await demo.reactive.emit("board:a", "tasks", origin=seen.origin)
         effect = await settled(demo.reactive, "withheld")
-        assert effect.notes[0] == "Not told: 1 viewer whose own change it is."
+        assert effect.notes[0] == "Not sent to 1 viewer who made the change."
         assert newest(demo.reactive).record.event.origin == seen.origin
         async with view(demo.app, "/boards/a") as other:
             await demo.reactive.emit("board:a", "tasks", origin=seen.origin)
             await other.next_update()
-            await eventually(lambda: {each.stage for each in newest(demo.reactive).effects} == {"withheld", "rendered"})
+            await eventually(
+                lambda: {each.status for each in newest(demo.reactive).effects} == {"withheld", "rendered"}
+            )
 
 
 async def test_an_audience() -> None:
@@ -91,10 +93,10 @@ async def test_an_audience() -> None:
     async with view(demo.app, "/boards/a", headers={"Cookie": "user=ada"}) as ada, view(demo.app, "/boards/a"):
         await demo.reactive.emit("board:a", "tasks", audience={"ada", "zoe"})
         await ada.next_update()
-        await eventually(lambda: {each.stage for each in newest(demo.reactive).effects} == {"withheld", "rendered"})
-        told = {each.stage: each for each in newest(demo.reactive).effects}
-        assert told[Stage.RENDERED].notes == []
-        assert told[Stage.WITHHELD].notes[0] == "Not told: 1 viewer outside of the audience."
+        await eventually(lambda: {each.status for each in newest(demo.reactive).effects} == {"withheld", "rendered"})
+        by_status = {each.status: each for each in newest(demo.reactive).effects}
+        assert by_status[GroupStatus.RENDERED].notes == []
+        assert by_status[GroupStatus.WITHHELD].notes[0] == "Not sent to 1 viewer outside the audience."
         assert newest(demo.reactive).audience == ["ada", "zoe"]
 
 
@@ -105,9 +107,9 @@ async def test_the_same_html_as_before() -> None:
         await connection.next_update()
         await demo.reactive.emit("news", "headlines")
         effect = await settled(demo.reactive)
-        assert fates(effect) == {"headlines": "same"}
-        assert (effect.told, effect.size) == (0, 0)
-        assert newest(demo.reactive).summary == ["1 same as before"]
+        assert block_statuses(effect) == {"headlines": "same"}
+        assert (effect.reached, effect.size) == (0, 0)
+        assert newest(demo.reactive).summary == ["1 unchanged"]
 
 
 async def test_a_block_inside_another_one_that_is_rendered() -> None:
@@ -116,8 +118,8 @@ async def test_a_block_inside_another_one_that_is_rendered() -> None:
         await demo.reactive.emit("board:a", "board.owner", "tasks")
         await connection.next_update()
         effect = await settled(demo.reactive)
-        assert fates(effect) == {"overview": "sent", "tasks": "sent", "progress": "inside"}
-        assert next(block.detail for block in effect.blocks if block.fate == "inside") == "overview"
+        assert block_statuses(effect) == {"overview": "sent", "tasks": "sent", "progress": "inside"}
+        assert next(block.detail for block in effect.blocks if block.status == "inside") == "overview"
 
 
 async def test_a_block_inside_one_that_another_event_has_rendered() -> None:
@@ -128,27 +130,27 @@ async def test_a_block_inside_one_that_another_event_has_rendered() -> None:
         await connection.next_update()
         await settled(demo.reactive)
         last, first = view_of(demo.reactive).newest
-        assert fates(first.effects[0]) == {"progress": "inside"}
-        assert (first.effects[0].together, last.effects[0].together) == ([2], [1])
+        assert block_statuses(first.effects[0]) == {"progress": "inside"}
+        assert (first.effects[0].merged_with, last.effects[0].merged_with) == ([2], [1])
 
 
-async def test_a_failing_builder_and_when_it_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_endpoint_and_the_time_of_the_next_attempt(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
     demo = Demo(debug=True)
     async with view(demo.app, "/boards/a") as connection:
         demo.fails = True
         await demo.reactive.emit("board:a", "people")
         effect = await settled(demo.reactive, "failed")
-        assert fates(effect) == {"people": "failed"}
-        assert effect.blocks[0].detail == "RuntimeError: the database is away"
+        assert block_statuses(effect) == {"people": "failed"}
+        assert effect.blocks[0].detail == "RuntimeError: the database is down"
         (note,) = effect.notes
-        found = re.fullmatch(r"Failed, after 1 try so far. The next one is at (.+), or with the next change\.", note)
+        found = re.fullmatch(r"Failed after 1 attempt\. The next attempt is at (.+), or with the next change\.", note)
         assert found
         datetime.strptime(found[1], "%H:%M:%S.%f")
         assert newest(demo.reactive).tone == "failed"
         demo.fails = False
         effect = await settled(demo.reactive)
-        assert (fates(effect), effect.notes) == ({"people": "sent"}, [])
+        assert (block_statuses(effect), effect.notes) == ({"people": "sent"}, [])
         await connection.next_update()
 
 
@@ -160,7 +162,7 @@ async def test_a_failing_block_beside_one_that_works(caplog: pytest.LogCaptureFi
         await demo.reactive.emit("news", "headlines", "weather")
         await connection.next_update()
         effect = await settled(demo.reactive, "failed")
-        assert fates(effect) == {"headlines": "failed", "weather": "sent"}
+        assert block_statuses(effect) == {"headlines": "failed", "weather": "sent"}
         assert "NoneType" in effect.blocks[0].detail
 
 
@@ -172,7 +174,7 @@ async def test_streams_that_the_application_ends() -> None:
         with anyio.fail_after(20):
             await connection.ended.wait()
         effect = await settled(demo.reactive, "ended")
-        assert effect.notes == ["Not rendered: the group ended, for the page '/boards/a' answered 403."]
+        assert effect.notes == ["Not rendered: the group ended, because the page '/boards/a' answered 403."]
 
 
 async def test_viewers_who_leave_before_it_is_rendered() -> None:
@@ -183,18 +185,18 @@ async def test_viewers_who_leave_before_it_is_rendered() -> None:
         await settled(demo.reactive, "rendering")
         assert newest(demo.reactive).tone == "busy"
     effect = await settled(demo.reactive, "ended")
-    assert effect.notes == ["Not rendered: the group ended, for its last viewer has left."]
+    assert effect.notes == ["Not rendered: the group ended, because its last viewer left."]
     demo.pause.set()
 
 
-async def test_groups_in_which_the_same_happened_are_one_row() -> None:
+async def test_groups_with_the_same_effect_share_a_row() -> None:
     demo = Demo()
     async with view(demo.app, "/boards/a") as one, view(demo.app, "/boards/a") as other:
         await demo.reactive.emit("board:a", "board.name")
         await one.next_update()
         await other.next_update()
         effect = await settled(demo.reactive)
-        assert (effect.groups, effect.viewers, effect.told) == (2, 2, 2)
+        assert (effect.groups, effect.viewers, effect.reached) == (2, 2, 2)
 
 
 async def test_a_burst_is_one_render_for_several_events() -> None:
@@ -204,10 +206,10 @@ async def test_a_burst_is_one_render_for_several_events() -> None:
             demo.reactive.emit_sync("news", "headlines")
         await connection.next_update()
         await settled(demo.reactive)
-        assert [row.effects[0].together for row in view_of(demo.reactive).newest] == [[1, 2], [1, 3], [2, 3]]
+        assert [row.effects[0].merged_with for row in view_of(demo.reactive).newest] == [[1, 2], [1, 3], [2, 3]]
 
 
-async def test_plain_streams_of_the_same_bus_are_seen_as_well() -> None:
+async def test_plain_streams_of_the_same_bus_are_recorded() -> None:
     demo = Demo()
     env = environment(plain='<b id="x">{% block x %}{{ value }}{% endblock %}</b>')
     index = DependencyIndex()
@@ -218,8 +220,8 @@ async def test_plain_streams_of_the_same_bus_are_seen_as_well() -> None:
     async with connect(response) as connection:
         await demo.reactive.emit("plain", "value")
         await connection.next_update()
-        assert fates(await settled(demo.reactive)) == {"x": "sent"}
-        assert "plain.html" in [row.template for row in view_of(demo.reactive).picture.blocks]
+        assert block_statuses(await settled(demo.reactive)) == {"x": "sent"}
+        assert "plain.html" in [row.template for row in view_of(demo.reactive).graph.blocks]
 
 
 async def test_presence_names_users_by_scope() -> None:
@@ -232,12 +234,12 @@ async def test_presence_names_users_by_scope() -> None:
     ):
         first, second = view_of(demo.reactive).presence
         assert (first.scope, first.viewers, first.groups, first.pages) == ("board:a", 3, 3, ["board.html"])
-        assert (first.users, first.nameless) == ([("ada", 2)], 1)
+        assert (first.users, first.anonymous) == ([("ada", 2)], 1)
         assert (second.scope, second.viewers, second.groups) == ("news", 1, 1)
     assert view_of(demo.reactive).presence == []
 
 
-async def test_of_many_scopes_those_with_most_viewers_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_the_scopes_with_the_most_viewers_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("starlette_reactive._inspector.view.MAX_SCOPES", 2)
     demo = Demo()
     async with (
@@ -250,7 +252,7 @@ async def test_of_many_scopes_those_with_most_viewers_are_listed(monkeypatch: py
         assert view_of(demo.reactive).more_scopes == 1
 
 
-async def test_counters_count_also_what_has_ended() -> None:
+async def test_counters_include_ended_groups() -> None:
     demo = Demo()
 
     def counters() -> dict[str, str]:
@@ -276,49 +278,49 @@ async def test_counters_count_also_what_has_ended() -> None:
     assert counters()["Sent"] == sent
 
 
-async def test_it_does_not_see_itself() -> None:
+async def test_it_does_not_record_itself() -> None:
     demo = Demo(inspector=lambda _: True)
     seen = await request(demo.app, "/_reactive/inspector", base="http://localhost")
     async with stream(demo.app, seen.url, host="localhost") as connection:
-        await stream_of_two_updates(demo, connection)
+        await receive_two_updates(demo, connection)
     assert [row.record.event.scope for row in view_of(demo.reactive).newest] == ["nowhere", "nowhere"]
     assert demo.reactive.bus.emitted_count == 2
     assert view_of(demo.reactive).presence == []
-    assert "inspector.html" not in [row.template for row in view_of(demo.reactive).picture.blocks]
-    assert "inspector.html" not in [page.template_name for page in subject_of(demo.reactive).pages]
+    assert "inspector.html" not in [row.template for row in view_of(demo.reactive).graph.blocks]
+    assert "inspector.html" not in [page.template_name for page in describe_app(demo.reactive).pages]
 
 
-async def stream_of_two_updates(demo: Demo, connection: Connection) -> None:
+async def receive_two_updates(demo: Demo, connection: Connection) -> None:
     for _ in range(2):
         await demo.reactive.emit("nowhere", "x")
         count = len(connection.updates)
         await eventually(functools.partial(lambda count: len(connection.updates) > count, count))
 
 
-def test_only_the_last_events_are_kept_and_only_some_groups_of_each() -> None:
-    journal = Journal(lambda paths: paths, len)
+def test_only_the_last_events_and_some_groups_of_each_are_kept() -> None:
+    recorder = Recorder(lambda paths: paths, len)
     registry = Registry()
-    groups = [journal.group("s", registry) for _ in range(MAX_EFFECTS + 5)]
-    for _ in range(3 * KEPT):
-        journal.observe(EVENT)
-        journal.take_touched()
-    with journal.entering():
-        kept = [*journal.newest(), *journal.older()]
-        assert KEPT - 60 < len(kept) <= KEPT
-        assert kept[0].number == 3 * KEPT
+    groups = [recorder.group("s", registry) for _ in range(MAX_EFFECTS + 5)]
+    for _ in range(3 * MAX_EVENTS):
+        recorder.observe(EVENT)
+        recorder.take_changed_parts()
+    with recorder.locked():
+        kept = [*recorder.newest(), *recorder.older()]
+        assert MAX_EVENTS - 60 < len(kept) <= MAX_EVENTS
+        assert kept[0].number == 3 * MAX_EVENTS
         assert {len(record.effects) for record in kept} == {MAX_EFFECTS}
         assert {record.more_groups for record in kept} == {5}
-        assert all(len(group.waiting) <= KEPT for group in groups)
+        assert all(len(group.waiting) <= MAX_EVENTS for group in groups)
 
 
-async def test_events_of_many_threads_and_loops_are_all_entered() -> None:
+async def test_all_events_of_many_threads_and_loops_are_recorded() -> None:
     demo = Demo()
     async with view(demo.app, "/news") as connection, anyio.create_task_group() as tasks:
         for _ in range(4):
             tasks.start_soon(anyio.to_thread.run_sync, emit_many, demo)
         await connection.next_update()
     assert sorted(row.record.number for row in all_rows(demo)) == list(range(1, 101))
-    assert {row.effects[0].stage for row in all_rows(demo)} <= {"rendered", "ended"}
+    assert {row.effects[0].status for row in all_rows(demo)} <= {"rendered", "ended"}
 
 
 def emit_many(demo: Demo) -> None:
@@ -330,36 +332,39 @@ def all_rows(demo: Demo) -> list[EventRow]:
     return [*view_of(demo.reactive).newest, *view_of(demo.reactive).older]
 
 
-async def test_connections_with_subscriptions_of_their_own_are_told_of() -> None:
+async def test_connections_of_plain_subscriptions_are_listed() -> None:
     demo = Demo()
     with demo.reactive.bus.subscribe("chat", connection=ConnectionInfo("tab", "ada")):
         await demo.reactive.emit("chat", "messages")
-        assert (newest(demo.reactive).record.others, newest(demo.reactive).summary) == (1, ["no live page here"])
+        assert (newest(demo.reactive).record.others, newest(demo.reactive).summary) == (
+            1,
+            ["no live page in this process"],
+        )
         (row,) = view_of(demo.reactive).presence
         assert (row.scope, row.viewers, row.connected, row.users) == ("chat", 0, 1, [("ada", 1)])
 
 
-def test_a_group_may_be_quicker_than_the_entry_of_an_event_by_another_thread() -> None:
-    journal = Journal(lambda paths: paths, len)
-    group = journal.group("s", Registry())
+def test_a_group_may_report_an_event_before_another_thread_records_it() -> None:
+    recorder = Recorder(lambda paths: paths, len)
+    group = recorder.group("s", Registry())
 
     def note() -> None:
         group.noted(Noted([ToldChange(Change("x", None, 1, None, 0), own=0, outside=0)], [], 1))
 
-    def stages() -> list[Stage]:
-        with journal.entering():
-            return [record.effects[0].stage for record in journal.newest()]
+    def statuses() -> list[GroupStatus]:
+        with recorder.locked():
+            return [record.effects[0].status for record in recorder.newest()]
 
     note()
-    journal.observe(EVENT)
-    assert stages() == [Stage.UNSEEN]
-    journal.observe(EVENT)
-    assert stages() == [Stage.DELIVERED, Stage.UNSEEN]
+    recorder.observe(EVENT)
+    assert statuses() == [GroupStatus.UNSEEN]
+    recorder.observe(EVENT)
+    assert statuses() == [GroupStatus.DELIVERED, GroupStatus.UNSEEN]
     note()
-    assert stages() == [Stage.UNSEEN, Stage.UNSEEN]
+    assert statuses() == [GroupStatus.UNSEEN, GroupStatus.UNSEEN]
 
 
-async def test_nothing_is_traced_where_nobody_asks() -> None:
+async def test_nothing_is_traced_without_an_inspector() -> None:
     demo = Demo(inspector=False)
     async with view(demo.app, "/news") as connection:
         await demo.reactive.emit("news", "headlines")

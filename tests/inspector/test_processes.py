@@ -1,4 +1,4 @@
-"""The inspector where events come from other processes by way of an engine, and where several event loops serve."""
+"""The inspector with events of other processes through an engine, and with several event loops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.pages.support import view
 from tests.support import eventually, require
 
 from .demo import Demo
-from .support import fates, newest, settled, view_of
+from .support import block_statuses, newest, settled, view_of
 
 
 @pytest.fixture(scope="module", params=["redis", "postgresql"])
@@ -37,7 +37,7 @@ def buses(url: str) -> Iterator[tuple[ReactiveBus, ReactiveBus]]:
         bus.stop()
 
 
-async def test_events_of_other_processes_are_shown_with_what_they_cause_here(
+async def test_events_of_other_processes_are_shown_with_their_effects_here(
     buses: tuple[ReactiveBus, ReactiveBus], url: str
 ) -> None:
     here, elsewhere = buses
@@ -47,13 +47,13 @@ async def test_events_of_other_processes_are_shown_with_what_they_cause_here(
         await elsewhere.emit(ChangeEvent("news", {"headlines"}))
         await connection.next_update(timeout=20)
         effect = await settled(demo.reactive)
-        assert (fates(effect), effect.told) == ({"headlines": "sent"}, 1)
+        assert (block_statuses(effect), effect.reached) == ({"headlines": "sent"}, 1)
         await demo.reactive.emit("news", "weather")
         await connection.next_update(timeout=20)
         await eventually(lambda: newest(demo.reactive).paths == ["weather"])
-        assert fates(await settled(demo.reactive)) == {"weather": "sent"}
-    words = [word for word, bad in view_of(demo.reactive).engine if not bad]
-    assert words[:3] == [f"Engine: {url.partition(':')[0]}", "connected", "0 changes waiting for it"]
+        assert block_statuses(await settled(demo.reactive)) == {"weather": "sent"}
+    phrases = [phrase for phrase, bad in view_of(demo.reactive).engine if not bad]
+    assert phrases[:3] == [f"Engine: {url.partition(':')[0]}", "connected", "0 changes waiting to be sent"]
 
 
 async def test_viewers_in_several_event_loops_are_all_counted(anyio_backend_name: str) -> None:
@@ -74,7 +74,7 @@ async def test_viewers_in_several_event_loops_are_all_counted(anyio_backend_name
         async with view(demo.app, "/news") as connection:
             await demo.reactive.emit("news", "headlines")
             await connection.next_update()
-            await eventually(lambda: sum(effect.told for effect in newest(demo.reactive).effects) == 2)
+            await eventually(lambda: sum(effect.reached for effect in newest(demo.reactive).effects) == 2)
             effect = await settled(demo.reactive)
             assert (effect.groups, effect.viewers) == (2, 2)
     finally:

@@ -1,4 +1,4 @@
-"""Databases for the tests of commit hooks: SQLite files, and a PostgreSQL server of their own."""
+"""Databases for the tests of commit hooks: SQLite files, and a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette_reactive.sqlalchemy import CommitHook, emit_on_commit
 from ..engines.servers import PostgresServer, postgres_binaries
 from ..support import require
 from .models import Base, Board, Task
-from .support import Told
+from .support import EmittedEvents
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +73,7 @@ def bus() -> ReactiveBus:
 
 @pytest.fixture
 def sessions(engine: Engine) -> sessionmaker[Session]:
-    """A factory on a database with the boards 1 and 2, called ``a`` and ``b``, and the task 1 on board 1."""
+    """A factory on a database with the boards 1 (``a``) and 2 (``b``), and the task 1 on board 1."""
     sessions = sessionmaker(engine)
     with sessions.begin() as session:
         session.add_all([Board(slug="a"), Board(slug="b")])
@@ -90,17 +90,17 @@ def hook(sessions: sessionmaker[Session], bus: ReactiveBus) -> CommitHook:
 
 @pytest.fixture
 def watched(sessions: sessionmaker[Session], hook: CommitHook) -> sessionmaker[Session]:
-    """The factory whose sessions tell of each task's board."""
+    """The factory whose sessions emit the board of each changed task."""
     return sessions
 
 
 @pytest.fixture
-def told(captured_changes: list[ChangeEvent]) -> Told:
-    """What has been told since it was last asked."""
-    return Told(captured_changes)
+def emitted(captured_changes: list[ChangeEvent]) -> EmittedEvents:
+    """The events emitted since the last call."""
+    return EmittedEvents(captured_changes)
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run asynchronous tests on asyncio alone: SQLAlchemy knows no other loop."""
+    """Run asynchronous tests on asyncio only: SQLAlchemy supports no other loop."""
     return "asyncio"

@@ -1,4 +1,4 @@
-"""Run as a process of its own: add a row, flush it, and commit it when told to; every change told goes to a file.
+"""A program that adds a row, flushes it, and commits it on request. Every emitted scope is written to a file.
 
 Arguments: the database's URL and the file.
 """
@@ -19,14 +19,14 @@ from .models import Task
 url, file = sys.argv[1:]
 
 
-class WrittenDown(ReactiveBus):
+class FileBus(ReactiveBus):
     def emit_sync(self, event: ChangeEvent) -> None:
-        with Path(file).open("a") as told:
-            told.write(f"{event.scope}\n")
+        with Path(file).open("a") as scopes:
+            scopes.write(f"{event.scope}\n")
 
 
 sessions = sessionmaker(create_engine(url))
-emit_on_commit(sessions, WrittenDown(), {Task: lambda task: (f"board:{task.board_id}", {"tasks"})})
+emit_on_commit(sessions, FileBus(), {Task: lambda task: (f"board:{task.board_id}", {"tasks"})})
 with sessions() as session:
     session.get_one(Task, 1).board_id = 2
     session.add(Task(title="second", board_id=1))

@@ -1,4 +1,4 @@
-"""What the tests of commit hooks store."""
+"""Models for the tests of commit hooks."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Card(Base):
     """The base of a joined and of a single-table hierarchy."""
 
     __tablename__ = "cards"
-    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "card"}  # noqa: RUF012 - as SQLAlchemy has it
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "card"}  # noqa: RUF012 - as SQLAlchemy requires it
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]

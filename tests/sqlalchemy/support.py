@@ -1,4 +1,4 @@
-"""What several tests of commit hooks need."""
+"""Helpers for the tests of commit hooks."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from sqlalchemy import Engine, event
 from starlette_reactive import ChangeEvent
 
 
-class Told:
-    """What has been told since it was last asked.
+class EmittedEvents:
+    """The events emitted since the last call.
 
     Args:
-        changes: Where the changes are that are emitted.
+        changes: The list that collects emitted events.
     """
 
     def __init__(self, changes: list[ChangeEvent]) -> None:
         self._changes = changes
 
     def events(self) -> list[ChangeEvent]:
-        """Return the events, by scope."""
+        """Return the events, sorted by scope."""
         events = sorted(self._changes, key=lambda each: each.scope)
         self._changes.clear()
         return events
 
     def __call__(self) -> list[tuple[str, list[str]]]:
-        """Return scopes and paths; a scope that is told twice is there twice."""
+        """Return the scope and paths of each event."""
         return [(each.scope, sorted(each.changed_paths)) for each in self.events()]
 
     def scopes(self) -> list[str]:
-        """Return the scopes."""
+        """Return the scope of each event."""
         return [each.scope for each in self.events()]
 
 
 @contextmanager
 def statements(engine: Engine) -> Iterator[list[str]]:
-    """Give the list of the statements that an engine executes, with COMMIT and SAVEPOINT statements among them."""
+    """Collect the statements that an engine executes, including COMMIT and SAVEPOINT statements."""
     executed: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:

@@ -1,4 +1,4 @@
-"""Asynchronous sessions, on SQLite and on both of PostgreSQL's drivers, keep the same rules."""
+"""Asynchronous sessions, on SQLite and on both drivers of PostgreSQL, follow the same rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from starlette_reactive._core.errors import ReactiveError
 from starlette_reactive.sqlalchemy import ORIGIN, emit_on_commit, suppressed
 
 from .models import Base, Board, Task
-from .support import Told, statements
+from .support import EmittedEvents, statements
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -51,24 +51,24 @@ async def watched(engine: AsyncEngine, bus: ReactiveBus) -> Sessions:
     return sessions
 
 
-async def test_a_commit_tells_and_a_rollback_does_not(watched: Sessions, told: Told) -> None:
+async def test_a_commit_emits_and_a_rollback_does_not(watched: Sessions, emitted: EmittedEvents) -> None:
     async with watched() as session:
         session.add(Task(title="second", board_id=1))
         await session.flush()
-        assert told() == []
+        assert emitted() == []
         await session.commit()
-        assert told() == [("board:1", ["tasks"])]
+        assert emitted() == [("board:1", ["tasks"])]
         session.add(Task(title="third", board_id=1))
         await session.flush()
         await session.rollback()
         await session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
-async def test_blocks_that_begin_a_transaction_tell_at_their_end_or_not_at_all(watched: Sessions, told: Told) -> None:
+async def test_begin_blocks_emit_at_their_end_or_not_at_all(watched: Sessions, emitted: EmittedEvents) -> None:
     async with watched.begin() as session:
         session.add(Task(title="second", board_id=1))
-    assert told.scopes() == ["board:1"]
+    assert emitted.scopes() == ["board:1"]
     async with watched() as session:
         with suppress(LookupError):
             async with session.begin():
@@ -77,10 +77,10 @@ async def test_blocks_that_begin_a_transaction_tell_at_their_end_or_not_at_all(w
                 raise LookupError
         async with session.begin():
             session.add(Task(title="fourth", board_id=2))
-    assert told.scopes() == ["board:2"]
+    assert emitted.scopes() == ["board:2"]
 
 
-async def test_savepoints_drop_only_their_own(watched: Sessions, told: Told) -> None:
+async def test_savepoints_drop_only_their_own_changes(watched: Sessions, emitted: EmittedEvents) -> None:
     async with watched() as session:
         session.add(Task(title="second", board_id=1))
         with suppress(LookupError):
@@ -91,26 +91,26 @@ async def test_savepoints_drop_only_their_own(watched: Sessions, told: Told) -> 
         async with session.begin_nested():
             session.add(Task(title="fourth", board_id=None))
         await session.commit()
-    assert told.scopes() == ["board:1", "board:None"]
+    assert emitted.scopes() == ["board:1", "board:None"]
 
 
 @pytest.mark.parametrize("expired", [True, False])
-async def test_a_moved_row_tells_both_scopes(watched: Sessions, told: Told, expired: bool) -> None:
+async def test_a_moved_row_emits_both_scopes(watched: Sessions, emitted: EmittedEvents, expired: bool) -> None:
     async with watched() as session:
         task = await session.get_one(Task, 1)
         if expired:
             await session.commit()
         task.board_id = 2
         await session.commit()
-        assert told.scopes() == ["board:1", "board:2"]
+        assert emitted.scopes() == ["board:1", "board:2"]
         task.board_id = 2
         await session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
 @pytest.mark.parametrize("expire", [True, False])
 async def test_a_function_may_load_at_flush_and_nothing_is_executed_after_the_commit(
-    engine: AsyncEngine, watched: Sessions, told: Told, expire: bool
+    engine: AsyncEngine, watched: Sessions, emitted: EmittedEvents, expire: bool
 ) -> None:
     sessions = async_sessionmaker(engine, expire_on_commit=expire)
     emit_on_commit(
@@ -126,15 +126,17 @@ async def test_a_function_may_load_at_flush_and_nothing_is_executed_after_the_co
             session.add(Task(title="second", board_id=1))
             await session.commit()
             assert executed[-1] == "COMMIT"
-            assert told.scopes() == ["a:None:0", "b:None:0"]
+            assert emitted.scopes() == ["a:None:0", "b:None:0"]
             await session.refresh(task)
             await session.delete(task)
             await session.commit()
             assert executed[-1] == "COMMIT"
-            assert told.scopes() == ["b:None:0"]
+            assert emitted.scopes() == ["b:None:0"]
 
 
-async def test_a_function_that_raises_fails_the_flush(engine: AsyncEngine, bus: ReactiveBus, told: Told) -> None:
+async def test_a_function_that_raises_fails_the_flush(
+    engine: AsyncEngine, bus: ReactiveBus, emitted: EmittedEvents
+) -> None:
     sessions = async_sessionmaker(engine)
     emit_on_commit(sessions, bus, {Board: lambda board: board.nothing})
     async with sessions() as session:
@@ -143,10 +145,10 @@ async def test_a_function_that_raises_fails_the_flush(engine: AsyncEngine, bus: 
             await session.commit()
         await session.rollback()
         assert (await session.scalars(select(Board))).all() == []
-    assert told() == []
+    assert emitted() == []
 
 
-async def test_suppressed_is_seen_where_the_database_is_worked_with(watched: Sessions, told: Told) -> None:
+async def test_suppression_reaches_the_greenlet_of_the_session(watched: Sessions, emitted: EmittedEvents) -> None:
     async with watched() as session:
         with suppressed():
             session.add(Task(title="second", board_id=1))
@@ -155,13 +157,13 @@ async def test_suppressed_is_seen_where_the_database_is_worked_with(watched: Ses
             await session.flush()
             await session.execute(update(Task).values(done=True))
         await session.commit()
-        assert told() == []
+        assert emitted() == []
         session.add(Task(title="fourth", board_id=2))
         await session.commit()
-    assert told.scopes() == ["board:2"]
+    assert emitted.scopes() == ["board:2"]
 
 
-async def test_other_tasks_are_not_suppressed(watched: Sessions, told: Told) -> None:
+async def test_other_tasks_are_not_suppressed(watched: Sessions, emitted: EmittedEvents) -> None:
     begun, ended = anyio.Event(), anyio.Event()
 
     async def quiet() -> None:
@@ -178,10 +180,10 @@ async def test_other_tasks_are_not_suppressed(watched: Sessions, told: Told) -> 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(quiet)
         tasks.start_soon(loud)
-    assert told.scopes() == ["board:1"]
+    assert emitted.scopes() == ["board:1"]
 
 
-async def test_what_the_session_holds_is_the_origin(watched: Sessions, told: Told) -> None:
+async def test_the_origin_is_read_from_the_session(watched: Sessions, emitted: EmittedEvents) -> None:
     async with watched(info={ORIGIN: "tab-1"}) as session:
         session.add(Task(title="second", board_id=1))
         await session.commit()
@@ -189,19 +191,23 @@ async def test_what_the_session_holds_is_the_origin(watched: Sessions, told: Tol
         session.info[ORIGIN] = "tab-2"
         session.add(Task(title="third", board_id=1))
         await session.commit()
-    assert [event.origin for event in told.events()] == ["tab-1", "tab-2"]
+    assert [event.origin for event in emitted.events()] == ["tab-1", "tab-2"]
 
 
-async def test_a_statement_on_a_watched_model_is_warned_of(watched: Sessions, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_statement_on_a_watched_model_logs_a_warning(
+    watched: Sessions, caplog: pytest.LogCaptureFixture
+) -> None:
     async with watched.begin() as session:
         await session.execute(update(Task).values(done=True))
-    assert "update(Task) was executed" in caplog.text
+    assert "update(Task) changes rows without a flush" in caplog.text
 
 
 # Which sessions
 
 
-async def test_only_the_factorys_sessions_are_watched(engine: AsyncEngine, watched: Sessions, told: Told) -> None:
+async def test_only_the_factorys_sessions_are_watched(
+    engine: AsyncEngine, watched: Sessions, emitted: EmittedEvents
+) -> None:
     others: list[Any] = [async_sessionmaker(engine), async_sessionmaker(engine, class_=watched.class_)]
     sync_sessions = sessionmaker(class_=Session)
     others.append(async_sessionmaker(engine, sync_session_class=sync_sessions))
@@ -209,10 +215,12 @@ async def test_only_the_factorys_sessions_are_watched(engine: AsyncEngine, watch
         async with other() as session:
             session.add(Task(title="second", board_id=1))
             await session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
-async def test_what_stands_behind_a_factory_keeps_what_it_is(engine: AsyncEngine, bus: ReactiveBus, told: Told) -> None:
+async def test_the_sync_session_class_behind_a_factory_is_kept(
+    engine: AsyncEngine, bus: ReactiveBus, emitted: EmittedEvents
+) -> None:
     class Own(Session):
         pass
 
@@ -233,27 +241,27 @@ async def test_what_stands_behind_a_factory_keeps_what_it_is(engine: AsyncEngine
             assert session.info == ({"kept": True} if number == 2 else {})
             session.add(Board(slug=f"b{number}"))
             await session.commit()
-        assert told() == [("first", [f"b{number}"]), ("second", [f"b{number}"])]
+        assert emitted() == [("first", [f"b{number}"]), ("second", [f"b{number}"])]
     async with AsyncSession(engine, sync_session_class=behind) as session:
         session.add(Board(slug="c"))
         await session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
-async def test_a_scoped_session_is_watched(engine: AsyncEngine, bus: ReactiveBus, told: Told) -> None:
+async def test_a_scoped_session_is_watched(engine: AsyncEngine, bus: ReactiveBus, emitted: EmittedEvents) -> None:
     sessions = async_scoped_session(async_sessionmaker(engine), scopefunc=lambda: 1)
     hook = emit_on_commit(sessions, bus, {Board: lambda board: ("boards", {"names"})})
     sessions.add(Board(slug="a"))
     await sessions.commit()
-    assert told.scopes() == ["boards"]
+    assert emitted.scopes() == ["boards"]
     hook.remove()
     sessions.add(Board(slug="b"))
     await sessions.commit()
     await sessions.remove()
-    assert told() == []
+    assert emitted() == []
 
 
-async def test_many_sessions_at_once_tell_their_own(watched: Sessions, told: Told) -> None:
+async def test_concurrent_sessions_emit_their_own_changes(watched: Sessions, emitted: EmittedEvents) -> None:
     async def work(number: int) -> None:
         async with watched() as session:
             session.add(Task(title=str(number), board_id=None))
@@ -273,4 +281,4 @@ async def test_many_sessions_at_once_tell_their_own(watched: Sessions, told: Tol
     async with anyio.create_task_group() as tasks:
         for number in range(20):
             tasks.start_soon(limited, number)
-    assert told() == [("board:None", ["tasks"])] * 10
+    assert emitted() == [("board:None", ["tasks"])] * 10

@@ -1,4 +1,4 @@
-"""What happens when processes die, engines are away, and many write at once."""
+"""Processes that die, engines that are down, and concurrent writers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from starlette_reactive.sqlalchemy import emit_on_commit
 from ..engines.servers import RedisServer, redis_binary
 from ..support import require
 from .models import Board, Task
-from .support import Told
+from .support import EmittedEvents
 
 Sessions = sessionmaker[Session]
 ROOT = Path(__file__).parents[2]
@@ -32,10 +32,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def flushed(engine: Engine, told: Path) -> Iterator[subprocess.Popen[str]]:
-    """Give a process that has flushed what it is yet to commit."""
+def flushed(engine: Engine, scopes: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that has flushed a row and not committed it yet."""
     url = engine.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-m", "tests.sqlalchemy.crashing", url, str(told)]
+    command = [sys.executable, "-m", "tests.sqlalchemy.crashing", url, str(scopes)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -46,21 +46,21 @@ def flushed(engine: Engine, told: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_process_that_dies_between_flush_and_commit_tells_nobody_and_changes_nothing(
+def test_a_process_that_dies_between_flush_and_commit_emits_and_changes_nothing(
     engine: Engine, sessions: Sessions, tmp_path: Path
 ) -> None:
-    told = tmp_path / "told"
-    with flushed(engine, told) as process:
+    scopes = tmp_path / "scopes"
+    with flushed(engine, scopes) as process:
         process.kill()  # SIGKILL
         process.wait()
     with sessions() as session:
         assert session.execute(select(Task.title, Task.board_id)).all() == [("first", 1)]
-    assert not told.exists()
+    assert not scopes.exists()
 
 
-def test_a_process_that_dies_after_the_commit_has_told(engine: Engine, sessions: Sessions, tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    with flushed(engine, told) as process:
+def test_a_process_that_dies_after_the_commit_has_emitted(engine: Engine, sessions: Sessions, tmp_path: Path) -> None:
+    scopes = tmp_path / "scopes"
+    with flushed(engine, scopes) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write("commit\n")
@@ -71,13 +71,13 @@ def test_a_process_that_dies_after_the_commit_has_told(engine: Engine, sessions:
     with sessions() as session:
         found = session.execute(select(Task.title, Task.board_id).order_by(Task.id)).all()
         assert found == [("first", 2), ("second", 1)]
-    assert sorted(told.read_text().split()) == ["board:1", "board:2"]
+    assert sorted(scopes.read_text().split()) == ["board:1", "board:2"]
 
 
-# An engine that is away
+# An engine that is down
 
 
-async def test_a_commit_does_not_wait_for_an_engine_that_is_away(sessions: Sessions, tmp_path: Path) -> None:
+async def test_a_commit_does_not_wait_for_an_engine_that_is_down(sessions: Sessions, tmp_path: Path) -> None:
     require(redis_binary(), "redis-server")
     server = RedisServer(tmp_path)
     bus, others = ReactiveBus.from_url(server.url), ReactiveBus.from_url(server.url)
@@ -89,7 +89,7 @@ async def test_a_commit_does_not_wait_for_an_engine_that_is_away(sessions: Sessi
                 session.commit()
             assert len(session.scalars(select(Task)).all()) == 3
         assert not bus.health().connected
-        assert bus.health().waiting == 1  # of one scope, and merged
+        assert bus.health().waiting == 1  # one scope, merged
         with others.subscribe("board:1") as subscription:
             server.start()
             with anyio.fail_after(30):
@@ -100,10 +100,10 @@ async def test_a_commit_does_not_wait_for_an_engine_that_is_away(sessions: Sessi
         server.close()
 
 
-# Many at once
+# Concurrent writers
 
 
-def test_sessions_of_many_threads_tell_exactly_what_each_commits(sessions: Sessions, told: Told) -> None:
+def test_sessions_of_many_threads_emit_exactly_what_each_commits(sessions: Sessions, emitted: EmittedEvents) -> None:
     emit_on_commit(sessions, ReactiveBus(), {Task: lambda task: (f"task:{task.title}", {"title"})})
     threads, rounds = 6, 8
     begin = threading.Barrier(threads)
@@ -126,11 +126,11 @@ def test_sessions_of_many_threads_tell_exactly_what_each_commits(sessions: Sessi
             done.result()
     with sessions() as session:
         stored = session.scalars(select(Task.title).where(Task.title != "first")).all()
-    assert Counter(told.scopes()) == Counter(f"task:{title}" for title in stored)
-    assert len(stored) == threads * 7  # of each, five are committed, two of these with what is in the savepoint
+    assert Counter(emitted.scopes()) == Counter(f"task:{title}" for title in stored)
+    assert len(stored) == threads * 7  # each commits five, two of them with the row in the savepoint
 
 
-def test_a_row_that_two_move_at_once_tells_of_every_place_it_was_in(postgresql: Engine, told: Told) -> None:
+def test_a_row_that_two_sessions_move_emits_every_scope_it_was_in(postgresql: Engine, emitted: EmittedEvents) -> None:
     sessions = sessionmaker(postgresql)
     with sessions.begin() as session:
         session.add_all([Board(slug=slug) for slug in "abc"])
@@ -144,7 +144,7 @@ def test_a_row_that_two_move_at_once_tells_of_every_place_it_was_in(postgresql: 
             session.commit()
             task.board_id = 3
             started.set()
-            session.commit()  # waits for the other, who has moved the row to 2
+            session.commit()  # waits for the other session, which has moved the row to 2
 
     with ThreadPoolExecutor(1) as pool, sessions() as session:
         session.get_one(Task, 1).board_id = 2
@@ -155,21 +155,21 @@ def test_a_row_that_two_move_at_once_tells_of_every_place_it_was_in(postgresql: 
         with pytest.raises(TimeoutError):
             second.result(timeout=0.3)
         session.commit()
-        assert told.scopes() == ["board:1", "board:2"]
+        assert emitted.scopes() == ["board:1", "board:2"]
         second.result(timeout=60)
-    assert told.scopes() == ["board:2", "board:3"]
+    assert emitted.scopes() == ["board:2", "board:3"]
 
 
-def test_a_row_that_is_gone_when_it_is_moved_tells_nobody(sessions: Sessions, told: Told) -> None:
+def test_moving_a_deleted_row_emits_nothing(sessions: Sessions, emitted: EmittedEvents) -> None:
     emit_on_commit(sessions, ReactiveBus(), {Task: lambda task: (f"board:{task.board_id}", {"tasks"})})
     with sessions() as session, sessions() as other:
         task = session.get_one(Task, 1)
         session.commit()
         other.delete(other.get_one(Task, 1))
         other.commit()
-        assert told.scopes() == ["board:1"]
+        assert emitted.scopes() == ["board:1"]
         task.board_id = 2
         with pytest.raises(Exception, match="Task|tasks"):
             session.commit()
         session.rollback()
-    assert told() == []
+    assert emitted() == []

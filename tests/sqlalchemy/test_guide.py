@@ -1,4 +1,4 @@
-"""The guide's program does what the guide says of it."""
+"""The guide's program does what the guide says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from starlette_reactive import ChangeEvent
 from starlette_reactive.testing import TestClient
 
-from .support import Told
+from .support import EmittedEvents
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "sqlalchemy.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)(?: title=\"(.+?)\")?\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
@@ -25,7 +25,7 @@ BLOCKS = re.findall(r"^```(\w+)(?: title=\"(.+?)\")?\n(.*?)^```$", GUIDE, re.MUL
 
 @pytest.fixture
 def guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The program and, in the same module, the fragments after it; SQLModel's, which keeps its models, is run apart."""
+    """The program and the fragments after it in one module, except SQLModel's, which runs in its own process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REACTIVE_SECRET", "for tests")
     module = ModuleType("guide")
@@ -52,7 +52,7 @@ async def two_boards(guide: Any) -> AsyncIterator[TestClient]:
         yield client
 
 
-async def test_an_added_task_is_seen_by_others_and_a_moved_one_on_both_boards(guide: Any) -> None:
+async def test_others_see_an_added_task_and_both_boards_show_a_moved_one(guide: Any) -> None:
     async with two_boards(guide) as client:
         one, two = await client.live("/boards/1"), await client.live("/boards/2")
         await client.post("/boards/1/tasks", data={"title": "Cake"})
@@ -62,7 +62,7 @@ async def test_an_added_task_is_seen_by_others_and_a_moved_one_on_both_boards(gu
         await two.expect("#tasks", "Cake")
 
 
-async def test_the_tab_that_asked_is_not_told(guide: Any) -> None:
+async def test_the_tab_that_made_the_change_receives_no_update(guide: Any) -> None:
     async with two_boards(guide) as client:
         page = await client.live("/boards/1")
         other = await client.live("/boards/1")
@@ -72,15 +72,15 @@ async def test_the_tab_that_asked_is_not_told(guide: Any) -> None:
         await other.expect_nothing()
 
 
-async def test_a_statement_is_told_of_by_hand_and_an_import_is_not(
-    guide: Any, told: Told, caplog: pytest.LogCaptureFixture
+async def test_a_statement_is_emitted_by_hand_and_an_import_is_suppressed(
+    guide: Any, emitted: EmittedEvents, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with two_boards(guide) as client:
-        told()
+        emitted()
         await guide.import_tasks(1, ["Cake", "Band"])
-        assert told() == []
+        assert emitted() == []
         assert (await client.post("/boards/1/finish")).status_code == 204
-        assert told() == [("board:1", ["tasks"])]
+        assert emitted() == [("board:1", ["tasks"])]
         async with guide.sessions() as session:
             assert all(task.done for task in await session.scalars(guide.select(guide.Task)))
     assert [record for record in caplog.records if record.name.startswith("starlette_reactive")] == []
@@ -94,10 +94,10 @@ def test_a_function_returns_what_the_guide_says(guide: Any) -> None:
     ]
 
 
-def test_a_hero_is_told_of(tmp_path: Path) -> None:
+def test_a_new_hero_is_emitted(tmp_path: Path) -> None:
     write_templates(tmp_path)
     program = "".join(text for language, _, text in BLOCKS if language == "python")
-    program += "assert reactive.bus.emitted_count == 1\nprint('told')\n"
+    program += "assert reactive.bus.emitted_count == 1\nprint('emitted')\n"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],
         check=False,
@@ -106,4 +106,4 @@ def test_a_hero_is_told_of(tmp_path: Path) -> None:
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert done.stdout == "told\n", done.stderr
+    assert done.stdout == "emitted\n", done.stderr

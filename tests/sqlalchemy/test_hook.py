@@ -1,4 +1,4 @@
-"""Which sessions are watched, what a function may return, who is told, and how the hook is kept quiet."""
+"""Watched sessions, return values of functions, origins and audiences, and suppression."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from starlette_reactive._core.errors import ReactiveError
 from starlette_reactive.sqlalchemy import ORIGIN, CommitHook, emit_on_commit, suppressed
 
 from .models import Base, Board, Tag, Task
-from .support import Told
+from .support import EmittedEvents
 
 Sessions = sessionmaker[Session]
 
@@ -33,7 +33,7 @@ def name_boards(bus: ReactiveBus, sessions: Any) -> CommitHook:
 # Which sessions
 
 
-def test_only_the_factorys_sessions_are_watched(engine: Engine, bus: ReactiveBus, told: Told) -> None:
+def test_only_the_factorys_sessions_are_watched(engine: Engine, bus: ReactiveBus, emitted: EmittedEvents) -> None:
     class Own(Session):
         pass
 
@@ -54,15 +54,15 @@ def test_only_the_factorys_sessions_are_watched(engine: Engine, bus: ReactiveBus
         with other() as session:
             session.add(Board(slug=str(number)))
             session.commit()
-    assert told() == []
+    assert emitted() == []
     with sessions() as session:
         session.add(Board(slug="a"))
         session.commit()
-    assert told.scopes() == ["boards"]
+    assert emitted.scopes() == ["boards"]
 
 
-def test_a_class_of_sessions_stands_for_the_sessions_that_are_made_by_calling_it(
-    engine: Engine, bus: ReactiveBus, told: Told
+def test_a_session_class_stands_for_the_sessions_made_by_calling_it(
+    engine: Engine, bus: ReactiveBus, emitted: EmittedEvents
 ) -> None:
     class Own(Session):
         pass
@@ -75,14 +75,14 @@ def test_a_class_of_sessions_stands_for_the_sessions_that_are_made_by_calling_it
         with other as session:
             session.add(Board(slug=str(number)))
             session.commit()
-    assert told() == []
+    assert emitted() == []
     with Own(engine) as session:
         session.add(Board(slug="a"))
         session.commit()
-    assert told.scopes() == ["boards"]
+    assert emitted.scopes() == ["boards"]
 
 
-def test_several_hooks_on_one_factory_tell_their_own(engine: Engine, told: Told) -> None:
+def test_several_hooks_on_one_factory_emit_independently(engine: Engine, emitted: EmittedEvents) -> None:
     sessions = sessionmaker(engine)
     buses = [ReactiveBus(), ReactiveBus()]
     emit_on_commit(sessions, buses[0], {Board: lambda board: ("boards:0", {"names"})})
@@ -90,7 +90,7 @@ def test_several_hooks_on_one_factory_tell_their_own(engine: Engine, told: Told)
     with sessions() as session:
         session.add(Board(slug="a"))
         session.commit()
-    assert told.scopes() == ["boards:0", "boards:1"]
+    assert emitted.scopes() == ["boards:0", "boards:1"]
     assert [bus.emitted_count for bus in buses] == [1, 1]
 
 
@@ -103,14 +103,14 @@ def test_reactive_stands_for_its_bus(engine: Engine) -> None:
     assert reactive.bus.emitted_count == 1
 
 
-def test_a_factory_and_its_hook_go_when_nobody_needs_them(engine: Engine, bus: ReactiveBus) -> None:
+def test_a_factory_and_its_hook_are_garbage_collected(engine: Engine, bus: ReactiveBus) -> None:
     sessions = sessionmaker(engine)
     gone: list[weakref.ref[Any]] = [weakref.ref(name_boards(bus, sessions)), weakref.ref(sessions.class_)]
     with sessions.begin() as session:
         session.add(Board(slug="a"))
     del sessions, session
     gc.collect()
-    gc.collect()  # what the first round lets go of is a circle again
+    gc.collect()  # the first round frees objects that form another cycle
     assert [each() for each in gone] == [None, None]
 
 
@@ -119,45 +119,45 @@ def test_a_factory_and_its_hook_go_when_nobody_needs_them(engine: Engine, bus: R
     [None, "sessions", Session(), scoped_session(lambda: Session()), object],  # type: ignore[arg-type]
     ids=["None", "string", "session", "scoped session of a function", "another class"],
 )
-def test_what_makes_no_sessions_is_refused(bus: ReactiveBus, factory: Any) -> None:
-    with pytest.raises(TypeError, match="takes what makes the sessions"):
+def test_what_does_not_make_sessions_is_rejected(bus: ReactiveBus, factory: Any) -> None:
+    with pytest.raises(TypeError, match="takes a factory of sessions"):
         emit_on_commit(factory, bus, {})
 
 
-def test_what_tells_nobody_is_refused(bus: ReactiveBus) -> None:
+def test_what_cannot_emit_is_rejected(bus: ReactiveBus) -> None:
     with pytest.raises(TypeError, match="a Reactive or a ReactiveBus, not str"):
         emit_on_commit(sessionmaker(), "redis://", {})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("model", [int, "Task", Task.__table__, Task.title])
-def test_what_is_not_mapped_is_refused(bus: ReactiveBus, model: Any) -> None:
-    with pytest.raises(TypeError, match="no mapped class"):
+def test_an_unmapped_class_is_rejected(bus: ReactiveBus, model: Any) -> None:
+    with pytest.raises(TypeError, match="neither a mapped class"):
         emit_on_commit(sessionmaker(), bus, {model: lambda row: None})
 
 
-def test_what_is_no_function_is_refused(bus: ReactiveBus) -> None:
-    with pytest.raises(TypeError, match="is no function"):
+def test_what_is_not_a_function_is_rejected(bus: ReactiveBus) -> None:
+    with pytest.raises(TypeError, match="is not a function"):
         emit_on_commit(sessionmaker(), bus, {Task: "board"})  # type: ignore[dict-item]
 
 
-def test_a_hook_says_what_it_watches(hook: CommitHook) -> None:
+def test_the_repr_of_a_hook_lists_its_models(hook: CommitHook) -> None:
     assert repr(hook) == "<CommitHook on Session: Task>"
 
 
-def test_without_sqlalchemy_the_import_says_what_to_install() -> None:
+def test_without_sqlalchemy_the_import_names_the_extra_to_install() -> None:
     program = "import sys; sys.modules['sqlalchemy'] = None; import starlette_reactive.sqlalchemy"
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert "install 'starlette-reactive[sqlalchemy]'" in done.stderr.splitlines()[-1]
 
 
-def test_a_synchronous_application_does_not_need_what_asynchronous_sessions_need() -> None:
+def test_a_synchronous_application_does_not_import_sqlalchemys_asyncio() -> None:
     program = "import sys; import starlette_reactive.sqlalchemy; print('sqlalchemy.ext.asyncio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"
 
 
-# What a function returns
+# Return values of functions
 
 
 @pytest.mark.parametrize(
@@ -174,17 +174,17 @@ def test_a_synchronous_application_does_not_need_what_asynchronous_sessions_need
         ((ChangeEvent("a", {"x"}), ("a", {"y"})), [("a", ["x", "y"])]),
     ],
 )
-def test_a_function_returns_no_change_or_one_or_several(
-    engine: Engine, bus: ReactiveBus, told: Told, returned: Any, expected: Any
+def test_a_function_returns_no_change_one_or_several(
+    engine: Engine, bus: ReactiveBus, emitted: EmittedEvents, returned: Any, expected: Any
 ) -> None:
     sessions = sessionmaker(engine)
     emit_on_commit(sessions, bus, {Tag: lambda tag: returned})
     with sessions.begin() as session:
         session.add(Tag(name="urgent"))
-    assert told() == expected
+    assert emitted() == expected
 
 
-def test_a_function_may_yield(engine: Engine, bus: ReactiveBus, told: Told) -> None:
+def test_a_function_may_yield(engine: Engine, bus: ReactiveBus, emitted: EmittedEvents) -> None:
     def describe(board: Board) -> Any:
         for task in board.tasks:
             yield f"task:{task.id}", {"board"}
@@ -193,11 +193,11 @@ def test_a_function_may_yield(engine: Engine, bus: ReactiveBus, told: Told) -> N
     emit_on_commit(sessions, bus, {Board: describe})
     with sessions.begin() as session:
         session.add(Board(slug="a", tasks=[Task(title="first"), Task(title="second")]))
-    assert told.scopes() == ["task:1", "task:2"]
+    assert emitted.scopes() == ["task:1", "task:2"]
 
 
 @pytest.mark.parametrize(
-    ("returned", "complaint"),
+    ("returned", "message"),
     [
         ("board:1", "it returned 'board:1'"),
         (1, "it returned 1"),
@@ -209,8 +209,8 @@ def test_a_function_may_yield(engine: Engine, bus: ReactiveBus, told: Told) -> N
         ([1], "it returned 1"),
     ],
 )
-def test_a_flush_fails_where_a_function_returns_what_cannot_be_told(
-    engine: Engine, bus: ReactiveBus, told: Told, returned: Any, complaint: str
+def test_a_flush_fails_if_a_function_returns_something_invalid(
+    engine: Engine, bus: ReactiveBus, emitted: EmittedEvents, returned: Any, message: str
 ) -> None:
     sessions = sessionmaker(engine)
     emit_on_commit(sessions, bus, {Tag: lambda tag: returned})
@@ -220,12 +220,14 @@ def test_a_flush_fails_where_a_function_returns_what_cannot_be_told(
             session.commit()
         session.rollback()
         assert session.query(Tag).count() == 0
-    assert complaint in str(failure.value)
-    assert told() == []
+    assert message in str(failure.value)
+    assert emitted() == []
 
 
 @pytest.mark.parametrize("change", ["insert", "update", "delete"])
-def test_a_flush_fails_where_a_function_raises(sessions: Sessions, bus: ReactiveBus, told: Told, change: str) -> None:
+def test_a_flush_fails_if_a_function_raises(
+    sessions: Sessions, bus: ReactiveBus, emitted: EmittedEvents, change: str
+) -> None:
     def describe(row: Any) -> None:
         raise LookupError("no such board")
 
@@ -244,58 +246,60 @@ def test_a_flush_fails_where_a_function_raises(sessions: Sessions, bus: Reactive
         session.rollback()
         assert session.execute(select(Task.id, Task.title)).all() == [(1, "first")]
         session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
 # Origin and audience
 
 
-def test_what_the_session_holds_is_the_origin(watched: Sessions, told: Told) -> None:
+def test_the_origin_is_read_from_the_session(watched: Sessions, emitted: EmittedEvents) -> None:
     with watched(info={ORIGIN: "tab-1"}) as session:
         session.add(Task(title="second", board_id=1))
         session.commit()
         session.info[ORIGIN] = None
         session.add(Task(title="third", board_id=1))
         session.commit()
-    assert [event.origin for event in told.events()] == ["tab-1", None]
+    assert [event.origin for event in emitted.events()] == ["tab-1", None]
 
 
 @pytest.mark.parametrize("origin", ["", 7])
-def test_a_flush_fails_where_the_origin_is_none(watched: Sessions, told: Told, origin: Any) -> None:
+def test_a_flush_fails_if_the_origin_is_invalid(watched: Sessions, emitted: EmittedEvents, origin: Any) -> None:
     with watched(info={ORIGIN: origin}) as session:
         session.add(Task(title="second", board_id=1))
         with pytest.raises((TypeError, ValueError), match="origin"):
             session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
-def test_changes_for_different_users_are_told_apart(engine: Engine, bus: ReactiveBus, told: Told) -> None:
+def test_changes_for_different_audiences_are_separate_events(
+    engine: Engine, bus: ReactiveBus, emitted: EmittedEvents
+) -> None:
     sessions = sessionmaker(engine)
     emit_on_commit(sessions, bus, {Tag: lambda tag: ChangeEvent("inbox", {f"tags.{tag.name}"}, audience={tag.name[0]})})
     with sessions(info={ORIGIN: "tab-1"}) as session:
         session.add_all([Tag(name="anna"), Tag(name="anton"), Tag(name="berta")])
         session.commit()
-    events = sorted(told.events(), key=lambda event: sorted(event.audience or ()))
+    events = sorted(emitted.events(), key=lambda event: sorted(event.audience or ()))
     assert [(event.scope, sorted(event.changed_paths), event.audience, event.origin) for event in events] == [
         ("inbox", ["tags.anna", "tags.anton"], frozenset({"a"}), "tab-1"),
         ("inbox", ["tags.berta"], frozenset({"b"}), "tab-1"),
     ]
 
 
-# Quiet
+# Suppression
 
 
-def test_what_is_flushed_inside_suppressed_is_not_told(watched: Sessions, told: Told) -> None:
+def test_a_flush_inside_suppressed_is_not_emitted(watched: Sessions, emitted: EmittedEvents) -> None:
     with watched() as session:
         with suppressed():
             session.add(Task(title="second", board_id=1))
             session.flush()
         session.add(Task(title="third", board_id=2))
         session.commit()
-    assert told.scopes() == ["board:2"]
+    assert emitted.scopes() == ["board:2"]
 
 
-def test_what_is_committed_inside_suppressed_is_not_told(watched: Sessions, told: Told) -> None:
+def test_a_commit_inside_suppressed_is_not_emitted(watched: Sessions, emitted: EmittedEvents) -> None:
     with watched() as session:
         session.add(Task(title="second", board_id=1))
         session.flush()
@@ -303,10 +307,10 @@ def test_what_is_committed_inside_suppressed_is_not_told(watched: Sessions, told
             session.commit()
         session.add(Task(title="third", board_id=2))
         session.commit()
-    assert told.scopes() == ["board:2"]
+    assert emitted.scopes() == ["board:2"]
 
 
-def test_what_raises_inside_suppressed_does_not_keep_it_quiet(watched: Sessions, told: Told) -> None:
+def test_an_exception_inside_suppressed_ends_the_suppression(watched: Sessions, emitted: EmittedEvents) -> None:
     def fail() -> None:
         with suppressed():
             raise LookupError
@@ -315,10 +319,10 @@ def test_what_raises_inside_suppressed_does_not_keep_it_quiet(watched: Sessions,
         fail()
     with watched.begin() as session:
         session.add(Task(title="second", board_id=1))
-    assert told.scopes() == ["board:1"]
+    assert emitted.scopes() == ["board:1"]
 
 
-def test_other_threads_are_not_suppressed(watched: Sessions, told: Told) -> None:
+def test_other_threads_are_not_suppressed(watched: Sessions, emitted: EmittedEvents) -> None:
     def add() -> None:
         with watched.begin() as session:
             session.add(Task(title="second", board_id=1))
@@ -327,14 +331,14 @@ def test_other_threads_are_not_suppressed(watched: Sessions, told: Told) -> None
         thread = threading.Thread(target=add)
         thread.start()
         thread.join()
-    assert told.scopes() == ["board:1"]
+    assert emitted.scopes() == ["board:1"]
 
 
-# Statements that no flush sees
+# Statements without a flush
 
 
-def test_a_statement_on_a_watched_model_is_warned_of_once(
-    watched: Sessions, told: Told, caplog: pytest.LogCaptureFixture
+def test_a_statement_on_a_watched_model_logs_one_warning(
+    watched: Sessions, emitted: EmittedEvents, caplog: pytest.LogCaptureFixture
 ) -> None:
     statements: list[tuple[str, Any]] = [
         ("update", update(Task).values(title="changed")),
@@ -355,21 +359,23 @@ def test_a_statement_on_a_watched_model_is_warned_of_once(
             session.execute(statement, [parameters] if "INSERT" in str(statement) else parameters)
         session.query(Task).delete()
         session.commit()
-    assert told() == []
+    assert emitted() == []
     assert [(record.levelno, record.getMessage().partition(" ")[0]) for record in caplog.records] == [
         (logging.WARNING, f"{verb}(Task)") for verb in ("update", "insert", "delete")
     ]
 
 
-def test_bulk_methods_tell_nobody(watched: Sessions, told: Told) -> None:
+def test_bulk_methods_emit_nothing(watched: Sessions, emitted: EmittedEvents) -> None:
     with watched() as session:
         session.bulk_save_objects([Task(title="second", board_id=1)])
         session.bulk_insert_mappings(Task.__mapper__, [{"title": "third", "board_id": 1}])
         session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
-def test_a_model_that_is_mapped_later_is_served_by_its_base(engine: Engine, bus: ReactiveBus, told: Told) -> None:
+def test_a_model_that_is_mapped_later_uses_the_function_of_its_base(
+    engine: Engine, bus: ReactiveBus, emitted: EmittedEvents
+) -> None:
     class Own(DeclarativeBase):
         pass
 
@@ -387,5 +393,5 @@ def test_a_model_that_is_mapped_later_is_served_by_its_base(engine: Engine, bus:
     Own.metadata.create_all(engine)
     with sessions.begin() as session:
         session.add_all([First(), Second()])
-    assert told.scopes() == ["first_rows", "second_rows"]
+    assert emitted.scopes() == ["first_rows", "second_rows"]
     Own.metadata.drop_all(engine)

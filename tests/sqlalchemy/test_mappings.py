@@ -1,4 +1,4 @@
-"""Mappings beyond the plain ones: the same rules hold."""
+"""Unusual mappings follow the same rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from starlette_reactive import ReactiveBus
 from starlette_reactive.sqlalchemy import emit_on_commit
 
 from .models import Card, Note, Photo
-from .support import Told
+from .support import EmittedEvents
 
 
 class Own(DeclarativeBase):
@@ -46,7 +46,7 @@ class Country(Own):
 
 
 class City(Own):
-    """Refers to its country by a column that is not the primary key, and has a version."""
+    """Refers to its country by a column that is not the primary key, and has a version column."""
 
     __tablename__ = "cities"
 
@@ -54,7 +54,7 @@ class City(Own):
     version: Mapped[int] = mapped_column()
     country_code: Mapped[str | None] = mapped_column(ForeignKey("countries.code"))
     country: Mapped[Country | None] = relationship()
-    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - as SQLAlchemy has it
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - as SQLAlchemy requires it
 
 
 class Hall(Own):
@@ -97,7 +97,7 @@ class OwnDataclass(MappedAsDataclass, DeclarativeBase):
 
 
 class Point(OwnDataclass):
-    """Is unhashable, equal to its equals, and false."""
+    """Is unhashable, compares by value, and is falsy."""
 
     __tablename__ = "points"
 
@@ -120,8 +120,8 @@ def sessions(engine: Engine) -> Iterator[sessionmaker[Session]]:
 
 @pytest.mark.parametrize("expired", [True, False])
 @pytest.mark.parametrize("loaded", [True, False])
-def test_a_reference_by_another_column_leads_to_what_it_led_to(
-    sessions: sessionmaker[Session], bus: ReactiveBus, told: Told, expired: bool, loaded: bool
+def test_the_old_row_keeps_a_reference_by_another_column(
+    sessions: sessionmaker[Session], bus: ReactiveBus, emitted: EmittedEvents, expired: bool, loaded: bool
 ) -> None:
     emit_on_commit(sessions, bus, {City: lambda city: city.country and (f"country:{city.country.id}", {"cities"})})
     with sessions() as session:
@@ -130,25 +130,25 @@ def test_a_reference_by_another_column_leads_to_what_it_led_to(
         city = City(id=1, country_code="at")
         session.add(city)
         session.commit()
-        assert told.scopes() == ["country:1"]
+        assert emitted.scopes() == ["country:1"]
         if not expired:
             session.refresh(city)
         if loaded:
             assert city.country is not None
         city.country_code = "ch"
         session.commit()
-        assert told.scopes() == ["country:1", "country:2"]
+        assert emitted.scopes() == ["country:1", "country:2"]
         city.country = None
         session.commit()
-        assert told.scopes() == ["country:2"]
+        assert emitted.scopes() == ["country:2"]
         session.delete(city)
         session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
 @pytest.mark.parametrize("expired", [True, False])
-def test_a_reference_by_two_columns_leads_to_what_it_led_to(
-    sessions: sessionmaker[Session], bus: ReactiveBus, told: Told, expired: bool
+def test_the_old_row_keeps_a_reference_by_two_columns(
+    sessions: sessionmaker[Session], bus: ReactiveBus, emitted: EmittedEvents, expired: bool
 ) -> None:
     emit_on_commit(sessions, bus, {Seat: lambda seat: (f"hall:{seat.hall and seat.hall.name}", {"seats"})})
     with sessions() as session:
@@ -156,20 +156,20 @@ def test_a_reference_by_two_columns_leads_to_what_it_led_to(
         seat = Seat(id=1, house=1, hall_number=1)
         session.add(seat)
         session.commit()
-        assert told.scopes() == ["hall:a"]
+        assert emitted.scopes() == ["hall:a"]
         if not expired:
             session.refresh(seat)
         seat.hall_number = 2
         session.commit()
-        assert told.scopes() == ["hall:a", "hall:b"]
+        assert emitted.scopes() == ["hall:a", "hall:b"]
         seat.hall_number = None
         session.commit()
-        assert told.scopes() == ["hall:None", "hall:b"]
+        assert emitted.scopes() == ["hall:None", "hall:b"]
 
 
 @pytest.mark.parametrize("expired", [True, False])
-def test_rows_of_a_hierarchy_tell_of_where_they_were(
-    sessions: sessionmaker[Session], bus: ReactiveBus, told: Told, expired: bool
+def test_rows_of_a_hierarchy_emit_their_old_and_new_scopes(
+    sessions: sessionmaker[Session], bus: ReactiveBus, emitted: EmittedEvents, expired: bool
 ) -> None:
     def describe(card: Card) -> tuple[str, set[str]]:
         return f"board:{card.board_id}", {f"album.a{card.album_id}" if isinstance(card, Photo) else "notes"}
@@ -179,13 +179,13 @@ def test_rows_of_a_hierarchy_tell_of_where_they_were(
         photo, note = Photo(board_id=1, album_id=1), Note(board_id=2)
         session.add_all([photo, note])
         session.commit()
-        told()
+        emitted()
         if not expired:
             session.refresh(photo)
             session.refresh(note)
         photo.board_id, photo.album_id, note.board_id = 3, 4, 5
         session.commit()
-        assert told() == [
+        assert emitted() == [
             ("board:1", ["album.a1"]),
             ("board:2", ["notes"]),
             ("board:3", ["album.a4"]),
@@ -193,39 +193,41 @@ def test_rows_of_a_hierarchy_tell_of_where_they_were(
         ]
         photo.album_id, note.board_id = 4, 5
         session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
-def test_collections_that_are_only_written_are_changes(
-    sessions: sessionmaker[Session], bus: ReactiveBus, told: Told
+def test_changes_of_write_only_collections_are_emitted(
+    sessions: sessionmaker[Session], bus: ReactiveBus, emitted: EmittedEvents
 ) -> None:
     emit_on_commit(sessions, bus, {Member: lambda member: (f"member:{member.id}", {"groups"})})
     with sessions() as session:
         member, group = Member(id=1), Group(id=1)
         session.add_all([member, group])
         session.commit()
-        assert told.scopes() == ["member:1"]
+        assert emitted.scopes() == ["member:1"]
         member.groups.add(group)
         session.commit()
-        assert told.scopes() == ["member:1"]
+        assert emitted.scopes() == ["member:1"]
         assert member.seen_groups == [group]
         session.commit()
-        assert told() == []
+        assert emitted() == []
         member.groups.remove(group)
         session.commit()
-    assert told.scopes() == ["member:1"]
+    assert emitted.scopes() == ["member:1"]
 
 
-def test_rows_may_be_unhashable_and_false(sessions: sessionmaker[Session], bus: ReactiveBus, told: Told) -> None:
+def test_rows_may_be_unhashable_and_falsy(
+    sessions: sessionmaker[Session], bus: ReactiveBus, emitted: EmittedEvents
+) -> None:
     emit_on_commit(sessions, bus, {Point: lambda point: (f"layer:{point.layer}:{str(point)[-8:]}", {"points"})})
     with sessions() as session:
         points = [Point(), Point()]
         session.add_all(points)
         session.commit()
-        assert told.scopes() == ["layer:1:layer=1)"]
+        assert emitted.scopes() == ["layer:1:layer=1)"]
         points[0].layer = 2
         session.commit()
-        assert told.scopes() == ["layer:1:layer=1)", "layer:2:layer=2)"]
+        assert emitted.scopes() == ["layer:1:layer=1)", "layer:2:layer=2)"]
         session.delete(points[1])
         session.commit()
-    assert told.scopes() == ["layer:1:layer=1)"]
+    assert emitted.scopes() == ["layer:1:layer=1)"]

@@ -1,4 +1,4 @@
-"""SQLModel's sessions and models are SQLAlchemy's."""
+"""The sessions and models of SQLModel are those of SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette_reactive import ReactiveBus
 from starlette_reactive.sqlalchemy import emit_on_commit
 
-from .support import Told
+from .support import EmittedEvents
 
 
 class Own(SQLModel, registry=registry()):
-    """Keeps its tables to itself: those of all other models of SQLModel are in one place."""
+    """Has its own registry, because all other SQLModel models share one."""
 
 
 class HeroBase(Own):
@@ -33,7 +33,9 @@ FUNCTIONS = {Hero: lambda hero: (f"team:{hero.team_id}", {"heroes"})}
 
 
 @pytest.mark.parametrize("model", [Hero, HeroBase, SQLModel])
-def test_the_sessions_of_a_factory_are_watched(url: str, bus: ReactiveBus, told: Told, model: type[SQLModel]) -> None:
+def test_the_sessions_of_a_factory_are_watched(
+    url: str, bus: ReactiveBus, emitted: EmittedEvents, model: type[SQLModel]
+) -> None:
     engine = create_engine(url)
     Hero.__table__.create(engine)  # type: ignore[attr-defined]
     sessions = sessionmaker(engine, class_=sqlmodel.Session)
@@ -42,19 +44,19 @@ def test_the_sessions_of_a_factory_are_watched(url: str, bus: ReactiveBus, told:
         hero = Hero(name="Deadpond", team_id=1)
         session.add(hero)
         session.commit()
-        assert told.scopes() == ["team:1"]
+        assert emitted.scopes() == ["team:1"]
         hero.sqlmodel_update({"team_id": 2})
         session.commit()
-        assert told.scopes() == ["team:1", "team:2"]
+        assert emitted.scopes() == ["team:1", "team:2"]
         found = session.exec(sqlmodel.select(Hero)).one()
         session.delete(found)
         session.rollback()
-    assert told() == []
+    assert emitted() == []
     Hero.__table__.drop(engine)  # type: ignore[attr-defined]
     engine.dispose()
 
 
-def test_sessions_that_are_made_by_calling_the_class_are_watched(url: str, bus: ReactiveBus, told: Told) -> None:
+def test_sessions_made_by_calling_the_class_are_watched(url: str, bus: ReactiveBus, emitted: EmittedEvents) -> None:
     engine = create_engine(url)
     Hero.__table__.create(engine)  # type: ignore[attr-defined]
     hook = emit_on_commit(sqlmodel.Session, bus, FUNCTIONS)
@@ -64,12 +66,12 @@ def test_sessions_that_are_made_by_calling_the_class_are_watched(url: str, bus: 
             session.commit()
     finally:
         hook.remove()
-    assert told.scopes() == ["team:1"]
+    assert emitted.scopes() == ["team:1"]
     Hero.__table__.drop(engine)  # type: ignore[attr-defined]
     engine.dispose()
 
 
-async def test_asynchronous_sessions_are_watched(async_url: str, bus: ReactiveBus, told: Told) -> None:
+async def test_asynchronous_sessions_are_watched(async_url: str, bus: ReactiveBus, emitted: EmittedEvents) -> None:
     engine = create_async_engine(async_url)
     async with engine.begin() as connection:
         await connection.run_sync(Hero.__table__.create)  # type: ignore[attr-defined]
@@ -83,7 +85,7 @@ async def test_asynchronous_sessions_are_watched(async_url: str, bus: ReactiveBu
         await session.commit()
         assert isinstance(session.sync_session, sqlmodel.Session)
         assert (await session.exec(sqlmodel.select(Hero))).one() is hero
-    assert told.scopes() == ["team:1", "team:1", "team:2"]
+    assert emitted.scopes() == ["team:1", "team:1", "team:2"]
     async with engine.begin() as connection:
         await connection.run_sync(Hero.__table__.drop)  # type: ignore[attr-defined]
     await engine.dispose()

@@ -1,4 +1,4 @@
-"""What is told goes with its transaction: told after the outermost commit, dropped with what is rolled back."""
+"""Changes follow their transaction: emitted after the outermost commit, dropped with a rollback."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from starlette_reactive import ChangeEvent, ReactiveBus
 from starlette_reactive.sqlalchemy import CommitHook, emit_on_commit
 
 from .models import Board, Task
-from .support import Told, statements
+from .support import EmittedEvents, statements
 
 
-def test_a_commit_tells_each_scope_once_of_all_its_paths(engine: Engine, bus: ReactiveBus, told: Told) -> None:
+def test_a_commit_emits_one_event_per_scope_with_all_paths(
+    engine: Engine, bus: ReactiveBus, emitted: EmittedEvents
+) -> None:
     sessions = sessionmaker(engine)
     emit_on_commit(
         sessions,
@@ -28,57 +30,55 @@ def test_a_commit_tells_each_scope_once_of_all_its_paths(engine: Engine, bus: Re
     )
     with sessions.begin() as session:
         session.add(Board(id=7, slug="g", tasks=[Task(title="one"), Task(title="two")]))
-        assert told() == []
-    assert told() == [("board:7", ["count", "name", "tasks"])]
+        assert emitted() == []
+    assert emitted() == [("board:7", ["count", "name", "tasks"])]
 
 
-def test_several_flushes_make_one_event(watched: sessionmaker[Session], told: Told) -> None:
+def test_several_flushes_make_one_event(watched: sessionmaker[Session], emitted: EmittedEvents) -> None:
     with watched() as session:
         for title in ("second", "third", "fourth"):
             session.add(Task(title=title, board_id=1))
             session.flush()
-        assert told() == []
+        assert emitted() == []
         session.commit()
-        assert told() == [("board:1", ["tasks"])]
+        assert emitted() == [("board:1", ["tasks"])]
         session.commit()
-        assert told() == []
+        assert emitted() == []
 
 
-def test_a_rollback_tells_nobody(watched: sessionmaker[Session], told: Told) -> None:
+def test_a_rollback_emits_nothing(watched: sessionmaker[Session], emitted: EmittedEvents) -> None:
     with watched() as session:
         session.add(Task(title="second", board_id=1))
         session.flush()
         session.rollback()
         session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
-def test_a_session_that_is_closed_tells_nobody(watched: sessionmaker[Session], told: Told) -> None:
+def test_a_closed_session_emits_nothing(watched: sessionmaker[Session], emitted: EmittedEvents) -> None:
     with watched() as session:
         session.add(Task(title="second", board_id=1))
         session.flush()
         session.close()
         session.add(Task(title="third", board_id=2))
         session.commit()
-    assert told.scopes() == ["board:2"]
+    assert emitted.scopes() == ["board:2"]
 
 
-def test_a_block_that_begins_a_transaction_tells_at_its_end_or_not_at_all(
-    watched: sessionmaker[Session], told: Told
-) -> None:
+def test_a_begin_block_emits_at_its_end_or_not_at_all(watched: sessionmaker[Session], emitted: EmittedEvents) -> None:
     with watched() as session:
         with session.begin():
             session.add(Task(title="second", board_id=1))
-        assert told.scopes() == ["board:1"]
+        assert emitted.scopes() == ["board:1"]
         with suppress(LookupError), session.begin():
             session.add(Task(title="third", board_id=1))
             session.flush()
             raise LookupError
-    assert told() == []
+    assert emitted() == []
 
 
-def test_a_commit_that_the_database_refuses_tells_nobody(
-    engine: Engine, watched: sessionmaker[Session], told: Told
+def test_a_commit_that_the_database_rejects_emits_nothing(
+    engine: Engine, watched: sessionmaker[Session], emitted: EmittedEvents
 ) -> None:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = ON"))
@@ -93,13 +93,15 @@ def test_a_commit_that_the_database_refuses_tells_nobody(
             session.commit()
         session.rollback()
         session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
 # Savepoints
 
 
-def test_a_savepoint_that_is_rolled_back_drops_only_its_own(watched: sessionmaker[Session], told: Told) -> None:
+def test_a_savepoint_that_is_rolled_back_drops_only_its_own_changes(
+    watched: sessionmaker[Session], emitted: EmittedEvents
+) -> None:
     with watched() as session:
         session.add(Task(title="second", board_id=1))
         savepoint = session.begin_nested()
@@ -107,11 +109,11 @@ def test_a_savepoint_that_is_rolled_back_drops_only_its_own(watched: sessionmake
         session.flush()
         savepoint.rollback()
         session.commit()
-    assert told.scopes() == ["board:1"]
+    assert emitted.scopes() == ["board:1"]
 
 
-def test_what_waits_to_be_flushed_when_a_savepoint_begins_is_not_the_savepoints(
-    watched: sessionmaker[Session], told: Told
+def test_pending_rows_at_the_start_of_a_savepoint_are_not_part_of_it(
+    watched: sessionmaker[Session], emitted: EmittedEvents
 ) -> None:
     with watched() as session:
         session.add(Task(title="second", board_id=1))
@@ -123,66 +125,70 @@ def test_what_waits_to_be_flushed_when_a_savepoint_begins_is_not_the_savepoints(
             session.add(Task(title="fourth", board_id=2))
             raise LookupError
         session.commit()
-        assert told.scopes() == ["board:1"]
+        assert emitted.scopes() == ["board:1"]
         assert [task.title for task in session.query(Task).order_by(Task.id)] == ["first", "second", "third"]
 
 
-def test_a_savepoint_that_is_released_tells_with_the_outermost_commit(
-    watched: sessionmaker[Session], told: Told
+def test_a_released_savepoint_emits_with_the_outermost_commit(
+    watched: sessionmaker[Session], emitted: EmittedEvents
 ) -> None:
     with watched() as session:
         with session.begin_nested():
             session.add(Task(title="second", board_id=2))
-        assert told() == []
+        assert emitted() == []
         session.commit()
-    assert told.scopes() == ["board:2"]
+    assert emitted.scopes() == ["board:2"]
 
 
-def test_a_savepoint_that_is_released_goes_with_the_transaction_around_it(
-    watched: sessionmaker[Session], told: Told
+def test_a_released_savepoint_is_dropped_with_the_transaction_around_it(
+    watched: sessionmaker[Session], emitted: EmittedEvents
 ) -> None:
     with watched() as session:
         with session.begin_nested():
             session.add(Task(title="second", board_id=2))
         session.rollback()
         session.commit()
-    assert told() == []
+    assert emitted() == []
 
 
-def test_nested_savepoints_keep_exactly_what_the_database_keeps(watched: sessionmaker[Session], told: Told) -> None:
-    """Of four savepoints inside each other, each is released or rolled back, in all ways."""
+def test_nested_savepoints_keep_exactly_what_the_database_keeps(
+    watched: sessionmaker[Session], emitted: EmittedEvents
+) -> None:
+    """Release or roll back each of four nested savepoints, in all combinations."""
 
-    def nest(session: Session, kept: int, depth: int) -> None:
+    def nest(session: Session, mask: int, depth: int) -> None:
         if depth == 4:
             return
         savepoint = session.begin_nested()
-        session.add(Task(title=f"{kept} {depth} before", board_id=1 + depth % 2))
-        nest(session, kept, depth + 1)
-        session.add(Task(title=f"{kept} {depth} after", board_id=1 + depth % 2))
+        session.add(Task(title=f"{mask} {depth} before", board_id=1 + depth % 2))
+        nest(session, mask, depth + 1)
+        session.add(Task(title=f"{mask} {depth} after", board_id=1 + depth % 2))
         session.flush()
-        if kept & (1 << depth):
+        if mask & (1 << depth):
             savepoint.commit()
         else:
             savepoint.rollback()
 
-    for kept in range(2**4):
+    for mask in range(2**4):
         with watched() as session:
-            nest(session, kept, 0)
+            nest(session, mask, 0)
             session.commit()
-            stored = session.query(Task).filter(Task.title.startswith(f"{kept} ")).all()
-            assert told.scopes() == sorted({f"board:{task.board_id}" for task in stored})
+            stored = session.query(Task).filter(Task.title.startswith(f"{mask} ")).all()
+            assert emitted.scopes() == sorted({f"board:{task.board_id}" for task in stored})
 
 
-def test_a_commit_releases_the_savepoints_that_are_open(watched: sessionmaker[Session], told: Told) -> None:
+def test_a_commit_releases_open_savepoints(watched: sessionmaker[Session], emitted: EmittedEvents) -> None:
     with watched() as session:
         session.begin_nested()
         session.begin_nested()
         session.add(Task(title="second", board_id=2))
         session.commit()
-    assert told.scopes() == ["board:2"]
+    assert emitted.scopes() == ["board:2"]
 
 
-def test_a_flush_that_fails_in_a_savepoint_leaves_the_rest(watched: sessionmaker[Session], told: Told) -> None:
+def test_a_flush_that_fails_in_a_savepoint_leaves_the_rest(
+    watched: sessionmaker[Session], emitted: EmittedEvents
+) -> None:
     with watched() as session:
         session.add(Task(title="second", board_id=1))
         savepoint = session.begin_nested()
@@ -193,14 +199,16 @@ def test_a_flush_that_fails_in_a_savepoint_leaves_the_rest(watched: sessionmaker
             session.flush()
         savepoint.rollback()
         session.commit()
-    assert told.scopes() == ["board:1"]
+    assert emitted.scopes() == ["board:1"]
 
 
 # After the commit
 
 
 @pytest.mark.parametrize("expire", [True, False])
-def test_nothing_is_executed_and_no_function_called_after_the_commit(engine: Engine, told: Told, expire: bool) -> None:
+def test_nothing_is_executed_and_no_function_called_after_the_commit(
+    engine: Engine, emitted: EmittedEvents, expire: bool
+) -> None:
     sessions = sessionmaker(engine, expire_on_commit=expire)
     with sessions.begin() as session:
         session.add(Board(slug="a", tasks=[Task(title="first"), Task(title="second")]))
@@ -227,12 +235,14 @@ def test_nothing_is_executed_and_no_function_called_after_the_commit(engine: Eng
         session.commit()
         assert executed[-1] == "COMMIT"
         assert executed.count("COMMIT") == 1
-    assert told.scopes() == ["board:a"]
+    assert emitted.scopes() == ["board:a"]
     assert calls
     assert not any(calls)
 
 
-def test_the_rows_are_there_for_others_when_they_are_told(engine: Engine, sessions: sessionmaker[Session]) -> None:
+def test_other_connections_see_the_rows_when_the_event_is_emitted(
+    engine: Engine, sessions: sessionmaker[Session]
+) -> None:
     found: list[int] = []
 
     class Bus(ReactiveBus):
@@ -250,7 +260,7 @@ def test_an_emit_that_fails_is_logged_and_the_commit_stands(engine: Engine, capl
     class Bus(ReactiveBus):
         def emit_sync(self, event: ChangeEvent) -> None:
             if event.scope == "board:1":
-                raise ConnectionError("the engine is away")
+                raise ConnectionError("the engine is down")
             super().emit_sync(event)
             others.append(event.scope)
 
@@ -265,8 +275,8 @@ def test_an_emit_that_fails_is_logged_and_the_commit_stands(engine: Engine, capl
         assert session.query(Board).count() == 2
 
 
-def test_what_another_listener_raises_after_the_commit_keeps_nobody_from_being_told(
-    engine: Engine, bus: ReactiveBus, told: Told
+def test_changes_are_emitted_even_if_another_listener_raises_after_the_commit(
+    engine: Engine, bus: ReactiveBus, emitted: EmittedEvents
 ) -> None:
     sessions = sessionmaker(engine)
 
@@ -279,38 +289,40 @@ def test_what_another_listener_raises_after_the_commit_keeps_nobody_from_being_t
         session.add(Board(slug="a"))
         with pytest.raises(LookupError):
             session.commit()
-    assert told.scopes() == ["boards"]
+    assert emitted.scopes() == ["boards"]
 
 
-# Two phases, one thread's session, and a transaction that is another's
+# Two phases, scoped sessions, and external transactions
 
 
-def test_a_transaction_of_two_phases_tells_after_the_second(postgresql: Engine, bus: ReactiveBus, told: Told) -> None:
+def test_a_two_phase_transaction_emits_after_the_second_phase(
+    postgresql: Engine, bus: ReactiveBus, emitted: EmittedEvents
+) -> None:
     sessions = sessionmaker(postgresql, twophase=True)
     emit_on_commit(sessions, bus, {Board: lambda board: (f"board:{board.id}", {"name"})})
     with sessions() as session:
         session.add(Board(id=1, slug="a"))
         session.prepare()
-        assert told() == []
+        assert emitted() == []
         session.commit()
-        assert told.scopes() == ["board:1"]
+        assert emitted.scopes() == ["board:1"]
         session.add(Board(id=2, slug="b"))
         session.prepare()
         session.rollback()
-    assert told() == []
+    assert emitted() == []
 
 
-def test_a_scoped_session_is_watched(engine: Engine, bus: ReactiveBus, told: Told) -> None:
+def test_a_scoped_session_is_watched(engine: Engine, bus: ReactiveBus, emitted: EmittedEvents) -> None:
     sessions = scoped_session(sessionmaker(engine))
     emit_on_commit(sessions, bus, {Board: lambda board: ("boards", {"names"})})
     sessions.add(Board(slug="a"))
     sessions.commit()
     sessions.remove()
-    assert told.scopes() == ["boards"]
+    assert emitted.scopes() == ["boards"]
 
 
-def test_a_session_in_anothers_transaction_tells_with_its_own_commit(
-    engine: Engine, bus: ReactiveBus, told: Told
+def test_a_session_in_an_external_transaction_emits_with_its_own_commit(
+    engine: Engine, bus: ReactiveBus, emitted: EmittedEvents
 ) -> None:
     sessions = sessionmaker()
     emit_on_commit(sessions, bus, {Board: lambda board: ("boards", {"names"})})
@@ -319,11 +331,11 @@ def test_a_session_in_anothers_transaction_tells_with_its_own_commit(
         with sessions(bind=connection, join_transaction_mode="create_savepoint") as session:
             session.add(Board(slug="a"))
             session.commit()
-        assert told.scopes() == ["boards"]
+        assert emitted.scopes() == ["boards"]
         transaction.rollback()
 
 
-def test_a_hook_that_is_removed_tells_nobody(watched: sessionmaker[Session], hook: CommitHook, told: Told) -> None:
+def test_a_removed_hook_emits_nothing(watched: sessionmaker[Session], hook: CommitHook, emitted: EmittedEvents) -> None:
     with watched() as session:
         session.add(Task(title="second", board_id=1))
         session.flush()
@@ -332,4 +344,4 @@ def test_a_hook_that_is_removed_tells_nobody(watched: sessionmaker[Session], hoo
         session.add(Task(title="third", board_id=1))
         session.commit()
     hook.remove()
-    assert told() == []
+    assert emitted() == []

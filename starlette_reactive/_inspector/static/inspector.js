@@ -1,9 +1,9 @@
-// What the inspector's page does beside its updates: light up the picture, filter, pause, and say whether it is connected.
+// The inspector's page, apart from its updates: highlights in the graph, the filter, the pause, and the connection status.
 "use strict";
 (() => {
-  const opened = new Set(); // the events whose details are open, for they move from list to list
-  let pinned = null; // the path or block that was clicked, as a key
-  let pointed = null; // the event under the pointer or the focus
+  const opened = new Set(); // ids of the events whose details are open, because events move between the lists
+  let pinned = null; // key of the path or block that was clicked
+  let pointed = null; // id of the event under the pointer or with focus
   let paused = false;
   let missed = false;
 
@@ -13,44 +13,44 @@
     one === other || one === "*" || other === "*" || one.startsWith(`${other}.`) || other.startsWith(`${one}.`);
   const keyOf = (template, block) => JSON.stringify([template, block]);
 
-  // What is lit: a test for paths, and the fate of each block.
-  function litByEvent(row) {
+  // What to highlight: a test for paths, and the status of each block.
+  function highlightOfEvent(row) {
     const paths = (row.dataset.paths || "").split(" ").filter(Boolean);
-    const fates = new Map(JSON.parse(row.dataset.blocks || "[]").map(([template, block, fate]) => [keyOf(template, block), fate]));
-    return { path: (path) => paths.some((each) => overlap(each, path)), fate: (key) => fates.get(key) };
+    const statuses = new Map(JSON.parse(row.dataset.blocks || "[]").map(([template, block, status]) => [keyOf(template, block), status]));
+    return { path: (path) => paths.some((each) => overlap(each, path)), block: (key) => statuses.get(key) };
   }
 
-  function litByNode(node) {
+  function highlightOfNode(node) {
     const { nodePath, nodeTemplate, nodeBlock } = node.dataset;
     const curves = [...all(".curves path")];
     if (nodePath !== undefined) {
       const keys = new Set(curves.filter((each) => each.dataset.path === nodePath).map((each) => keyOf(each.dataset.template, each.dataset.block)));
-      return { path: (path) => path === nodePath, fate: (key) => (keys.has(key) ? "linked" : undefined) };
+      return { path: (path) => path === nodePath, block: (key) => (keys.has(key) ? "linked" : undefined) };
     }
     const own = keyOf(nodeTemplate, nodeBlock);
     const paths = new Set(curves.filter((each) => keyOf(each.dataset.template, each.dataset.block) === own).map((each) => each.dataset.path));
-    return { path: (path) => paths.has(path), fate: (key) => (key === own ? "linked" : undefined) };
+    return { path: (path) => paths.has(path), block: (key) => (key === own ? "linked" : undefined) };
   }
 
   const nodeKey = (node) => (node.dataset.nodePath !== undefined ? `path ${node.dataset.nodePath}` : keyOf(node.dataset.nodeTemplate, node.dataset.nodeBlock));
 
-  function mark(element, fate) {
-    element.classList.toggle("lit", fate !== undefined);
-    if (fate === undefined) element.removeAttribute("data-lit");
-    else element.setAttribute("data-lit", fate);
+  function mark(element, status) {
+    element.classList.toggle("lit", status !== undefined);
+    if (status === undefined) element.removeAttribute("data-lit");
+    else element.setAttribute("data-lit", status);
   }
 
-  function light() {
+  function highlight() {
     const node = pinned && [...all(".node")].find((each) => nodeKey(each) === pinned);
     const row = (pointed && document.getElementById(pointed)) || find(".event:not([hidden])");
-    const lit = node ? litByNode(node) : row ? litByEvent(row) : { path: () => false, fate: () => undefined };
+    const lit = node ? highlightOfNode(node) : row ? highlightOfEvent(row) : { path: () => false, block: () => undefined };
     for (const each of all(".node")) {
       const { nodePath, nodeTemplate, nodeBlock } = each.dataset;
       each.setAttribute("aria-pressed", String(nodeKey(each) === pinned));
-      mark(each, nodePath !== undefined ? (lit.path(nodePath) ? "linked" : undefined) : lit.fate(keyOf(nodeTemplate, nodeBlock)));
+      mark(each, nodePath !== undefined ? (lit.path(nodePath) ? "linked" : undefined) : lit.block(keyOf(nodeTemplate, nodeBlock)));
     }
     for (const each of all(".curves path")) {
-      mark(each, lit.path(each.dataset.path) ? lit.fate(keyOf(each.dataset.template, each.dataset.block)) : undefined);
+      mark(each, lit.path(each.dataset.path) ? lit.block(keyOf(each.dataset.template, each.dataset.block)) : undefined);
     }
     for (const each of all(".arcs path")) {
       mark(each, lit.path(each.dataset.path) && lit.path(each.dataset.derived) ? "linked" : undefined);
@@ -58,14 +58,14 @@
     for (const each of all(".event")) each.classList.toggle("shown", !node && each === row);
   }
 
-  // Scroll the picture, and nothing else, to the first block that is lit.
-  function showLit() {
-    const box = find("#picture");
+  // Scroll the graph, and nothing else, to the first highlighted block.
+  function scrollToHighlight() {
+    const box = find("#graph");
     const first = box.querySelector(".node.lit[data-node-block]");
     if (!first) return;
-    const place = first.getBoundingClientRect();
-    const room = box.getBoundingClientRect();
-    if (place.top < room.top || place.bottom > room.bottom) box.scrollTop += place.top - room.top - room.height / 3;
+    const target = first.getBoundingClientRect();
+    const visible = box.getBoundingClientRect();
+    if (target.top < visible.top || target.bottom > visible.bottom) box.scrollTop += target.top - visible.top - visible.height / 3;
   }
 
   function filter() {
@@ -84,7 +84,7 @@
       if (opened.has(row.id) && !details.open) details.open = true;
     }
     filter();
-    light();
+    highlight();
   }
 
   document.addEventListener("toggle", (event) => {
@@ -92,7 +92,7 @@
     if (!row) return;
     const isNew = event.target.open && !opened.has(row.id);
     opened[event.target.open ? "add" : "delete"](row.id);
-    if (isNew) showLit();
+    if (isNew) scrollToHighlight();
   }, true);
 
   function point(event) {
@@ -100,7 +100,7 @@
     const id = row ? row.id : null;
     if (id !== pointed) {
       pointed = id;
-      light();
+      highlight();
     }
   }
   document.addEventListener("pointerover", point);
@@ -110,38 +110,38 @@
     const node = event.target.closest(".node");
     if (!node) return;
     pinned = nodeKey(node) === pinned ? null : nodeKey(node);
-    light();
-    if (pinned && node.dataset.nodePath !== undefined) showLit();
+    highlight();
+    if (pinned && node.dataset.nodePath !== undefined) scrollToHighlight();
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && pinned) {
       pinned = null;
-      light();
+      highlight();
     }
   });
 
-  find("#filter").addEventListener("input", () => { filter(); light(); });
+  find("#filter").addEventListener("input", () => { filter(); highlight(); });
   find("#pause").addEventListener("click", (event) => {
     paused = !paused;
     event.currentTarget.setAttribute("aria-pressed", String(paused));
     event.currentTarget.textContent = paused ? "Resume" : "Pause";
     if (!paused && missed) location.reload();
-    say(paused ? "paused" : "live");
+    showStatus(paused ? "paused" : "live");
   });
 
-  const words = { live: "Live", paused: "Paused", lost: "Connection lost. Trying again…", waiting: "Connecting…" };
-  function say(state) {
+  const statusTexts = { live: "Live", paused: "Paused", lost: "Connection lost. Reconnecting…", waiting: "Connecting…" };
+  function showStatus(state) {
     const link = find("#link");
     if (link.dataset.state === state) return;
     link.dataset.state = state;
-    link.textContent = words[state];
+    link.textContent = statusTexts[state];
   }
 
-  document.addEventListener("htmx:sse:after:connection", () => say(paused ? "paused" : "live"));
-  document.addEventListener("htmx:sse:close", () => say("lost"));
+  document.addEventListener("htmx:sse:after:connection", () => showStatus(paused ? "paused" : "live"));
+  document.addEventListener("htmx:sse:close", () => showStatus("lost"));
   document.addEventListener("htmx:sse:error", (event) => {
-    say("lost");
-    // The process that made this page is gone, and its successor does not know the page's stream.
+    showStatus("lost");
+    // The process that rendered this page is gone, and its successor does not know the page's stream.
     const last = Number(sessionStorage.getItem("reloaded") || 0);
     if (event.detail?.status === 403 && Date.now() - last > 5000) {
       sessionStorage.setItem("reloaded", String(Date.now()));

@@ -1,7 +1,7 @@
-"""One flush, as one hook sees it: which rows it changes, and what the application's functions say of them.
+"""Records the rows that a flush changes, and describes them with the application's functions.
 
-A function is called before a row's UPDATE or DELETE for the row as it was, and at the end of the flush for the row
-as it became: then new rows have their keys, and what the function reads is there to be read.
+A function is called with the old row before its UPDATE or DELETE, and with the new row at the end of the flush. By then
+new rows have their keys, and everything that the function may read has been written.
 """
 
 from __future__ import annotations
@@ -18,24 +18,36 @@ from sqlalchemy.orm import InstanceState, Mapper, Session, object_session
 
 from .._core.errors import ReactiveError
 from .._core.events import ChangeEvent
-from .rows import RowChange, RowView, as_flushed, change_of
+from ._row_changes import RowChange, RowView, as_flushed, row_change_of
 
-__all__ = ["Change", "Changes", "Describe", "Flush", "flushes", "function_for", "listen_to_rows"]
+__all__ = [
+    "DescribeRow",
+    "DescribedChange",
+    "FlushRecorder",
+    "PendingChanges",
+    "function_for",
+    "listen_to_rows",
+    "running_flushes",
+]
 
-Change = ChangeEvent | tuple[str, Iterable[str]]
-Describe = Callable[[Any], Change | Iterable[Change | None] | None]
-Changes = dict[tuple[str, frozenset[str] | None, str | None], frozenset[str]]
-"""Paths by scope, audience and origin."""
+DescribedChange = ChangeEvent | tuple[str, Iterable[str]]
+DescribeRow = Callable[[Any], DescribedChange | Iterable[DescribedChange | None] | None]
+PendingChanges = dict[tuple[str, frozenset[str] | None, str | None], frozenset[str]]
+"""The changed paths by scope, audience and origin."""
 
-flushes: WeakKeyDictionary[Session, dict[object, Flush]] = WeakKeyDictionary()
-"""The flushes that run, by session and by hook."""
+running_flushes: WeakKeyDictionary[Session, dict[object, FlushRecorder]] = WeakKeyDictionary()
+"""The flushes in progress, by session and hook."""
 
 
-class Flush:
-    """One flush of one session, as one hook sees it."""
+class FlushRecorder:
+    """Records one flush of one session for one hook.
 
-    def __init__(self, functions: Mapping[type[Any], Describe]) -> None:
-        self.changes: Changes = {}
+    Args:
+        functions: The function of each model.
+    """
+
+    def __init__(self, functions: Mapping[type[Any], DescribeRow]) -> None:
+        self.changes: PendingChanges = {}
         self._functions = functions
         self._deleted: set[InstanceState[Any]] = set()
         self._inserted: list[Any] = []
@@ -43,39 +55,39 @@ class Flush:
         self._unchanged: list[tuple[Any, frozenset[str]]] = []
 
     def deleting(self, row: Any, connect: Callable[[], Connection]) -> None:
-        """Describe a row that is about to be deleted, once, and as it is stored: changes are deleted with it."""
+        """Describe a row before it is deleted. Idempotent. It is described as stored, without its pending changes."""
         state = inspect(row)
         if state not in self._deleted and self._watches(row):
             self._deleted.add(state)
-            self._describe(row, RowView(row, change_of(row, connect).before))
+            self._describe(row, RowView(row, row_change_of(row, connect).before))
 
     def updating(self, row: Any, connection: Connection) -> None:
-        """Describe a row as it was, if it is changed."""
+        """Describe the old row, if the row changes."""
         if self._watches(row):
-            change = change_of(row, lambda: connection)
-            self._note(row, change)
+            change = row_change_of(row, lambda: connection)
+            self._record_change(row, change)
             if not change.keys:
                 self._unchanged.append((row, change.rewritten))
 
     def inserting(self, row: Any) -> None:
-        """Note a row that is about to be inserted, or to take the place of a deleted one."""
+        """Record a row before it is inserted, or before it replaces a deleted one."""
         if self._watches(row):
             self._inserted.append(row)
 
-    def look_again(self) -> None:
-        """Note rows that seemed unchanged before their UPDATE, and that relationships have changed since."""
+    def recheck_unchanged(self) -> None:
+        """Record rows that relationships have changed since their UPDATE, when they seemed unchanged."""
         for row, rewritten in self._unchanged:
-            change = change_of(row)
-            self._note(row, replace(change, keys=change.keys - rewritten))
+            change = row_change_of(row)
+            self._record_change(row, replace(change, keys=change.keys - rewritten))
 
-    def describe_new(self) -> None:
-        """Describe the rows as they became; new ones have their primary keys."""
+    def describe_new_rows(self) -> None:
+        """Describe the new rows. Inserted ones now have their primary keys."""
         for row in self._inserted:
             self._describe(row, row)
         for row, change in self._changed:
             self._describe(row, as_flushed(row, change.keys))
 
-    def _note(self, row: Any, change: RowChange) -> None:
+    def _record_change(self, row: Any, change: RowChange) -> None:
         if change.keys:
             self._changed.append((row, change))
             self._describe(row, RowView(row, change.before))
@@ -87,18 +99,18 @@ class Flush:
         model, function = function_for(self._functions, type(row)) or (type(row), _nothing)
         try:
             for change in _each(function(seen)):
-                told = change if isinstance(change, ChangeEvent) else _as_event(change)
-                key = (told.scope, told.audience, told.origin)
-                self.changes[key] = self.changes.get(key, frozenset()) | told.changed_paths
+                described = change if isinstance(change, ChangeEvent) else _as_event(change)
+                key = (described.scope, described.audience, described.origin)
+                self.changes[key] = self.changes.get(key, frozenset()) | described.changed_paths
         except Exception as error:
             raise ReactiveError(
-                f"the function that emit_on_commit has for {model.__name__} failed, and the flush with it: "
-                f"{type(error).__name__}: {error}; it takes a row as it is, or as it was, and returns "
-                "(scope, {path, …}), a ChangeEvent, several of them, or None"
+                f"the function passed to emit_on_commit for {model.__name__} failed, and so did the flush: "
+                f"{type(error).__name__}: {error}; it takes the old or the new row, and returns (scope, {{path, …}}), "
+                "a ChangeEvent, several of them, or None"
             ) from error
 
 
-# What the function returned
+# Return values of the functions
 
 
 def _each(value: Any) -> Iterable[Any]:
@@ -122,27 +134,28 @@ def _nothing(_row: Any) -> None:
     return None
 
 
-# Whose function, and when
+# Listeners on rows
 
 
-def function_for(functions: Mapping[type[Any], Describe], model: type[Any]) -> tuple[type[Any], Describe] | None:
+def function_for(functions: Mapping[type[Any], DescribeRow], model: type[Any]) -> tuple[type[Any], DescribeRow] | None:
+    """Return the function for a model, with the class that it was given for. ``None`` if there is none."""
     return next(((each, functions[each]) for each in model.__mro__ if each in functions), None)
 
 
 @functools.cache
 def listen_to_rows() -> None:
-    """Hear of rows in flushes, once for all hooks; the flushes of sessions that no hook watches are not noted."""
+    """Listen for the rows of all flushes, once for all hooks. Flushes of unwatched sessions are not recorded."""
 
     def updating(_mapper: Mapper[Any], connection: Connection, row: Any) -> None:
-        for flush in _flushes_of(row):
+        for flush in _recorders_of(row):
             flush.updating(row, connection)
 
     def inserting(_mapper: Mapper[Any], _connection: Connection, row: Any) -> None:
-        for flush in _flushes_of(row):
+        for flush in _recorders_of(row):
             flush.inserting(row)
 
     def deleting(_mapper: Mapper[Any], connection: Connection, row: Any) -> None:
-        for flush in _flushes_of(row):
+        for flush in _recorders_of(row):
             flush.deleting(row, lambda: connection)
 
     event.listen(Mapper, "before_update", updating)
@@ -150,6 +163,6 @@ def listen_to_rows() -> None:
     event.listen(Mapper, "before_delete", deleting)
 
 
-def _flushes_of(row: Any) -> Iterable[Flush]:
+def _recorders_of(row: Any) -> Iterable[FlushRecorder]:
     session = object_session(row)
-    return () if session is None else flushes.get(session, {}).values()
+    return () if session is None else running_flushes.get(session, {}).values()

@@ -1,8 +1,8 @@
-"""The inspector's own small application: a live page of this package, on a bus of its own.
+"""The inspector as an ASGI application: a live page of this package, with its own bus.
 
-It is an ASGI application within a route of the one that it looks at, and sees itself as one that lies at that route's
-address. So its updates run through itself alone, and not through the middleware of the application that is looked at.
-What it looks at tells it of events and renders; it never emits there, and its own bus is traced by nobody.
+A route of the inspected application serves it, and it treats the route's address as its root path. So its updates run
+only through itself, and not through the middleware of the inspected application. It observes that application's events
+and renders, and never emits there. Its own bus is not traced.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from .._bus.bus import ReactiveBus, hub_of
-from .._checks import Subject
+from .._checks import AppDescription
 from .._core.events import ChangeEvent
 from .._index.index import DependencyIndex, registry_of
 from .._streams.timer import timer
 from .._streams.trace import add_tracer
-from .guard import Allow, is_allowed
-from .journal import Journal
+from .access import Allow, is_allowed
+from .recorder import Recorder
 from .view import View
 
 __all__ = ["Inspector", "LivePages"]
@@ -39,9 +39,9 @@ __all__ = ["Inspector", "LivePages"]
 SCOPE = "inspector"
 """The scope of the page, on the inspector's own bus."""
 
-_PARTS = {part: f"view.{part}" for part in ("newest", "older", "picture", "presence", "counters", "engine")}
-_REFRESH = 2.0  # seconds after which is shown what nobody tells of, such as viewers of other processes
-_LINGER = 5.0  # seconds for which a page that is being opened is waited for
+_PARTS = {part: f"view.{part}" for part in ("newest", "older", "graph", "presence", "counters", "engine")}
+_REFRESH = 2.0  # seconds between updates of facts that nothing reports, such as viewers in other processes
+_LINGER = 5.0  # seconds to wait for a page that is being opened
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -56,7 +56,7 @@ _HEADERS = {
 
 
 class LivePages(Protocol):
-    """What makes the inspector's page live: a ``Reactive`` object of its own."""
+    """What makes the inspector's page live: its own ``Reactive`` object."""
 
     bus: ReactiveBus
 
@@ -65,34 +65,34 @@ class LivePages(Protocol):
         """Its routes."""
 
     def lifespan(self, app: Any) -> AbstractAsyncContextManager[None]:
-        """End its streams with the application."""
+        """End the streams with the application."""
 
     def page(self, template_name: str, *, scope: str, shared: bool = False) -> Callable[[Any], Any]:
         """Make an endpoint a live page."""
 
 
 class Inspector:
-    """Shows what a bus and its groups do. It is the ASGI application of its routes.
+    """Shows the work of a bus and its groups. The inspector is the ASGI application of its own routes.
 
     Args:
-        bus: What it looks at.
-        index: Knows the paths that are derived from others.
-        subject: Gives the pages and indexes of the application.
-        live_pages: Makes its own page live, from the templates that it is given and with a random secret.
-        allow: Who may see it.
+        bus: The bus to inspect.
+        index: The application's index, for derived paths.
+        describe: Returns the description of the application.
+        live_pages: Makes the inspector's page live, given its templates and a random secret.
+        allow: Returns whether a request may see the inspector.
     """
 
     def __init__(
         self,
         bus: ReactiveBus,
         index: DependencyIndex,
-        subject: Callable[[], Subject],
+        describe: Callable[[], AppDescription],
         *,
         live_pages: Callable[[Environment, str], LivePages],
         allow: Allow,
     ) -> None:
-        self._journal = Journal(registry_of(index).expand, lambda scope: len(bus.presence(scope)))
-        self._view = View(self._journal, bus, subject)
+        self._recorder = Recorder(registry_of(index).expand, lambda scope: len(bus.presence(scope)))
+        self._view = View(self._recorder, bus, describe)
         self._allow = allow
         env = Environment(
             loader=PackageLoader("starlette_reactive._inspector"), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -101,8 +101,8 @@ class Inspector:
         self._app = self._build()
         self._wanted_until = 0.0
         self._refresh_at = 0.0
-        add_tracer(hub_of(bus), self._journal)
-        bus.observe(self._journal.observe)
+        add_tracer(hub_of(bus), self._recorder)
+        bus.observe(self._recorder.observe)
 
     def _build(self) -> Starlette:
         async def page(request: Request) -> dict[str, Any]:
@@ -113,20 +113,20 @@ class Inspector:
         return Starlette(routes=[Route("/", endpoint), *self._live.routes, Mount("/static", static)])
 
     def routes(self, path: str) -> list[BaseRoute]:
-        """Return its routes, for the application that it looks at."""
+        """Return the routes for the inspected application."""
         return [Route(path, self, name="reactive-inspector"), Route(f"{path}/{{rest:path}}", self)]
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """End its streams with the application."""
+        """End the streams with the application."""
         async with self._live.lifespan(self._app):
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or tell that there is nothing here.
+        """Answer a request.
 
         Raises:
-            HTTPException: 404: the request may not see the inspector.
+            HTTPException: The request may not see the inspector (404).
         """
         request = Request(scope)
         if request.method not in ("GET", "HEAD") or not await is_allowed(request, self._allow):
@@ -138,7 +138,7 @@ class Inspector:
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        await self._app(_own_scope(scope), receive, send_with_headers)
+        await self._app(_own_asgi_scope(scope), receive, send_with_headers)
 
     # Updates
 
@@ -147,36 +147,36 @@ class Inspector:
         timer().add(self)
 
     def on_tick(self, now: float, *, stopping: bool) -> None:
-        """Tell the open pages what is new; a few times a second, however much happens."""
+        """Update the open pages, at most a few times a second."""
         if self._live.bus.presence(SCOPE):
             self._wanted_until = now + _LINGER
         elif stopping or now >= self._wanted_until:
             timer().remove(self)
             return
-        touched = self._journal.take_touched()
+        changed = self._recorder.take_changed_parts()
         if now >= self._refresh_at:
             self._refresh_at = now + _REFRESH
-            touched |= {"counters", "engine", "presence"}
-        if touched:
-            self._live.bus.emit_sync(ChangeEvent(SCOPE, {_PARTS[part] for part in touched}))
+            changed |= {"counters", "engine", "presence"}
+        if changed:
+            self._live.bus.emit_sync(ChangeEvent(SCOPE, {_PARTS[part] for part in changed}))
 
 
-def _own_scope(scope: Scope) -> Scope:
-    """Return the scope of a request as the inspector's application sees it: it lies at its own address."""
-    path, root, rest = scope["path"], scope.get("root_path", ""), scope["path_params"].get("rest", "")
+def _own_asgi_scope(asgi_scope: Scope) -> Scope:
+    """Return the ASGI scope of a request with the inspector's address as its root path."""
+    path, root, rest = asgi_scope["path"], asgi_scope.get("root_path", ""), asgi_scope["path_params"].get("rest", "")
     base = path.removesuffix(rest).rstrip("/")
     if not base.startswith(f"{root}/"):
         base = root + base
-    carried = {
-        name: scope[name]
+    inherited = {
+        name: asgi_scope[name]
         for name in ("asgi", "client", "extensions", "headers", "http_version", "query_string", "scheme", "server")
-        if name in scope
+        if name in asgi_scope
     }
     own_path = f"{base}/{rest}"
     return {
-        **carried,
+        **inherited,
         "type": "http",
-        "method": scope["method"],
+        "method": asgi_scope["method"],
         "path": own_path,
         "raw_path": quote(own_path).encode("ascii"),
         "root_path": base,

@@ -1,4 +1,4 @@
-"""Faults of what is updated, and with what in it, that a browser shows under htmx 2."""
+"""Faults of the updated element and its content that are visible in a browser with htmx 2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TARGET_FAULTS = [
         shown=text("#a") + " == 'old'",
     ),
     two(
-        "a connect element inside of what another one updates",
+        "a connect element inside an element that another one updates",
         f"""
 {CONNECT}
   <div id="a" sse-swap="a" hx-target="this" hx-swap="innerHTML">
@@ -30,7 +30,7 @@ TARGET_FAULTS = [
         shown="requests >= 4",
     ),
     two(
-        "a target that is there twice",
+        "a target that occurs twice",
         f"""{CONNECT}<p sse-swap="a" hx-target="#a" hx-swap="innerHTML"></p></main>
 <b id="a">old</b>
 <i id="a">{MARK}old</i>""",
@@ -80,7 +80,7 @@ TARGET_FAULTS = [
         shown=text("p") + " == 'new' && " + text("i") + " == 'new'",
     ),
     two(
-        "a connect element inside of a live block",
+        "a connect element inside a live block",
         f"""<div {{{{ live() }}}}></div><div id="a">{{% block a %}}{{{{ x }}}}
 <p hx-ext="sse" sse-connect="/stream/2">{MARK}<i sse-swap="b"></i></p>
 {{% endblock %}}</div>""",

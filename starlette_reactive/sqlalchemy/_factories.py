@@ -1,4 +1,4 @@
-"""Which class of sessions a factory makes, so that its sessions can be told from all others."""
+"""The class of a factory's sessions, which distinguishes them from all other sessions."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import async_sessionmaker
 
-__all__ = ["watched_class"]
+__all__ = ["session_class_of"]
 
 _classes: WeakKeyDictionary[async_sessionmaker[Any], type[Session]] = WeakKeyDictionary()
-"""The class made for each asynchronous factory; the sessions of several hooks on one factory are of one class."""
+"""The class made for each asynchronous factory. Several hooks on one factory share it."""
 
 
-def watched_class(factory: Any) -> type[Session]:
-    """Return the class that the sessions of this factory, and of no other, are of.
+def session_class_of(factory: Any) -> type[Session]:
+    """Return the class that only this factory's sessions have.
 
-    An asynchronous factory is configured to have such a class behind its sessions, from the next session on.
+    An asynchronous factory is reconfigured: its next sessions have such a class as their synchronous session.
 
     Raises:
-        TypeError: ``factory`` is none.
+        TypeError: ``factory`` does not make sessions.
     """
-    if "sqlalchemy.ext.asyncio" in sys.modules:  # it needs greenlet, which a synchronous application may not have
+    if "sqlalchemy.ext.asyncio" in sys.modules:  # it needs greenlet, which a synchronous application may lack
         from sqlalchemy.ext.asyncio import async_scoped_session, async_sessionmaker  # noqa: PLC0415
 
         if isinstance(factory, async_scoped_session):
             factory = factory.session_factory
         if isinstance(factory, async_sessionmaker):
-            return _class_behind(factory)
+            return _sync_session_class_of(factory)
     if isinstance(factory, scoped_session):
         factory = factory.session_factory
     if isinstance(factory, sessionmaker):
@@ -39,16 +39,16 @@ def watched_class(factory: Any) -> type[Session]:
     if isinstance(factory, type) and issubclass(factory, Session):
         return factory
     raise TypeError(
-        f"emit_on_commit takes what makes the sessions: a sessionmaker, an async_sessionmaker, a scoped_session of "
-        f"one, or a subclass of Session, not {factory!r}"
+        "emit_on_commit takes a factory of sessions: a sessionmaker, an async_sessionmaker, a scoped_session of one, "
+        f"or a subclass of Session, not {factory!r}"
     )
 
 
-def _class_behind(factory: async_sessionmaker[Any]) -> type[Session]:
+def _sync_session_class_of(factory: async_sessionmaker[Any]) -> type[Session]:
     maker: Any = factory.kw.get("sync_session_class") or factory.class_.sync_session_class
     watched = _classes.get(factory)
     if watched is None or watched is not getattr(maker, "class_", maker):
-        # A subclass or a copy: the class or the sessionmaker may stand behind other factories too.
+        # A subclass or a copy, because other factories may use the class or the sessionmaker too.
         if isinstance(maker, sessionmaker):
             maker = sessionmaker(class_=maker.class_, **maker.kw)
             watched = maker.class_

@@ -1,10 +1,10 @@
-"""Who may see the inspector. Everybody else is told that there is nothing.
+"""Who may see the inspector. Everyone else receives a 404.
 
-By default that is who sits at the machine: the request comes from a loopback address, names a loopback host, and has
-come directly. The host keeps a page of another site from reaching in under a name of its own that resolves to this
-machine. A request that a proxy has passed on comes from the proxy's address, which may be a loopback one, whoever sent
-it; so one that a proxy has left a mark on is refused, and so is HTTP/1.0, which no browser speaks and proxies do. What
-another origin's script asks for is refused as well, for the application may allow such requests to be read.
+By default only browsers on the same machine may: the request comes from a loopback address, names a loopback host, and
+was not forwarded. The rule on the host stops DNS rebinding, where another site's name resolves to this machine. A
+forwarded request comes from the proxy's address, which may be a loopback one. So requests with a header that proxies
+add are refused, and so is HTTP/1.0, which proxies speak and browsers do not. Requests of another origin's scripts are
+refused too, because the application's CORS rules may allow these scripts to read the response.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from starlette.requests import Request
 __all__ = ["Allow", "is_allowed", "is_local"]
 
 Allow = Callable[[Request], bool | Awaitable[bool]]
-"""A function, or coroutine function, of the request: whether who sends it may see the inspector."""
+"""A function or coroutine function of the request that returns whether its sender may see the inspector."""
 
-_MARKS_OF_PROXIES = (
+_PROXY_HEADERS = (
     "forwarded",
     "via",
     "x-forwarded-for",
@@ -32,25 +32,25 @@ _MARKS_OF_PROXIES = (
 
 
 async def is_allowed(request: Request, allow: Allow) -> bool:
-    """Tell whether a request may see the inspector."""
-    if _is_of_another_site(request):
+    """Return whether a request may see the inspector."""
+    if _is_cross_site(request):
         return False
     answer = allow(request)
     return bool(await answer if inspect.isawaitable(answer) else answer)
 
 
 def is_local(request: Request) -> bool:
-    """Tell whether a request comes from this machine, and directly."""
+    """Return whether a request comes from this machine and was not forwarded."""
     if request.client is None or request.scope.get("http_version") == "1.0":
         return False
-    if any(name in request.headers for name in _MARKS_OF_PROXIES):
+    if any(name in request.headers for name in _PROXY_HEADERS):
         return False
     return _is_loopback(request.client.host) and _is_loopback(_host_name(request.headers.get("host", "")))
 
 
-def _is_of_another_site(request: Request) -> bool:
+def _is_cross_site(request: Request) -> bool:
     if request.headers.get("sec-fetch-mode") == "navigate":
-        return False  # a link, whose target the other site cannot read
+        return False  # a link: the other site cannot read its target
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         return True

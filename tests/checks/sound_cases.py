@@ -1,9 +1,9 @@
-"""Templates that look suspicious and are right."""
+"""Templates that look suspicious and are correct."""
 
 from __future__ import annotations
 
 from .cases import CONNECT, DRAW, DRAWN, OWN, PARTIAL, SINK, A, Case, M, block_a, derive, four, page_2, text, two
-from .macros import MACRO_SOUND
+from .macro_cases import MACRO_SOUND
 
 SOUND = [
     two(
@@ -46,7 +46,7 @@ SOUND = [
         shown=text("#a") + " == 'new' && failures == 0",
     ),
     two(
-        "a broad target that a sibling has",
+        "a broad target on a sibling",
         f"""
 <section hx-target="#elsewhere"><section hx-target="#elsewhere"></section></section>
 {CONNECT}<p id="a" sse-swap="a">old</p></main><p id="elsewhere">old</p>""",
@@ -97,21 +97,21 @@ SOUND = [
         shown=text("#a") + " == 'new'",
     ),
     two(
-        "an sse-swap on the connect element that holds nothing else",
+        "an sse-swap on a connect element without other content",
         """
 <p id="a" hx-ext="sse" sse-connect="/stream" sse-swap="a">old</p>""",
         frames=A,
         shown=text("#a") + " == 'new'",
     ),
     two(
-        "the sink for both versions under htmx 2, below everything that could disturb it",
+        "the sink for both versions under htmx 2, below attributes that could break it",
         f"""
 <section hx-target="#elsewhere" hx-swap="beforeend" hx-select="#whole"><div {SINK}></div><p id="a">old</p></section>""",
         frames=PARTIAL,
         shown=text("#a") + " == 'new'",
     ),
     four(
-        "the sink for both versions under htmx 4, below everything that could disturb it",
+        "the sink for both versions under htmx 4, below attributes that could break it",
         f"""
 <section hx-target:inherited="#elsewhere" hx-select:inherited="#whole"><div {SINK}></div><p id="a">old</p></section>""",
         frames=PARTIAL,
@@ -156,7 +156,7 @@ SOUND = [
         shown=text("#a") + " == 'answer'",
     ),
     two(
-        "whole pages of which one part is shown",
+        "requests that fetch whole pages and show one part",
         """
 <section hx-boost="true" hx-select="#whole" hx-target="#whole"><form hx-post="/page"><button>go</button></form>
 <p id="whole">old</p></section>""",
@@ -180,7 +180,7 @@ SOUND = [
 <main {{{{ connect }}}}><p sse-swap="b"></p></main>""",
     ),
     two(
-        "fields that nobody types into, in a live block",
+        "fields that users do not type into, in a live block",
         f"""
 {CONNECT}<div id="a" sse-swap="a">{{% block a %}}{{{{ x }}}}<input type="hidden"><input type="checkbox"><button>b
 </button><input readonly><input hx-preserve id="k">{{% endblock %}}</div></main>""",

@@ -1,4 +1,4 @@
-"""Where the inspector is, and for whom; and that it leaves what it looks at alone."""
+"""The inspector's routes, who may see it, and that it does not affect the inspected application."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .support import PAGE, browser, status, view_of
 BROWSER = {"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}
 
 
-async def test_it_is_off_by_default_also_in_debug() -> None:
+async def test_it_is_off_by_default_even_in_debug_mode() -> None:
     for debug in (False, True):
         reactive = Reactive(environment(), secret="s", debug=debug)
         app = FastAPI()
@@ -38,13 +38,13 @@ async def test_it_is_off_by_default_also_in_debug() -> None:
         assert len(reactive.routes) == 1
 
 
-def test_it_is_refused_without_debug() -> None:
+def test_it_requires_debug_mode() -> None:
     for inspector in (True, lambda _: True):
         with pytest.raises(ValueError, match="for development only: pass debug=True"):
             Reactive(environment(), secret="s", inspector=inspector)
 
 
-def test_it_is_said_in_the_log_that_it_is_on_and_where(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_warns_that_it_is_on_and_where(caplog: pytest.LogCaptureFixture) -> None:
     Reactive(environment(), secret="s", debug=True, inspector=True, prefix="/live")
     assert [record.message for record in caplog.records] == [
         "the inspector is on, at /live/inspector: it shows scopes, users and changes to this machine; it is for "
@@ -67,7 +67,7 @@ def test_it_is_said_in_the_log_that_it_is_on_and_where(caplog: pytest.LogCapture
         ("https://board.localhost:8000", "::1"),
     ],
 )
-async def test_this_machine_is_let_in(base: str, client: str) -> None:
+async def test_this_machine_may_see_it(base: str, client: str) -> None:
     assert await status(Demo().app, base=base, client=(client, 1), headers=BROWSER) == 200
 
 
@@ -95,7 +95,7 @@ async def test_this_machine_is_let_in(base: str, client: str) -> None:
         ("http://localhost", "127.0.0.1", {"origin": "null"}),
     ],
 )
-async def test_everybody_else_is_told_that_there_is_nothing(base: str, client: str, headers: dict[str, str]) -> None:
+async def test_everyone_else_receives_a_404(base: str, client: str, headers: dict[str, str]) -> None:
     app = Demo().app
     async with browser(app, base=base, client=(client, 1)) as opened:
         nothing = await opened.get("/nothing/here", headers=headers)
@@ -104,7 +104,7 @@ async def test_everybody_else_is_told_that_there_is_nothing(base: str, client: s
             assert (answer.status_code, answer.content, answer.headers) == (404, nothing.content, nothing.headers)
 
 
-async def test_http_1_0_is_refused_for_that_is_a_proxy() -> None:
+async def test_http_1_0_is_rejected_because_proxies_speak_it() -> None:
     app = Demo().app
 
     async def older(scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,14 +124,14 @@ async def test_a_site_that_may_read_the_application_cannot_read_the_inspector() 
     assert await status(app, headers={"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}) == 200
 
 
-async def test_only_reading_is_answered() -> None:
+async def test_only_get_and_head_are_allowed() -> None:
     async with browser(Demo().app) as opened:
         assert (await opened.head(PAGE)).status_code == 200
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
             assert (await opened.request(method, PAGE)).status_code == 404
 
 
-async def test_whom_a_function_lets_in() -> None:
+async def test_a_function_decides_who_may_see_it() -> None:
     async def knows(request: Request) -> bool:
         return request.headers.get("x-key") == "sesame"
 
@@ -145,7 +145,7 @@ async def test_whom_a_function_lets_in() -> None:
         assert await status(app, headers=crossing, **elsewhere) == 404
 
 
-def below_a_prefix(demo: Demo) -> ASGIApp:
+def with_a_prefix(demo: Demo) -> ASGIApp:
     app = FastAPI()
     router = APIRouter()
     router.include_router(demo.reactive.router)
@@ -161,15 +161,17 @@ def below_a_prefix(demo: Demo) -> ASGIApp:
         (lambda demo: Starlette(routes=demo.reactive.routes), "", ""),
         (lambda demo: Starlette(routes=[Mount("/sub", demo.app)]), "/sub", ""),
         (lambda demo: Starlette(routes=[Mount("/sub", demo.app)]), "/sub", "/behind"),
-        (below_a_prefix, "/inner", ""),
-        (below_a_prefix, "/inner", "/behind"),
+        (with_a_prefix, "/inner", ""),
+        (with_a_prefix, "/inner", "/behind"),
     ],
 )
-async def test_its_addresses_are_right_wherever_it_lies(make: Callable[[Demo], ASGIApp], base: str, root: str) -> None:
+async def test_its_urls_are_correct_wherever_it_is_mounted(
+    make: Callable[[Demo], ASGIApp], base: str, root: str
+) -> None:
     demo = Demo(inspector=lambda _: True)
     app = make(demo)
     for written in (PAGE, f"{PAGE}/"):
-        for sent_root in {root, root if base == "/sub" else ""}:  # not all servers send the path with the root path
+        for sent_root in {root, root if base == "/sub" else ""}:  # not all servers include the root path in the path
             seen = await request(app, f"{sent_root}{base}{written}", root_path=root, base="http://localhost")
             assert seen.status == 200, seen.text
             assert f'href="{root}{base}{PAGE}/static/inspector.css"' in seen.text
@@ -182,13 +184,13 @@ async def test_its_addresses_are_right_wherever_it_lies(make: Callable[[Demo], A
         await eventually(lambda: any("nowhere" in (frame.data or "") for frame in connection.updates))
 
 
-async def test_a_forged_stream_is_refused() -> None:
+async def test_a_forged_stream_url_is_rejected() -> None:
     async with browser(Demo().app) as opened:
         assert (await opened.get(f"{PAGE}/own/live?page=forged")).status_code == 403
         assert (await opened.get(f"{PAGE}/nothing")).status_code == 404
 
 
-async def test_nothing_is_fetched_from_elsewhere_and_nothing_is_kept_or_framed() -> None:
+async def test_it_loads_nothing_from_elsewhere_and_is_neither_cached_nor_framed() -> None:
     async with browser(Demo().app) as opened:
         for path in (PAGE, f"{PAGE}/static/inspector.css"):
             headers = (await opened.get(path)).headers
@@ -203,7 +205,7 @@ async def test_nothing_is_fetched_from_elsewhere_and_nothing_is_kept_or_framed()
         assert "//" not in page.replace("<!doctype html>", "")
 
 
-async def test_names_are_text_and_never_markup() -> None:
+async def test_names_are_escaped() -> None:
     demo = Demo()
     markup = "'\"><img>"
     async with (
@@ -216,7 +218,7 @@ async def test_names_are_text_and_never_markup() -> None:
         assert "<img" not in page
 
 
-async def test_its_updates_do_not_run_the_middleware_of_what_it_looks_at() -> None:
+async def test_its_updates_do_not_run_the_middleware_of_the_application() -> None:
     demo = Demo(inspector=lambda _: True)
     paths: list[str] = []
 
@@ -232,7 +234,7 @@ async def test_its_updates_do_not_run_the_middleware_of_what_it_looks_at() -> No
     assert paths == [PAGE, f"{PAGE}/own/live"]
 
 
-async def test_it_ends_with_the_application() -> None:
+async def test_its_streams_end_with_the_application() -> None:
     demo = Demo(inspector=lambda _: True)
     seen = await request(demo.app, PAGE, base="http://localhost")
     async with demo.reactive.lifespan(demo.app):
@@ -242,7 +244,7 @@ async def test_it_ends_with_the_application() -> None:
     await opened.__aexit__(None, None, None)
 
 
-async def test_two_may_look_at_one_bus() -> None:
+async def test_two_inspectors_may_share_one_bus() -> None:
     bus = ReactiveBus()
     demos = [Demo(bus=bus), Demo(bus=bus)]
     seen = await request(demos[0].app, "/news")
@@ -250,7 +252,7 @@ async def test_two_may_look_at_one_bus() -> None:
         await demos[1].reactive.emit("news", "headlines")
         await connection.next_update()
         for demo in demos:
-            await eventually(lambda demo=demo: view_of(demo.reactive).newest[0].effects[0].stage == "rendered")  # type: ignore[misc]
+            await eventually(lambda demo=demo: view_of(demo.reactive).newest[0].effects[0].status == "rendered")  # type: ignore[misc]
 
 
 async def test_an_application_without_pages_has_an_inspector_too() -> None:
@@ -262,12 +264,12 @@ async def test_an_application_without_pages_has_an_inspector_too() -> None:
     app = Starlette(routes=[*reactive.routes, Route("/", home)], lifespan=reactive.lifespan)
     async with browser(app) as opened:
         page = (await opened.get(PAGE)).text
-        for words in ("No block is live yet.", "No live page is open.", "No event yet."):
-            assert words in page
+        for text in ("There are no live blocks yet.", "No live page is open.", "No event yet."):
+            assert text in page
 
 
-async def test_it_rests_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("starlette_reactive._inspector.site._LINGER", 0.2)
+async def test_its_timer_stops_without_viewers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starlette_reactive._inspector.inspector._LINGER", 0.2)
     demo = Demo()
     assert demo.reactive._inspector not in timer()._driven
     async with browser(demo.app) as opened:
@@ -276,7 +278,7 @@ async def test_it_rests_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> N
     await eventually(lambda: demo.reactive._inspector not in timer()._driven)
 
 
-async def test_the_check_finds_nothing_wrong_with_its_page_and_does_not_look_at_it() -> None:
+async def test_its_page_passes_the_check_and_is_not_part_of_the_applications_check() -> None:
     demo = Demo()
     inspector = demo.reactive._inspector
     assert inspector is not None

@@ -1,6 +1,6 @@
-"""Faults and look-alikes whose markup comes from macros.
+"""Faulty and correct templates whose markup comes from macros.
 
-The line at fault is where the macro has its element, or where the page has one that the macro's markup surrounds.
+The line of the fault is that of the element in the macro, or of the page's element that the macro's markup surrounds.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MACRO_FAULTS = [
         shown="failures > 0",
     ),
     parts(
-        "a macro called outside of the connect element",
+        "a macro called outside the connect element",
         "{% call parts.stream() %}<b></b>{% endcall %}{{ parts.status() }}",
         f"""
 {{% macro stream() %}}<main hx-ext="sse" sse-connect="/stream">{{{{ caller() }}}}</main>{{% endmacro %}}
@@ -120,7 +120,7 @@ sse-close="message"{MARK}
         shown=text("#elsewhere") + " == 'new'",
     ),
     parts(
-        "an extension that a macro with a call block of its own name leaves out",
+        "an extension that is missing in nested call blocks of one macro",
         """
 {% call parts.box() %}{% call parts.box() %}{{ parts.stream() }}{% endcall %}{% endcall %}""",
         f"""
@@ -150,7 +150,7 @@ sse-close="message"{MARK}
         shown=text("#a") + " == 'old' && messages >= 1",
     ),
 ]
-"""Faults that a browser shows, under htmx 2."""
+"""Faults that are visible in a browser with htmx 2."""
 
 SHOWN = text("#a") + " == 'new'"
 MACRO_SOUND = [
@@ -186,14 +186,14 @@ MACRO_SOUND = [
         shown=SHOWN,
     ),
     parts(
-        "a target that a macro is handed",
+        "a target that is passed to a macro",
         "{% call parts.panel('#a') %}" + CONNECT + '<p id="a" sse-swap="a">old</p></main>{% endcall %}',
         '{% macro panel(target) %}<section hx-target="{{ target }}">{{ caller() }}</section>{% endmacro %}',
         frames=A,
         shown=SHOWN,
     ),
     parts(
-        "a macro that disinherits what stands above it",
+        "a macro that disinherits the attributes above it",
         """
 <section hx-target="#elsewhere">{% call parts.stream() %}<p id="a" sse-swap="a">old</p>{% endcall %}</section>""",
         """{% macro stream() %}
@@ -202,7 +202,7 @@ MACRO_SOUND = [
         shown=SHOWN,
     ),
     parts(
-        "a call block whose text the macro keeps before it shows it",
+        "a call block whose content the macro stores before it shows it",
         "{% call parts.stream() %}<p id='a' sse-swap='a'>old</p>{% endcall %}",
         """{% macro stream() %}{% set body = caller() %}
 <main hx-ext="sse" sse-connect="/stream">{{ body }}</main>{% endmacro %}""",
@@ -210,7 +210,7 @@ MACRO_SOUND = [
         shown=SHOWN,
     ),
     parts(
-        "an element that one macro begins and another one ends",
+        "an element that one macro opens and another one closes",
         "{{ parts.begin() }}<p id='a' sse-swap='a'>old</p>{{ parts.end() }}",
         """{% macro begin() %}<main hx-ext="sse" sse-connect="/stream">{% endmacro %}
 {% macro end() %}</main>{% endmacro %}""",
@@ -243,7 +243,7 @@ MACRO_SOUND = [
         shown=SHOWN,
     ),
     parts(
-        "an element that a macro has and the page silences",
+        "an element of a macro with a comment that silences it",
         CONNECT + "{{ parts.status() }}</main>",
         """{% macro status() %}
 {# reactive: ignore sse_event_name #}
@@ -262,10 +262,10 @@ MACRO_SOUND = [
         shown=SHOWN,
     ),
     two(
-        "the body of a call block that calls what is not known",
+        "the body of a call block that calls an unknown macro",
         """
 {% call page.panel() %}<main sse-connect="/stream"><p id="a" sse-swap="a">old</p></main>
 <p sse-swap="b"></p>{% endcall %}""",
     ),
 ]
-"""Templates that look suspicious and are right."""
+"""Templates that look suspicious and are correct."""

@@ -1,26 +1,26 @@
-"""Faulty templates, each with the one finding that it must give."""
+"""Faulty templates, each with the only issue that it must give."""
 
 from __future__ import annotations
 
 from starlette_reactive import BlockRef
 
 from .cases import CONNECT, MARK, Case, block_a, derive, two
-from .faults_2 import HTMX_2_FAULTS
-from .faults_4 import HTMX_4_FAULTS
-from .faults_targets import TARGET_FAULTS
-from .macros import MACRO_FAULTS
+from .htmx2_faults import HTMX_2_FAULTS
+from .htmx4_faults import HTMX_4_FAULTS
+from .macro_cases import MACRO_FAULTS
+from .target_faults import TARGET_FAULTS
 
 MARKUP = HTMX_2_FAULTS + TARGET_FAULTS + HTMX_4_FAULTS + MACRO_FAULTS
-"""Faults that a browser shows."""
+"""Faults that are visible in a browser."""
 
 BLOCKS = [
     Case("a template that does not parse", {"page": f"<html>\n{{% if %}}{MARK}</html>"}, "template", "error"),
-    Case("a tag of no extension", {"page": f"<html>\n\n{{% carousel %}}{MARK}</html>"}, "template", "error"),
+    Case("a tag that no extension defines", {"page": f"<html>\n\n{{% carousel %}}{MARK}</html>"}, "template", "error"),
     Case("a filter that does not exist", {"page": f"<html>\n{{{{ x | shout }}}}{MARK}</html>"}, "template", "error"),
     Case("a parent that does not exist", {"page": f"{{# x #}}\n{{% extends 'base' %}}{MARK}"}, "template", "error"),
     Case("an include that does not exist", {"page": f"<html>\n{{% include 'none' %}}{MARK}"}, "template", "error"),
     Case(
-        "a block of a name twice",
+        "two blocks of one name",
         {"page": f"<html>\n{{% block a %}}{{% endblock %}}\n{{% block a %}}{{% endblock %}}{MARK}"},
         "template",
         "error",
@@ -40,14 +40,14 @@ BLOCKS = [
         register=lambda _, index: index.register("x", BlockRef("pge", "count")),
     ),
     Case(
-        "paths derived in a circle",
+        "paths derived in a cycle",
         {"page": "<html>"},
         "reactive_cycle",
         "warning",
         register=lambda _, index: derive(index, a="b", b="a"),
     ),
     Case(
-        "an emitted path that nothing shows",
+        "an emitted path that no block shows",
         {"page": "<html><p id=a>{% block a %}{{ tasks }}{% endblock %}</p>"},
         "reactive_paths",
         "warning",
@@ -76,7 +76,7 @@ BLOCKS = [
         autoescape=False,
     ),
     two(
-        "a block whose include is known only when it runs",
+        "a block with a dynamic include",
         f"""{CONNECT}<p id="a" sse-swap="a">
 {{% block a %}}{MARK}{{% include x %}}{{% endblock %}}</p></main>""",
         "block_unknown",

@@ -1,4 +1,4 @@
-"""Faults of connecting and swapping that a browser shows under htmx 2."""
+"""Faults of connecting and swapping with htmx 2 that are visible in a browser."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ hx-swap">
         shown="!document.querySelector('#kept')",
     ),
     two(
-        "an element that listens outside of the connect element",
+        "an element that listens outside the connect element",
         f"""
 <main hx-ext="sse" sse-connect="/stream"><p sse-swap="b"></p></main>
 <p id="a" sse-swap="a">old</p>{MARK}""",
@@ -104,7 +104,7 @@ hx-swap">
         shown=text("#a") + " == 'old'",
     ),
     two(
-        "a swap style from above, with a target of its own",
+        "a swap style from above, with its own target",
         f"""
 <section hx-swap="beforeend">
   {CONNECT}
@@ -198,7 +198,7 @@ hx-swap">
         shown="messages > requests + 1",
     ),
     two(
-        "a morph inside of an element with sse-swap",
+        "a morph inside an element with sse-swap",
         f"""
 {MORPH}<main hx-ext="sse, morph" sse-connect="/stream">
   <p id="a" sse-swap="a" hx-target="this" hx-swap="morph:innerHTML">{MARK}old</p>
@@ -295,7 +295,7 @@ hx-swap">
         shown=text("#elsewhere") + " == 'new' && " + text("#a") + " == 'old'",
     ),
     two(
-        "a broad target that the configuration lets through to the elements that name it",
+        "a broad target that hx-inherit passes on where the configuration disables inheritance",
         f"""
 <section hx-inherit="hx-target" hx-target="#elsewhere">
   <main hx-ext="sse" sse-connect="/stream">{MARK}
@@ -310,7 +310,7 @@ hx-swap">
         shown=text("#elsewhere") + " == 'new'",
     ),
     two(
-        "a connect element that replaces itself by the configuration",
+        "a connect element that replaces itself because of the configuration",
         """
 <main id="m" hx-ext="sse" sse-connect="/stream"
       sse-swap="a"><!--!--></main>""",
@@ -384,7 +384,7 @@ hx-swap">
         shown=text("#a") + " == 'old' && messages >= 1",
     ),
     two(
-        "attributes on lines of their own",
+        "attributes on separate lines",
         f"""
 <section
     class="wide"
@@ -403,7 +403,7 @@ hx-swap">
         shown=text("#elsewhere") + " == 'new'",
     ),
     two(
-        "an event called error, on a line of its own",
+        "an event called error, on a separate line",
         f"""
 {CONNECT}
   <p

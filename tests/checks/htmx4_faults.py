@@ -1,4 +1,4 @@
-"""Faults of markup that a browser shows under htmx 4."""
+"""Faults of markup with htmx 4 that are visible in a browser."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ HTMX_4_FAULTS = [
         shown=text("#elsewhere") + " == 'answer'",
     ),
     four(
-        "a target that is handed down under htmx 4",
+        "an inherited target under htmx 4",
         f"""
 <section hx-target:inherited="#elsewhere">
   <main id="a" hx-sse:connect="/stream">{MARK}</main>
@@ -52,7 +52,7 @@ HTMX_4_FAULTS = [
         shown=text("#elsewhere") + " == 'new'",
     ),
     four(
-        "a target that is handed down by the configuration under htmx 4",
+        "a target that is inherited because of the configuration under htmx 4",
         f"""
 <section hx-target="#elsewhere">
   <main id="a" hx-sse:connect="/stream">{MARK}</main>
@@ -73,7 +73,7 @@ HTMX_4_FAULTS = [
         shown=text("#a") + " != 'new' && requests >= 1",
     ),
     four(
-        "hx-select handed down under htmx 4",
+        "an inherited hx-select under htmx 4",
         f"""
 <section hx-select:inherited="#whole">
   <main id="a" hx-sse:connect="/stream">{MARK}old</main>

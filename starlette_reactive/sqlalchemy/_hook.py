@@ -1,13 +1,11 @@
-"""The hook: gather at flush, keep per transaction, emit after the outermost commit.
+"""The hook: collect changes at flush, keep them per transaction, emit them after the outermost commit.
 
-- **At flush** the application's function is called for each changed row of a watched model: as it was and as it
-  became. It may read whatever it likes, for the transaction is open. What it returns is checked there and then, so
-  that a mistake fails the flush and not the telling.
-- **Between flush and commit** what is to be told belongs to the transaction, or to the savepoint, that the flush ran
-  in. A savepoint that is released hands it to what surrounds it; a transaction that ends in any other way takes it
-  along.
-- **After the commit** nothing is left to do but to emit: no row, no attribute and no function of the application is
-  touched any more.
+- **At flush** the application's function is called for each changed row of a watched model, with the old and the new
+  row. It may run queries, because the transaction is open. Its return value is validated at once, so that a mistake
+  fails the flush and not the emit.
+- **Between flush and commit** the changes belong to the transaction or savepoint of the flush. A released savepoint
+  passes them to the transaction around it. Any other end of a transaction drops them.
+- **After the commit** the changes are emitted. No row, attribute or function of the application is used any more.
 """
 
 from __future__ import annotations
@@ -26,56 +24,56 @@ from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, object_
 from .._bus.bus import ReactiveBus
 from .._core.events import ChangeEvent
 from ..app import Reactive
-from .factories import watched_class
-from .flushes import Changes, Describe, Flush, flushes, function_for, listen_to_rows
+from ._factories import session_class_of
+from ._flush_recorder import DescribeRow, FlushRecorder, PendingChanges, function_for, listen_to_rows, running_flushes
 
 __all__ = ["ORIGIN", "CommitHook", "emit_on_commit", "suppressed"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.sqlalchemy")
 
 ORIGIN: Final = "reactive_origin"
-"""The key of ``session.info`` under which a request leaves the origin of what the session commits."""
+"""The key in ``session.info`` for the origin of the session's changes."""
 
 _suppressed: ContextVar[bool] = ContextVar("starlette_reactive.sqlalchemy.suppressed", default=False)
 
 
 def emit_on_commit(
-    session_factory: Any, reactive_or_bus: Reactive | ReactiveBus, models: Mapping[type[Any], Describe]
+    session_factory: Any, reactive_or_bus: Reactive | ReactiveBus, models: Mapping[type[Any], DescribeRow]
 ) -> CommitHook:
-    """Emit what the sessions of a factory change, after their commit.
+    """Emit the changes of a factory's sessions after their commit.
 
-    Call it once at start-up, when the models are mapped and before sessions are made. A function is called at flush
-    with each row of its model that is inserted, changed or deleted; for a changed row twice, with the row as it was
-    and as it became. It returns the scope and the paths of the change, such as ``("board:1", {"board.tasks"})``, a
-    ``ChangeEvent`` where the change has an audience, several of them, or ``None``.
+    Call it once at start-up, after the models are mapped and before sessions are made. At flush, the function of a
+    model is called with each inserted or deleted row, and twice for an updated row: with the old and the new row. It
+    returns the scope and the paths of the change, such as ``("board:1", {"board.tasks"})``, a ``ChangeEvent`` if the
+    change has an audience, several of them, or ``None``.
 
-    After the outermost commit each scope is told once, of all its paths; with a rollback nobody is. The origin of the
-    changes is what ``session.info["reactive_origin"]`` holds.
+    After the outermost commit, one event per scope and audience is emitted with all its paths. A rollback emits
+    nothing. The origin of the changes is ``session.info["reactive_origin"]``.
 
     Args:
         session_factory: A ``sessionmaker``, an ``async_sessionmaker``, a scoped session of one, or a session class.
-        reactive_or_bus: Who tells the viewers.
-        models: The function of each model. A subclass without a function of its own is served by its nearest base.
+        reactive_or_bus: Emits the changes.
+        models: The function of each model. A subclass without its own function uses that of its nearest base.
 
     Returns:
-        The hook, whose ``remove()`` ends the watch.
+        The hook. Its ``remove()`` stops watching the sessions.
 
     Raises:
-        TypeError: An argument is of the wrong type, or a key of ``models`` is not mapped.
+        TypeError: An argument has the wrong type, or a key of ``models`` is not mapped.
     """
     bus = reactive_or_bus.bus if isinstance(reactive_or_bus, Reactive) else reactive_or_bus
     if not isinstance(bus, ReactiveBus):
         raise TypeError(f"emit_on_commit takes a Reactive or a ReactiveBus, not {type(bus).__name__}: {bus!r}")
     for model, function in models.items():
         _check_model(model, function)
-    return CommitHook(watched_class(session_factory), bus, dict(models))
+    return CommitHook(session_class_of(session_factory), bus, dict(models))
 
 
 @contextmanager
 def suppressed() -> Iterator[None]:
-    """Tell nobody of what this thread or task flushes or commits inside.
+    """Emit nothing for flushes and commits of this thread or task inside the ``with`` block.
 
-    Tasks that are started inside, and threads to which the context is handed, are silent too.
+    This includes tasks that are started inside, and threads that run in a copy of the context.
     """
     token = _suppressed.set(True)
     try:
@@ -85,19 +83,21 @@ def suppressed() -> Iterator[None]:
 
 
 class CommitHook:
-    """The watch over a factory's sessions, as ``emit_on_commit`` returns it.
+    """Watches the sessions of a factory. Returned by ``emit_on_commit``.
 
     Args:
-        session_class: The class of the sessions, and of no others.
-        bus: Who tells the viewers.
+        session_class: The class that only these sessions have.
+        bus: Emits the changes.
         functions: The function of each model.
     """
 
-    def __init__(self, session_class: type[Session], bus: ReactiveBus, functions: Mapping[type[Any], Describe]) -> None:
+    def __init__(
+        self, session_class: type[Session], bus: ReactiveBus, functions: Mapping[type[Any], DescribeRow]
+    ) -> None:
         self._class_name = session_class.__name__
         self._bus = bus
         self._functions = functions
-        self._kept: WeakKeyDictionary[SessionTransaction, Changes] = WeakKeyDictionary()
+        self._pending: WeakKeyDictionary[SessionTransaction, PendingChanges] = WeakKeyDictionary()
         self._warned: set[tuple[type[Any], str]] = set()
         listen_to_rows()
         self._stop = _listen(
@@ -107,14 +107,14 @@ class CommitHook:
                 "after_flush": self._after_flush,
                 "after_flush_postexec": self._after_flush_postexec,
                 "after_commit": self._after_commit,
-                "do_orm_execute": self._warn_of,
+                "do_orm_execute": self._warn_about_statement,
             },
         )
 
     def remove(self) -> None:
-        """Watch no more: what is not committed yet is not told. Meant for when no session is in use, as in tests."""
+        """Stop watching, and drop the changes of open transactions. Call it while no session is in use, as in tests."""
         self._stop()
-        self._kept.clear()
+        self._pending.clear()
 
     def __repr__(self) -> str:
         models = ", ".join(sorted(model.__name__ for model in self._functions))
@@ -123,42 +123,42 @@ class CommitHook:
     # At flush
 
     def _before_flush(self, session: Session, _context: object, _instances: object) -> None:
-        """Begin to gather; rows that are to be deleted are described while they are there."""
-        running = flushes.setdefault(session, {})
+        """Start recording, and describe the rows to delete while they exist."""
+        running = running_flushes.setdefault(session, {})
         running.pop(self, None)
         if not _suppressed.get():
-            running[self] = flush = Flush(self._functions)
+            running[self] = flush = FlushRecorder(self._functions)
             for row in session.deleted:
                 flush.deleting(row, partial(session.connection, {"mapper": object_mapper(row)}))
 
     def _after_flush(self, session: Session, _context: object) -> None:
-        """Look again for what the flush itself wrote into rows after their UPDATE."""
-        if flush := flushes.get(session, {}).get(self):
-            flush.look_again()
+        """Record what the flush itself wrote into rows after their UPDATE."""
+        if flush := running_flushes.get(session, {}).get(self):
+            flush.recheck_unchanged()
 
     def _after_flush_postexec(self, session: Session, _context: object) -> None:
-        """Describe the rows as they became, and keep all of it for the transaction."""
-        if flush := flushes.get(session, {}).pop(self, None):
-            flush.describe_new()
-            # A wrong origin, as a wrong scope, is to fail the flush and not the telling.
+        """Describe the new rows, and keep all changes for the transaction."""
+        if flush := running_flushes.get(session, {}).pop(self, None):
+            flush.describe_new_rows()
+            # Validate the origin now, so that a wrong one fails the flush and not the emit.
             for (scope, audience, _), paths in flush.changes.items():
                 ChangeEvent(scope, paths, session.info.get(ORIGIN), audience)
             transaction = session.get_nested_transaction() or session.get_transaction()
             if transaction is not None:
                 self._keep(transaction, flush.changes)
 
-    def _keep(self, transaction: SessionTransaction, changes: Changes) -> None:
-        kept = self._kept.setdefault(transaction, {})
+    def _keep(self, transaction: SessionTransaction, changes: PendingChanges) -> None:
+        pending = self._pending.setdefault(transaction, {})
         for key, paths in changes.items():
-            kept[key] = kept.get(key, frozenset()) | paths
+            pending[key] = pending.get(key, frozenset()) | paths
 
     # After the commit
 
     def _after_commit(self, session: Session) -> None:
-        """Emit, or hand over what a released savepoint holds."""
+        """Emit, or pass the changes of a released savepoint to the transaction around it."""
         savepoint = session.get_nested_transaction()
         transaction = savepoint or session.get_transaction()
-        changes = None if transaction is None else self._kept.pop(transaction, None)
+        changes = None if transaction is None else self._pending.pop(transaction, None)
         if changes is None:
             return
         if savepoint is not None:
@@ -166,17 +166,17 @@ class CommitHook:
         elif not _suppressed.get():
             self._emit(changes, session.info.get(ORIGIN))
 
-    def _emit(self, changes: Changes, session_origin: str | None) -> None:
+    def _emit(self, changes: PendingChanges, session_origin: str | None) -> None:
         for (scope, audience, origin), paths in changes.items():
             try:
                 self._bus.emit_sync(ChangeEvent(scope, paths, origin or session_origin, audience))
-            except Exception:  # the commit has happened, and must not look as if it had not
-                logger.exception("what was committed could not be told to the viewers of scope %r", scope)
+            except Exception:  # the commit succeeded, and must not look as if it had failed
+                logger.exception("a committed change of the scope %r could not be emitted", scope)
 
     # Statements that no flush sees
 
-    def _warn_of(self, state: ORMExecuteState) -> None:
-        """Warn of a statement that changes rows of a watched model past the flush."""
+    def _warn_about_statement(self, state: ORMExecuteState) -> None:
+        """Warn about a statement that changes rows of a watched model without a flush."""
         if not (state.is_update or state.is_delete or state.is_insert) or state.bind_mapper is None:
             return
         model = state.bind_mapper.class_
@@ -185,8 +185,8 @@ class CommitHook:
             return
         self._warned.add((model, verb))
         logger.warning(
-            "%s(%s) was executed, which changes rows without a flush, so emit_on_commit does not tell of it: emit "
-            "yourself after the commit, and execute it within suppressed() to have this said no more",
+            "%s(%s) changes rows without a flush, so emit_on_commit emits nothing for it: emit the change yourself "
+            "after the commit, and execute the statement within suppressed() to silence this warning",
             verb,
             model.__name__,
         )
@@ -197,11 +197,11 @@ class CommitHook:
 
 def _check_model(model: object, function: object) -> None:
     if not callable(function):
-        raise TypeError(f"the value for {model!r} is no function: write one that takes a row, not {function!r}")
+        raise TypeError(f"the value for {model!r} is not a function: pass one that takes a row, not {function!r}")
     if not isinstance(model, type) or not _is_mapped(model):
         raise TypeError(
-            f"{model!r} is no mapped class, nor the base of one: write the model, and call emit_on_commit when the "
-            "models have been imported"
+            f"{model!r} is neither a mapped class nor the base of one: pass the model's class, and call emit_on_commit "
+            "after the models are imported"
         )
 
 
@@ -222,20 +222,20 @@ def _surrounding(savepoint: SessionTransaction) -> SessionTransaction:
 
 
 def _listen(session_class: type[Session], listeners: Mapping[str, Callable[..., None]]) -> Callable[[], None]:
-    """Let listeners hear of the sessions of exactly this class, and return what ends that."""
-    watched = ref(session_class)  # SQLAlchemy keeps the listeners for as long as the class is there
+    """Listen to the sessions of exactly this class. Return a function that stops."""
+    watched = ref(session_class)  # SQLAlchemy keeps the listeners as long as the class exists
 
     def only(listener: Callable[..., None]) -> Callable[..., None]:
-        def listen(subject: Session | ORMExecuteState, *arguments: Any) -> None:
-            session = subject.session if isinstance(subject, ORMExecuteState) else subject
+        def listen(target: Session | ORMExecuteState, *arguments: Any) -> None:
+            session = target.session if isinstance(target, ORMExecuteState) else target
             if type(session) is watched():
-                listener(subject, *arguments)
+                listener(target, *arguments)
 
         return listen
 
     listening = {name: only(listener) for name, listener in listeners.items()}
     for name, listener in listening.items():
-        # First after a commit: what another listener raises must not keep the viewers from being told.
+        # First after a commit, so that the changes are emitted even if another listener raises.
         event.listen(session_class, name, listener, insert=name == "after_commit")
 
     def stop() -> None:

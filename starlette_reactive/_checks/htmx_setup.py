@@ -1,4 +1,4 @@
-"""Which version of htmx a page loads, and how it is configured there."""
+"""The version and configuration of the htmx that a page loads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from .._templates import DYNAMIC, Element
 
-__all__ = ["Htmx", "htmx_of", "parse_version"]
+__all__ = ["HtmxSetup", "detect_htmx", "parse_version"]
 
 _NAMED = re.compile(
     r"htmx(?:\.org)?(?:\.min|\.esm|\.cjs|\.amd)*(?:[-@/_]|\.js\?v=|\.js\?)v?(\d+(?:\.\d+){0,2})", re.IGNORECASE
@@ -22,13 +22,13 @@ _EXTENSION = re.compile(r"htmx-ext|/ext/|hx-sse|idiomorph", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Htmx:
+class HtmxSetup:
     """The htmx of a page.
 
     Args:
-        major: 2 or 4: by which version's rules the page is judged.
-        version: The version as far as it is known; empty: it is guessed from the markup.
-        config: What the ``htmx-config`` meta tag says.
+        major: 2 or 4: the version whose rules apply.
+        version: The version, as far as it is known. Empty if it is guessed from the markup.
+        config: The content of the ``htmx-config`` meta tag.
         script: The element that loads it, if one was found.
     """
 
@@ -42,26 +42,26 @@ def parse_version(text: str) -> tuple[int, ...]:
     """Return a version as numbers.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is not a version.
     """
     return tuple(int(part) for part in text.strip().split("."))
 
 
-def htmx_of(elements: Iterable[Element], sources: Mapping[str, str], option: tuple[int, ...]) -> Htmx:
-    """Find out which htmx a page loads.
+def detect_htmx(elements: Iterable[Element], sources: Mapping[str, str], option: tuple[int, ...]) -> HtmxSetup:
+    """Detect the htmx that a page loads.
 
     Args:
         elements: The page's elements.
-        sources: The texts of its templates, in which a script's address may be part of an expression.
-        option: The version to take where the page does not tell; empty: go by the markup.
+        sources: The source text of its templates, where a script's URL may be part of an expression.
+        option: The version to assume if the page does not name one. Empty to guess from the markup.
     """
     found = list(elements)
     config = next((_config(each) for each in found if _is_config(each)), {})
     script, version = _script(found, sources)
     version = version or option
     if version:
-        return Htmx(4 if version[0] >= 4 else 2, version, config, script)
-    return Htmx(_guess(found), (), config, script)
+        return HtmxSetup(4 if version[0] >= 4 else 2, version, config, script)
+    return HtmxSetup(_guess(found), (), config, script)
 
 
 def _is_config(element: Element) -> bool:
@@ -73,7 +73,7 @@ def _config(element: Element) -> dict[str, Any]:
     try:
         parsed = json.loads(content)
     except ValueError:
-        # htmx 4 takes a looser notation, too
+        # htmx 4 also accepts a looser notation
         pairs = re.findall(r"([\w.]+)[\"']?\s*:\s*[\"']?([^,\s\"'}]+)", content)
         return {name: {"true": True, "false": False}.get(value, value) for name, value in pairs}
     return parsed if isinstance(parsed, dict) else {}
@@ -104,7 +104,7 @@ def _tag_text(element: Element, sources: Mapping[str, str]) -> str:
 
 
 def _guess(elements: list[Element]) -> int:
-    """Go by what only one of the versions knows: an extension's script, or markup."""
+    """Guess from what only one of the versions knows: an extension's script, or markup."""
     scripts = [each.attributes.get("src") or "" for each in elements if each.tag == "script"]
     if any(re.search(r"hx-sse(\.min)?\.js", script) for script in scripts):
         return 4

@@ -1,8 +1,7 @@
-"""The picture of what shows what: two columns of rows of one height, and curves between them.
+"""The layout of the dependency graph: a column of paths, a column of blocks, and curves between them.
 
-Rows are HTML, so that names can be read, selected and reached with the keyboard at any width. The curves are two SVG
-images that are stretched between the columns. A path stands, where there is room, in the middle of the blocks that it
-leads to.
+Rows are HTML of one height, so that names can be read, selected and reached with the keyboard at any width. The curves
+are two SVG images that stretch between the columns. If there is room, a path is placed at the middle of its blocks.
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .._index.wiring import Wiring
+from .._index.graph import DependencyGraph
 
-__all__ = ["ROW", "BlockRow", "Curve", "PathRow", "Picture", "draw"]
+__all__ = ["ROW", "BlockRow", "Curve", "GraphLayout", "PathRow", "lay_out"]
 
 ROW = 30
-"""The height of a row, in CSS pixels; the style sheet names it as well."""
+"""The height of a row in CSS pixels. The style sheet has the same value."""
 
 
 @dataclass(frozen=True, slots=True)
 class PathRow:
-    """A row at the left: a path, with what it is derived from; an empty name is a gap."""
+    """A row on the left: a path, with the paths that it is derived from. An empty name is a gap."""
 
     name: str
     derived_from: Sequence[str] = ()
@@ -28,7 +27,7 @@ class PathRow:
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """A row at the right: a page's name, or with ``block`` one of its blocks."""
+    """A row on the right: a page, or one of its blocks."""
 
     template: str
     block: str | None = None
@@ -37,7 +36,7 @@ class BlockRow:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line from a path to a block, or from a path to one that is derived from it."""
+    """A curve from a path to a block, or from a path to one that is derived from it."""
 
     d: str
     path: str
@@ -47,8 +46,8 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What the page draws."""
+class GraphLayout:
+    """The rows and curves that the page draws."""
 
     paths: Sequence[PathRow]
     blocks: Sequence[BlockRow]
@@ -61,38 +60,38 @@ class Picture:
         return ROW * max(len(self.paths), len(self.blocks), 1)
 
 
-def draw(wiring: Wiring, scopes: Mapping[str, Sequence[str]]) -> Picture:
-    """Return the picture of a wiring.
+def lay_out(graph: DependencyGraph, scopes: Mapping[str, Sequence[str]]) -> GraphLayout:
+    """Lay out a graph.
 
     Args:
-        wiring: What shows what.
+        graph: The graph.
         scopes: The scopes of each page, by template.
     """
-    rows = list(_block_rows(wiring, scopes))
-    at = {(row.template, row.block): number for number, row in enumerate(rows) if row.block is not None}
+    rows = list(_block_rows(graph, scopes))
+    row_of_block = {(row.template, row.block): number for number, row in enumerate(rows) if row.block is not None}
     ends: dict[str, list[int]] = {}
-    for path, template, block in wiring.reads:
+    for path, template, block in graph.reads:
         if path:
-            ends.setdefault(path, []).append(at[template, block])
+            ends.setdefault(path, []).append(row_of_block[template, block])
     sources: dict[str, list[str]] = {}
-    for source, derived in wiring.derived:
+    for source, derived in graph.derived:
         sources.setdefault(derived, []).append(source)
         ends.setdefault(source, [])
         ends.setdefault(derived, [])
     paths = _path_rows(ends, sources, len(rows))
-    place = {row.name: number for number, row in enumerate(paths) if row.name}
+    row_of_path = {row.name: number for number, row in enumerate(paths) if row.name}
     curves = [
-        Curve(_curve(place[path], at[template, block]), path, template, block)
-        for path, template, block in wiring.reads
+        Curve(_curve(row_of_path[path], row_of_block[template, block]), path, template, block)
+        for path, template, block in graph.reads
         if path
     ]
-    arcs = [Curve(_arc(place[one], place[other]), one, derived=other) for one, other in wiring.derived]
-    return Picture(paths, rows, curves, arcs)
+    arcs = [Curve(_arc(row_of_path[one], row_of_path[other]), one, derived=other) for one, other in graph.derived]
+    return GraphLayout(paths, rows, curves, arcs)
 
 
-def _block_rows(wiring: Wiring, scopes: Mapping[str, Sequence[str]]) -> Iterable[BlockRow]:
+def _block_rows(graph: DependencyGraph, scopes: Mapping[str, Sequence[str]]) -> Iterable[BlockRow]:
     blocks: dict[str, dict[str, None]] = {}
-    for _, template, block in wiring.reads:
+    for _, template, block in graph.reads:
         blocks.setdefault(template, {})[block] = None
     for template, names in blocks.items():
         yield BlockRow(template, scopes=scopes.get(template, ()))
@@ -105,7 +104,7 @@ def _path_rows(ends: Mapping[str, list[int]], sources: Mapping[str, list[str]], 
     rows: list[PathRow] = []
     left = len(middles)
     for path in sorted(middles, key=lambda each: (middles[each], each)):
-        last = room - left  # the row that leaves enough of them for the paths to come
+        last = room - left  # the last row that leaves room for the remaining paths
         while len(rows) < min(round(middles[path]), last):
             rows.append(PathRow(""))
         rows.append(PathRow(path, sources.get(path, ())))

@@ -1,7 +1,7 @@
-"""What a flush changes in a row, and the row as it was before.
+"""What a flush changes in a row, and the row with its old values.
 
-Both are found out before the row's UPDATE runs: afterwards the database no longer holds the old values, and a value
-that was given as an SQL expression has left no trace in the attribute's history.
+Both are determined before the row's UPDATE. Afterwards the database no longer has the old values, and a value that was
+set to an SQL expression leaves no trace in the attribute's history.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import History, get_history
 from sqlalchemy.sql import ClauseElement
 
-__all__ = ["RowChange", "RowView", "as_flushed", "change_of"]
+__all__ = ["RowChange", "RowView", "as_flushed", "row_change_of"]
 
-_AS_FAR_AS_LOADED = PassiveFlag.PASSIVE_NO_INITIALIZE | PassiveFlag.INCLUDE_PENDING_MUTATIONS
+_WITHOUT_LOADING = PassiveFlag.PASSIVE_NO_INITIALIZE | PassiveFlag.INCLUDE_PENDING_MUTATIONS
 
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """Which mapped attributes of a row are changed, and the values that they had, as far as these are known.
+    """The mapped attributes of a row that change, and their old values, as far as these are known.
 
     Args:
-        keys: The attributes that are changed.
-        before: The values that they had.
-        rewritten: The attributes that were given the value that they had, without having been loaded.
+        keys: The attributes that change.
+        before: Their old values.
+        rewritten: The attributes that were set to their old value without being loaded.
     """
 
     keys: frozenset[str]
@@ -45,13 +45,13 @@ class RowChange:
     rewritten: frozenset[str]
 
 
-def change_of(row: Any, connect: Callable[[], Connection] | None = None) -> RowChange:
-    """Return what is to be flushed of a row; an equal value is no change.
+def row_change_of(row: Any, connect: Callable[[], Connection] | None = None) -> RowChange:
+    """Return the pending changes of a row. An equal value is not a change.
 
     Args:
-        row: The row's object, which is persistent.
-        connect: Gives the connection where the old values of attributes that were written without being loaded are
-            read, and the row locked, as what follows is about to do; ``None``: they remain unknown.
+        row: The row's object. It is persistent.
+        connect: Returns a connection that reads the old values of attributes that were written without being loaded.
+            This locks the row, as the UPDATE does afterwards. With ``None`` these values stay unknown.
     """
     mapper = object_mapper(row)
     histories = _changed(row, mapper)
@@ -64,7 +64,7 @@ def change_of(row: Any, connect: Callable[[], Connection] | None = None) -> RowC
         rewritten = frozenset(key for key, value in stored.items() if _is_equal(mapper, key, value, histories[key]))
     keys = frozenset(histories) - rewritten
     same = {
-        key for key in keys - before.keys() if _leads_to_the_same(RowView(row, before), mapper, key, histories[key])
+        key for key in keys - before.keys() if _refers_to_same_row(RowView(row, before), mapper, key, histories[key])
     }
     return RowChange(keys - same, before, rewritten)
 
@@ -74,7 +74,7 @@ def _changed(row: Any, mapper: Mapper[Any]) -> dict[str, History]:
         *mapper.column_attrs.keys(),
         *(each.key for each in mapper.relationships if not each.viewonly),
     ]
-    histories = {key: get_history(row, key, _AS_FAR_AS_LOADED) for key in keys}
+    histories = {key: get_history(row, key, _WITHOUT_LOADING) for key in keys}
     return {key: history for key, history in histories.items() if history.has_changes()}
 
 
@@ -84,7 +84,7 @@ def _is_known(mapper: Mapper[Any], key: str, history: History) -> bool:
 
 
 def _stored(row: Any, mapper: Mapper[Any], keys: list[str], connection: Connection) -> dict[str, Any]:
-    """Read attributes of a row past the session, whose object holds the new values."""
+    """Read stored attributes of a row without the session, whose object has the new values."""
     attributes = mapper.class_
     identity = sqlalchemy.inspect(row).identity or ()
     query = sqlalchemy.select(*(getattr(attributes, key) for key in keys)).where(
@@ -93,7 +93,7 @@ def _stored(row: Any, mapper: Mapper[Any], keys: list[str], connection: Connecti
             for column, value in zip(mapper.primary_key, identity, strict=True)
         )
     )
-    # Locked as by an UPDATE that leaves the key alone, so that nobody moves the row between this and the UPDATE.
+    # The lock of an UPDATE that keeps the key, so that nobody moves the row between this and the UPDATE.
     values = connection.execute(query.with_for_update(key_share=True)).first()
     return {} if values is None else dict(zip(keys, values, strict=True))
 
@@ -105,8 +105,8 @@ def _is_equal(mapper: Mapper[Any], key: str, value: Any, history: History) -> bo
     return bool(mapper.column_attrs[key].columns[0].type.compare_values(value, new))
 
 
-def _leads_to_the_same(before: Any, mapper: Mapper[Any], key: str, history: History) -> bool:
-    """Tell whether a reference, which was written without being loaded, is to the row that it was to."""
+def _refers_to_same_row(before: Any, mapper: Mapper[Any], key: str, history: History) -> bool:
+    """Return whether a reference that was written without being loaded still refers to the same row."""
     relationship = mapper.relationships.get(key)
     if relationship is None or not _foreign_keys(mapper, relationship):
         return False
@@ -123,9 +123,9 @@ def _leads_to_the_same(before: Any, mapper: Mapper[Any], key: str, history: Hist
 
 
 def as_flushed(row: Any, changed: Collection[str]) -> Any:
-    """Return a row as the database has it after a flush: the object itself, if it shows that.
+    """Return a row as the database has it after a flush: the object itself, or a view.
 
-    It does not where a foreign key was written and the object still holds what the key led to before.
+    It is a view if a foreign key was written and the object still holds the row that the old key referred to.
     """
     mapper = object_mapper(row)
     state = sqlalchemy.inspect(row)
@@ -139,7 +139,7 @@ def as_flushed(row: Any, changed: Collection[str]) -> Any:
 
 
 def _foreign_keys(mapper: Mapper[Any], relationship: RelationshipProperty[Any]) -> frozenset[str]:
-    """Return the attributes that decide where a reference to one other row leads, if it is by attributes."""
+    """Return the attributes that a reference to one other row depends on. Empty if these are not all mapped."""
     locals_ = [local for local, _ in relationship.local_remote_pairs or ()]
     if relationship.direction is not RelationshipDirection.MANYTOONE or not all(map(mapper.c.contains_column, locals_)):
         return frozenset()
@@ -147,14 +147,14 @@ def _foreign_keys(mapper: Mapper[Any], relationship: RelationshipProperty[Any]) 
 
 
 class RowView:
-    """A row with other values for some attributes; read-only, and of the row's class for ``isinstance``.
+    """A row with different values for some attributes. It is read-only, and an ``isinstance`` of the row's class.
 
-    What is not among the values is the row's own. Methods and properties of the class run on the view, so they see
-    its values, and a reference whose foreign key is among the values is looked up anew.
+    All other attributes are the row's. Methods and properties of the class run on the view, so they see its values. A
+    reference whose foreign key is among the values is loaded again.
 
     Args:
         row: The row's object.
-        values: The attributes that differ.
+        values: The attributes that differ, with their values.
     """
 
     __slots__ = ("__row", "__values")
@@ -209,7 +209,7 @@ class RowView:
         return session.scalars(sqlalchemy.select(target.class_).where(*_equalities(target, wanted))).unique().first()
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{name!r} is written on a row as it was: the function of emit_on_commit only reads")
+        raise AttributeError(f"{name!r} cannot be set on an old row: a function of emit_on_commit only reads")
 
     def __str__(self) -> str:
         model: Any = type(self.__row)

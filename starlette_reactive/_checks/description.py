@@ -1,0 +1,84 @@
+"""What a check reads of an application: its templates, its live blocks, and its declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import Environment
+
+from .._index.index import DependencyIndex
+
+__all__ = ["CONTRACT_KEYS", "AppDescription", "DeclaredPage", "check_contract_data"]
+
+CONTRACT_KEYS = frozenset(
+    {"reactive_audience_scopes", "reactive_connection_scopes", "reactive_emitted_paths", "reactive_index"}
+)
+"""The keys of ``Reactive.set_contract_check_data``."""
+
+
+def check_contract_data(key: str, value: Any) -> None:
+    """Validate a key and value of contract data.
+
+    Raises:
+        ValueError: The key is unknown.
+        TypeError: The index is not a :class:`DependencyIndex`.
+    """
+    if key not in CONTRACT_KEYS:
+        raise ValueError(f"there is no contract check data {key!r}: write one of {', '.join(sorted(CONTRACT_KEYS))}")
+    if key == "reactive_index" and not isinstance(value, DependencyIndex):
+        raise TypeError(f"reactive_index must be a DependencyIndex, not {type(value).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredPage:
+    """A page that an application declares with ``@reactive.page``.
+
+    Args:
+        template_name: Its template.
+        scope: Its scope, with the endpoint's parameters in braces.
+        shared: Whether one render serves all viewers.
+        wire: The name of its wire.
+        index: Its live blocks.
+        knows_user: Whether its streams know their users.
+    """
+
+    template_name: str
+    scope: str
+    shared: bool
+    wire: str
+    index: DependencyIndex
+    knows_user: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AppDescription:
+    """Everything about an application that a check reads.
+
+    Args:
+        environments: The environments of its templates.
+        indexes: The indexes of its plain streams.
+        pages: Its declared pages.
+        viewer_names: Context variables that belong to one viewer.
+        sink_names: The functions that a template calls to write the page's sink.
+        data: Its contract data, by key.
+        endpoints: The endpoints of its plain streams.
+    """
+
+    environments: Sequence[Environment]
+    indexes: Sequence[DependencyIndex] = ()
+    pages: Sequence[DeclaredPage] = ()
+    viewer_names: Set[str] = frozenset()
+    sink_names: Set[str] = frozenset()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    endpoints: Sequence[Any] = ()
+
+    @property
+    def all_indexes(self) -> list[DependencyIndex]:
+        """The indexes of its plain streams and of its declared pages."""
+        return [*self.indexes, *(page.index for page in self.pages)]
+
+    def pages_of(self, template_name: str) -> list[DeclaredPage]:
+        """Return the declared pages of a template."""
+        return [page for page in self.pages if page.template_name == template_name]

@@ -1,0 +1,88 @@
+"""Issues: what is wrong, where, how to fix it, its category and its severity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from .._templates import BlockReads, Element
+from .page_tree import Node
+
+__all__ = ["CATEGORIES", "Issue", "Severity", "block_issue", "element_issue"]
+
+
+class Severity(StrEnum):
+    """How severe an issue is. Only errors make the check fail."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One thing that cannot work, or may not.
+
+    Args:
+        severity: How severe it is.
+        category: The rule that found it, one of :data:`CATEGORIES`.
+        template: The template to change. ``None`` if the issue is not in a template.
+        line: The line there, counted from 1. ``None`` for the template as a whole.
+        message: What is wrong, and what follows from it.
+        mend: How to fix it.
+    """
+
+    severity: Severity
+    category: str
+    template: str | None
+    line: int | None
+    message: str
+    mend: str
+
+    @property
+    def place(self) -> str:
+        """The location, as ``template:line``."""
+        if self.template is None:
+            return "-"
+        return self.template if self.line is None else f"{self.template}:{self.line}"
+
+
+CATEGORIES: Final[Mapping[str, str]] = {
+    "template": "A template does not load or parse.",
+    "reactive_block": "A BlockRef names a block or a template that does not exist.",
+    "reactive_cycle": "Derived paths are derived from each other in a cycle.",
+    "reactive_paths": "An emitted path is not shown by any live block.",
+    "reactive_audience": "Changes are emitted to an audience in a scope whose streams do not know their users.",
+    "sse_self_swap": "An element with sse-connect swaps away its own content or itself.",
+    "sse_scope": "The messages of a stream are swapped into an element outside those that show them.",
+    "sse_dialect": "A page uses markup of one htmx version and loads another.",
+    "sse_event_name": "An event has a name that the browser uses itself.",
+    "swap_target": "A swap target is missing, is not unique, or contains the connection.",
+    "swap_safety": "The target or swap style of an element with sse-swap does not fit it.",
+    "select_inheritance": "An inherited hx-select empties responses that are meant for another place.",
+    "swap_morph": "An element with sse-swap uses hx-swap=morph.",
+    "sse_crossref": "An element listens for an event that nothing sends.",
+    "block_alone": "A live block cannot be rendered alone.",
+    "block_target": "A registered block has no element to go to.",
+    "block_editable": "A live block contains user input that an update discards.",
+    "autoescape": "A template with live blocks is rendered without autoescaping.",
+    "block_unknown": "The paths that a live block reads are unknown, so every change renders it.",
+    "viewer_name": "A shared page shows data that belongs to one viewer.",
+    "yield_dependency": "A stream's endpoint keeps a dependency with yield open for the life of the stream.",
+}
+"""Every category with its description."""
+
+
+def element_issue(
+    severity: Severity, category: str, element: Element | Node, message: str, mend: str, attribute: str | None = None
+) -> Issue:
+    """Return an issue at an attribute of an element, or at its tag if it lacks the attribute or none is given."""
+    location = (element.element if isinstance(element, Node) else element).place(attribute)
+    return Issue(severity, category, location.template, location.line, message, mend)
+
+
+def block_issue(severity: Severity, category: str, reads: BlockReads, message: str, mend: str) -> Issue:
+    """Return an issue at a block's tag."""
+    return Issue(severity, category, reads.template, reads.line, message, mend)

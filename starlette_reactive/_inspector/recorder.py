@@ -1,0 +1,320 @@
+"""Records the last events with their effects, the open groups, and totals.
+
+Events arrive from any thread, even from a signal handler that interrupts another event. So :meth:`Recorder.observe`
+only appends to a queue and takes no lock. Groups report their work from their event loops. They and every reader hold
+the lock and first move queued events into the records, so that events and work are recorded in the order they happened.
+
+Memory is bounded: :data:`MAX_EVENTS` events, each with a bounded number of groups.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from .._core.events import ChangeEvent
+from .._index.registry import Registry
+from .._streams.trace import Noted, Outcome
+from .effects import MAX_EFFECTS, EventRecord, GroupEffect, GroupStatus, RenderRecord
+
+__all__ = ["CHUNK", "MAX_EVENTS", "GroupRecorder", "Recorder", "Totals"]
+
+logger: logging.Logger = logging.getLogger("starlette_reactive.inspector")
+
+MAX_EVENTS = 200
+"""How many events are kept."""
+CHUNK = 20
+"""The page shows events in two parts, so that most updates do not send all of them: one to two chunks, and the rest."""
+
+_MAX_LEAD = 1.0  # seconds by which a group may report an event before the event itself is recorded
+
+
+@dataclass(frozen=True, slots=True)
+class _QueuedEvent:
+    number: int
+    at: float
+    delivered_at: float
+    event: ChangeEvent
+    groups: tuple[GroupRecorder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The totals of all groups.
+
+    Args:
+        groups: The number of open groups.
+        viewers: The number of their viewers.
+        renders: The number of renders since the start.
+        size: The bytes sent since the start.
+    """
+
+    groups: int
+    viewers: int
+    renders: int
+    size: int
+
+
+class GroupRecorder:
+    """Records what one group reports.
+
+    Args:
+        recorder: The recorder that it belongs to.
+        scope: The group's scope.
+        registry: The group's blocks.
+    """
+
+    def __init__(self, recorder: Recorder, scope: str, registry: Registry) -> None:
+        self._recorder = recorder
+        self.scope = scope
+        self.registry = registry
+        self.page: str = ", ".join(dict.fromkeys(ref.template_name for ref in registry.blocks()))
+        self.viewers: int = 0
+        self.renders: int = 0
+        self.size: int = 0
+        self.waiting: deque[GroupEffect] = deque(maxlen=MAX_EVENTS)  # delivered, and not read yet
+        self._unrendered: deque[GroupEffect] = deque(maxlen=MAX_EVENTS)  # read, and not rendered yet
+        self._newest: tuple[RenderRecord, list[GroupEffect]] | None = None
+        self._reached: set[int] = set()  # the viewers that were sent the newest render
+        self._readings: deque[_Reading] = deque(maxlen=4)
+
+    def seated(self, viewers: int) -> None:
+        """Record the number of viewers."""
+        with self._recorder.recording():
+            self.viewers = viewers
+            self._recorder.mark_changed("presence", "counters")
+
+    def noted(self, noted: Noted) -> None:
+        """Match what the group read in the change log to the delivered events."""
+        with self._recorder.recording():
+            reading = _Reading(time.monotonic(), noted)
+            waiting = list(self.waiting)
+            self.waiting.clear()
+            for effect in waiting:
+                if noted.changes is None or reading.contains(effect.event.event):
+                    self._apply(reading, effect)
+                else:
+                    self.waiting.append(effect)
+            self._readings.append(reading)
+
+    def deliver(self, effect: GroupEffect) -> None:
+        """Wait for the group to read an event, unless it did so before the event was recorded."""
+        earliest = effect.event.delivered_at - _MAX_LEAD
+        for reading in self._readings:
+            if reading.at >= earliest and reading.contains_unclaimed(effect.event.event):
+                self._apply(reading, effect)
+                return
+        self.waiting.append(effect)
+
+    def _apply(self, reading: _Reading, effect: GroupEffect) -> None:
+        effect.apply_reading(reading.noted, self.registry)
+        reading.claim(effect.event.event)
+        self._recorder.mark_event_changed(effect.event)
+        if effect.status is GroupStatus.RENDERING:
+            self._unrendered.append(effect)
+
+    def rendered(self, outcome: Outcome) -> None:
+        """Record a render."""
+        with self._recorder.recording():
+            self.renders += 1
+            render = RenderRecord(outcome.seconds)
+            effects = list(self._unrendered)
+            self._reached.clear()
+            self._newest = render, effects
+            for effect in effects:
+                effect.apply_render(outcome.blocks, self.registry, render)
+                render.events.append(effect.event.number)
+                retries = effect.status is GroupStatus.FAILED and outcome.retry_in is not None
+                effect.retry_at = time.time() + (outcome.retry_in or 0.0) if retries else None
+                self._recorder.mark_event_changed(effect.event)
+            failed = (each for each in effects if each.status is GroupStatus.FAILED)
+            self._unrendered = deque(failed, maxlen=MAX_EVENTS)
+            self._recorder.mark_changed("counters")
+
+    def sent(self, viewer: object, size: int) -> None:
+        """Record the bytes sent to a viewer."""
+        with self._recorder.recording():
+            self.size += size
+            self._recorder.mark_changed("counters")
+            if self._newest is None:
+                return
+            render, effects = self._newest
+            render.viewers += id(viewer) not in self._reached
+            render.size += size
+            render.sent_at = time.monotonic()
+            self._reached.add(id(viewer))
+            for effect in effects:
+                self._recorder.mark_event_changed(effect.event)
+
+    def ended(self, reason: str | None) -> None:
+        """Record the end of the group. Idempotent."""
+        with self._recorder.recording():
+            for effect in (*self.waiting, *self._unrendered):
+                effect.status = GroupStatus.ENDED
+                effect.reason = reason or "its last viewer left"
+                self._recorder.mark_event_changed(effect.event)
+            self.waiting.clear()
+            self._unrendered.clear()
+            self._reached.clear()
+            self._newest = None
+            self._recorder.remove(self)
+
+
+class _Reading:
+    """What a group read in the change log, and which of these changes no recorded event has claimed."""
+
+    def __init__(self, at: float, noted: Noted) -> None:
+        self.at = at
+        self.noted = noted
+        self._changes = {(each.change.audience, each.change.path) for each in noted.changes or ()}
+        self._unclaimed = set(self._changes)
+
+    def contains(self, event: ChangeEvent) -> bool:
+        """Return whether all changes of an event were read."""
+        return _keys_of(event) <= self._changes
+
+    def contains_unclaimed(self, event: ChangeEvent) -> bool:
+        """Return whether all changes of an event were read and none is claimed."""
+        return _keys_of(event) <= self._unclaimed
+
+    def claim(self, event: ChangeEvent) -> None:
+        """Assign these changes to an event."""
+        self._unclaimed -= _keys_of(event)
+
+
+def _keys_of(event: ChangeEvent) -> set[tuple[frozenset[str] | None, str]]:
+    return {(event.audience, path) for path in event.changed_paths}
+
+
+class Recorder:
+    """The last events, and the open groups.
+
+    Args:
+        expand: Adds derived paths to changed paths.
+        count: Returns the number of connections in a scope.
+    """
+
+    def __init__(self, expand: Callable[[frozenset[str]], frozenset[str]], count: Callable[[str], int]) -> None:
+        self._expand = expand
+        self._count = count
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._queue: deque[_QueuedEvent] = deque(maxlen=MAX_EVENTS)
+        self._records: deque[EventRecord] = deque(maxlen=MAX_EVENTS)
+        self._groups: dict[str, tuple[GroupRecorder, ...]] = {}
+        self._ended = Totals(0, 0, 0, 0)
+        self._changed_parts: set[str] = set()
+        self._boundary = 0
+        self.registries: WeakValueDictionary[int, Registry] = WeakValueDictionary()
+
+    # Called by the bus and its groups
+
+    def observe(self, event: ChangeEvent) -> None:
+        """Queue an event. Thread-safe, lock-free and reentrant."""
+        groups = self._groups.get(event.scope, ())
+        self._queue.append(_QueuedEvent(next(self._numbers), time.time(), time.monotonic(), event, groups))
+
+    def group(self, scope: str, registry: Registry) -> GroupRecorder:
+        """Add a group."""
+        with self.locked():
+            group = GroupRecorder(self, scope, registry)
+            self._groups[scope] = (*self._groups.get(scope, ()), group)
+            self.mark_changed("presence", "counters")
+            if id(registry) not in self.registries:
+                self.registries[id(registry)] = registry
+                self.mark_changed("graph")
+            return group
+
+    def remove(self, group: GroupRecorder) -> None:
+        """Remove a group. Its work stays in the totals."""
+        known = self._groups.get(group.scope, ())
+        if group not in known:
+            return
+        self._groups[group.scope] = tuple(each for each in known if each is not group)
+        if not self._groups[group.scope]:
+            del self._groups[group.scope]
+        ended = self._ended
+        self._ended = Totals(0, 0, ended.renders + group.renders, ended.size + group.size)
+        self.mark_changed("presence", "counters")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock, after recording all queued events."""
+        with self._lock:
+            while self._queue:
+                self._record(self._queue.popleft())
+            yield
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Hold the lock as :meth:`locked` does. Errors are logged, because they must not end the group."""
+        try:
+            with self.locked():
+                yield
+        except Exception:
+            logger.exception("the inspector could not record a group's work")
+
+    def _record(self, queued: _QueuedEvent) -> None:
+        event = queued.event
+        derived = self._expand(event.changed_paths) - event.changed_paths
+        record = EventRecord(queued.number, queued.at, queued.delivered_at, event, derived)
+        self._records.append(record)
+        boundary = max(0, (record.number // CHUNK - 1) * CHUNK)
+        if boundary != self._boundary:
+            self._boundary = boundary
+            self.mark_changed("older")
+        self.mark_changed("newest", "counters")
+        record.others = 0 if queued.groups else self._count(event.scope)
+        record.more_groups = max(0, len(queued.groups) - MAX_EFFECTS)
+        for group in queued.groups[:MAX_EFFECTS]:
+            effect = GroupEffect(record, group.page, viewers=group.viewers)
+            record.effects.append(effect)
+            group.deliver(effect)
+
+    def mark_changed(self, *parts: str) -> None:
+        """Mark parts of the page as changed."""
+        self._changed_parts.update(parts)
+
+    def mark_event_changed(self, record: EventRecord) -> None:
+        """Mark the part of the page that shows an event as changed."""
+        self._changed_parts.add("newest" if record.number > self._boundary else "older")
+
+    # Read by the page
+
+    def take_changed_parts(self) -> set[str]:
+        """Return the parts of the page that changed since the last call."""
+        with self.locked():
+            changed, self._changed_parts = self._changed_parts, set()
+        return changed
+
+    def newest(self) -> list[EventRecord]:
+        """Return the newest events, the last one first. Call it while :meth:`locked`."""
+        return [record for record in reversed(self._records) if record.number > self._boundary]
+
+    def older(self) -> list[EventRecord]:
+        """Return the events before :meth:`newest`. Call it while :meth:`locked`."""
+        found = [record for record in reversed(self._records) if record.number <= self._boundary]
+        return found[: MAX_EVENTS - 2 * CHUNK]
+
+    def scopes(self) -> dict[str, tuple[GroupRecorder, ...]]:
+        """Return the open groups of each scope. Scopes that only have events have none."""
+        with self.locked():
+            return {**{record.event.scope: () for record in self._records}, **self._groups}
+
+    def totals(self) -> Totals:
+        """Return the totals of all groups, including those that have ended."""
+        with self.locked():
+            groups = [group for each in self._groups.values() for group in each]
+            return Totals(
+                len(groups),
+                sum(group.viewers for group in groups),
+                self._ended.renders + sum(group.renders for group in groups),
+                self._ended.size + sum(group.size for group in groups),
+            )
