@@ -1,4 +1,4 @@
-"""From the values that an endpoint returns to responses."""
+"""The responses for the values that an endpoint returns."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def _response(value: Any, html_of: Html) -> Response:
     if isinstance(value, Fragment):
         return HTMLResponse(html_of(value))
     if isinstance(value, OOB):
-        return HTMLResponse(html_of(value.main) + "".join(_elsewhere(value, each, html_of) for each in value.fragments))
+        return HTMLResponse(
+            html_of(value.main) + "".join(_out_of_band(value, each, html_of) for each in value.fragments)
+        )
     if isinstance(value, ValidationError):
         return HTMLResponse(html_of(value.fragment), status_code=422)
     raise TypeError(
@@ -88,7 +90,7 @@ def _response(value: Any, html_of: Html) -> Response:
     )
 
 
-def _elsewhere(oob: OOB, fragment: Fragment, html_of: Html) -> str:
+def _out_of_band(oob: OOB, fragment: Fragment, html_of: Html) -> str:
     target = fragment.target or fragment.block_name
     if oob.style == "partial":
         return partial(target, html_of(fragment), "innerHTML")

@@ -17,13 +17,13 @@ class OOB:
     """A main fragment, and others that go to elements of their own elsewhere in the page.
 
     Args:
-        main: What the request's own target gets.
-        *fragments: What else changes; each goes to the element with its target as id.
-        style: ``"partial"``: each is an ``<hx-partial>``, for htmx 4 and htmx 2.0.11 and later. ``"oob"``: each is a
-            ``<div hx-swap-oob>``, for any htmx, but not for rows of a table.
+        main: What goes into the request's own target.
+        *fragments: What else changes. Each goes to the element whose id is its target.
+        style: ``"partial"`` sends each as an ``<hx-partial>``, for htmx 4 and htmx 2.0.11 or later. ``"oob"`` sends
+            each as a ``<div hx-swap-oob>``, for any version of htmx, except for rows of a table.
 
     Raises:
-        TypeError: A value is no :class:`Fragment`.
+        TypeError: A value is not a :class:`Fragment`.
         ValueError: ``style`` is not one of the two.
     """
 
@@ -32,7 +32,7 @@ class OOB:
     def __init__(self, main: Fragment, *fragments: Fragment, style: Literal["partial", "oob"] = "partial") -> None:
         for fragment in (main, *fragments):
             if not isinstance(fragment, Fragment):
-                raise TypeError(f"OOB is made of Fragments, not {type(fragment).__name__}: {fragment!r}")
+                raise TypeError(f"OOB takes Fragments, not {type(fragment).__name__}: {fragment!r}")
         if style not in ("partial", "oob"):
             raise ValueError(f"style is {style!r}: write 'partial' or 'oob'")
         self.main: Fragment = main
@@ -41,11 +41,11 @@ class OOB:
 
 
 class Action(Response):
-    """An answer without content: 204, and what the client shall do, in the headers that htmx reads.
+    """A response without content: status 204, with instructions for the client in the headers that htmx reads.
 
     Args:
         trigger: The name of an event to trigger on the client, or a mapping of names to details (``HX-Trigger``).
-        refresh: Whether the client shall reload the page (``HX-Refresh``).
+        refresh: Whether the client reloads the page (``HX-Refresh``).
         headers: Further headers.
     """
 
@@ -57,21 +57,21 @@ class Action(Response):
     ) -> None:
         super().__init__(status_code=204, headers=headers)
         if trigger is not None:
-            # ASCII, for headers are Latin-1 at best.
+            # ASCII, because headers are Latin-1 at best.
             self.headers["HX-Trigger"] = trigger if isinstance(trigger, str) else json.dumps(dict(trigger))
         if refresh:
             self.headers["HX-Refresh"] = "true"
 
 
 class ValidationError:
-    """A form that was filled in wrongly: 422, and the form rendered again with what is wrong.
+    """The response to an invalid form: status 422, and the form rendered again with its errors.
 
     Args:
         fragment: The form.
-        errors: What is wrong; the form's ``errors``.
+        errors: What is wrong. The form's template reads it as ``errors``.
 
     Raises:
-        TypeError: ``fragment`` is no :class:`Fragment`.
+        TypeError: ``fragment`` is not a :class:`Fragment`.
     """
 
     __slots__ = ("errors", "fragment")

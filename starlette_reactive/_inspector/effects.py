@@ -14,7 +14,7 @@ from .._core.blocks import BlockRef
 from .._core.events import ChangeEvent
 from .._core.paths import overlap
 from .._index.registry import Registry
-from .._streams.trace import Noted, RenderedBlock, ToldChange
+from .._streams.trace import RenderedBlock, TracedChange, TracedReading
 
 __all__ = [
     "MAX_EFFECTS",
@@ -131,7 +131,7 @@ class GroupEffect:
     attempts: int = 0
     reason: str = ""
 
-    def apply_reading(self, noted: Noted, registry: Registry) -> None:
+    def apply_reading(self, noted: TracedReading, registry: Registry) -> None:
         """Record what the group read in the change log."""
         self.viewers = noted.viewers
         mine = changes_of(self.event.event, noted.changes)
@@ -182,7 +182,7 @@ def _affected_inside(registry: Registry, outer: BlockRef, paths: Iterable[str]) 
     ]
 
 
-def changes_of(event: ChangeEvent, changes: Iterable[ToldChange] | None) -> list[ToldChange]:
+def changes_of(event: ChangeEvent, changes: Iterable[TracedChange] | None) -> list[TracedChange]:
     """Return the changes that an event made."""
     return [
         each

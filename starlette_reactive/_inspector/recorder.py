@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 
 from .._core.events import ChangeEvent
 from .._index.registry import Registry
-from .._streams.trace import Noted, Outcome
+from .._streams.trace import RenderTrace, TracedReading
 from .effects import MAX_EFFECTS, EventRecord, GroupEffect, GroupStatus, RenderRecord
 
 __all__ = ["CHUNK", "MAX_EVENTS", "GroupRecorder", "Recorder", "Totals"]
@@ -85,24 +85,24 @@ class GroupRecorder:
         self._reached: set[int] = set()  # the viewers that were sent the newest render
         self._readings: deque[_Reading] = deque(maxlen=4)
 
-    def seated(self, viewers: int) -> None:
+    def viewers_changed(self, viewers: int) -> None:
         """Record the number of viewers."""
         with self._recorder.recording():
             self.viewers = viewers
             self._recorder.mark_changed("presence", "counters")
 
-    def noted(self, noted: Noted) -> None:
+    def read(self, reading: TracedReading) -> None:
         """Match what the group read in the change log to the delivered events."""
         with self._recorder.recording():
-            reading = _Reading(time.monotonic(), noted)
+            recorded = _Reading(time.monotonic(), reading)
             waiting = list(self.waiting)
             self.waiting.clear()
             for effect in waiting:
-                if noted.changes is None or reading.contains(effect.event.event):
-                    self._apply(reading, effect)
+                if reading.changes is None or recorded.contains(effect.event.event):
+                    self._apply(recorded, effect)
                 else:
                     self.waiting.append(effect)
-            self._readings.append(reading)
+            self._readings.append(recorded)
 
     def deliver(self, effect: GroupEffect) -> None:
         """Wait for the group to read an event, unless it did so before the event was recorded."""
@@ -120,7 +120,7 @@ class GroupRecorder:
         if effect.status is GroupStatus.RENDERING:
             self._unrendered.append(effect)
 
-    def rendered(self, outcome: Outcome) -> None:
+    def rendered(self, outcome: RenderTrace) -> None:
         """Record a render."""
         with self._recorder.recording():
             self.renders += 1
@@ -170,7 +170,7 @@ class GroupRecorder:
 class _Reading:
     """What a group read in the change log, and which of these changes no recorded event has claimed."""
 
-    def __init__(self, at: float, noted: Noted) -> None:
+    def __init__(self, at: float, noted: TracedReading) -> None:
         self.at = at
         self.noted = noted
         self._changes = {(each.change.audience, each.change.path) for each in noted.changes or ()}

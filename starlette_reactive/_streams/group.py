@@ -31,7 +31,7 @@ from .backoff import Backoff
 from .feed import Feed
 from .rendering import RenderBlocks, Rendered, error_markup
 from .timer import timer
-from .trace import GroupTrace, Outcome, noted, outcomes, traces_of
+from .trace import GroupTrace, RenderTrace, rendered_blocks, traced_reading, traces_of
 from .viewer import Viewer
 
 __all__ = ["Group", "GroupOptions"]
@@ -114,13 +114,13 @@ class Group:
         viewer.heartbeat = self.heartbeat
         self.feed.join(viewer)
         for trace in self.traces:
-            trace.seated(len(self._viewers))
+            trace.viewers_changed(len(self._viewers))
 
     def leave(self, viewer: Viewer) -> None:
         """Remove a viewer. The last one closes the group."""
         self._viewers.pop(viewer, None)
         for trace in self.traces:
-            trace.seated(len(self._viewers))
+            trace.viewers_changed(len(self._viewers))
         if not self._viewers:
             self._close()
 
@@ -327,15 +327,17 @@ class Group:
 
     def _trace_reading(self, reading: Reading, before: int, affected: Sequence[IndexedBlock]) -> None:
         if self.traces:
-            facts = noted(reading, before, [block.ref for block in affected], list(self._viewers))
+            facts = traced_reading(reading, before, [block.ref for block in affected], list(self._viewers))
             for trace in self.traces:
-                trace.noted(facts)
+                trace.read(facts)
 
     def _trace_render(
         self, blocks: Sequence[IndexedBlock], rendered: Rendered, repeated: Sequence[Patch], started: float
     ) -> None:
         if self.traces:
             refs = [block.ref for block in blocks]
-            outcome = Outcome(outcomes(refs, rendered, repeated), time.monotonic() - started, self._backoff.pause)
+            render = RenderTrace(
+                rendered_blocks(refs, rendered, repeated), time.monotonic() - started, self._backoff.pause
+            )
             for trace in self.traces:
-                trace.rendered(outcome)
+                trace.rendered(render)

@@ -1,6 +1,6 @@
-"""What groups tell of their work to those who trace a bus, as the inspector does.
+"""What groups report about their work to those who trace a bus, such as the inspector.
 
-Groups ask once, when they begin, whether somebody does. Where nobody does they compute and tell nothing.
+Groups look up the tracers once, when they start. Without tracers they compute and report nothing.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from .viewer import Viewer
 
 __all__ = [
     "GroupTrace",
-    "Noted",
-    "Outcome",
+    "RenderTrace",
     "RenderedBlock",
-    "ToldChange",
+    "TracedChange",
+    "TracedReading",
     "Tracer",
     "add_tracer",
-    "noted",
-    "outcomes",
+    "rendered_blocks",
+    "traced_reading",
     "traces_of",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class ToldChange:
-    """A change as a group's viewers are told of it.
+class TracedChange:
+    """A change, as the viewers of a group are notified of it.
 
     Args:
-        change: What the change log holds.
-        own: How many viewers made it themselves, and so are not told.
-        outside: How many viewers it is not for.
+        change: The entry of the change log.
+        own: How many viewers made it themselves, and so are not notified.
+        outside: How many viewers are outside its audience.
     """
 
     change: Change
@@ -47,27 +47,27 @@ class ToldChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class TracedReading:
     """What a group found in the change log.
 
     Args:
-        changes: The changes; ``None``: the log no longer knows, so everything may have changed.
+        changes: The changes. ``None`` if the log no longer knows them, so that everything may have changed.
         affected: The blocks to render.
         viewers: How many viewers the group has.
     """
 
-    changes: Sequence[ToldChange] | None
+    changes: Sequence[TracedChange] | None
     affected: Sequence[BlockRef]
     viewers: int
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedBlock:
-    """What came of a block.
+    """The result of rendering a block.
 
     Args:
         ref: The block.
-        size: Bytes of its HTML.
+        size: The size of its HTML in bytes.
         repeated: Whether it is the HTML that the viewers were offered last.
         error: Why there is none.
     """
@@ -79,11 +79,11 @@ class RenderedBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RenderTrace:
     """One run of the context builder, and what was rendered from it.
 
     Args:
-        blocks: What came of each block.
+        blocks: The result of each block.
         seconds: How long it took.
         retry_in: Seconds until what failed is tried again.
     """
@@ -94,60 +94,62 @@ class Outcome:
 
 
 class GroupTrace(Protocol):
-    """What one group tells. It is called in the group's event loop; it must not raise, and not wait."""
+    """What one group reports to. It is called in the group's event loop, and must not raise or wait."""
 
-    def seated(self, viewers: int) -> None:
-        """A viewer has come or left; so many are there now."""
+    def viewers_changed(self, viewers: int) -> None:
+        """A viewer has joined or left. The group now has this many."""
 
-    def noted(self, noted: Noted) -> None:
+    def read(self, reading: TracedReading) -> None:
         """The change log was read."""
 
-    def rendered(self, outcome: Outcome) -> None:
+    def rendered(self, render: RenderTrace) -> None:
         """Blocks were rendered, and are offered to the viewers."""
 
     def sent(self, viewer: object, size: int) -> None:
-        """A viewer was sent so many bytes of the newest blocks."""
+        """A viewer was sent this many bytes of the newest blocks."""
 
     def ended(self, reason: str | None) -> None:
-        """The group ends; without a reason its last viewer has left. It may be told twice."""
+        """The group ends. Without a reason, its last viewer has left. It may be called twice."""
 
 
 class Tracer(Protocol):
-    """Who wants to be told of the groups of a bus."""
+    """Traces the groups of a bus."""
 
     def group(self, scope: str, registry: Registry) -> GroupTrace:
-        """A group begins."""
+        """A group starts."""
 
 
 _tracers: WeakKeyDictionary[Hub, tuple[ReferenceType[Tracer], ...]] = WeakKeyDictionary()
 
 
 def add_tracer(hub: Hub, tracer: Tracer) -> None:
-    """Tell a tracer of the groups of a bus that begin from now on, for as long as somebody holds the tracer."""
+    """Trace the groups of a bus that start from now on, for as long as the tracer is referenced."""
     _tracers[hub] = (*(each for each in _tracers.get(hub, ()) if each() is not None), ref(tracer))
 
 
 def traces_of(hub: Hub, scope: str, registry: Registry) -> tuple[GroupTrace, ...]:
-    """Return whom a group that begins is to tell."""
+    """Return what a group that starts reports to."""
     tracers = [each() for each in _tracers.get(hub, ())]
     return tuple(tracer.group(scope, registry) for tracer in tracers if tracer is not None)
 
 
-def noted(reading: Reading, before: int, affected: Sequence[BlockRef], viewers: Sequence[Viewer]) -> Noted:
+def traced_reading(
+    reading: Reading, before: int, affected: Sequence[BlockRef], viewers: Sequence[Viewer]
+) -> TracedReading:
     """Return what a reading after a position means to viewers."""
     if reading.changes is None:
-        return Noted(None, affected, len(viewers))
-    return Noted([_told(change, before, viewers) for change in reading.changes], affected, len(viewers))
+        return TracedReading(None, affected, len(viewers))
+    return TracedReading([_traced(change, before, viewers) for change in reading.changes], affected, len(viewers))
 
 
-def _told(change: Change, before: int, viewers: Sequence[Viewer]) -> ToldChange:
-    untold = [viewer for viewer in viewers if not viewer.is_owed(change, before)]
-    own = sum(viewer.is_in_audience(change) for viewer in untold)
-    return ToldChange(change, own, len(untold) - own)
+def _traced(change: Change, before: int, viewers: Sequence[Viewer]) -> TracedChange:
+    not_owed = [viewer for viewer in viewers if not viewer.is_owed(change, before)]
+    own = sum(viewer.is_in_audience(change) for viewer in not_owed)
+    return TracedChange(change, own, len(not_owed) - own)
 
 
-def outcomes(blocks: Sequence[BlockRef], rendered: Rendered, repeated: Sequence[Patch]) -> list[RenderedBlock]:
-    """Return what came of each block."""
+def rendered_blocks(blocks: Sequence[BlockRef], rendered: Rendered, repeated: Sequence[Patch]) -> list[RenderedBlock]:
+    """Return the result of each block."""
     same = {patch.ref for patch in repeated}
     found = []
     for block in blocks:

@@ -18,7 +18,7 @@ from starlette_reactive._inspector.effects import MAX_EFFECTS, GroupStatus
 from starlette_reactive._inspector.recorder import MAX_EVENTS, Recorder
 from starlette_reactive._inspector.view import EventRow
 from starlette_reactive._log.changelog import Change
-from starlette_reactive._streams.trace import Noted, ToldChange
+from starlette_reactive._streams.trace import TracedChange, TracedReading
 from starlette_reactive.app import describe_app
 from tests.pages.support import request, stream, view
 from tests.support import Connection, connect, environment, eventually
@@ -349,7 +349,7 @@ def test_a_group_may_report_an_event_before_another_thread_records_it() -> None:
     group = recorder.group("s", Registry())
 
     def note() -> None:
-        group.noted(Noted([ToldChange(Change("x", None, 1, None, 0), own=0, outside=0)], [], 1))
+        group.read(TracedReading([TracedChange(Change("x", None, 1, None, 0), own=0, outside=0)], [], 1))
 
     def statuses() -> list[GroupStatus]:
         with recorder.locked():
