@@ -176,7 +176,7 @@ async def test_endpoints_of_fastapi(endpoint: Callable[..., Any]) -> None:
 
 
 def test_values_are_checked_where_they_are_made() -> None:
-    with pytest.raises(TypeError, match="OOB is made of Fragments, not str"):
+    with pytest.raises(TypeError, match="OOB takes Fragments, not str"):
         OOB(Fragment("a", "b"), "x")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="ValidationError takes a Fragment, not str"):
         ValidationError("x", errors={})  # type: ignore[arg-type]
