@@ -122,4 +122,4 @@ def test_what_the_tutorial_says_the_command_prints_is_what_it_prints(
         command = [sys.executable, "-c", "from starlette_reactive._cli.main import main; main()", *arguments]
         subprocess.run(command, env=environment, check=True)
     (shown,) = [block.text for block in blocks_of(DOCS / "tutorial" / "index.md") if block.language == "text"]
-    assert capfd.readouterr().out == f"Nothing found.\n{shown}"
+    assert capfd.readouterr().out == f"No issues found.\n{shown}"
