@@ -207,7 +207,7 @@ def test_every_reason_is_explained_in_a_sentence(
     post("/emit", scope="board:why", paths="board.owner tasks")
     explained("part of overview, which is rendered", "2 blocks")
     post("/emit", scope="board:why", paths="tasks")
-    explained("not sent: same HTML as before", "1 unchanged")
+    explained("unchanged: same HTML as before", "1 unchanged")
     post("/fails", value="true")
     post("/emit", scope="board:why", paths="people")
     explained("failed: RuntimeError: the database is down", "1 failed")
