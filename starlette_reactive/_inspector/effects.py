@@ -131,16 +131,16 @@ class GroupEffect:
     attempts: int = 0
     reason: str = ""
 
-    def apply_reading(self, noted: TracedReading, registry: Registry) -> None:
+    def apply_reading(self, reading: TracedReading, registry: Registry) -> None:
         """Record what the group read in the change log."""
-        self.viewers = noted.viewers
-        mine = changes_of(self.event.event, noted.changes)
+        self.viewers = reading.viewers
+        mine = changes_of(self.event.event, reading.changes)
         self.own = max((each.own for each in mine), default=0)
         self.outside = max((each.outside for each in mine), default=0)
         blocks = registry.affected(self.event.event.changed_paths)
         if not blocks:
             self.status = GroupStatus.UNSEEN
-        elif noted.changes is not None and self.own + self.outside >= self.viewers:
+        elif reading.changes is not None and self.own + self.outside >= self.viewers:
             self.status = GroupStatus.WITHHELD
         else:
             self.status = GroupStatus.RENDERING

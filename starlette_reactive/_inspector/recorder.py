@@ -114,25 +114,25 @@ class GroupRecorder:
         self.waiting.append(effect)
 
     def _apply(self, reading: _Reading, effect: GroupEffect) -> None:
-        effect.apply_reading(reading.noted, self.registry)
+        effect.apply_reading(reading.traced, self.registry)
         reading.claim(effect.event.event)
         self._recorder.mark_event_changed(effect.event)
         if effect.status is GroupStatus.RENDERING:
             self._unrendered.append(effect)
 
-    def rendered(self, outcome: RenderTrace) -> None:
+    def rendered(self, trace: RenderTrace) -> None:
         """Record a render."""
         with self._recorder.recording():
             self.renders += 1
-            render = RenderRecord(outcome.seconds)
+            render = RenderRecord(trace.seconds)
             effects = list(self._unrendered)
             self._reached.clear()
             self._newest = render, effects
             for effect in effects:
-                effect.apply_render(outcome.blocks, self.registry, render)
+                effect.apply_render(trace.blocks, self.registry, render)
                 render.events.append(effect.event.number)
-                retries = effect.status is GroupStatus.FAILED and outcome.retry_in is not None
-                effect.retry_at = time.time() + (outcome.retry_in or 0.0) if retries else None
+                retries = effect.status is GroupStatus.FAILED and trace.retry_in is not None
+                effect.retry_at = time.time() + (trace.retry_in or 0.0) if retries else None
                 self._recorder.mark_event_changed(effect.event)
             failed = (each for each in effects if each.status is GroupStatus.FAILED)
             self._unrendered = deque(failed, maxlen=MAX_EVENTS)
@@ -170,10 +170,10 @@ class GroupRecorder:
 class _Reading:
     """What a group read in the change log, and which of these changes no recorded event has claimed."""
 
-    def __init__(self, at: float, noted: TracedReading) -> None:
+    def __init__(self, at: float, reading: TracedReading) -> None:
         self.at = at
-        self.noted = noted
-        self._changes = {(each.change.audience, each.change.path) for each in noted.changes or ()}
+        self.traced = reading
+        self._changes = {(each.change.audience, each.change.path) for each in reading.changes or ()}
         self._unclaimed = set(self._changes)
 
     def contains(self, event: ChangeEvent) -> bool:
