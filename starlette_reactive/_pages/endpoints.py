@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType, MethodType
 from typing import Annotated, Any, get_args, get_origin
@@ -64,16 +64,17 @@ def wrap_endpoint(
     signature = _signature(endpoint)
     request_name = next((name for name, each in signature.parameters.items() if _is_request(each)), None)
     added = dict(first or {})
+    not_passed = {_REQUEST, *added}
+    call = _caller(endpoint, signature)
 
     @functools.wraps(endpoint)
     async def wrapped(*args: Any, **kwargs: Any) -> Response:
         request = args[0] if args else kwargs[request_name or _REQUEST]
-        arguments = {name: value for name, value in kwargs.items() if name not in added and name != _REQUEST}
+        arguments = {name: value for name, value in kwargs.items() if name not in not_passed}
         if args and signature.parameters:  # Starlette passes the request, whatever the name of the parameter
             name, parameter = next(iter(signature.parameters.items()))
             arguments = {request_name or name: (request,) if parameter.kind is parameter.VAR_POSITIONAL else request}
-        run = functools.partial(_run, endpoint, signature, arguments)
-        return await respond(Call(request, {**request.path_params, **arguments}, run))
+        return await respond(Call(request, {**request.path_params, **arguments}, functools.partial(call, arguments)))
 
     parameters = [*added.values(), *signature.parameters.values()]
     if request_name is None:
@@ -152,9 +153,36 @@ def _is_request(parameter: inspect.Parameter) -> bool:
     return parameter.name == "request" and annotation in (inspect.Parameter.empty, "Request")
 
 
-async def _run(endpoint: Endpoint, signature: inspect.Signature, arguments: Mapping[str, Any]) -> Any:
-    bound = signature.bind_partial()
-    bound.arguments = {name: arguments[name] for name in signature.parameters if name in arguments}
-    if inspect.iscoroutinefunction(endpoint):
-        return await endpoint(*bound.args, **bound.kwargs)
-    return await run_in_threadpool(endpoint, *bound.args, **bound.kwargs)
+def _caller(endpoint: Endpoint, signature: inspect.Signature) -> Callable[[Mapping[str, Any]], Awaitable[Any]]:
+    """Return a function that calls an endpoint with arguments by name."""
+    bind = _binder(signature)
+    is_coroutine_function = inspect.iscoroutinefunction(endpoint)
+
+    async def call(arguments: Mapping[str, Any]) -> Any:
+        args, kwargs = bind(arguments)
+        if is_coroutine_function:
+            return await endpoint(*args, **kwargs)
+        return await run_in_threadpool(endpoint, *args, **kwargs)
+
+    return call
+
+
+def _binder(signature: inspect.Signature) -> Callable[[Mapping[str, Any]], _Bound]:
+    """Return a function that splits arguments by name into positional ones and keywords."""
+    kinds = {name: each.kind for name, each in signature.parameters.items()}
+    positional = [name for name, kind in kinds.items() if kind in _POSITIONAL]
+    keywords = [name for name, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY]
+    is_plain = len(positional) + len(keywords) == len(kinds)
+
+    def bind(arguments: Mapping[str, Any]) -> _Bound:
+        if is_plain and arguments.keys() == kinds.keys():
+            return [arguments[name] for name in positional], {name: arguments[name] for name in keywords}
+        bound = signature.bind_partial()
+        bound.arguments = {name: arguments[name] for name in kinds if name in arguments}
+        return bound.args, bound.kwargs
+
+    return bind
+
+
+_Bound = tuple[Sequence[Any], Mapping[str, Any]]
+_POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD})
