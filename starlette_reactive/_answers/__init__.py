@@ -1,3 +1,3 @@
-"""What endpoints answer: values, and the responses made of them."""
+"""The values that endpoints return, and the responses for them."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""An application for a browser to look at: one page for each client that the package speaks to."""
+"""An application for browser tests: one page for each client."""
 
 from __future__ import annotations
 

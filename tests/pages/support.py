@@ -1,4 +1,4 @@
-"""A browser as far as a wired application needs one: it gets pages, and opens the streams that they name."""
+"""A minimal browser for tests: it requests pages and opens their streams."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGE = """<!doctype html><title>{{ title }}</title>
 
 @dataclass
 class Seen:
-    """A page as a browser got it."""
+    """A response as a browser received it."""
 
     text: str
     status: int
@@ -35,14 +35,14 @@ class Seen:
 
     @property
     def url(self) -> str:
-        """The address of its stream."""
+        """The live URL in the page."""
         found = re.search(r"""(?: sse-connect="| src="|@get\(')([^"']+[?]page=[^"']+)""", self.text)
         assert found, self.text
         return html.unescape(found[1])
 
     @property
     def origin(self) -> str:
-        """What marks its requests."""
+        """The mark of the page's own requests."""
         found = re.search(r'hx-headers="\{&quot;Reactive-Origin&quot;: &quot;([^&]+)&quot;\}"', self.text)
         assert found, self.text
         return found[1]
@@ -60,7 +60,7 @@ async def request(app: ASGIApp, path: str, *, method: str = "GET", base: str = "
 async def stream(
     app: ASGIApp, url: str, *, headers: Mapping[str, str] | None = None, root_path: str = "", host: str = "test"
 ) -> AsyncIterator[Connection]:
-    """Open a stream by its address."""
+    """Open a stream by its live URL."""
     path, _, query = url.partition("?")
 
     async def requested(scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +83,7 @@ async def stream(
 async def view(
     app: ASGIApp, path: str, *, headers: Mapping[str, str] | None = None, **options: Any
 ) -> AsyncIterator[Connection]:
-    """Get a page and open its stream."""
+    """Request a page and open its stream."""
     seen = await request(app, path, headers=headers, **options)
     assert seen.status == 200, seen.text
     assert seen.headers["content-type"] == "text/html; charset=utf-8"
@@ -93,7 +93,7 @@ async def view(
 
 
 async def quiet(connection: Connection, seconds: float = 0.1) -> None:
-    """See that no update arrives."""
+    """Assert that no update arrives."""
     before = len(connection.updates)
     await anyio.sleep(seconds)
     assert [frame.data for frame in connection.updates[before:]] == []

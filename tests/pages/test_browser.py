@@ -1,4 +1,4 @@
-"""What a person sees of a live page in Chromium, under htmx 2, htmx 4 and Turbo."""
+"""Live pages in Chromium, with htmx 2, htmx 4 and Turbo."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ every = pytest.mark.parametrize("client", ["htmx2", "htmx4", "turbo"])
 
 @pytest.fixture
 def open_page(context: BrowserContext) -> Iterator[OpenPage]:  # noqa: F811 - the fixture
-    """Open an address in a tab of its own; at the end no tab may have complained in its console.
+    """Open a URL in a new tab. Fails at the end if a console has an error or a warning.
 
-    htmx 4 says of the sink that it has the attributes of htmx 2 as well, which is so by intent.
+    htmx 4 warns that the sink has the attributes of htmx 2 as well, which is intended.
     """
     complaints: list[str] = []
 
@@ -101,7 +101,7 @@ def live_page(server: Server, api: APIRequestContext, open_page: OpenPage) -> It
 
 
 @every
-def test_the_sink_connects_once_and_blocks_are_updated_wherever_they_are(
+def test_the_sink_connects_once_and_blocks_anywhere_in_the_page_are_updated(
     client: str, server: Server, api: APIRequestContext, live_page: OpenPage
 ) -> None:
     before = int(api.get(f"{server.url}/streams").json()["opened"])
@@ -127,7 +127,7 @@ def test_an_empty_block_is_emptied(client: str, server: Server, api: APIRequestC
 
 
 @every
-def test_typed_text_and_focus_outside_of_an_updated_block_stay(
+def test_text_and_focus_outside_an_updated_block_are_kept(
     client: str, server: Server, api: APIRequestContext, live_page: OpenPage
 ) -> None:
     page = live_page(client)
@@ -140,7 +140,7 @@ def test_typed_text_and_focus_outside_of_an_updated_block_stay(
 
 
 @pytest.mark.parametrize("client", ["htmx4"])
-def test_typed_text_and_focus_inside_an_updated_block_stay_where_the_client_morphs(
+def test_text_and_focus_inside_an_updated_block_are_kept_if_the_client_morphs(
     client: str, server: Server, api: APIRequestContext, live_page: OpenPage
 ) -> None:
     page = live_page(client)
@@ -155,7 +155,7 @@ def test_typed_text_and_focus_inside_an_updated_block_stay_where_the_client_morp
 
 
 @every
-def test_open_details_and_a_running_video_in_unaffected_blocks_stay(
+def test_open_details_and_a_running_video_in_unaffected_blocks_are_kept(
     client: str, server: Server, api: APIRequestContext, live_page: OpenPage
 ) -> None:
     page = live_page(client)
@@ -168,7 +168,7 @@ def test_open_details_and_a_running_video_in_unaffected_blocks_stay(
 
 
 @htmx
-def test_a_pages_own_requests_are_marked_and_its_author_alone_is_left_out(
+def test_a_pages_own_requests_are_marked_and_only_their_author_gets_no_update(
     client: str, server: Server, api: APIRequestContext, live_page: OpenPage
 ) -> None:
     author, other = live_page(client), live_page(client)
@@ -183,7 +183,7 @@ def test_a_pages_own_requests_are_marked_and_its_author_alone_is_left_out(
 
 
 @every
-def test_the_closing_event_ends_the_client_and_shows_no_error_page(
+def test_the_closing_event_stops_the_client_and_shows_no_error_page(
     client: str, server: Server, api: APIRequestContext, live_page: OpenPage
 ) -> None:
     page = live_page(client)
@@ -191,7 +191,7 @@ def test_the_closing_event_ends_the_client_and_shows_no_error_page(
     api.post(f"{server.url}/over?value=true")
     wait_for_connections(page, api, server, 0)
     api.post(f"{server.url}/over?value=false")
-    page.wait_for_timeout(11_000 if client == "htmx4" else 4000)  # what a native client takes to return, and a sink
+    page.wait_for_timeout(11_000 if client == "htmx4" else 4000)  # how long a client takes to reconnect, and a sink
     assert int(api.get(f"{server.url}/streams").json()["opened"]) == before
     assert "error page" not in page.content()
     expect(page.locator("#still")).to_contain_text("same")

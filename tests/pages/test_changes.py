@@ -1,4 +1,4 @@
-"""Changes: telling of them, whose own they are, streams of one's own, and the application's end."""
+"""Changes: emitting them, their origin and audience, plain streams, and the shutdown of the application."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Board:
         )
 
 
-async def test_changes_are_told_from_the_loop_and_from_threads() -> None:
+async def test_changes_are_emitted_from_the_event_loop_and_from_threads() -> None:
     board = Board()
     async with view(board.app, "/") as connection:
         await board.reactive.emit("all", "title")
@@ -54,7 +54,7 @@ async def test_changes_are_told_from_the_loop_and_from_threads() -> None:
         await connection.next_update()
 
 
-async def test_wrong_changes_are_refused() -> None:
+async def test_invalid_changes_are_rejected() -> None:
     board = Board()
     with pytest.raises(ValueError, match="path"):
         await board.reactive.emit("all", "a..b")
@@ -65,7 +65,7 @@ async def test_wrong_changes_are_refused() -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-async def test_the_authors_tab_is_left_out_and_the_authors_other_tabs_are_not(shared: bool) -> None:
+async def test_the_authors_tab_gets_no_update_and_the_authors_other_tabs_do(shared: bool) -> None:
     board = Board(shared=shared)
     cookie = {"Cookie": "session=ada"}
     tabs = [await request(board.app, "/", headers=cookie) for _ in range(2)]
@@ -85,7 +85,7 @@ async def test_the_authors_tab_is_left_out_and_the_authors_other_tabs_are_not(sh
         await other.next_update()
 
 
-async def test_an_audience_is_told_by_the_pages_user() -> None:
+async def test_an_audience_is_matched_by_the_pages_user() -> None:
     async def user(request: Request) -> str | None:
         return request.cookies.get("user")
 
@@ -106,7 +106,7 @@ async def test_an_audience_is_told_by_the_pages_user() -> None:
         assert board.reactive.presence("all") == frozenset()
 
 
-async def test_a_bus_may_be_given() -> None:
+async def test_a_bus_can_be_passed() -> None:
     bus = ReactiveBus()
     reactive = Reactive(ENV, bus=bus, secret=SECRET)
     with bus.subscribe("s") as subscription:
@@ -114,7 +114,7 @@ async def test_a_bus_may_be_given() -> None:
         assert await anext(subscription) == ChangeEvent("s", {"a", "b"})
 
 
-async def test_the_end_of_the_application_ends_streams_without_telling_browsers_to_stay_away() -> None:
+async def test_shutdown_ends_streams_in_a_way_that_lets_browsers_reconnect() -> None:
     board = Board()
     async with board.app.router.lifespan_context(board.app):
         seen = await request(board.app, "/")
@@ -135,39 +135,39 @@ async def test_the_end_of_the_application_ends_streams_without_telling_browsers_
             with anyio.fail_after(20):
                 await ended.wait()
     assert b"reactive-close" not in b"".join(sent)
-    async with view(board.app, "/") as connection:  # and it may begin again
+    async with view(board.app, "/") as connection:  # and it can start again
         await board.reactive.emit("all", "title")
         await connection.next_update()
 
 
-async def test_the_application_ends_after_the_renders_that_are_under_way() -> None:
+async def test_shutdown_waits_for_the_renders_in_progress() -> None:
     reactive = Reactive(ENV, secret=SECRET)
-    story: list[str] = []
+    events: list[str] = []
     updating = anyio.Event()
 
     async def page(request: Request) -> dict[str, Any]:
-        if "changed" in story:
+        if "changed" in events:
             updating.set()
             await anyio.sleep(0.1)
-            story.append("rendered")
+            events.append("rendered")
         return {"title": "", "items": []}
 
     @asynccontextmanager
     async def own(app: Starlette) -> AsyncIterator[None]:
         async with reactive.lifespan(app):
             yield
-        story.append("ended")
+        events.append("ended")
 
     decorated = reactive.page("page.html", scope="all")(page)
     app = Starlette(routes=[*reactive.routes, Route("/", decorated)], lifespan=own)
     async with app.router.lifespan_context(app), view(app, "/"):
-        story.append("changed")
+        events.append("changed")
         await reactive.emit("all", "title")
         await updating.wait()
-    assert story == ["changed", "rendered", "ended"]
+    assert events == ["changed", "rendered", "ended"]
 
 
-async def test_fastapi_gets_the_lifespan_with_the_router_and_keeps_its_own() -> None:
+async def test_the_router_adds_its_lifespan_to_the_one_of_the_fastapi_application() -> None:
     entered: list[str] = []
 
     @asynccontextmanager
@@ -186,7 +186,7 @@ async def test_fastapi_gets_the_lifespan_with_the_router_and_keeps_its_own() -> 
 
 
 @pytest.mark.parametrize("kind", ["fastapi", "starlette"])
-async def test_a_stream_of_ones_own(kind: str) -> None:
+async def test_a_plain_stream(kind: str) -> None:
     reactive = Reactive(ENV, secret=SECRET)
     value = {"value": "first"}
 
@@ -214,7 +214,7 @@ async def test_a_stream_of_ones_own(kind: str) -> None:
         await quiet(connection, 0.03)
 
 
-async def test_a_stream_leaves_its_authors_tab_out_and_may_answer_otherwise() -> None:
+async def test_a_stream_skips_changes_of_its_own_tab_and_its_endpoint_may_return_a_response() -> None:
     reactive = Reactive(ENV, secret=SECRET)
     count = iter(range(9))
 
@@ -236,23 +236,23 @@ def test_a_stream_needs_a_scope() -> None:
         Reactive(ENV, secret=SECRET).stream("doc.html", scope="")
 
 
-async def test_who_comes_and_goes_can_be_told_of() -> None:
+async def test_on_connect_and_on_disconnect_are_called() -> None:
     reactive = Reactive(environment(page=PAGE), secret=SECRET)
-    told: list[str] = []
+    calls: list[str] = []
 
-    async def came(scope: str, connection: ConnectionInfo | None) -> None:
-        told.append(f"{scope} came, {len(reactive.presence(scope))} there")
+    async def connected(scope: str, connection: ConnectionInfo | None) -> None:
+        calls.append(f"{scope} connected, {len(reactive.presence(scope))} there")
         await reactive.emit(scope, "title")
 
-    def left(scope: str, connection: ConnectionInfo | None) -> None:
-        told.append(f"{scope} left, {len(reactive.presence(scope))} there")
+    def disconnected(scope: str, connection: ConnectionInfo | None) -> None:
+        calls.append(f"{scope} disconnected, {len(reactive.presence(scope))} there")
 
-    @reactive.page("page.html", scope="all", on_connect=came, on_disconnect=left)
+    @reactive.page("page.html", scope="all", on_connect=connected, on_disconnect=disconnected)
     async def page(request: Request) -> dict[str, Any]:
         return {"title": len(reactive.presence("all")), "items": []}
 
     app = Starlette(routes=[*reactive.routes, Route("/", page)])
     async with view(app, "/") as connection:
         assert ">1</hx-partial>" in ((await connection.next_update()).data or "")
-        assert told == ["all came, 1 there"]
-    await eventually(lambda: told == ["all came, 1 there", "all left, 0 there"])
+        assert calls == ["all connected, 1 there"]
+    await eventually(lambda: calls == ["all connected, 1 there", "all disconnected, 0 there"])

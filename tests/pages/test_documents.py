@@ -1,4 +1,4 @@
-"""The tutorial's changes apply and do what it says; the patterns' programs do what their pages say."""
+"""The changes of the tutorial apply and work as described, and so do the programs of the patterns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLAIN = DOCS / "tutorial" / "plain"
 
 
 def apply(diff: str, files: dict[str, str]) -> dict[str, str]:
-    """Apply a unified diff strictly: each line that it shows must be there."""
+    """Apply a unified diff. Every line of its context must match."""
     changed = dict(files)
     for part in re.split(r"^--- ", diff, flags=re.MULTILINE)[1:]:
         header, *hunks = re.split(r"^@@ ", part, flags=re.MULTILINE)
@@ -29,7 +29,7 @@ def apply(diff: str, files: dict[str, str]) -> dict[str, str]:
             lines = hunk.splitlines(keepends=True)[1:]
             before = "".join(line[1:] for line in lines if line[0] in " -")
             after = "".join(line[1:] for line in lines if line[0] in " +")
-            assert text.count(before) == 1, f"{name} does not hold once: {before}"
+            assert text.count(before) == 1, f"{name} does not contain exactly once: {before}"
             text = text.replace(before, after)
         changed[name] = text
     return changed
@@ -47,7 +47,7 @@ Run = Callable[[dict[str, str]], SimpleNamespace]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a program among its files."""
+    """Return a function that runs a program next to its files."""
     monkeypatch.setenv("REACTIVE_SECRET", "for tests")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "static").mkdir()
@@ -69,7 +69,7 @@ def added(name: str) -> list[str]:
     return [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++")]
 
 
-def test_the_tutorials_page_becomes_live_by_the_decorator_and_the_sink() -> None:
+def test_the_decorator_and_the_sink_make_the_page_of_the_tutorial_live() -> None:
     assert added("live.diff") == [
         "from fastapi import FastAPI, Form, HTTPException",
         '@reactive.page("board.html", scope="board:{board_id}")',
@@ -80,7 +80,7 @@ def test_the_tutorials_page_becomes_live_by_the_decorator_and_the_sink() -> None
     assert added("tell.diff") == ['    await reactive.emit(f"board:{board_id}", "tasks")']
 
 
-async def test_every_stage_of_the_tutorial_is_a_page_that_works(run: Run) -> None:
+async def test_every_stage_of_the_tutorial_works(run: Run) -> None:
     for files in stages():
         program = run(files)
         assert "<li>Book the band</li>" in (await request(program.app, "/boards/1")).text

@@ -1,4 +1,4 @@
-"""Endpoints of every shape that FastAPI and Starlette take, and applications inside one another."""
+"""Endpoints of every kind that FastAPI and Starlette accept, and mounted applications."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def colour(colour: str = "red") -> str:
 
 
 class World:
-    """What the pages here show."""
+    """The data of the pages, and their Reactive object."""
 
     def __init__(self, **options: Any) -> None:
         self.items: list[str] = []
@@ -61,8 +61,8 @@ def starlette_with(world: World, path: str, endpoint: Callable[..., Any], scope:
     return Starlette(routes=[*world.reactive.routes, Route(path, page)], lifespan=world.reactive.lifespan)
 
 
-async def works(world: World, app: ASGIApp, path: str, scope: str, *, title: str, **options: Any) -> None:
-    """See that a page shows its title, and that an update comes for its scope and for no other."""
+async def assert_live(world: World, app: ASGIApp, path: str, scope: str, *, title: str, **options: Any) -> None:
+    """Assert that a page shows its title, and that it is updated for changes of its scope and of no other."""
     async with view(app, path, **options) as connection:
         seen = await request(app, path, **options)
         assert f'<h1 id="title">{title}</h1>' in seen.text
@@ -87,33 +87,31 @@ async def test_a_coroutine_function_without_a_request(world: World, app_with: Ca
     async def page() -> dict[str, Any]:
         return world.context("t")
 
-    await works(world, app_with(world, "/", page, "all"), "/", "all", title="t")
+    await assert_live(world, app_with(world, "/", page, "all"), "/", "all", title="t")
 
 
 async def test_a_plain_function_without_a_request(world: World, app_with: Callable[..., ASGIApp]) -> None:
     def page() -> dict[str, Any]:
         return world.context("t")
 
-    await works(world, app_with(world, "/", page, "all"), "/", "all", title="t")
+    await assert_live(world, app_with(world, "/", page, "all"), "/", "all", title="t")
 
 
 async def test_a_coroutine_function_with_a_request(world: World, app_with: Callable[..., ASGIApp]) -> None:
     async def page(request: Request) -> dict[str, Any]:
         return world.context(request.path_params["name"])
 
-    await works(world, app_with(world, "/{name}", page, "board:{name}"), "/a", "board:a", title="a")
+    await assert_live(world, app_with(world, "/{name}", page, "board:{name}"), "/a", "board:a", title="a")
 
 
 async def test_a_plain_function_with_a_request(world: World, app_with: Callable[..., ASGIApp]) -> None:
     def page(request: Request) -> dict[str, Any]:
         return world.context(request.path_params["name"])
 
-    await works(world, app_with(world, "/{name}", page, "board:{name}"), "/a", "board:a", title="a")
+    await assert_live(world, app_with(world, "/{name}", page, "board:{name}"), "/a", "board:a", title="a")
 
 
-async def test_a_request_by_keyword_only_and_one_by_position_only(
-    world: World, app_with: Callable[..., ASGIApp]
-) -> None:
+async def test_a_keyword_only_and_a_positional_only_request(world: World, app_with: Callable[..., ASGIApp]) -> None:
     async def by_keyword(*, request: Request) -> dict[str, Any]:
         return world.context(request.url.path)
 
@@ -121,28 +119,28 @@ async def test_a_request_by_keyword_only_and_one_by_position_only(
         return world.context(request.url.path)
 
     for endpoint in (by_keyword, by_position):
-        await works(world, app_with(world, "/x", endpoint, "all"), "/x", "all", title="/x")
+        await assert_live(world, app_with(world, "/x", endpoint, "all"), "/x", "all", title="/x")
 
 
-async def test_a_request_with_another_name_or_in_annotated(world: World) -> None:
-    async def page(wish: FastRequest, number: int = 3) -> dict[str, Any]:
-        return world.context(f"{wish.url.path} {number}")
+async def test_a_request_with_another_name_or_annotated(world: World) -> None:
+    async def page(incoming: FastRequest, number: int = 3) -> dict[str, Any]:
+        return world.context(f"{incoming.url.path} {number}")
 
-    async def annotated(wish: Annotated[FastRequest, "noted"]) -> dict[str, Any]:
-        return world.context(wish.url.path)
+    async def annotated(incoming: Annotated[FastRequest, "metadata"]) -> dict[str, Any]:
+        return world.context(incoming.url.path)
 
-    await works(world, fastapi_with(world, "/x", page, "all"), "/x", "all", title="/x 3")
-    await works(world, fastapi_with(world, "/x", annotated, "all"), "/x", "all", title="/x")
+    await assert_live(world, fastapi_with(world, "/x", page, "all"), "/x", "all", title="/x 3")
+    await assert_live(world, fastapi_with(world, "/x", annotated, "all"), "/x", "all", title="/x")
 
 
 async def test_a_request_without_an_annotation_under_starlette(world: World) -> None:
     async def page(r):  # type: ignore[no-untyped-def]
         return world.context(r.url.path)
 
-    await works(world, starlette_with(world, "/x", page, "all"), "/x", "all", title="/x")
+    await assert_live(world, starlette_with(world, "/x", page, "all"), "/x", "all", title="/x")
 
 
-async def test_the_scope_is_made_of_converted_parameters(world: World, app_with: Callable[..., ASGIApp]) -> None:
+async def test_the_scope_is_formatted_with_converted_parameters(world: World, app_with: Callable[..., ASGIApp]) -> None:
     if app_with is fastapi_with:
 
         async def page(number: int) -> dict[str, Any]:
@@ -155,7 +153,7 @@ async def test_the_scope_is_made_of_converted_parameters(world: World, app_with:
             return world.context(request.path_params["number"])
 
         app = starlette_with(world, "/{number:int}", page_of_request, "board:{number:03}")  # type: ignore[assignment]
-    await works(world, app, "/007", "board:007", title="7")
+    await assert_live(world, app, "/007", "board:007", title="7")
 
 
 async def test_parameters_of_every_kind_under_fastapi(world: World) -> None:
@@ -171,15 +169,15 @@ async def test_parameters_of_every_kind_under_fastapi(world: World) -> None:
 
     app = fastapi_with(world, "/{number}", page, "board:{number}:{size}")
     title = "1 BLUE [&#39;a&#39;, &#39;b c&#39;] 6"
-    await works(world, app, "/1?colour=blue&words=a&words=b%20c&size=6", "board:1:6", title=title)
+    await assert_live(world, app, "/1?colour=blue&words=a&words=b%20c&size=6", "board:1:6", title=title)
     assert (await request(app, "/0")).status == 422
 
 
-async def test_an_annotation_for_type_checkers_alone_harms_no_other(world: World) -> None:
+async def test_an_annotation_that_only_type_checkers_can_resolve_does_not_affect_the_others(world: World) -> None:
     async def page(number: Annotated[int, Path()]) -> Decimal:
         return world.context(number + 1)  # type: ignore[return-value]
 
-    await works(world, fastapi_with(world, "/{number}", page, "board:{number}"), "/1", "board:1", title="2")
+    await assert_live(world, fastapi_with(world, "/{number}", page, "board:{number}"), "/1", "board:1", title="2")
 
 
 async def test_a_bound_method(world: World) -> None:
@@ -187,7 +185,7 @@ async def test_a_bound_method(world: World) -> None:
         async def page(self, number: int) -> dict[str, Any]:
             return world.context(number)
 
-    await works(world, fastapi_with(world, "/{number}", Pages().page, "n:{number}"), "/1", "n:1", title="1")
+    await assert_live(world, fastapi_with(world, "/{number}", Pages().page, "n:{number}"), "/1", "n:1", title="1")
 
 
 @pytest.mark.parametrize("path", ["/Z%C3%BCrich%20%26%20more", "/a%2Fb", "/%25"])
@@ -197,18 +195,18 @@ async def test_percent_encoded_paths(world: World, app_with: Callable[..., ASGIA
 
     app = app_with(world, "/{name:path}", page, "all")
     title = {"/Z%C3%BCrich%20%26%20more": "Zürich &amp; more", "/a%2Fb": "a/b", "/%25": "%"}[path]
-    await works(world, app, path, "all", title=title)
+    await assert_live(world, app, path, "all", title=title)
 
 
-async def test_the_raw_query_comes_back_as_it_was(world: World, app_with: Callable[..., ASGIApp]) -> None:
+async def test_an_update_has_the_raw_query_of_the_page(world: World, app_with: Callable[..., ASGIApp]) -> None:
     async def page(request: Request) -> dict[str, Any]:
         return world.context(request.scope["query_string"].decode("latin-1"))
 
     query = "q=a+b&q=%2B%C3%BC&empty=&;x"
-    await works(world, app_with(world, "/", page, "all"), f"/?{query}", "all", title=query.replace("&", "&amp;"))
+    await assert_live(world, app_with(world, "/", page, "all"), f"/?{query}", "all", title=query.replace("&", "&amp;"))
 
 
-async def test_a_prefix_of_a_router(world: World) -> None:
+async def test_a_router_with_a_prefix(world: World) -> None:
     router = APIRouter(prefix="/boards")
 
     @router.get("/{number}")
@@ -219,7 +217,7 @@ async def test_a_prefix_of_a_router(world: World) -> None:
     app = FastAPI()
     app.include_router(world.reactive.router, prefix="/of")
     app.include_router(router, prefix="/v1")
-    await works(world, app, "/v1/boards/2", "board:2", title="2")
+    await assert_live(world, app, "/v1/boards/2", "board:2", title="2")
     assert (await request(app, "/v1/boards/2")).url.startswith("/of/_reactive/live?")
 
 
@@ -234,13 +232,13 @@ async def test_routes_in_a_mount(world: World) -> None:
             Mount("/boards", routes=[Route("/{number:int}", decorated, name="page")], name="boards"),
         ]
     )
-    await works(world, app, "/boards/3", "board:3", title="http://test/boards/4")
+    await assert_live(world, app, "/boards/3", "board:3", title="http://test/boards/4")
 
 
 @pytest.mark.parametrize("root_path", ["", "/behind/a/proxy"])
 @pytest.mark.parametrize("name", [None, "inner"])
 @pytest.mark.parametrize("wired", ["inside", "outside"])
-async def test_an_application_in_another(world: World, root_path: str, name: str | None, wired: str) -> None:
+async def test_a_mounted_application(world: World, root_path: str, name: str | None, wired: str) -> None:
     async def page(request: Request) -> dict[str, Any]:
         return world.context(request.url.path)
 
@@ -249,15 +247,15 @@ async def test_an_application_in_another(world: World, root_path: str, name: str
     outer = Starlette(routes=[Mount("/in/side", inner, name=name)])
     if wired == "inside":
         inner.include_router(world.reactive.router)
-        inner.router.routes.reverse()  # else {number} would take the stream's address
+        inner.router.routes.reverse()  # else {number} would match the live URL
     else:
         outer.router.routes[:0] = world.reactive.routes
     path = f"{root_path}/in/side/5"
-    await works(world, outer, path, "board:5", title=path, root_path=root_path)
+    await assert_live(world, outer, path, "board:5", title=path, root_path=root_path)
 
 
 @pytest.mark.parametrize("names", [(None, None), ("one", "two")])
-async def test_two_applications_in_one_each_with_an_object_of_the_same_prefix(
+async def test_two_mounted_applications_with_the_same_prefix(
     names: tuple[str | None, str | None],
 ) -> None:
     worlds = World(), World()
@@ -272,10 +270,10 @@ async def test_two_applications_in_one_each_with_an_object_of_the_same_prefix(
         mounts.append(Mount(f"/{number}", inner, name=name))
     outer = Starlette(routes=mounts)
     for number, world in enumerate(worlds):
-        await works(world, outer, f"/{number}/", "all", title=f"/{number}/")
+        await assert_live(world, outer, f"/{number}/", "all", title=f"/{number}/")
 
 
-async def test_a_root_path_that_a_proxy_has_cut_off(world: World) -> None:
+async def test_a_root_path_that_a_proxy_strips(world: World) -> None:
     async def page(request: FastRequest, number: int) -> dict[str, Any]:
         return world.context(request.url_for("page", number=number))
 
@@ -287,7 +285,7 @@ async def test_a_root_path_that_a_proxy_has_cut_off(world: World) -> None:
         assert "http://test/api/boards/5" in ((await connection.next_update()).data or "")
 
 
-async def test_the_host_and_scheme_are_those_of_the_page(world: World) -> None:
+async def test_an_update_has_the_host_and_scheme_of_the_page(world: World) -> None:
     async def page(request: Request) -> dict[str, Any]:
         return world.context(request.url_for("page"))
 
@@ -298,7 +296,7 @@ async def test_the_host_and_scheme_are_those_of_the_page(world: World) -> None:
         assert "https://a.example:8443/here" in ((await connection.next_update()).data or "")
 
 
-async def test_a_page_may_answer_with_a_response(world: World, app_with: Callable[..., ASGIApp]) -> None:
+async def test_a_page_may_return_a_response(world: World, app_with: Callable[..., ASGIApp]) -> None:
     async def page(request: Request) -> Any:
         return RedirectResponse("/login") if request.query_params else PlainTextResponse("plain")
 
@@ -307,7 +305,7 @@ async def test_a_page_may_answer_with_a_response(world: World, app_with: Callabl
     assert (await request(app, "/?x=1")).status == 307
 
 
-async def test_a_page_that_returns_nothing_is_an_error_that_says_so(
+async def test_a_page_that_returns_nothing_raises_an_explained_error(
     world: World, app_with: Callable[..., ASGIApp]
 ) -> None:
     async def page() -> None:
@@ -317,7 +315,7 @@ async def test_a_page_that_returns_nothing_is_an_error_that_says_so(
         await request(app_with(world, "/", page, "all"), "/")
 
 
-async def test_a_scope_that_names_no_parameter_is_an_error_that_lists_them(world: World) -> None:
+async def test_a_scope_with_an_unknown_parameter_raises_an_error_that_lists_them(world: World) -> None:
     async def page(number: int) -> dict[str, Any]:
         return world.context(number)
 
@@ -326,7 +324,7 @@ async def test_a_scope_that_names_no_parameter_is_an_error_that_lists_them(world
         await request(app, "/1")
 
 
-async def test_head_is_answered_as_for_any_page(world: World, app_with: Callable[..., ASGIApp]) -> None:
+async def test_head_requests_work_as_for_any_page(world: World, app_with: Callable[..., ASGIApp]) -> None:
     async def page() -> dict[str, Any]:
         return world.context()
 
@@ -334,7 +332,7 @@ async def test_head_is_answered_as_for_any_page(world: World, app_with: Callable
     assert (await request(app, "/", method="HEAD")).status == (405 if app_with is fastapi_with else 200)
 
 
-async def test_the_openapi_schema_knows_the_parameters_and_nothing_of_the_wiring(world: World) -> None:
+async def test_the_openapi_schema_has_the_endpoints_parameters_only(world: World) -> None:
     async def page(number: int, size: str = "m") -> dict[str, Any]:
         """Show a board."""
         return world.context(number)
@@ -347,7 +345,7 @@ async def test_the_openapi_schema_knows_the_parameters_and_nothing_of_the_wiring
 
 
 @pytest.mark.parametrize("kind", ["page", "html", "stream"])
-async def test_decorators_in_the_wrong_order_are_refused_when_the_application_starts(world: World, kind: str) -> None:
+async def test_decorators_in_the_wrong_order_are_rejected_at_startup(world: World, kind: str) -> None:
     app = FastAPI()
     app.include_router(world.reactive.router)
     router = APIRouter()
@@ -368,13 +366,13 @@ async def test_decorators_in_the_wrong_order_are_refused_when_the_application_st
             pass
 
 
-async def test_what_is_no_function_cannot_be_decorated(world: World) -> None:
+async def test_only_functions_can_be_decorated(world: World) -> None:
     route = Route("/", lambda request: PlainTextResponse())
     with pytest.raises(TypeError, match="is not a function: write the route's decorator above"):
         world.reactive.page("page.html", scope="all")(route)
 
 
-async def test_an_application_without_the_routes_says_what_to_add(world: World) -> None:
+async def test_without_the_routes_the_error_says_what_to_add(world: World) -> None:
     app = FastAPI()
 
     @app.get("/")
@@ -386,7 +384,7 @@ async def test_an_application_without_the_routes_says_what_to_add(world: World) 
         await request(app, "/")
 
 
-async def test_live_outside_of_a_page_says_what_to_do(world: World) -> None:
+async def test_live_outside_a_page_raises_an_error_with_the_fix(world: World) -> None:
     def page(request: Request) -> Any:
         return world.reactive.templates.TemplateResponse(request, "page.html", world.context())
 
@@ -395,10 +393,10 @@ async def test_live_outside_of_a_page_says_what_to_do(world: World) -> None:
         await request(app, "/")
 
 
-async def test_two_objects_may_share_one_environment(world: World) -> None:
+async def test_two_reactive_objects_may_share_one_environment(world: World) -> None:
     async def page() -> dict[str, Any]:
         return world.context("t")
 
     app = fastapi_with(world, "/", page, "all")
     World()  # installs its functions in the same environment
-    await works(world, app, "/", "all", title="t")
+    await assert_live(world, app, "/", "all", title="t")

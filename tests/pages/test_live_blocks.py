@@ -1,4 +1,4 @@
-"""Which blocks of a page are live, and how they go into it."""
+"""Which blocks of a page are live, and how their patches are placed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def updates(body: str, *paths: str, headers: dict[str, str] | None = None,
         return [frame.data or "" for frame in connection.updates]
 
 
-async def test_a_block_alone_in_its_element_goes_into_the_element() -> None:
+async def test_a_block_that_fills_its_element_replaces_its_content() -> None:
     body = '<p id="x">\n  {% block content %}{{ a }}{% endblock %}\n</p>'
     for headers in ({}, HTMX_4):
         assert await updates(body, "a", headers=headers) == [
@@ -49,7 +49,7 @@ async def test_a_block_alone_in_its_element_goes_into_the_element() -> None:
         ]
 
 
-async def test_a_block_around_its_element_replaces_it_by_what_each_version_can() -> None:
+async def test_a_block_around_its_element_replaces_the_element_with_the_swap_of_each_version() -> None:
     body = '{% block content %}\n<p id="x" class="{{ b }}">{{ a }}</p>\n{% endblock %}'
     for headers, style in (({}, "outerHTML"), (HTMX_4, "outerMorph")):
         (data,) = await updates(body, "b", headers=headers)
@@ -73,12 +73,12 @@ async def test_only_affected_blocks_are_sent() -> None:
     ],
     ids=["no element", "id of a loop", "in a loop", "not alone in its element", "two roots"],
 )
-async def test_a_block_without_an_element_of_its_own_belongs_to_the_live_one_around_it(inner: str) -> None:
+async def test_a_block_without_its_own_element_is_sent_with_the_live_block_around_it(inner: str) -> None:
     (data,) = await updates(f'<div id="x">{{% block around %}}<b></b>{inner}{{% endblock %}}</div>', "a")
     assert data.startswith('<hx-partial hx-target="#x" hx-swap="innerMorph"><b></b>')
 
 
-async def test_an_excluded_block_is_neither_sent_nor_does_it_wake_the_one_around_it() -> None:
+async def test_a_change_of_an_excluded_block_sends_neither_it_nor_the_block_around_it() -> None:
     body = (
         '<div id="x">{% block around %}<i>{{ b }}</i><p id="y">{% block editor %}{{ a }}{% endblock %}</p>'
         "{% endblock %}</div>"
@@ -91,14 +91,14 @@ async def test_an_excluded_block_is_neither_sent_nor_does_it_wake_the_one_around
         assert 'hx-target="#x"' in ((await connection.next_update()).data or "")
 
 
-async def test_a_block_that_is_empty_now_is_emptied() -> None:
+async def test_a_block_that_became_empty_is_emptied() -> None:
     reactive, app = application('<p id="x">{% block x %}{{ a }}{% endblock %}</p>', values={"a": ""})
     async with view(app, "/") as connection:
         await reactive.emit("all", "a")
         assert (await connection.next_update()).data == '<hx-partial hx-target="#x" hx-swap="innerMorph"></hx-partial>'
 
 
-async def test_blocks_of_a_parent_template_are_live_in_the_child_that_fills_them() -> None:
+async def test_a_block_that_a_child_template_fills_is_live() -> None:
     env = environment(
         base='<main id="x">{% block content %}{% endblock %}</main>' + SINK,
         page='{% extends "base.html" %}{% block content %}{{ a }}{% endblock %}',
@@ -114,7 +114,7 @@ async def test_blocks_of_a_parent_template_are_live_in_the_child_that_fills_them
         assert (await connection.next_update()).data == '<hx-partial hx-target="#x" hx-swap="innerMorph">A</hx-partial>'
 
 
-async def test_a_block_around_the_sink_is_not_live_and_a_warning_says_what_is_not_shown(
+async def test_a_block_around_the_sink_is_not_live_and_a_warning_lists_what_is_not_updated(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     inner = '<p id="y">{% block inner %}{{ b }}{% endblock %}</p>'
@@ -138,7 +138,7 @@ async def test_a_block_around_the_sink_is_not_live_and_a_warning_says_what_is_no
 
 
 @pytest.mark.parametrize("template", ['<p id="y">{% block y %}{{ b }}{% endblock %}</p>', "{{ url_for('page') }}"])
-def test_a_block_around_the_sink_that_shows_nothing_more_is_fine(
+def test_a_block_around_the_sink_that_reads_nothing_else_causes_no_warning(
     template: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     reactive = Reactive(
@@ -148,7 +148,7 @@ def test_a_block_around_the_sink_that_shows_nothing_more_is_fine(
     assert not caplog.records
 
 
-async def test_derived_paths_wake_blocks_and_may_be_declared_later() -> None:
+async def test_derived_paths_update_blocks_and_may_be_declared_later() -> None:
     reactive, app = application('<p id="x">{% block x %}{{ a }}{% endblock %}</p>')
     reactive.index.derive("a", from_paths=["raw"])
     async with view(app, "/") as connection:
@@ -156,7 +156,7 @@ async def test_derived_paths_wake_blocks_and_may_be_declared_later() -> None:
         await connection.next_update()
 
 
-async def test_a_failing_block_harms_no_other_and_is_shown_in_debug_mode_only() -> None:
+async def test_a_failing_block_does_not_affect_others_and_is_shown_in_debug_mode_only() -> None:
     body = '<p id="x">{% block x %}{{ a.b.c }}{% endblock %}</p><p id="y">{% block y %}{{ b }}{% endblock %}</p>'
     for debug in (False, True):
         values: dict[str, Any] = {"a": {"b": {"c": 1}}, "b": "B"}
@@ -175,18 +175,18 @@ async def test_a_failing_block_harms_no_other_and_is_shown_in_debug_mode_only() 
     ("options", "message"),
     [({"wire": "smoke"}, "write one of 'htmx', 'datastar', 'turbo'"), ({"scope": ""}, "scope is empty")],
 )
-def test_wrong_options_are_refused(options: dict[str, str], message: str) -> None:
+def test_invalid_options_are_rejected(options: dict[str, str], message: str) -> None:
     reactive = Reactive(environment(page=SINK), secret=SECRET)
     with pytest.raises(ValueError, match=message):
         reactive.page("page.html", **{"scope": "all", **options})  # type: ignore[arg-type]
 
 
-def test_a_template_that_is_not_there_is_refused_when_the_page_is_declared() -> None:
+def test_a_missing_template_is_reported_when_the_page_is_declared() -> None:
     with pytest.raises(TemplateLoadError, match="missing.html"):
         Reactive(environment(), secret=SECRET).page("missing.html", scope="all")
 
 
-async def test_the_sink_is_wired_for_both_versions_of_htmx() -> None:
+async def test_the_sink_has_the_attributes_of_both_versions_of_htmx() -> None:
     _, app = application("")
     seen = await request(app, "/")
     for attribute in ("hx-sse:connect", "sse-connect"):
@@ -213,7 +213,7 @@ async def test_the_sink_is_wired_for_both_versions_of_htmx() -> None:
         ),
     ],
 )
-async def test_other_clients_get_what_they_understand(wire: str, sink: str, frame: tuple[str | None, str]) -> None:
+async def test_other_clients_get_their_own_format(wire: str, sink: str, frame: tuple[str | None, str]) -> None:
     reactive, app = application('<p id="x">{% block x %}{{ a }}{% endblock %}</p>', wire=wire, values={"a": "A\nB"})
     seen = await request(app, "/")
     assert sink in seen.text

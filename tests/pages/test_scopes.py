@@ -1,4 +1,4 @@
-"""A scope that does not fit its endpoint is explained, for pages and streams alike."""
+"""The error for a scope that does not fit its endpoint, for pages and streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shared pages: one run for all viewers of a URL, and nothing of any viewer in it."""
+"""Shared pages: one update for all viewers of a URL, without any viewer's data."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def application(endpoint: Callable[..., Any], env: Environment, **options: Any) 
     return reactive, Starlette(routes=[*reactive.routes, Route("/{name}", page, name="page")], **options)
 
 
-async def test_one_run_for_each_change_and_url_serves_all_viewers() -> None:
+async def test_one_update_per_change_and_url_serves_all_viewers() -> None:
     runs: list[str] = []
 
     async def page(request: Request) -> dict[str, Any]:
@@ -56,7 +56,7 @@ async def test_one_run_for_each_change_and_url_serves_all_viewers() -> None:
         assert sorted(runs) == [f"http://test/{path}?q={query}" for path in (0, 1) for query in (0, 1)]
 
 
-async def test_no_viewers_name_cookie_or_header_reaches_the_run_or_another_viewer() -> None:
+async def test_no_name_cookie_or_header_of_a_viewer_reaches_the_update_or_another_viewer() -> None:
     seen: list[dict[str, Any]] = []
     names = ["Ada-7f3", "Bob-9c1", "Cyd-2e8"]
 
@@ -85,7 +85,7 @@ async def test_no_viewers_name_cookie_or_header_reaches_the_run_or_another_viewe
         for name in names:
             headers = {"Cookie": f"who={name}", "Authorization": f"Bearer {name}", "X-Name": name, "User-Agent": name}
             page_seen = await request(app, "/board", headers=headers)
-            assert f'<h1 id="title">{name}</h1>' in page_seen.text  # the page itself is the viewer's own
+            assert f'<h1 id="title">{name}</h1>' in page_seen.text  # the page itself is rendered for its viewer
             connections.append(await stack.enter_async_context(stream(app, page_seen.url, headers=headers)))
         seen.clear()
         await reactive.emit("all", "title", "items")
@@ -122,7 +122,7 @@ def declare(body: str, *, viewer_names: tuple[str, ...] = (), **options: Any) ->
         "{{ tenant.name }}",
     ],
 )
-def test_a_live_block_that_reads_a_viewers_name_is_refused_with_its_place(expression: str) -> None:
+def test_a_live_block_that_reads_viewer_data_is_rejected_with_its_location(expression: str) -> None:
     with pytest.raises(
         ViewerNameError, match=r"page.html:3: the block 'own' of the shared page 'page.html' reads"
     ) as e:
@@ -132,22 +132,22 @@ def test_a_live_block_that_reads_a_viewers_name_is_refused_with_its_place(expres
     declare("<p>\n" + LIVE.format("own", expression), viewer_names=("tenant",), shared=False)
 
 
-def test_a_block_that_may_read_anything_is_refused_with_the_reason() -> None:
+def test_a_block_that_may_read_anything_is_rejected_with_the_reason() -> None:
     with pytest.raises(ViewerNameError, match=r"the block 'any' .* may read anything \(.*include.*\): name it"):
         declare(LIVE.format("any", "{% include which %}"))
 
 
-def test_a_block_inside_without_an_element_counts_for_the_one_around_it() -> None:
+def test_a_nested_block_without_an_element_counts_as_part_of_the_block_around_it() -> None:
     with pytest.raises(ViewerNameError, match="the block 'around'"):
         declare(LIVE.format("around", "{% block bare %}{{ user }}{% endblock %}"))
 
 
-def test_excluded_blocks_may_read_what_they_like() -> None:
+def test_excluded_blocks_may_read_viewer_data() -> None:
     declare(LIVE.format("own", "{{ user }}") + LIVE.format("all", "{{ items }}"), exclude_blocks=["own"])
     declare(LIVE.format("around", "{{ items }}" + LIVE.format("own", "{{ user }}")), exclude_blocks=["own", "around"])
 
 
-def test_what_stands_outside_of_live_blocks_may_read_what_it_likes() -> None:
+def test_the_page_outside_live_blocks_may_read_viewer_data() -> None:
     declare("{{ user }}{% block bare %}{{ user }}{% endblock %}" + LIVE.format("all", "{{ items }}"))
 
 
@@ -156,7 +156,7 @@ def test_an_unknown_block_cannot_be_excluded() -> None:
         declare(LIVE.format("own", "x"), exclude_blocks=["ovn"])
 
 
-async def test_links_are_no_viewers_own() -> None:
+async def test_url_for_is_not_viewer_data() -> None:
     async def page(request: Request) -> dict[str, Any]:
         return {"title": "t", "items": []}
 

@@ -1,4 +1,4 @@
-"""Each update runs in a task of its own, as a request does in a server."""
+"""Each update runs in its own task, as a request does in a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An update runs the endpoint again, through dependencies, middleware and authorisation; between there is nothing."""
+"""An update runs the endpoint again, with its dependencies, middleware and authorisation. Nothing is held between."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def starlette(reactive: Reactive, endpoint: Callable[..., Any], **options: Any) 
 # Dependencies
 
 
-async def test_dependencies_open_and_close_for_each_update_and_nothing_is_held_between(reactive: Reactive) -> None:
+async def test_dependencies_open_and_close_for_each_update_and_none_is_held_in_between(reactive: Reactive) -> None:
     events: list[str] = []
 
     async def database() -> AsyncIterator[str]:
@@ -131,7 +131,7 @@ async def test_blocks_are_rendered_while_dependencies_are_open(reactive: Reactiv
 
 
 @pytest.mark.parametrize("place", ["parameter", "route", "router", "include", "application"])
-async def test_what_changes_while_a_dependency_reads_arrives_on_connect(reactive: Reactive, place: str) -> None:
+async def test_a_change_while_a_dependency_reads_is_sent_on_connect(reactive: Reactive, place: str) -> None:
     data = {"value": "old"}
 
     async def read(request: FastRequest) -> str:
@@ -149,7 +149,7 @@ async def test_what_changes_while_a_dependency_reads_arrives_on_connect(reactive
     async def page(value: Annotated[str, Depends(read)]) -> dict[str, Any]:
         return {"title": value, "items": []}
 
-    page.__annotations__["value"] = Annotated[str, Depends(read)]  # as it would be outside of a function
+    page.__annotations__["value"] = Annotated[str, Depends(read)]  # as it would be outside a function
     router.get("/", dependencies=dependencies if place == "route" else None)(
         reactive.page("page.html", scope="all")(page)
     )
@@ -164,7 +164,7 @@ async def test_what_changes_while_a_dependency_reads_arrives_on_connect(reactive
         assert 'hx-target="#title" hx-swap="innerMorph">new<' in (frame.data or "")
 
 
-async def test_a_page_without_changes_is_sent_nothing_on_connect(reactive: Reactive) -> None:
+async def test_nothing_is_sent_on_connect_without_changes(reactive: Reactive) -> None:
     async def page() -> dict[str, Any]:
         return {"title": "", "items": []}
 
@@ -176,7 +176,7 @@ async def test_a_page_without_changes_is_sent_nothing_on_connect(reactive: React
 
 
 class Pure:
-    """Plain ASGI middleware that counts."""
+    """Plain ASGI middleware that records paths."""
 
     def __init__(self, app: ASGIApp, seen: list[str]) -> None:
         self.app, self.seen = app, seen
@@ -207,7 +207,7 @@ async def test_middleware_of_both_kinds_runs_for_each_update(reactive: Reactive)
     assert base == pure == ["/", "/_reactive/live", "/", "/"]
 
 
-async def test_the_session_of_the_viewer_is_there_in_updates(reactive: Reactive) -> None:
+async def test_updates_have_the_viewers_session(reactive: Reactive) -> None:
     async def page(request: Request) -> dict[str, Any]:
         return {"title": request.session.get("name", "nobody"), "items": []}
 
@@ -230,7 +230,7 @@ async def test_the_session_of_the_viewer_is_there_in_updates(reactive: Reactive)
         assert ">Bob<" in ((await bob.next_update()).data or "")
 
 
-async def test_nothing_that_middleware_left_behind_for_the_stream_is_taken_for_the_updates(reactive: Reactive) -> None:
+async def test_updates_see_nothing_that_middleware_set_for_the_stream(reactive: Reactive) -> None:
     people = {"1": "Ada"}
     current: contextvars.ContextVar[str] = contextvars.ContextVar("current", default="nobody")
 
@@ -240,7 +240,7 @@ async def test_nothing_that_middleware_left_behind_for_the_stream_is_taken_for_t
 
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             name = people.get(Request(scope).cookies.get("id", "")) if scope["type"] == "http" else None
-            if name:  # and else nothing is set, as many do
+            if name:  # otherwise nothing is set, as in much middleware
                 scope.setdefault("state", {})["name"] = name
                 current.set(name)
             await self.app(scope, receive, send)
@@ -257,7 +257,7 @@ async def test_nothing_that_middleware_left_behind_for_the_stream_is_taken_for_t
         assert ">nobody nobody<" in ((await connection.next_update()).data or "")
 
 
-async def test_named_state_of_a_lifespan_is_there_in_updates() -> None:
+async def test_updates_see_the_named_lifespan_state() -> None:
     reactive = Reactive(ENV, secret=SECRET, state_names=["pool"])
 
     async def page(request: Request) -> dict[str, Any]:
@@ -273,7 +273,7 @@ async def test_named_state_of_a_lifespan_is_there_in_updates() -> None:
         assert ">the pool<" in ((await connection.next_update()).data or "")
 
 
-async def test_an_update_is_a_plain_get_with_the_viewers_own_headers(reactive: Reactive) -> None:
+async def test_an_update_is_a_plain_get_with_the_viewers_headers(reactive: Reactive) -> None:
     seen: list[dict[str, str]] = []
 
     async def page(request: Request) -> dict[str, Any]:
@@ -310,9 +310,7 @@ async def test_an_update_is_a_plain_get_with_the_viewers_own_headers(reactive: R
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 401, 403, 404])
-async def test_an_answer_that_there_is_nothing_to_see_ends_the_stream_without_a_word_of_it(
-    reactive: Reactive, status: int
-) -> None:
+async def test_a_redirect_or_denial_ends_the_stream_and_is_not_sent(reactive: Reactive, status: int) -> None:
     over = False
 
     async def page() -> Any:
@@ -332,7 +330,7 @@ async def test_an_answer_that_there_is_nothing_to_see_ends_the_stream_without_a_
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-async def test_an_exception_of_the_application_for_it_does_the_same(reactive: Reactive, status: int) -> None:
+async def test_an_http_exception_ends_the_stream_and_is_not_sent(reactive: Reactive, status: int) -> None:
     over = False
 
     def allowed() -> None:
@@ -353,17 +351,17 @@ async def test_an_exception_of_the_application_for_it_does_the_same(reactive: Re
     assert b"secret" not in b"".join(connection.chunks)
 
 
-async def test_middleware_that_judges_after_the_endpoint_has_run_ends_the_stream_too(reactive: Reactive) -> None:
+async def test_middleware_that_denies_after_the_endpoint_has_run_ends_the_stream(reactive: Reactive) -> None:
     over = False
 
-    async def judge(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def deny(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await call_next(request)
         return RedirectResponse("/login") if over else response
 
     async def page() -> dict[str, Any]:
         return {"title": "", "items": ["confidential"] if over else []}
 
-    app = starlette(reactive, page, middleware=[Middleware(BaseHTTPMiddleware, dispatch=judge)])
+    app = starlette(reactive, page, middleware=[Middleware(BaseHTTPMiddleware, dispatch=deny)])
     async with view(app, "/") as connection:
         over = True
         await reactive.emit("all", "items")
@@ -372,7 +370,7 @@ async def test_middleware_that_judges_after_the_endpoint_has_run_ends_the_stream
 
 
 @pytest.mark.parametrize("fault", ["exception", "500", "503", "another answer", "teardown"])
-async def test_a_failure_keeps_the_stream_and_is_tried_again(
+async def test_after_a_failure_the_stream_stays_open_and_the_update_is_retried(
     reactive: Reactive, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     failing: list[str] = []
@@ -402,7 +400,7 @@ async def test_a_failure_keeps_the_stream_and_is_tried_again(
     assert b"secret" not in b"".join(connection.chunks)
 
 
-async def test_a_viewer_whose_session_is_revoked_is_sent_nothing_more_and_others_are(reactive: Reactive) -> None:
+async def test_a_viewer_whose_session_is_revoked_gets_nothing_more_and_others_do(reactive: Reactive) -> None:
     sessions = {"a", "b"}
     items = ["first"]
 
@@ -425,7 +423,7 @@ async def test_a_viewer_whose_session_is_revoked_is_sent_nothing_more_and_others
     assert b"after" not in b"".join(a.chunks)
 
 
-async def test_a_shared_page_that_asks_for_credentials_ends_and_says_why(
+async def test_a_shared_page_that_requires_credentials_ends_with_an_explanation_in_the_log(
     reactive: Reactive, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def page(request: Request) -> Any:
@@ -440,7 +438,7 @@ async def test_a_shared_page_that_asks_for_credentials_ends_and_says_why(
     assert "answered 401 to a request without credentials; declare the page without shared=True" in caplog.text
 
 
-async def test_updates_that_run_at_once_are_bounded(reactive: Reactive) -> None:
+async def test_the_number_of_concurrent_updates_is_limited(reactive: Reactive) -> None:
     running = most = 0
     items: list[str] = []
     may_end = anyio.Event()
@@ -480,7 +478,7 @@ async def test_updates_that_run_at_once_are_bounded(reactive: Reactive) -> None:
 
 
 @pytest.mark.parametrize(("wired", "times"), [("inside", 0), ("outside", 1)])
-async def test_updates_run_through_the_application_that_has_the_routes(
+async def test_updates_run_in_the_application_that_has_the_routes(
     reactive: Reactive, wired: str, times: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     outer_runs: list[str] = []

@@ -1,4 +1,4 @@
-"""What an endpoint may return under @reactive.html, and what reactive.response makes of it."""
+"""The values that an endpoint may return under @reactive.html, and reactive.response."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def by(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def test_a_fragment_is_its_block_alone(by: str) -> None:
+async def test_a_fragment_renders_its_block_alone(by: str) -> None:
     seen = await answer(Fragment("form.html", "form", title="<x>"), by=by)
     assert (seen.status, seen.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert seen.text == '<input name="title" value="&lt;x&gt;">\n'
@@ -66,7 +66,7 @@ async def test_context_names_never_collide_with_parameters(by: str) -> None:
     assert (await answer(fragment, by=by)).text == "x t b"
 
 
-async def test_oob_is_the_main_fragment_and_partials_for_the_others(by: str) -> None:
+async def test_oob_sends_the_main_fragment_and_the_others_as_partials(by: str) -> None:
     value = OOB(
         Fragment("form.html", "form", title=""),
         Fragment("form.html", "count", template_name="1", block_name=""),
@@ -77,7 +77,7 @@ async def test_oob_is_the_main_fragment_and_partials_for_the_others(by: str) -> 
     assert '<hx-partial hx-target="[id=&#34;a\\&#34;b&#34;]"' in text or '[id=&quot;a\\&quot;b&quot;]"' in text
 
 
-async def test_oob_by_option_is_an_out_of_band_element(by: str) -> None:
+async def test_oob_with_style_oob_sends_an_out_of_band_element(by: str) -> None:
     value = OOB(
         Fragment("form.html", "form", title=""),
         Fragment("form.html", "count", target='a"b', template_name="1", block_name="2"),
@@ -86,7 +86,7 @@ async def test_oob_by_option_is_an_out_of_band_element(by: str) -> None:
     assert (await answer(value, by=by)).text.endswith('<div id="a&quot;b" hx-swap-oob="innerHTML"> 1 2</div>')
 
 
-async def test_a_validation_error_is_422_and_the_form_with_its_errors(by: str) -> None:
+async def test_a_validation_error_answers_422_with_the_form_and_its_errors(by: str) -> None:
     value = ValidationError(
         Fragment("form.html", "form", title="x", errors="overridden"), errors={"title": "too short"}
     )
@@ -94,7 +94,7 @@ async def test_a_validation_error_is_422_and_the_form_with_its_errors(by: str) -
     assert (seen.status, seen.text) == (422, '<input name="title" value="x">\n<em>title: too short</em>')
 
 
-async def test_an_action_is_204_with_a_trigger_or_a_refresh(by: str) -> None:
+async def test_an_action_answers_204_with_a_trigger_or_a_refresh(by: str) -> None:
     seen = await answer(Action("saved"), by=by)
     assert (seen.status, seen.text, seen.headers["hx-trigger"]) == (204, "", "saved")
     seen = await answer(Action({"saved": {"id": 1, "name": "Zoë → ü"}}, headers={"X-More": "1"}), by=by)
@@ -115,17 +115,17 @@ async def test_text_mappings_and_responses(by: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 7, ["a"], object()])
-async def test_anything_else_is_an_error_that_says_what_there_is(value: object, by: str) -> None:
+async def test_any_other_value_raises_an_error_that_lists_the_types(value: object, by: str) -> None:
     with pytest.raises(TypeError, match="there is no response for .*: return a Fragment, OOB, Action"):
         await answer(value, by=by)
 
 
-async def test_an_unknown_block_is_an_error_that_names_it(by: str) -> None:
+async def test_an_unknown_block_raises_an_error_that_names_it(by: str) -> None:
     with pytest.raises(BlockNotFoundError, match="'from'"):
         await answer(Fragment("form.html", "from"), by=by)
 
 
-async def test_asynchronous_environments_work_under_html_and_say_so_under_response() -> None:
+async def test_asynchronous_environments_work_with_html_and_raise_an_explained_error_with_response() -> None:
     value = Fragment("form.html", "around")
     assert (await answer(value, is_async=True)).text == "http://test/ site of test /"
     with pytest.raises(ReactiveError, match="@reactive.html"):
@@ -166,7 +166,7 @@ async def form_coroutine(title: str = "") -> Any:
 
 
 @pytest.mark.parametrize("endpoint", [form_endpoint, form_coroutine])
-async def test_endpoints_of_fastapi(endpoint: Callable[..., Any]) -> None:
+async def test_fastapi_endpoints(endpoint: Callable[..., Any]) -> None:
     app = FastAPI()
     reactive = Reactive(templates(), secret=SECRET)
     app.post("/")(reactive.html(endpoint))
@@ -175,7 +175,7 @@ async def test_endpoints_of_fastapi(endpoint: Callable[..., Any]) -> None:
         assert (await client.post("/", params={"title": "long enough"})).headers["hx-trigger"] == "saved"
 
 
-def test_values_are_checked_where_they_are_made() -> None:
+def test_values_check_their_arguments() -> None:
     with pytest.raises(TypeError, match="OOB takes Fragments, not str"):
         OOB(Fragment("a", "b"), "x")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="ValidationError takes a Fragment, not str"):

@@ -1,4 +1,4 @@
-"""Starlette alone: nothing but the router needs FastAPI."""
+"""Starlette without FastAPI, which only the router needs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ assert not [name for name in sys.modules if name.partition(".")[0] == "fastapi"]
 """
 
 
-def test_a_page_is_live_where_fastapi_is_not_installed() -> None:
+def test_a_page_is_live_without_fastapi() -> None:
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(PROGRAM)],
         check=False,
