@@ -1,5 +1,7 @@
-"""What template functions need: declaring which context variables a function reads."""
+"""For functions, filters and tests of templates: declare which context variables they read."""
 
-from ._templates.analysis.callables import declare_reads
+from __future__ import annotations
+
+from ._templates import declare_reads
 
 __all__ = ["declare_reads"]

@@ -11,7 +11,7 @@ from .._clients import WIRES
 from .._core.errors import ReactiveError
 from .._index.index import registry_of
 from .._templates import Element, PageReads, analyse, elements
-from .._templates.survey import Template, ignores, list_names, survey
+from .._templates.survey import SurveyedTemplate, ignores, list_names, survey
 from .block_rules import check_blocks
 from .declaration_rules import check_declarations
 from .description import AppDescription
@@ -103,7 +103,7 @@ class _EnvironmentCheck:
         htmx = detect_htmx(found, sources, self._settings.htmx)
         return PageTree(name, reads, build_nodes(found), htmx, "\n".join(sources.values()))
 
-    def _survey(self, name: str) -> Template:
+    def _survey(self, name: str) -> SurveyedTemplate:
         return self._templates.get(name) or survey(self._env, name)
 
 
@@ -131,12 +131,12 @@ def _restricted_to(env: Environment, app: AppDescription) -> AppDescription:
     )
 
 
-def _template_issues(template: Template) -> Iterator[Issue]:
-    for fault in template.faults:
-        yield Issue(Severity.ERROR, "template", template.name, fault.line, fault.message, fault.mend)
+def _template_issues(template: SurveyedTemplate) -> Iterator[Issue]:
+    for problem in template.problems:
+        yield Issue(Severity.ERROR, "template", template.name, problem.line, problem.message, problem.fix)
 
 
-def _page_names(templates: Mapping[str, Template], app: AppDescription) -> list[str]:
+def _page_names(templates: Mapping[str, SurveyedTemplate], app: AppDescription) -> list[str]:
     """Return the templates that may be pages: declared or registered, or not the parent of another template."""
     named = {page.template_name for page in app.pages}
     named |= {ref.template_name for index in app.indexes for ref in index.blocks()}
@@ -145,8 +145,8 @@ def _page_names(templates: Mapping[str, Template], app: AppDescription) -> list[
     return [name for name in loaded if name in named or name not in parents]
 
 
-def _is_broken(template: Template) -> bool:
-    return any(fault.line is None for fault in template.faults)
+def _is_broken(template: SurveyedTemplate) -> bool:
+    return any(problem.line is None for problem in template.problems)
 
 
 def _is_registered(name: str, app: AppDescription) -> bool:

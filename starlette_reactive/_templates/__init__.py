@@ -1,13 +1,15 @@
-"""The adapter to Jinja: what a page's blocks read, which elements show them, and each of them rendered alone.
+"""The adapter to Jinja.
 
-Nothing outside of this package looks into Jinja's syntax trees or compiled templates.
+It finds what the blocks of a page read and which elements show them, and renders a block alone. No other room uses
+Jinja's syntax trees or compiled templates.
 """
 
 from __future__ import annotations
 
 from .analysis.callables import declare_reads
+from .composed_page import analyse
 from .elements.page import DYNAMIC, Element, elements
-from .reads import BlockReads, PageReads, analyse
+from .reads import BlockReads, PageReads
 from .render import CompiledBlock, compile_block
 
 __all__ = [

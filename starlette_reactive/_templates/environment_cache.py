@@ -1,4 +1,4 @@
-"""What is kept of an environment, on the environment itself, so that it goes when the environment goes."""
+"""Values cached on an environment, so that they live as long as the environment does."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Generic, TypeVar
 
 from jinja2 import Environment
 
-__all__ = ["Kept"]
+__all__ = ["PerEnvironment"]
 
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
-    """One value for each environment.
+class PerEnvironment(Generic[T]):
+    """One value per environment. Thread-safe.
 
-    A table of weak references would not do: what is kept refers to its environment, and so would keep it for ever.
+    A weak-key dictionary would not do: the values refer to their environment and would keep it alive forever.
 
     Args:
-        name: Tells it from other values that are kept.
-        make: Makes the value.
+        name: Distinguishes the value from other cached values.
+        make: Makes the value for an environment.
     """
 
     def __init__(self, name: str, make: Callable[[Environment], T]) -> None:
@@ -30,10 +30,10 @@ class Kept(Generic[T]):
         self._lock = threading.RLock()
 
     def of(self, env: Environment) -> T:
-        """Return the environment's value, made when it is first asked for."""
+        """Return the environment's value. The first call makes it."""
         with self._lock:
             found: tuple[weakref.ref[Environment], T] | None = getattr(env, self._attribute, None)
-            if found is None or found[0]() is not env:  # an overlay has copies of its parent's attributes
+            if found is None or found[0]() is not env:  # an overlay copies its parent's attributes
                 found = (weakref.ref(env), self._make(env))
                 setattr(env, self._attribute, found)
             return found[1]

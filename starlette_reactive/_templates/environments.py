@@ -1,4 +1,4 @@
-"""From what an application calls its templates to the Jinja environment behind it."""
+"""The Jinja environment and the context behind an application's templates object."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def environment_of(templates: Templates) -> Environment:
     if isinstance(templates, Jinja2Templates):
         return templates.env
     raise TypeError(
-        f"templates is a jinja2.Environment or starlette.templating.Jinja2Templates, not {type(templates).__name__}"
+        "templates must be a jinja2.Environment or a starlette.templating.Jinja2Templates, "
+        f"not {type(templates).__name__}"
     )
 
 
 def context_for(templates: Jinja2Templates, request: Request, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a template sees: the values, the request, and what context processors add."""
+    """Return the context of a template: the values, the request, and what the context processors add."""
     context = {"request": request, **values}
     for processor in templates.context_processors:
         context.update(processor(request))

@@ -1,8 +1,9 @@
-"""The part of a page's top level that a block builds on.
+"""The top-level statements that a block depends on, as syntax trees of their own.
 
-What a block looks up may have been bound by a ``set``, an ``import`` or a ``macro`` at the top level of its template,
-of a child or of a parent. The interpretation noted those statements; here they are cut out, in order, into trees that
-can be compiled and run for what they bind. Text and blocks among them are left out, unless they change something.
+A name that a block looks up may be bound by a ``set``, an ``import`` or a ``macro`` at the top level of its template,
+of a child or of a parent. The interpretation records which statements those are. Here they are copied, in order, into
+trees that can be compiled and run for what they bind. Text and blocks among them are left out unless they change
+something.
 """
 
 from __future__ import annotations
@@ -14,84 +15,76 @@ from typing import Any, Final, TypeVar
 from jinja2 import nodes
 from jinja2.idtracking import VAR_LOAD_UNDEFINED, Symbols
 
-from .analysis.facts import BlockRecord, Choice, Run, Unit
-from .sources import Parsed
+from .analysis.findings import AnalysedBlock, ParentChoice, TemplateRun, TopLevelStatement, required_statements
+from .sources import ParsedTemplate
 
-__all__ = ["PARENT", "Level", "Stage", "closure", "stage_of_choice", "stages_of"]
+__all__ = ["PARENT", "Prologue", "PrologueLevel", "prologue_of_choice", "prologues_of"]
 
-PARENT: Final = "_parent_that_is_chosen"
-"""The name that a slice leaves the choice of a parent in."""
+PARENT: Final = "_chosen_parent"
+"""The name to which a prologue binds the chosen parent."""
 N = TypeVar("N", bound=nodes.Node)
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """One template of a chain of parents, and the statements of it that are wanted; empty: none is."""
+class PrologueLevel:
+    """The statements of one template that have to run, which may be none."""
 
-    parsed: Parsed
+    parsed: ParsedTemplate
     body: tuple[nodes.Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """One run: a template with its parents, the page's own first, then those included one in the other."""
+class Prologue:
+    """What has to run of a template and its parents.
 
-    levels: tuple[Level, ...]
+    Args:
+        levels: The template, its parent and so on.
+        bare: Whether the template is included without context.
+    """
+
+    levels: tuple[PrologueLevel, ...]
     bare: bool
 
 
-def stages_of(record: BlockRecord) -> tuple[Stage, ...]:
-    """Return what has to run before the block's own function can."""
-    wanted = closure(record.sink.needs)
-    runs: list[Run] = []
-    run: Run | None = record.run
+def prologues_of(block: AnalysedBlock) -> tuple[Prologue, ...]:
+    """Return what has to run before the block's function: the page's prologue, then one for each nested include."""
+    required = required_statements(block.read_set.needs)
+    runs: list[TemplateRun] = []
+    run: TemplateRun | None = block.run
     while run is not None:
         runs.insert(0, run)
         run = None if run.bare else run.around
-    # an include that leads to the block is not run as a whole: what of it is wanted is a stage of its own
-    wanted -= {run.includer for run in runs if run.includer is not None}
-    return tuple(_stage(run, wanted) for run in runs)
+    # an include that leads to the block does not run as a whole: its statements have a prologue of their own
+    required -= {run.includer for run in runs if run.includer is not None}
+    return tuple(_prologue(run, required) for run in runs)
 
 
-def stage_of_choice(choice: Choice) -> Stage:
-    """Return what has to run to know which parent an ``extends`` takes: it is left in :data:`PARENT`."""
-    wanted = closure([choice.unit] if choice.unit is not None else [])
-    stage = _stage(choice.run, wanted, choice.node)
-    last = next(at for at, level in enumerate(stage.levels) if choice.node in level.parsed.tree.find_all(nodes.Extends))
-    return Stage(stage.levels[: last + 1], stage.bare)
+def prologue_of_choice(choice: ParentChoice) -> Prologue:
+    """Return what has to run to find the parent that an ``extends`` chooses. It binds the parent to :data:`PARENT`."""
+    required = required_statements([choice.statement] if choice.statement is not None else [])
+    prologue = _prologue(choice.run, required, choice.node)
+    last = next(
+        at for at, level in enumerate(prologue.levels) if choice.node in level.parsed.tree.find_all(nodes.Extends)
+    )
+    return Prologue(prologue.levels[: last + 1], prologue.bare)
 
 
-def closure(units: Iterable[Unit]) -> set[Unit]:
-    """Return ``units`` and all that they need in turn."""
-    found: set[Unit] = set()
-    todo = list(units)
-    while todo:
-        unit = todo.pop()
-        if unit in found:
-            continue
-        found.add(unit)
-        todo.extend(unit.needs)
-        if unit.outer is not None:
-            todo.append(unit.outer)
-    return found
-
-
-def _stage(run: Run, wanted: set[Unit], choice: nodes.Extends | None = None) -> Stage:
-    here = {unit for unit in wanted if unit.run is run}
-    kept = {id(unit.node) for unit in here}
-    cutter = _Cutter(kept, choice)
+def _prologue(run: TemplateRun, required: set[TopLevelStatement], choice: nodes.Extends | None = None) -> Prologue:
+    wanted = {id(statement.node) for statement in required if statement.run is run}
+    copier = _StatementCopier(wanted, choice)
     levels = [
-        Level(parsed, _with_names(parsed, cutter.body(parsed.tree.body)) if kept else ()) for parsed in run.levels
+        PrologueLevel(parsed, _with_declarations(parsed, copier.copies(parsed.tree.body)) if wanted else ())
+        for parsed in run.levels
     ]
-    return Stage(tuple(levels), run.bare)
+    return Prologue(tuple(levels), run.bare)
 
 
-def _with_names(parsed: Parsed, body: list[nodes.Node]) -> tuple[nodes.Node, ...]:
-    """Return ``body`` such that its names mean what they mean in the whole template.
+def _with_declarations(parsed: ParsedTemplate, body: list[nodes.Node]) -> tuple[nodes.Node, ...]:
+    """Return ``body`` preceded by statements that keep the meaning of its names.
 
-    Jinja decides for a whole top level whether a name is looked up when it begins or is unbound until it is set, and
-    what stands within loops, macros and set blocks builds on that. A statement that is left out would take its share of
-    the decision with it, so one that does nothing stands in for it.
+    Jinja decides for a whole top level whether a name is looked up at its start or is unbound until a statement sets
+    it. The code of loops, macros and set blocks depends on that decision. A statement that is left out no longer takes
+    part in it, so a statement that does nothing replaces it.
     """
     mentioned = {each.name for node in body for each in node.find_all(nodes.Name)}
     mentioned |= {each.name for node in body for each in node.find_all(nodes.NSRef)}
@@ -100,54 +93,55 @@ def _with_names(parsed: Parsed, body: list[nodes.Node]) -> tuple[nodes.Node, ...
         return tuple(body)
     symbols = Symbols(level=0)
     symbols.analyze_node(parsed.tree)
-    stand_ins: list[nodes.Node] = []
+    declarations: list[nodes.Node] = []
     for name in sorted(mentioned & symbols.refs.keys() - {"self"}):
         load, _ = symbols.loads.get(symbols.refs[name], (None, None))
         context = "store" if load == VAR_LOAD_UNDEFINED else "load"
         never = nodes.CondExpr(nodes.Const(False), nodes.Name(name, context), nodes.Const(None))
-        stand_ins.append(nodes.ExprStmt(never, lineno=1))
-    return (*stand_ins, *body)
+        declarations.append(nodes.ExprStmt(never, lineno=1))
+    return (*declarations, *body)
 
 
-class _Cutter:
+class _StatementCopier:
     """Copies the wanted statements of a template's top level."""
 
-    def __init__(self, kept: set[int], choice: nodes.Extends | None) -> None:
-        self.kept = kept
+    def __init__(self, wanted: set[int], choice: nodes.Extends | None) -> None:
+        self.wanted = wanted
         self.choice = choice
 
-    def body(self, body: list[nodes.Node]) -> list[nodes.Node]:
+    def copies(self, body: Iterable[nodes.Node]) -> list[nodes.Node]:
         """Return copies of the wanted statements of ``body``."""
-        wanted = [node for node in body if id(node) in self.kept]
-        return [self._statement(node) for node in wanted if node is self.choice or not isinstance(node, nodes.Extends)]
+        wanted = [node for node in body if id(node) in self.wanted]
+        return [self._copy(node) for node in wanted if node is self.choice or not isinstance(node, nodes.Extends)]
 
-    def _statement(self, node: nodes.Node) -> nodes.Node:
+    def _copy(self, node: nodes.Node) -> nodes.Node:
         if isinstance(node, nodes.If):
-            return self._branch(node)
+            return self._copy_if(node)
         if isinstance(node, nodes.Extends):
             target = nodes.Name(PARENT, "store", lineno=node.lineno)
-            return nodes.Assign(target, copy(node.template), lineno=node.lineno)
-        return copy(node)
+            return nodes.Assign(target, _copy_node(node.template), lineno=node.lineno)
+        return _copy_node(node)
 
-    def _branch(self, node: nodes.If) -> nodes.If:
-        elif_ = [self._branch(each) for each in node.elif_]
-        return _like(node, copy(node.test), self.body(node.body), elif_, self.body(node.else_))
+    def _copy_if(self, node: nodes.If) -> nodes.If:
+        elif_ = [self._copy_if(each) for each in node.elif_]
+        return _similar(node, _copy_node(node.test), self.copies(node.body), elif_, self.copies(node.else_))
 
 
-def copy(node: N) -> N:
-    """Return a copy of a tree: compiling folds constants in place, and the tree at hand is shared."""
-    return _like(node, *(_copy_field(getattr(node, field)) for field in node.fields))
+def _copy_node(node: N) -> N:
+    """Return a deep copy of a node. Compilation folds constants in place, and the original is shared."""
+    return _similar(node, *(_copy_field(getattr(node, field)) for field in node.fields))
 
 
 def _copy_field(value: Any) -> Any:
     if isinstance(value, nodes.Node):
-        return copy(value)
+        return _copy_node(value)
     if isinstance(value, list):
         return [_copy_field(each) for each in value]
     return value
 
 
-def _like(node: N, *values: Any) -> N:
+def _similar(node: N, *values: Any) -> N:
+    """Return a node of the same class with the same attributes and other values in its fields."""
     made = object.__new__(type(node))
     for field, value in zip(node.fields, values, strict=True):
         setattr(made, field, value)

@@ -1,7 +1,7 @@
-"""Templates as their loader gives them: source, syntax tree and blocks, parsed once while the source is the same.
+"""Templates as the loader returns them, parsed once while their source stays the same.
 
-Nothing here interprets a template. A :class:`Library` belongs to one environment and is shared by every analysis of
-its pages, so that a base template is parsed once however many pages extend it.
+Nothing here interprets a template. Each environment has one :class:`TemplateLibrary`, which all its pages share, so
+that a base template is parsed once however many pages extend it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,28 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 
 from .._core.errors import TemplateLoadError
 from .._core.suggestions import did_you_mean
-from .environment_cache import Kept
+from .environment_cache import PerEnvironment
 
-__all__ = ["Library", "Parsed", "library_of"]
+__all__ = ["ParsedTemplate", "TemplateLibrary", "is_current", "library_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parsed:
-    """One template's source as parsed, and how to learn whether it is still current."""
+class ParsedTemplate:
+    """The source of a template, its syntax tree and its blocks.
+
+    Args:
+        name: The template's name, as the loader knows it.
+        filename: The file that it was read from, if the loader names one.
+        source: The source that was parsed.
+        tree: The syntax tree.
+        blocks: The blocks that it defines, by name.
+        uptodate: The loader's function that returns whether the source is still current.
+    """
 
     name: str
     filename: str | None
@@ -32,25 +40,20 @@ class Parsed:
     blocks: Mapping[str, nodes.Block]
     uptodate: Callable[[], bool] | None
 
-    @property
-    def extends(self) -> bool:
-        """Whether an ``extends`` stands anywhere in it."""
-        return self.tree.find(nodes.Extends) is not None
 
-
-class Library:
-    """The parsed templates of one environment; safe to use from any thread."""
+class TemplateLibrary:
+    """The parsed templates of one environment. Thread-safe."""
 
     def __init__(self, env: Environment) -> None:
         self._env = weakref.ref(env)
-        self._parsed: dict[str, Parsed] = {}
+        self._parsed: dict[str, ParsedTemplate] = {}
         self._lock = threading.RLock()
 
-    def template(self, name: str) -> Parsed:
-        """Return the template ``name``, parsed anew only if its source has changed.
+    def template(self, name: str) -> ParsedTemplate:
+        """Return the template ``name``. It is parsed again only if its source has changed.
 
         Raises:
-            TemplateLoadError: There is no such template, or it does not parse.
+            TemplateLoadError: The template does not exist or does not parse.
         """
         env = self._environment()
         with self._lock:
@@ -59,26 +62,26 @@ class Library:
                 return known
             source, filename, uptodate = _load(env, name)
             if known is not None and known.source == source and known.filename == filename:
-                return self._keep(Parsed(name, filename, source, known.tree, known.blocks, uptodate))
-            return self._keep(self.parse(name, source, filename, uptodate))
+                return self._store(ParsedTemplate(name, filename, source, known.tree, known.blocks, uptodate))
+            return self._store(self.parse(name, source, filename, uptodate))
 
     def parse(
         self, name: str, source: str, filename: str | None = None, uptodate: Callable[[], bool] | None = None
-    ) -> Parsed:
-        """Parse ``source`` as the template ``name`` without keeping it.
+    ) -> ParsedTemplate:
+        """Parse ``source`` as the template ``name`` without storing the result.
 
         Raises:
-            TemplateLoadError: It does not parse.
+            TemplateLoadError: The source does not parse.
         """
         env = self._environment()
         try:
             tree = env.parse(source, name, filename)
         except TemplateSyntaxError as error:
             raise _syntax_error(error, name, filename) from error
-        return Parsed(name, filename, source, tree, _blocks(tree, name, filename), uptodate)
+        return ParsedTemplate(name, filename, source, tree, _blocks(tree, name, filename), uptodate)
 
     def exists(self, name: str) -> bool:
-        """Tell whether the loader has the template ``name``."""
+        """Return whether the loader has the template ``name``."""
         try:
             self.template(name)
         except TemplateLoadError as error:
@@ -88,16 +91,16 @@ class Library:
     def _environment(self) -> Environment:
         env = self._env()
         if env is None:  # pragma: no cover - the caller holds the environment
-            raise ReferenceError("the environment of this library is gone")
+            raise ReferenceError("the environment of this library no longer exists")
         return env
 
-    def _keep(self, parsed: Parsed) -> Parsed:
+    def _store(self, parsed: ParsedTemplate) -> ParsedTemplate:
         self._parsed[parsed.name] = parsed
         return parsed
 
 
-def is_current(env: Environment, parsed: Parsed) -> bool:
-    """Tell whether ``parsed`` may still be used, by the rule that the environment itself follows for its templates."""
+def is_current(env: Environment, parsed: ParsedTemplate) -> bool:
+    """Return whether ``parsed`` is still current, by the rule that the environment follows for its own templates."""
     if not env.auto_reload:
         return True
     return parsed.uptodate is not None and parsed.uptodate()
@@ -116,8 +119,8 @@ def _load(env: Environment, name: str) -> tuple[str, str | None, Callable[[], bo
         raise TemplateLoadError(_not_found(env, name, error), template=name) from error
     except RuntimeError as error:
         raise TemplateLoadError(
-            f"the loader has no source of template {name!r} ({error}): use a loader that reads sources, for what a "
-            "block reads is found in its source",
+            f"the loader has no source of template {name!r} ({error}): use a loader that reads sources, because the "
+            "analysis needs the source of a template",
             template=name,
         ) from error
 
@@ -134,9 +137,9 @@ def _not_found(env: Environment, name: str, error: TemplateNotFound) -> str:
 
 
 def _syntax_error(error: TemplateSyntaxError, name: str, filename: str | None) -> TemplateLoadError:
-    place = f"{filename or name}:{error.lineno}"
+    location = f"{filename or name}:{error.lineno}"
     return TemplateLoadError(
-        f"template {name!r} does not parse at {place}: {error.message}. Mend that line",
+        f"template {name!r} does not parse at {location}: {error.message}. Correct that line",
         template=name,
         line=error.lineno,
     )
@@ -157,14 +160,9 @@ def _blocks(tree: nodes.Template, name: str, filename: str | None) -> dict[str, 
     return blocks
 
 
-_libraries: Kept[Library] = Kept("library", Library)
+_libraries: PerEnvironment[TemplateLibrary] = PerEnvironment("library", TemplateLibrary)
 
 
-def library_of(env: Environment) -> Library:
-    """Return the library of ``env``, the same for as long as the environment lives."""
+def library_of(env: Environment) -> TemplateLibrary:
+    """Return the library of ``env``, the same for the lifetime of the environment."""
     return _libraries.of(env)
-
-
-def children(node: nodes.Node) -> list[Any]:
-    """Return the nodes directly below ``node``."""
-    return list(node.iter_child_nodes())

@@ -294,7 +294,7 @@ def test_the_sink_of_unnamed_events_is_no_mistake(caplog: pytest.LogCaptureFixtu
             "titel",
         ),
         (lambda index: index.register_template(ENV, "page.html", block_names="title"), TypeError, "bare string"),
-        (lambda index: index.register_template("dir", "page.html"), TypeError, "templates is a"),
+        (lambda index: index.register_template("dir", "page.html"), TypeError, "templates must be a"),
         (lambda index: index.register("", BlockRef("t", "b")), ValueError, "empty"),
         (lambda index: index.register("a..b", BlockRef("t", "b")), ValueError, "empty segment"),
         (lambda index: index.register("a", "block"), TypeError, "BlockRef"),

@@ -137,7 +137,7 @@ class Heard:
 class Marking(CodeGenerator):
     """Compiles templates that tell when a block begins and ends."""
 
-    def visit_Block(self, node: Block, frame: Frame) -> None:  # noqa: N802 - the visitor's convention
+    def visit_Block(self, node: Block, frame: Frame) -> None:
         if frame.toplevel and self.has_known_extends:
             return
         guarded = frame.toplevel and self.extends_so_far > 0
@@ -145,7 +145,7 @@ class Marking(CodeGenerator):
         super().visit_Block(node, frame)
         self._mark("leave", node.name, guarded, frame)
 
-    def visit_Include(self, node: Include, frame: Frame) -> None:  # noqa: N802 - the visitor's convention
+    def visit_Include(self, node: Include, frame: Frame) -> None:
         if frame.buffer is not None:
             self.writeline("environment.hush(1)")
         super().visit_Include(node, frame)

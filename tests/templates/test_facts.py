@@ -100,7 +100,7 @@ def test_a_block_that_is_not_rendered_alone_says_why(page: str, reason: str) -> 
     alone = analyse(env, "page").blocks["b"].alone
     assert alone is not None
     assert reason in alone
-    with pytest.raises(BlockRenderError, match="can't be rendered alone"):
+    with pytest.raises(BlockRenderError, match="cannot be rendered alone"):
         compile_block(env, "page", "b")
 
 
@@ -129,18 +129,18 @@ def test_what_is_widened_says_why() -> None:
     env = environment(page="{% block b %}\n{% include name %}{% endblock %}{% block c %}{{ x }}{% endblock %}")
     blocks = analyse(env, "page").blocks
     assert blocks["b"].paths == {"*"}
-    assert blocks["b"].widened == ("the include at page:2 takes a template known only when it runs",)
+    assert blocks["b"].widened == ("the include at page:2 uses a template known only at run time",)
     assert blocks["c"].widened == ()
 
 
 def test_too_much_work_widens_and_is_never_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("starlette_reactive._templates.analysis.state.WORK", 10)
+    monkeypatch.setattr("starlette_reactive._templates.analysis.tracking.MAX_WORK", 10)
     env = environment(
         page="{% macro m(a) %}{{ a }}{{ text }}{% endmacro %}{% block b %}{{ m(1) }}{{ m(2) }}{% endblock %}"
     )
     block = analyse(env, "page").blocks["b"]
     assert block.paths == {"*"}
-    assert "too much work" in block.widened[0]
+    assert "too complex" in block.widened[0]
     assert block.alone is not None
 
 

@@ -1,9 +1,9 @@
-"""What a function that Jinja hands the context to reads of it.
+"""Which context variables a ``pass_context`` function reads.
 
-A ``pass_context`` function may read anything. Most of them read one or two names in plain sight —
-``context["request"]`` — and to treat those as reading everything would wake every block that holds a link. So the
-function's own source is looked at: if each use of its context parameter is one of the known harmless or constant
-ones, the names are known; else they are not, and the caller widens.
+A ``pass_context`` function may read anything. Most of them read one or two constant names, such as
+``context["request"]``. If they counted as reading everything, every change would render every block that holds a
+link. Therefore this module parses the function's source: if every use of its context parameter is harmless or names a
+constant, the names are known. Otherwise they are unknown, and the caller widens to everything.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def declare_reads(*names: str) -> Callable[[F], F]:
-    """Say which context variables a ``pass_context`` function, filter or test reads.
+    """Declare which context variables a ``pass_context`` function, filter or test reads.
 
     Args:
-        names: The variables; none: it reads no variable of the context.
+        names: The variables. Without any, the function reads no variable of the context.
 
     Returns:
-        A decorator that notes the names on the function and returns the function itself.
+        A decorator that stores the names on the function and returns the function itself.
     """
 
-    def note(function: F) -> F:
+    def declare(function: F) -> F:
         setattr(function, _DECLARED, frozenset(names))
         return function
 
-    return note
+    return declare
 
 
 def takes_context(function: object) -> bool:
-    """Tell whether Jinja hands the context to ``function`` when a template calls it."""
-    by_call: Any = getattr(type(function), "__call__", None)  # noqa: B004 - the method is wanted, not whether there is one
+    """Return whether Jinja passes the context to ``function`` when a template calls it."""
+    by_call: Any = getattr(type(function), "__call__", None)  # noqa: B004 - the method itself is needed
     candidates: tuple[Any, ...] = (function, by_call)
     return any(each is not None and _PassArg.from_obj(each) is _PassArg.context for each in candidates)
 
 
 def context_names(function: object) -> frozenset[str] | None:
-    """Return the names that ``function`` reads of the context that it is handed; None: it may be any."""
+    """Return the context variables that a ``pass_context`` function reads, or None if they are unknown."""
     declared = getattr(function, _DECLARED, None)
     if isinstance(declared, frozenset):
         return declared
@@ -63,7 +63,7 @@ def context_names(function: object) -> frozenset[str] | None:
 
 
 @lru_cache(maxsize=512)
-def _names_in_source(code: CodeType) -> frozenset[str] | None:  # the code alone: a function holds its closure
+def _names_in_source(code: CodeType) -> frozenset[str] | None:  # keyed by code: a function would keep its closure alive
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError, ValueError):
@@ -80,9 +80,9 @@ def _names_in_source(code: CodeType) -> frozenset[str] | None:  # the code alone
 
 
 def _uses(definition: ast.AST, parameter: str) -> frozenset[str] | None:
-    """Return the names read of ``parameter``, or None if one of its uses is not understood."""
+    """Return the names read from ``parameter``, or None if one of its uses is unknown."""
     names: set[str] = set()
-    understood = 0
+    known = 0
     total = 0
     for node in ast.walk(definition):
         if isinstance(node, ast.Name) and node.id == parameter:
@@ -90,13 +90,13 @@ def _uses(definition: ast.AST, parameter: str) -> frozenset[str] | None:
             if not isinstance(node.ctx, ast.Load):
                 return None
         elif (name := _use(node, parameter)) is not None:
-            understood += 1
+            known += 1
             names.update(name)
-    return frozenset(names) if understood == total else None
+    return frozenset(names) if known == total else None
 
 
 def _use(node: ast.AST, parameter: str) -> tuple[str, ...] | None:
-    """Return the names read if ``node`` is an understood use of the parameter."""
+    """Return the names read if ``node`` is a known use of the parameter, else None."""
     match node:
         case ast.Subscript(value=ast.Name(id=found), slice=ast.Constant(value=str(name)), ctx=ast.Load()):
             return (name,) if found == parameter else None

@@ -1,4 +1,4 @@
-"""What a name means at a place in a template: scopes, and the objects that a template makes."""
+"""Frames, which bind names at a place in a template, and the objects that a template makes."""
 
 from __future__ import annotations
 
@@ -6,56 +6,74 @@ from collections.abc import Hashable
 
 from jinja2 import nodes
 
-from ..sources import Parsed
-from .facts import Binding, BlockRecord, Context, Run, Unit
+from ..sources import ParsedTemplate
+from .findings import AnalysedBlock, Binding, ContextLayer, TemplateRun, TopLevelStatement
 from .values import BOTTOM, UNKNOWN, Value, join, join_all
 
-__all__ = ["BlockText", "Cell", "Global", "Loop", "Macro", "Module", "Scope", "SelfReference"]
+__all__ = [
+    "BlockBody",
+    "BoundMethod",
+    "Container",
+    "Frame",
+    "Global",
+    "ImportedModule",
+    "Loop",
+    "Macro",
+    "SelfReference",
+]
 
 
-class Scope:
-    """The names of one frame: a template's top level, a block, a loop, a ``with``, a macro."""
+class Frame:
+    """The names bound at a template's top level, or in a block, a loop, a ``with`` or a macro.
+
+    Attributes:
+        root: Whether it is the frame of a template's top level.
+        loop: The loop whose body it belongs to.
+        watched: Whether something made in it looks names up later, such as a macro.
+    """
 
     __slots__ = ("context", "loop", "names", "parent", "root", "template", "watched")
 
     def __init__(
         self,
-        template: Parsed,
-        context: Context,
-        parent: Scope | None = None,
+        template: ParsedTemplate,
+        context: ContextLayer,
+        parent: Frame | None = None,
         *,
         root: bool = False,
         loop: nodes.For | None = None,
     ) -> None:
-        self.template: Parsed = template
-        self.context: Context = context
-        self.parent: Scope | None = parent
+        self.template: ParsedTemplate = template
+        self.context: ContextLayer = context
+        self.parent: Frame | None = parent
         self.root: bool = root
         self.loop: nodes.For | None = loop
         self.names: dict[str, Binding] = {}
         self.watched: bool = root
 
     def watch(self) -> None:
-        """Note that something made here looks names up later: a change of a name is a change for it."""
-        scope: Scope | None = self
-        while scope is not None and not scope.watched:
-            scope.watched = True
-            scope = scope.parent
+        """Record that something made here looks names up later, so that a new binding invalidates remembered calls."""
+        frame: Frame | None = self
+        while frame is not None and not frame.watched:
+            frame.watched = True
+            frame = frame.parent
 
-    def inner(self, loop: nodes.For | None = None) -> Scope:
-        """Return a new scope within this one."""
-        return Scope(self.template, self.context, self, loop=loop)
+    def inner(self, loop: nodes.For | None = None) -> Frame:
+        """Return a new frame inside this one."""
+        return Frame(self.template, self.context, self, loop=loop)
 
 
-class Cell:
-    """A container that the template makes: a list, a dict, a namespace. All that one place makes is one cell.
+class Container:
+    """A container that the template makes: a list, a dict or a namespace.
+
+    One container stands for all that the same place in the template makes.
 
     Attributes:
-        items: What is known to stand at constant keys.
-        rest: What else may be in it.
-        writers: The top-level statements that changed it.
-        blocks: The blocks that changed it; None stands for the page outside of blocks.
-        stateful: Whether calling it or its methods changes it (``cycler``, ``joiner``).
+        items: The values at constant keys.
+        rest: What else it may hold.
+        writers: The top-level statements that change it.
+        blocks: The blocks that change it, and where.
+        stateful: Whether a call of it or of its methods changes it (``cycler``, ``joiner``).
     """
 
     __slots__ = ("blocks", "items", "rest", "stateful", "writers")
@@ -63,8 +81,8 @@ class Cell:
     def __init__(self, *, stateful: bool = False) -> None:
         self.items: dict[Hashable, Value] = {}
         self.rest: Value = BOTTOM
-        self.writers: set[Unit] = set()
-        self.blocks: dict[BlockRecord, str] = {}
+        self.writers: set[TopLevelStatement] = set()
+        self.blocks: dict[AnalysedBlock, str] = {}
         self.stateful: bool = stateful
 
     def content(self) -> Value:
@@ -72,7 +90,7 @@ class Cell:
         return join_all([self.rest, *self.items.values()])
 
     def at(self, key: Hashable) -> Value:
-        """Return what stands at a constant key."""
+        """Return the value at a constant key."""
         found = self.items.get(key)
         if found is None:
             # an unknown key may also be an attribute of the container itself, such as a method
@@ -81,53 +99,60 @@ class Cell:
 
 
 class Macro:
-    """A macro, or the body of a call block, with the scope and the run it stands in."""
+    """A macro or the body of a call block, with the frame and the run in which it is defined."""
 
-    __slots__ = ("node", "run", "scope")
+    __slots__ = ("frame", "node", "run")
 
-    def __init__(self, node: nodes.Macro | nodes.CallBlock, scope: Scope, run: Run) -> None:
+    def __init__(self, node: nodes.Macro | nodes.CallBlock, frame: Frame, run: TemplateRun) -> None:
         self.node: nodes.Macro | nodes.CallBlock = node
-        self.scope: Scope = scope
-        self.run: Run = run
+        self.frame: Frame = frame
+        self.run: TemplateRun = run
 
     @property
-    def name(self) -> str:
-        """Its name in words."""
+    def title(self) -> str:
+        """What it is called in messages."""
         return f"the macro {self.node.name!r}" if isinstance(self.node, nodes.Macro) else "the call block"
 
 
-class Module:
-    """An imported template: what it exports, and what its own text reads."""
+class ImportedModule:
+    """An imported template: the layer with its exports, and what its text reads."""
 
     __slots__ = ("context", "reads")
 
-    def __init__(self, context: Context, reads: frozenset[str]) -> None:
-        self.context: Context = context
+    def __init__(self, context: ContextLayer, reads: frozenset[str]) -> None:
+        self.context: ContextLayer = context
         self.reads: frozenset[str] = reads
 
 
 class Loop:
-    """The ``loop`` of a ``for``; ``item`` is what its target is bound to, ``reads`` what decides how it runs."""
+    """The ``loop`` variable of a ``for``: ``item`` is the value of its target, ``reads`` decides how it iterates."""
 
-    __slots__ = ("item", "node", "reads", "run", "scope")
+    __slots__ = ("frame", "item", "node", "reads", "run")
 
-    def __init__(self, node: nodes.For, scope: Scope, run: Run, item: Value, reads: frozenset[str]) -> None:
+    def __init__(self, node: nodes.For, frame: Frame, run: TemplateRun, item: Value, reads: frozenset[str]) -> None:
         self.node: nodes.For = node
-        self.scope: Scope = scope
-        self.run: Run = run
+        self.frame: Frame = frame
+        self.run: TemplateRun = run
         self.item: Value = item
         self.reads: frozenset[str] = reads
 
 
-class BlockText:
-    """A block that is called as a function, by ``super()`` or ``self.name()``."""
+class BlockBody:
+    """One definition of a block: as the page shows it, or as ``super()`` or ``self.name()`` calls it.
+
+    Attributes:
+        depth: The position of the definition, where 0 is the outermost child's.
+        super_call: Whether ``super()`` calls it.
+    """
 
     __slots__ = ("context", "depth", "name", "run", "super_call")
 
-    def __init__(self, name: str, run: Run, context: Context, depth: int, *, super_call: bool) -> None:
+    def __init__(
+        self, name: str, run: TemplateRun, context: ContextLayer, depth: int = 0, *, super_call: bool = False
+    ) -> None:
         self.name: str = name
-        self.run: Run = run
-        self.context: Context = context
+        self.run: TemplateRun = run
+        self.context: ContextLayer = context
         self.depth: int = depth
         self.super_call: bool = super_call
 
@@ -137,16 +162,27 @@ class SelfReference:
 
     __slots__ = ("context", "run")
 
-    def __init__(self, run: Run, context: Context) -> None:
-        self.run: Run = run
-        self.context: Context = context
+    def __init__(self, run: TemplateRun, context: ContextLayer) -> None:
+        self.run: TemplateRun = run
+        self.context: ContextLayer = context
 
 
 class Global:
-    """One of the environment's globals, or what stands at an attribute of one."""
+    """One of the environment's globals, or an attribute of one."""
 
     __slots__ = ("name", "value")
 
     def __init__(self, name: str, value: object) -> None:
         self.name: str = name
         self.value: object = value
+
+
+class BoundMethod:
+    """What ``object.name()`` calls, with the paths and containers that ``object`` may be."""
+
+    __slots__ = ("containers", "name", "paths")
+
+    def __init__(self, name: object, paths: frozenset[str], containers: frozenset[Container]) -> None:
+        self.name: object = name
+        self.paths: frozenset[str] = paths
+        self.containers: frozenset[Container] = containers

@@ -1,8 +1,8 @@
 """Abstract values.
 
-A value is known by the context paths that it may *be* (``aliases``: taking an attribute of it extends the path), the
-paths that went into computing it (``reads``), the template objects it may be (a macro, a module, a container made in
-the template …), and, if they are known, the constants it may be. Values are immutable.
+A value consists of the context paths that it may *be* (``aliases``; an attribute of the value extends the path), the
+paths from which it was computed (``reads``), the template objects that it may be (a macro, an imported module, a
+container made in the template …), and the constants that it may be, if they are known. Values are immutable.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = [
 NO_PATHS: Final[frozenset[str]] = frozenset()
 NO_OBJECTS: Final[frozenset[object]] = frozenset()
 MAX_CONSTANTS: Final = 12
-"""How many constants a value is followed through before it counts as unknown."""
+"""A value with more possible constants than this counts as unknown."""
 MAX_SEGMENTS: Final = 12
-"""How deep a path is followed; below, its nearest prefix stands for it."""
+"""The maximum length of a path. A longer path is cut to its prefix of this length."""
 
 
 class Value(NamedTuple):
-    """An abstract value. ``constants`` is None if they are not known, and empty for a value that never comes to be."""
+    """An abstract value. ``constants`` is None if they are unknown, and empty for a value that never exists."""
 
     aliases: frozenset[str] = NO_PATHS
     reads: frozenset[str] = NO_PATHS
@@ -47,19 +47,19 @@ BOTTOM: Final = Value(constants=frozenset())
 
 
 def alias(path: str) -> Value:
-    """Return the value that stands at ``path`` of the context."""
+    """Return the value at ``path`` of the context."""
     return Value(frozenset((path,)))
 
 
 def constant(value: object) -> Value:
-    """Return a constant of the template's text."""
+    """Return the value of a literal."""
     if isinstance(value, str | int | None):
         return Value(constants=frozenset((value,)))
     return UNKNOWN
 
 
 def join(one: Value, other: Value) -> Value:
-    """Return the value that is one or the other."""
+    """Return a value that may be either of two."""
     if one is other or other is BOTTOM:
         return one
     if one is BOTTOM:
@@ -73,7 +73,7 @@ def join(one: Value, other: Value) -> Value:
 
 
 def join_all(values: Iterable[Value]) -> Value:
-    """Return the value that is any of ``values``; :data:`BOTTOM` if there are none."""
+    """Return a value that may be any of ``values``, or :data:`BOTTOM` if there are none."""
     result = BOTTOM
     for value in values:
         result = join(result, value)
@@ -81,35 +81,35 @@ def join_all(values: Iterable[Value]) -> Value:
 
 
 def with_reads(value: Value, reads: frozenset[str]) -> Value:
-    """Return ``value`` as computed with ``reads`` besides its own."""
+    """Return ``value`` with ``reads`` added to its own."""
     return value._replace(reads=value.reads | reads) if reads - value.reads else value
 
 
 def sealed(value: Value) -> Value:
-    """Return ``value`` with its paths as they are: what lies below them is not told apart any more."""
+    """Return ``value`` without aliases: attributes of it no longer extend its paths."""
     if not value.aliases and value.constants is None:
         return value
     return Value(NO_PATHS, value.aliases | value.reads, value.objects)
 
 
 def is_plain(key: object) -> bool:
-    """Tell whether a constant key can be a path's segment."""
+    """Return whether a constant key can be a segment of a path."""
     if isinstance(key, str):
         return bool(key) and "." not in key and "*" not in key and " " not in key and key.isprintable()
     return isinstance(key, int) and not isinstance(key, bool) and key >= 0
 
 
 def extend(value: Value, key: object) -> Value:
-    """Return what stands at ``key`` of a value that comes from the context, as an attribute or an item."""
+    """Return the attribute or item ``key`` of a value from the context."""
     if not value.aliases:
         return value if value.constants is None and not value.objects else Value(reads=value.reads)
     if not is_plain(key):
         return Value(reads=value.aliases | value.reads)
-    kept: set[str] = set()
-    ended: set[str] = set()
+    extended: set[str] = set()
+    cut: set[str] = set()
     for path in value.aliases:
         if path.count(".") + 1 < MAX_SEGMENTS:
-            kept.add(f"{path}.{key}")
+            extended.add(f"{path}.{key}")
         else:
-            ended.add(path)
-    return Value(frozenset(kept), value.reads | ended)
+            cut.add(path)
+    return Value(frozenset(extended), value.reads | cut)

@@ -1,7 +1,7 @@
-"""Elements as they are found: what is around each, which blocks it holds, and whether that is so in every case.
+"""The elements of a page as the tokenizer reports them, with their surroundings and the blocks that they hold.
 
-An :class:`Outline` is what a tokenizer tells its tags to while a page is walked in the order of its output. The walker
-notes in it where it is: in which blocks, loops and alternatives.
+An :class:`Outline` receives the tags from a tokenizer while a walker visits a page in the order of its output. The
+walker sets where it is: in which blocks, loops and alternatives.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from .tokenizer import VOID, Place, StartTag, Tokenizer
+from .tokenizer import VOID, StartTag, TemplatePlace, Tokenizer
 
 __all__ = ["Element", "Outline"]
 
@@ -23,20 +23,21 @@ class Element:
 
     Args:
         tag: Its name, in lower case.
-        attributes: Its attributes by lower-case name; None: without a value. :data:`DYNAMIC` stands in a value for each
-            part that is known only when the page is rendered, and as a name for attributes that are.
-        template: The template in which the tag stands.
+        attributes: Its attributes by lower-case name. The value None stands for an attribute without a value. In a
+            value, :data:`DYNAMIC` stands for each part that is known only at run time. As a name, it stands for
+            attributes that are.
+        template: The template that contains the tag.
         line: The tag's line there.
-        around: The nearest block that the element stands in.
-        root: Whether it is the single root element of ``around``: nothing but white space and comments is beside
-            it, and it is there however the page is rendered.
-        holds: The blocks that stand directly in it, with no element and no other block between.
-        sole: Whether it holds exactly one block, always, and nothing else but white space and comments.
-        in_loop: Whether it stands in a loop, so that the page may show it any number of times.
-        parent: The position in the list of the element around it; None at the top.
-        when: The alternatives that it stands in, outermost first: the number of the choice in the page, and of the
-            alternative. Two elements are never shown together if they differ in the alternative of a choice.
-        places: Where each attribute stands, which may be in another template than the tag.
+        around: The nearest block around the element.
+        root: Whether it is the only root element of ``around``: there is nothing else in the block except white space
+            and comments, and the element is always there.
+        holds: The blocks directly in it, with no element and no other block between.
+        sole: Whether it always holds exactly one block, and nothing else except white space and comments.
+        in_loop: Whether it is in a loop, so that the page may show it any number of times.
+        parent: The position of the element around it in the list. None at the top.
+        when: The alternatives around it, outermost first: the number of the choice in the page, and the number of the
+            alternative. Two elements with different alternatives of one choice are never shown together.
+        places: The place of each attribute, which may be in another template than the tag.
     """
 
     tag: str
@@ -50,27 +51,27 @@ class Element:
     in_loop: bool
     parent: int | None
     when: tuple[tuple[int, int], ...]
-    places: Mapping[str, Place]
+    places: Mapping[str, TemplatePlace]
 
-    def place(self, attribute: str | None = None) -> Place:
-        """Return where an attribute stands, with or without ``data-`` before its name; without one, where the tag does.
+    def place(self, attribute: str | None = None) -> TemplatePlace:
+        """Return the place of an attribute, with or without the prefix ``data-``.
 
-        An attribute that the tag does not have stands where the tag does.
+        Without an attribute, or if the tag does not have it, return the place of the tag.
         """
         for name in (attribute, f"data-{attribute}") if attribute is not None else ():
             if name in self.places:
                 return self.places[name]
-        return Place(self.template, self.line)
+        return TemplatePlace(self.template, self.line)
 
 
 @dataclass(slots=True, eq=False)
-class _Made:
-    """An element being found out about."""
+class _ElementDraft:
+    """An element while the outline is built."""
 
     start: StartTag
-    around: _Shown | None
+    around: _BlockDraft | None
     in_loop: bool
-    parent: _Made | None
+    parent: _ElementDraft | None
     position: int
     at_root: bool
     when: tuple[tuple[int, int], ...]
@@ -98,24 +99,24 @@ class _Made:
 
 
 @dataclass(slots=True, eq=False)
-class _Shown:
-    """A block where the page shows it."""
+class _BlockDraft:
+    """A block while the outline is built."""
 
     name: str
-    element: _Made | None
+    element: _ElementDraft | None
     branches: int
-    roots: list[_Made] = field(default_factory=list)
+    roots: list[_ElementDraft] = field(default_factory=list)
     other: bool = False
 
 
 class Outline:
-    """The elements of a page so far; the handler of its own tokenizer.
+    """The elements of a page so far. It handles the tags of its own tokenizer.
 
     Attributes:
-        tokens: The tokenizer, which is fed by whoever walks the page.
-        loops: How many loops the walk is in.
-        branches: In how many parts it is that may be shown or not.
-        when: The alternatives that it is in.
+        tokens: The tokenizer, which the walker feeds.
+        loops: The number of loops around the walker.
+        branches: The number of constructs around the walker that the page may show or not.
+        when: The alternatives around the walker.
     """
 
     def __init__(self) -> None:
@@ -123,38 +124,38 @@ class Outline:
         self.loops = 0
         self.branches = 0
         self.when: tuple[tuple[int, int], ...] = ()
-        self._made: list[_Made] = []
-        self._open: list[_Made] = []
-        self._blocks: list[_Shown] = []
+        self._drafts: list[_ElementDraft] = []
+        self._open: list[_ElementDraft] = []
+        self._blocks: list[_BlockDraft] = []
 
     def __len__(self) -> int:
-        return len(self._made)
+        return len(self._drafts)
 
     def elements(self) -> list[Element]:
         """Return the elements in document order."""
-        return [made.element() for made in self._made]
+        return [made.element() for made in self._drafts]
 
-    def save(self) -> tuple[tuple[object, ...], list[_Made]]:
-        """Return the place in the markup, for :meth:`restore`."""
+    def save(self) -> tuple[tuple[object, ...], list[_ElementDraft]]:
+        """Return the position in the markup, for :meth:`restore`."""
         return self.tokens.save(), list(self._open)
 
-    def restore(self, saved: tuple[tuple[object, ...], list[_Made]]) -> None:
-        """Go back to a place in the markup."""
+    def restore(self, saved: tuple[tuple[object, ...], list[_ElementDraft]]) -> None:
+        """Return to a position in the markup."""
         self.tokens.restore(saved[0])
         self._open = list(saved[1])
 
     @contextmanager
     def block(self, name: str) -> Iterator[None]:
-        """Take what is told from here on as shown in a block."""
-        shown = _Shown(name, self._open[-1] if self._open else None, self.branches)
-        self._note_block(shown)
+        """Put what follows into a block."""
+        shown = _BlockDraft(name, self._open[-1] if self._open else None, self.branches)
+        self._add_block(shown)
         self._blocks.append(shown)
         try:
             yield
         finally:
             self._blocks.pop()
 
-    def _note_block(self, shown: _Shown) -> None:
+    def _add_block(self, shown: _BlockDraft) -> None:
         outer = self._blocks[-1] if self._blocks else None
         if outer is not None and outer.element is shown.element:
             outer.other = True
@@ -163,31 +164,31 @@ class Outline:
             shown.element.certain = shown.element.certain and shown.element.branches == self.branches
 
     def start_tag(self, tag: StartTag) -> None:
-        """Take a start tag."""
+        """Add an element, and open it unless it is empty."""
         if tag.name in _CLOSES and self._open and self._open[-1].start.name in _CLOSES[tag.name]:
             self._open.pop()
         parent = self._open[-1] if self._open else None
         shown = self._blocks[-1] if self._blocks else None
         at_root = shown is not None and shown.element is parent
-        made = _Made(tag, shown, self.loops > 0, parent, len(self._made), at_root, self.when, self.branches)
+        made = _ElementDraft(tag, shown, self.loops > 0, parent, len(self._drafts), at_root, self.when, self.branches)
         if at_root and shown is not None:
             shown.roots.append(made)
             shown.other = shown.other or self.branches != shown.branches
         elif parent is not None:
             parent.other = True
-        self._made.append(made)
+        self._drafts.append(made)
         if tag.name not in VOID and not tag.closed:
             self._open.append(made)
 
     def end_tag(self, name: str) -> None:
-        """Take an end tag: it closes the nearest element of its name."""
+        """Close the nearest open element of that name."""
         for position in range(len(self._open) - 1, -1, -1):
             if self._open[position].start.name == name:
                 del self._open[position:]
                 return
 
     def content(self) -> None:
-        """Take text, or an expression."""
+        """Record text or an expression at the current position."""
         parent = self._open[-1] if self._open else None
         shown = self._blocks[-1] if self._blocks else None
         if shown is not None and shown.element is parent:
@@ -206,4 +207,4 @@ _CLOSES: Final[Mapping[str, frozenset[str]]] = {
     "dt": frozenset({"dt", "dd"}),
     "dd": frozenset({"dt", "dd"}),
 }
-"""Elements that a start tag ends, as their end tags may be left out."""
+"""The open elements that each start tag closes, because their end tags are optional."""

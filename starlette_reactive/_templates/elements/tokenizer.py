@@ -1,8 +1,8 @@
-"""A tokenizer for HTML that arrives in pieces with unknown parts between them.
+"""A tokenizer for HTML that arrives in pieces, with unknown parts between them.
 
-It follows the states of the HTML standard as far as tags need them: quoted and unquoted attribute values, comments,
+It implements the states of the HTML standard that tags need: quoted and unquoted attribute values, comments,
 declarations, and elements whose content is text (``script``, ``style``, ``textarea``, ``title``). An unknown part may
-stand anywhere, in a tag's name too. It never fails: what is no HTML comes out as text.
+occur anywhere, even in the name of a tag. The tokenizer never fails: whatever is not HTML counts as text.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import ClassVar, Final, NamedTuple, Protocol
 
-__all__ = ["DYNAMIC", "VOID", "Handler", "Place", "StartTag", "Tokenizer"]
+__all__ = ["DYNAMIC", "VOID", "Handler", "StartTag", "TemplatePlace", "Tokenizer"]
 
 DYNAMIC: Final = "\N{OBJECT REPLACEMENT CHARACTER}"
-"""Stands in an attribute's value, name or a tag's name for each part that is known only when the page is rendered."""
+"""Stands for a part that is known only at run time, in the value or name of an attribute or the name of a tag."""
 
 VOID: Final = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 )
-"""Elements that have no content and no end tag."""
+"""Elements without content and without an end tag."""
 RAW: Final = frozenset({"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"})
+"""Elements whose content is text."""
 _SPACE: Final = " \t\n\r\f"
 
 
-class Place(NamedTuple):
-    """A template, and a line of it counted from 1."""
+class TemplatePlace(NamedTuple):
+    """A template and a line in it, counted from 1."""
 
     template: str
     line: int
@@ -35,30 +36,30 @@ class Place(NamedTuple):
 
 
 class StartTag(NamedTuple):
-    """A start tag: its attributes, where it begins, where each attribute does, and whether it ends with a slash."""
+    """A start tag: its attributes, its place, the place of each attribute, and whether it ends with a slash."""
 
     name: str
     attributes: dict[str, str | None]
-    place: Place
-    places: dict[str, Place]
+    place: TemplatePlace
+    places: dict[str, TemplatePlace]
     closed: bool
 
 
 class Handler(Protocol):
-    """What a tokenizer tells."""
+    """Receives what a tokenizer finds."""
 
     def start_tag(self, tag: StartTag) -> None:
-        """Tell of a start tag."""
+        """Handle a start tag."""
 
     def end_tag(self, name: str) -> None:
-        """Tell of an end tag."""
+        """Handle an end tag."""
 
     def content(self) -> None:
-        """Tell of text that is more than white space."""
+        """Handle text other than white space."""
 
 
-class State(Enum):
-    """Where in the markup the tokenizer is."""
+class _State(Enum):
+    """The state of the tokenizer."""
 
     DATA = auto()
     RAW = auto()
@@ -75,15 +76,15 @@ class State(Enum):
 
 
 class Tokenizer:
-    """Turns pieces of text into tags, told to a handler."""
+    """Turns pieces of text into tags, and passes them to a handler."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self.state: State = State.DATA
+        self.state: _State = _State.DATA
         self.template: str = ""
         self.line: int = 1
-        self.tag_place: Place = Place("", 1)
-        self.name_place: Place = Place("", 1)
+        self.tag_place: TemplatePlace = TemplatePlace("", 1)
+        self.name_place: TemplatePlace = TemplatePlace("", 1)
         self.tag: str = ""
         self.closing: bool = False
         self.slash: bool = False
@@ -93,7 +94,7 @@ class Tokenizer:
         self.raw: str = ""
         self.pending: str = ""
         self.attributes: dict[str, str | None] = {}
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, TemplatePlace] = {}
 
     def save(self) -> tuple[object, ...]:
         """Return the state, for :meth:`restore`."""
@@ -102,7 +103,7 @@ class Tokenizer:
                 self.quote, self.raw, self.pending, attributes, places)  # fmt: skip
 
     def restore(self, saved: tuple[object, ...]) -> None:
-        """Go back to a state that was saved."""
+        """Return to a saved state."""
         (self.state, self.tag_place, self.name_place, self.tag, self.closing, self.slash, self.name, self.value,
          self.quote, self.raw, self.pending, attributes, places) = saved  # type: ignore[assignment]  # fmt: skip
         self.attributes = dict(attributes)  # type: ignore[call-overload]
@@ -110,11 +111,11 @@ class Tokenizer:
 
     @property
     def in_text(self) -> bool:
-        """Whether it is outside of tags and comments."""
-        return self.state in (State.DATA, State.RAW)
+        """Whether the tokenizer is outside of tags and comments."""
+        return self.state in (_State.DATA, _State.RAW)
 
     def dynamic(self) -> None:
-        """Go on after a part that is not known."""
+        """Continue after an unknown part."""
         if self.in_text:
             self._flush()
             self.handler.content()
@@ -122,18 +123,18 @@ class Tokenizer:
             self._feed(DYNAMIC)
 
     def feed(self, text: str, template: str, line: int) -> None:
-        """Go on with ``text``, which begins at a line of a template."""
+        """Continue with ``text``, which begins at a line of a template."""
         self.template, self.line = template, line
         self._feed(text)
 
     def _feed(self, text: str) -> None:
         position = 0
         while position < len(text):
-            if self.state is State.DATA:
+            if self.state is _State.DATA:
                 position = self._data(text, position)
-            elif self.state is State.RAW:
+            elif self.state is _State.RAW:
                 position = self._raw_text(text, position)
-            elif self.state is State.COMMENT:
+            elif self.state is _State.COMMENT:
                 position = self._comment(text, position)
             else:
                 self.STEPS[self.state](self, text[position])
@@ -147,8 +148,8 @@ class Tokenizer:
         self._text(text[position:end])
         if found == -1:
             return end
-        self.state = State.TAG_OPEN
-        self.tag_place = Place(self.template, self.line)
+        self.state = _State.TAG_OPEN
+        self.tag_place = TemplatePlace(self.template, self.line)
         return found + 1
 
     def _text(self, text: str) -> None:
@@ -157,19 +158,19 @@ class Tokenizer:
         self.line += text.count("\n")
 
     def _raw_text(self, text: str, position: int) -> int:
-        """Read text up to the end tag that closes it, which may be cut into pieces."""
+        """Read text up to the end tag that closes it. The end tag may arrive in pieces."""
         whole = self.pending + text[position:]
         self.pending = ""
         lowered = whole.lower()
         end = f"</{self.raw}"
         found = lowered.find(end)
         if found == -1:
-            kept = _overlap(lowered, end)
-            self._text(whole[: len(whole) - kept])
-            self.pending = whole[len(whole) - kept :]
+            partial = _overlap(lowered, end)
+            self._text(whole[: len(whole) - partial])
+            self.pending = whole[len(whole) - partial :]
             return len(text)
         self._text(whole[:found])
-        self.state, self.closing, self.slash, self.tag = State.TAG_NAME, True, False, self.raw
+        self.state, self.closing, self.slash, self.tag = _State.TAG_NAME, True, False, self.raw
         self.attributes, self.places = {}, {}
         return len(text) - (len(whole) - found - len(end))
 
@@ -187,35 +188,35 @@ class Tokenizer:
             return len(text)
         rest = len(whole) - found - 3
         self.pending = ""
-        self.state = State.DATA
+        self.state = _State.DATA
         self.line += text.count("\n", position, len(text) - rest)
         return len(text) - rest
 
     def _tag_open(self, character: str) -> None:
         self.tag, self.closing, self.slash, self.attributes, self.places = "", False, False, {}, {}
         if character == "/":
-            self.closing, self.state = True, State.TAG_NAME
+            self.closing, self.state = True, _State.TAG_NAME
         elif character in "!?":
-            self.tag, self.state = character, State.DECLARATION
+            self.tag, self.state = character, _State.DECLARATION
         elif character.isalpha() or character == DYNAMIC:
-            self.tag, self.state = character.lower(), State.TAG_NAME
+            self.tag, self.state = character.lower(), _State.TAG_NAME
         else:
-            self.state = State.DATA
+            self.state = _State.DATA
             self.handler.content()
 
     def _declaration(self, character: str) -> None:
         self.tag += character
         if self.tag == "!--":
-            self.state, self.pending = State.COMMENT, ""
+            self.state, self.pending = _State.COMMENT, ""
         elif character == ">":
-            self.state = State.DATA
+            self.state = _State.DATA
 
     def _tag_name(self, character: str) -> None:
         if character in _SPACE:
-            self.state = State.BEFORE_NAME
+            self.state = _State.BEFORE_NAME
         elif character == "/":
             if self.tag:
-                self.state, self.slash = State.BEFORE_NAME, True
+                self.state, self.slash = _State.BEFORE_NAME, True
         elif character == ">":
             self._finish()
         else:
@@ -230,17 +231,17 @@ class Tokenizer:
             self.slash = True
         else:
             self.slash = False
-            self.name, self.state = character.lower(), State.NAME
-            self.name_place = Place(self.template, self.line)
+            self.name, self.state = character.lower(), _State.NAME
+            self.name_place = TemplatePlace(self.template, self.line)
 
     def _name(self, character: str) -> None:
         if character in _SPACE:
-            self.state = State.AFTER_NAME
+            self.state = _State.AFTER_NAME
         elif character == "=":
-            self.state = State.BEFORE_VALUE
+            self.state = _State.BEFORE_VALUE
         elif character in "/>":
             self._attribute(None)
-            self.state = State.BEFORE_NAME
+            self.state = _State.BEFORE_NAME
             self._before_name(character)
         else:
             self.name += character.lower()
@@ -249,10 +250,10 @@ class Tokenizer:
         if character in _SPACE:
             return
         if character == "=":
-            self.state = State.BEFORE_VALUE
+            self.state = _State.BEFORE_VALUE
         else:
             self._attribute(None)
-            self.state = State.BEFORE_NAME
+            self.state = _State.BEFORE_NAME
             self._before_name(character)
 
     def _before_value(self, character: str) -> None:
@@ -260,24 +261,24 @@ class Tokenizer:
             return
         self.value = ""
         if character in "\"'":
-            self.quote, self.state = character, State.QUOTED
+            self.quote, self.state = character, _State.QUOTED
         elif character == ">":
             self._attribute("")
             self._finish()
         else:
-            self.value, self.state = character, State.UNQUOTED
+            self.value, self.state = character, _State.UNQUOTED
 
     def _quoted(self, character: str) -> None:
         if character == self.quote:
             self._attribute(self.value)
-            self.state = State.BEFORE_NAME
+            self.state = _State.BEFORE_NAME
         else:
             self.value += character
 
     def _unquoted(self, character: str) -> None:
         if character in _SPACE:
             self._attribute(self.value)
-            self.state = State.BEFORE_NAME
+            self.state = _State.BEFORE_NAME
         elif character == ">":
             self._attribute(self.value)
             self._finish()
@@ -285,35 +286,35 @@ class Tokenizer:
             self.value += character
 
     def _attribute(self, value: str | None) -> None:
-        """Keep an attribute: the first of a name counts; of two in different branches neither is certain."""
+        """Store an attribute. The first of a name counts, as in HTML."""
         if self.name not in self.attributes:
             self.attributes[self.name] = value
             self.places[self.name] = self.name_place
 
     def _finish(self) -> None:
-        self.state = State.DATA
+        self.state = _State.DATA
         if self.closing:
             self.handler.end_tag(self.tag.strip())
             return
         self.handler.start_tag(StartTag(self.tag, self.attributes, self.tag_place, self.places, self.slash))
         if self.tag in RAW and not self.slash:
-            self.state, self.raw, self.pending = State.RAW, self.tag, ""
+            self.state, self.raw, self.pending = _State.RAW, self.tag, ""
 
-    STEPS: ClassVar[dict[State, Callable[[Tokenizer, str], None]]] = {
-        State.TAG_OPEN: _tag_open,
-        State.TAG_NAME: _tag_name,
-        State.BEFORE_NAME: _before_name,
-        State.NAME: _name,
-        State.AFTER_NAME: _after_name,
-        State.BEFORE_VALUE: _before_value,
-        State.QUOTED: _quoted,
-        State.UNQUOTED: _unquoted,
-        State.DECLARATION: _declaration,
+    STEPS: ClassVar[dict[_State, Callable[[Tokenizer, str], None]]] = {
+        _State.TAG_OPEN: _tag_open,
+        _State.TAG_NAME: _tag_name,
+        _State.BEFORE_NAME: _before_name,
+        _State.NAME: _name,
+        _State.AFTER_NAME: _after_name,
+        _State.BEFORE_VALUE: _before_value,
+        _State.QUOTED: _quoted,
+        _State.UNQUOTED: _unquoted,
+        _State.DECLARATION: _declaration,
     }
 
 
 def _overlap(text: str, end: str) -> int:
-    """Return how many of the last characters of ``text`` may be the beginning of ``end``."""
+    """Return how many characters at the end of ``text`` may be the beginning of ``end``."""
     for length in range(min(len(text), len(end) - 1), 0, -1):
         if end.startswith(text[-length:]):
             return length

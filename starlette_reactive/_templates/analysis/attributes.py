@@ -1,0 +1,123 @@
+"""Attributes and items of abstract values."""
+
+from __future__ import annotations
+
+from inspect import getattr_static
+from typing import Final, cast
+
+from jinja2 import nodes
+
+from .frames import BlockBody, BoundMethod, Container, Global, ImportedModule, Loop, SelfReference
+from .tracking import Tracking
+from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, extend, is_plain, join, join_all
+
+__all__ = ["MUTATORS", "Attributes"]
+
+MUTATORS: Final = frozenset(
+    {
+        "append", "add", "extend", "insert", "update", "setdefault", "pop", "popitem", "remove", "discard", "clear",
+        "sort", "reverse", "appendleft", "popleft", "extendleft", "rotate", "difference_update", "intersection_update",
+        "symmetric_difference_update", "__setitem__", "__delitem__", "__setattr__",
+    }
+)  # fmt: skip
+"""Methods that change their object."""
+
+
+class Attributes(Tracking):
+    """Evaluates attributes and items."""
+
+    def visit_Getattr(self, node: nodes.Getattr) -> Value:
+        return self.attribute(self.evaluate(node.node), node.attr)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> Value:
+        base = self.evaluate(node.node)
+        key = self.evaluate(node.arg)
+        self.consume(key)
+        if key.constants:
+            return join_all(self.attribute(base, each) for each in key.constants)
+        # the item is unknown, so the whole container counts as read
+        self.consume(base)
+        reads = self.paths_of(key)
+        found = self.element(base)
+        return found._replace(reads=found.reads | reads)
+
+    def attribute(self, base: Value, key: object) -> Value:
+        """Return the value at a constant attribute or key of ``base``."""
+        if base.aliases and not is_plain(key):
+            self.read(base.aliases)
+        if not base.objects:
+            return extend(base, key)
+        result = extend(base, key) if base.aliases or base.reads else BOTTOM
+        for found in base.objects:
+            result = join(result, self._attribute_of(found, key))
+        return result if result is not BOTTOM else UNKNOWN
+
+    def _attribute_of(self, found: object, key: object) -> Value:
+        match found:
+            case ImportedModule():
+                return self._exported(found, key)
+            case Container():
+                self.touch(found)
+                return found.at(cast("str", key))
+            case SelfReference():
+                return self._block_by_name(found, key)
+            case BlockBody() if key == "super":
+                return self._parent_body(found)
+            case Loop():
+                reads = Value(reads=found.reads)
+                return join(reads, found.item) if key in ("previtem", "nextitem") else reads
+            case Global():
+                return Value(objects=frozenset((Global(f"{found.name}.{key}", _static_attribute(found.value, key)),)))
+        return UNKNOWN
+
+    def _exported(self, module: ImportedModule, key: object) -> Value:
+        binding = module.context.names.get(key) if isinstance(key, str) else None
+        if binding is None:
+            return UNKNOWN
+        self.read_set.needs |= binding.definers
+        return binding.value
+
+    def _block_by_name(self, reference: SelfReference, name: object) -> Value:
+        if not isinstance(name, str) or name not in reference.run.blocks:
+            return UNKNOWN
+        return Value(objects=frozenset((BlockBody(name, reference.run, reference.context),)))
+
+    def _parent_body(self, body: BlockBody) -> Value:
+        parent = BlockBody(body.name, body.run, body.context, body.depth + 1, super_call=body.super_call)
+        return Value(objects=frozenset((parent,)))
+
+    def element(self, base: Value) -> Value:
+        """Return what any item of ``base`` may be. The caller records that ``base`` itself is read."""
+        result = Value(reads=base.aliases | base.reads)
+        for found in base.objects:
+            if isinstance(found, Container):
+                self.touch(found)
+                result = join(result, found.content())
+            elif isinstance(found, Loop):
+                result = join(result, found.item)
+            elif isinstance(found, SelfReference):
+                result = join(result, join_all(self._block_by_name(found, name) for name in found.run.blocks))
+            elif not isinstance(found, Global):
+                result = result._replace(objects=result.objects | {found})
+        return result._replace(constants=None)
+
+    def method(self, base: Value, name: object) -> Value:
+        """Return what ``base.name()`` calls. The call reads the whole object, not a path named after the method."""
+        if name in MUTATORS and base.aliases:
+            self.read_set.reads |= base.aliases
+        callee = self.attribute(base._replace(aliases=NO_PATHS), name) if base.objects else UNKNOWN
+        containers = frozenset(found for found in base.objects if isinstance(found, Container))
+        if containers and callee.objects and all(name in found.items for found in containers):
+            return Value(base.aliases, base.reads, callee.objects)
+        method = BoundMethod(name, base.aliases, containers)
+        return Value(base.aliases, base.reads, callee.objects | {method})
+
+
+def _static_attribute(value: object, key: object) -> object:
+    """Return an attribute of a global without running its code, or None."""
+    if isinstance(value, dict):
+        return value.get(key)
+    try:
+        return getattr_static(value, key) if isinstance(key, str) else None
+    except AttributeError:
+        return None

@@ -1,0 +1,128 @@
+"""Blocks where the page shows them, and which of their surroundings prevent rendering them alone."""
+
+from __future__ import annotations
+
+from jinja2 import nodes
+
+from .findings import AnalysedBlock, Binding, ContextLayer, ReadSet
+from .frames import BlockBody, Frame, SelfReference
+from .statements import Statements
+from .values import NO_PATHS, Value
+
+__all__ = ["BlockStatements"]
+
+
+class BlockStatements(Statements):
+    """Places blocks in the page."""
+
+    def visit_Block(self, node: nodes.Block) -> None:
+        if self.frame.root and (self.known_parent or self.next_parent is not None):
+            return
+        context = self.frame.context
+        if node.scoped:
+            context = ContextLayer(context, handed=self.handed_names(), depth=len(self.open_blocks))
+        body = BlockBody(node.name, self.run, context)
+        if self.inline_depth:
+            self._show_inline(body)
+        else:
+            self.place_block(body)
+
+    def _show_inline(self, body: BlockBody) -> None:
+        key = (body.name, id(body.run))
+        if key not in self.active_inline_blocks:
+            self.active_inline_blocks.append(key)
+            try:
+                self.show_block(body)
+            finally:
+                self.active_inline_blocks.pop()
+
+    def place_block(self, body: BlockBody) -> None:
+        """Interpret a block in its place in the page."""
+        parsed, node = body.run.blocks[body.name][0]
+        block = self.blocks.get(body.name)
+        taken = body.run is not self.page_run and body.name in self.page_run.blocks
+        if taken or (block is not None and block.definition is not node):
+            # the page has another block of that name, so nothing can address this one: it counts as plain text
+            self.show_block(body)
+            return
+        if block is None:
+            parent = self.open_blocks[-1] if self.open_blocks else None
+            block = self.blocks[body.name] = AnalysedBlock(body.name, parent, body.run, parsed, node)
+        elif block in self.open_blocks:
+            self.read_everything(f"the block {body.name!r} contains itself at {self.location(node)}")
+            return
+        self.placements += 1
+        self._record_surroundings(block)
+        self._show_placed(block, body)
+
+    def _record_surroundings(self, block: AnalysedBlock) -> None:
+        block.visits += 1
+        block.eval_options = self.eval_options
+        if block.barrier is None and (self.barriers or self.leaked_autoescape):
+            block.barrier = self.barriers[-1] if self.barriers else self.leaked_autoescape
+        elif block.barrier is None and block.visits > 1:
+            block.barrier = f"the page shows it more than once, again in {self.frame.template.name}"
+
+    def _show_placed(self, block: AnalysedBlock, body: BlockBody) -> None:
+        """Interpret a block into its own read set."""
+        outer = self.read_set, self.deciding_paths, self.statement, self.conditional
+        self.read_set, self.deciding_paths, self.statement, self.conditional = block.read_set, NO_PATHS, None, False
+        self.open_blocks.append(block)
+        if self.capture_depth:
+            self.read_set = ReadSet()
+        self.read_set.reads |= self.escape_paths | self.leaked_paths
+        try:
+            self.show_block(body)
+        finally:
+            inner = self.read_set
+            self.open_blocks.pop()
+            self.read_set, self.deciding_paths, self.statement, self.conditional = outer
+        if self.open_blocks:
+            # rendered alone, the enclosing block shows this one too, so it needs the same statements
+            self.read_set.needs |= inner.needs
+        if self.capture_depth:
+            block.read_set.add(inner)
+            self.read_set.add(inner)
+
+    def show_block(self, body: BlockBody) -> None:
+        """Interpret the body of a block into the current read set."""
+        parsed, node = body.run.blocks[body.name][body.depth]
+        frame = Frame(parsed, body.context)
+        parent = BlockBody(body.name, body.run, body.context, body.depth + 1, super_call=True)
+        frame.names["super"] = Binding(Value(objects=frozenset((parent,))))
+        frame.names["self"] = Binding(Value(objects=frozenset((SelfReference(body.run, body.context),))))
+        outer = self.frame, self.run, self.known_parent, self.silent
+        self.frame, self.run, self.known_parent, self.silent = frame, body.run, False, False
+        try:
+            self.execute(node.body)
+        finally:
+            self.frame, self.run, self.known_parent, self.silent = outer
+
+    # ── autoescape ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def visit_EvalContextModifier(self, node: nodes.EvalContextModifier) -> None:
+        self.barriers.append(f"the escaping changes for the rest of the page at {self.location(node)}")
+        for option in node.options:
+            self.use(option.value)
+
+    def visit_ScopedEvalContextModifier(self, node: nodes.ScopedEvalContextModifier) -> None:
+        outer = self.eval_options, self.escape_paths
+        computed = False
+        for option in node.options:
+            value = self.use(option.value)
+            if isinstance(option.value, nodes.Const):
+                self.eval_options = (*self.eval_options, (option.key, option.value.value))
+            else:
+                computed = True
+                # the blocks within read the setting when they are shown
+                self.escape_paths = self.escape_paths | self.paths_of(value)
+        if computed:
+            self.barriers.append(f"inside the autoescape at {self.location(node)}, whose setting is computed")
+        self.autoescape_depth += 1
+        try:
+            self.execute(node.body)
+        finally:
+            self.autoescape_depth -= 1
+            self.eval_options, self.escape_paths = outer
+            if computed:
+                self.barriers.pop()

@@ -1,0 +1,296 @@
+"""What an interpretation finds: the reads of each piece of text, the statements it depends on, and where blocks are.
+
+These objects change during an interpretation and hold its results afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from jinja2 import nodes
+
+from ..._core.paths import ALL, overlap
+from ..sources import ParsedTemplate
+from .values import Value, join
+
+__all__ = [
+    "AnalysedBlock",
+    "Binding",
+    "ContextLayer",
+    "ParentChoice",
+    "ReadSet",
+    "TemplateRun",
+    "TopLevelStatement",
+    "join_bindings",
+    "join_names",
+    "required_statements",
+]
+
+
+class ReadSet:
+    """What a piece of text reads.
+
+    Attributes:
+        reads: Paths whose values are used.
+        seen: Paths that are evaluated but not used at once (``{% set a = doc.title %}``). They count only where no
+            read covers them.
+        needs: The top-level statements that bind what the text looks up.
+        notes: The reasons why the text counts as reading everything, in order.
+    """
+
+    __slots__ = ("needs", "notes", "reads", "seen")
+
+    def __init__(self) -> None:
+        self.reads: set[str] = set()
+        self.seen: set[str] = set()
+        self.needs: set[TopLevelStatement] = set()
+        self.notes: dict[str, None] = {}
+
+    def add(self, other: ReadSet, *, needs: bool = True) -> None:
+        """Add the contents of ``other``."""
+        self.reads |= other.reads
+        self.seen |= other.seen
+        self.notes.update(other.notes)
+        if needs:
+            self.needs |= other.needs
+
+    def paths(self) -> frozenset[str]:
+        """Return all paths that count."""
+        if ALL in self.reads:
+            return frozenset((ALL,))
+        uncovered = [path for path in self.seen if not any(overlap(path, read) for read in self.reads)]
+        return frozenset((*self.reads, *uncovered))
+
+
+class TopLevelStatement:
+    """A statement at the top level of a template, or in an ``if`` there.
+
+    Attributes:
+        outer: The ``if`` around it.
+        needs: The statements that it needs to run first.
+        effective: Whether it binds or changes something.
+        changed_by: The blocks that change a container which it reads, and where.
+    """
+
+    __slots__ = ("changed_by", "effective", "needs", "node", "outer", "run")
+
+    def __init__(self, node: nodes.Node, run: TemplateRun, outer: TopLevelStatement | None) -> None:
+        self.node: nodes.Node = node
+        self.run: TemplateRun = run
+        self.outer: TopLevelStatement | None = outer
+        self.needs: set[TopLevelStatement] = set()
+        self.effective: bool = False
+        self.changed_by: dict[AnalysedBlock, str] = {}
+
+    def mark_effective(self) -> None:
+        """Record that it binds or changes something."""
+        if not self.effective:
+            self.effective = True
+            self.run.effective.append(self)
+
+
+def required_statements(statements: Iterable[TopLevelStatement]) -> set[TopLevelStatement]:
+    """Return ``statements`` and everything that they need in turn."""
+    required: set[TopLevelStatement] = set()
+    pending = list(statements)
+    while pending:
+        statement = pending.pop()
+        if statement in required:
+            continue
+        required.add(statement)
+        pending.extend(statement.needs)
+        if statement.outer is not None:
+            pending.append(statement.outer)
+    return required
+
+
+class Binding(NamedTuple):
+    """What a name is bound to.
+
+    Attributes:
+        value: The value.
+        definers: The top-level statements that bind the name.
+        certain: Whether the name is bound on every path that leads here.
+        how: What binds it and where, for messages.
+    """
+
+    value: Value
+    definers: frozenset[TopLevelStatement] = frozenset()
+    certain: bool = True
+    how: str = ""
+
+
+def join_bindings(one: Binding | None, other: Binding | None) -> Binding:
+    """Return what a name is bound to after either of two branches."""
+    if one is None or other is None:
+        known = one or other
+        if known is None:
+            raise ValueError("neither branch binds the name")
+        return known._replace(certain=False)
+    if one is other:
+        return one
+    return Binding(
+        join(one.value, other.value), one.definers | other.definers, one.certain and other.certain, one.how or other.how
+    )
+
+
+def join_names(branches: list[dict[str, Binding]]) -> dict[str, Binding]:
+    """Return the names after any of several branches. Each branch starts with a copy of the same names."""
+    first, *others = branches
+    for other in others:
+        joined = {name: join_bindings(first.get(name), binding) for name, binding in other.items()}
+        for name, binding in first.items():
+            if name not in other:
+                joined[name] = join_bindings(binding, None)
+        first = joined
+    return first
+
+
+class ContextLayer:
+    """What Jinja's render context holds: exported names, then names passed in, then those of the parent layer.
+
+    Args:
+        parent: The layer where a name is looked up next. None for the outermost layer.
+        renders: Whether the outermost layer has the page's values, or only the environment's globals.
+        handed: Names passed in from the surrounding frame, by an ``include`` or a ``scoped`` block.
+        depth: The number of open blocks when ``handed`` was passed in. Blocks opened later depend on it.
+        unknown: The value that any name may have, if an extension passes in a mapping.
+
+    Attributes:
+        names: The names that the template exports.
+        owners: The template that exports each name.
+    """
+
+    __slots__ = ("depth", "handed", "names", "owners", "parent", "renders", "unknown")
+
+    def __init__(
+        self,
+        parent: ContextLayer | None = None,
+        *,
+        renders: bool = True,
+        handed: Mapping[str, Binding] | None = None,
+        depth: int = 0,
+        unknown: Value | None = None,
+    ) -> None:
+        self.parent: ContextLayer | None = parent
+        self.renders: bool = renders
+        self.handed: Mapping[str, Binding] = handed or {}
+        self.depth: int = depth
+        self.names: dict[str, Binding] = {}
+        self.owners: dict[str, ParsedTemplate] = {}
+        self.unknown: Value | None = unknown
+
+    def snapshot(self) -> ContextLayer:
+        """Return a copy of the layers for an import, which does not see names that are exported later."""
+        parent = self.parent.snapshot() if self.parent is not None else None
+        copy = ContextLayer(parent, renders=self.renders, handed=self.handed, depth=self.depth, unknown=self.unknown)
+        copy.names = dict(self.names)
+        return copy
+
+
+class TemplateRun:
+    """One execution of a template and its parents: the page's, or that of an included or imported template.
+
+    Attributes:
+        around: The run that includes or imports this one.
+        bare: Whether it is included without context.
+        levels: The template, its parent and so on, up to the outermost parent that is known.
+        blocks: The definitions of each block by name, the child's first.
+        statements: The top-level statements, by the ids of their nodes.
+        effective: The top-level statements that bind or change something.
+        open_ended: Why a parent is unknown. None if all are known.
+        includer: The top-level statement that includes it. None for an include in a block.
+    """
+
+    __slots__ = ("around", "bare", "blocks", "context", "effective", "includer", "levels", "open_ended", "statements")
+
+    def __init__(self, context: ContextLayer, around: TemplateRun | None = None, *, bare: bool = False) -> None:
+        self.context: ContextLayer = context
+        self.around: TemplateRun | None = around
+        self.bare: bool = bare
+        self.levels: list[ParsedTemplate] = []
+        self.blocks: dict[str, list[tuple[ParsedTemplate, nodes.Block]]] = {}
+        self.statements: dict[int, TopLevelStatement] = {}
+        self.effective: list[TopLevelStatement] = []
+        self.open_ended: str | None = None
+        self.includer: TopLevelStatement | None = None
+
+    def enter(self, parsed: ParsedTemplate) -> None:
+        """Add a level: the template itself, or the next parent."""
+        self.levels.append(parsed)
+        for name, block in parsed.blocks.items():
+            self.blocks.setdefault(name, []).append((parsed, block))
+
+
+class ParentChoice(NamedTuple):
+    """An ``extends`` that chooses between parents. The option None stands for no parent."""
+
+    node: nodes.Extends
+    statement: TopLevelStatement | None
+    run: TemplateRun
+    options: tuple[ParsedTemplate | None, ...]
+
+
+class AnalysedBlock:
+    """What the interpretation finds about a block of the page.
+
+    Attributes:
+        parent: The block around it.
+        template: The template that holds the definition that counts.
+        read_set: What its text reads.
+        barrier: Why it cannot be rendered alone because of its surroundings.
+        bound: Why it cannot be rendered alone because of a name that is bound around it.
+        conflict: Why it cannot be rendered alone because of a change in another block.
+        eval_options: The settings of the evaluation context, such as ``autoescape``, where the page shows it.
+        visits: How many times the page shows it.
+    """
+
+    __slots__ = (
+        "barrier",
+        "bound",
+        "conflict",
+        "definition",
+        "eval_options",
+        "name",
+        "parent",
+        "read_set",
+        "run",
+        "template",
+        "visits",
+    )
+
+    def __init__(
+        self, name: str, parent: AnalysedBlock | None, run: TemplateRun, parsed: ParsedTemplate, node: nodes.Block
+    ) -> None:
+        self.name: str = name
+        self.parent: AnalysedBlock | None = parent
+        self.run: TemplateRun = run
+        self.template: ParsedTemplate = parsed
+        self.definition: nodes.Block = node
+        self.read_set: ReadSet = ReadSet()
+        self.barrier: str | None = None
+        self.bound: str | None = None
+        self.conflict: str | None = None
+        self.eval_options: tuple[tuple[str, object], ...] = ()
+        self.visits: int = 0
+
+    def add_conflict(self, writer: AnalysedBlock, where: str) -> None:
+        """Record that it reads what another block changes first."""
+        if self.conflict is None:
+            self.conflict = f"it reads what the block {writer.name!r} changes {where}"
+
+    def is_within(self, other: AnalysedBlock) -> bool:
+        """Return whether it is ``other`` or nested in it."""
+        return any(block is other for block in self._with_enclosing())
+
+    def _with_enclosing(self) -> Iterator[AnalysedBlock]:
+        block: AnalysedBlock | None = self
+        while block is not None:
+            yield block
+            block = block.parent
+
+    @property
+    def alone(self) -> str | None:
+        """Why it cannot be rendered alone. None if it can."""
+        return self.barrier or self.bound or self.conflict

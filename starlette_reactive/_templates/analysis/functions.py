@@ -1,0 +1,146 @@
+"""Python functions that templates call: filters, tests and globals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from jinja2 import nodes
+from jinja2.defaults import DEFAULT_NAMESPACE
+
+from .attributes import Attributes
+from .callables import context_names, takes_context
+from .frames import BlockBody, Container, Global, Loop, Macro
+from .interpreter_state import ABSENT, Arguments
+from .names import Names
+from .values import NO_PATHS, Value, join_all
+
+__all__ = ["Functions"]
+
+_GETTEXT: Final = frozenset({"gettext", "ngettext", "pgettext", "npgettext", "_"})
+
+
+class Functions(Names, Attributes):
+    """Records what functions read: their arguments, and the context if Jinja passes it."""
+
+    def arguments(self, node: nodes.Call | nodes.Filter | nodes.Test, caller: Macro | None = None) -> Arguments:
+        """Evaluate the arguments of a call."""
+        spread = [self.use(each) for each in (node.dyn_args, node.dyn_kwargs) if each is not None]
+        positional = [self.evaluate(each) for each in node.args]
+        named = {str(each.key): self.evaluate(each.value) for each in node.kwargs}
+        return Arguments(positional, named, join_all(map(self.element, spread)) if spread else None, caller)
+
+    def use_all(self, values: Iterable[Value], node: nodes.Node) -> Value:
+        """Pass ``values`` to a function from outside of the template. Return what it may return.
+
+        The function may call its arguments, and put one of them into another.
+        """
+        paths: set[str] = set()
+        objects: set[object] = set()
+        for value in values:
+            self.consume(value)
+            paths |= value.aliases | value.reads
+            if value.objects:
+                paths |= self.paths_within(value)
+                objects |= value.objects
+        if objects:
+            paths |= self._escape(objects, frozenset(paths), node)
+        return Value(reads=frozenset(paths), objects=frozenset(objects))
+
+    def _escape(self, objects: set[object], paths: frozenset[str], node: nodes.Node) -> frozenset[str]:
+        """Return what objects read that a function may call. Add what it may put into them."""
+        for found in list(objects):
+            if isinstance(found, Container):
+                if paths - found.content().reads:
+                    self.put(found, None, Value(reads=paths), node.lineno, known=False)
+                objects |= found.content().objects
+        reads: set[str] = set()
+        for found in sorted(objects, key=lambda each: type(each).__name__):
+            if isinstance(found, Macro | BlockBody | Loop | Global):
+                arguments = Arguments([], {}, Value(reads=paths))
+                reads |= self.call(Value(objects=frozenset((found,))), arguments, node).reads
+        return frozenset(reads)
+
+    # ── filters and tests ────────────────────────────────────────────────────────────────────────────────────────
+
+    def visit_Filter(self, node: nodes.Filter) -> Value:
+        subject = self.filter_input if node.node is None else self.evaluate(node.node)
+        if node.name == "attr" and len(node.args) == 1:
+            key = self.evaluate(node.args[0])
+            if key.constants and _is_builtin(self._registered("filters", "attr"), "filters"):
+                return join_all(self.attribute(subject, each) for each in key.constants)
+        return self._apply("filters", node, subject)
+
+    def visit_Test(self, node: nodes.Test) -> Value:
+        return self._apply("tests", node, self.evaluate(node.node))
+
+    def _apply(self, kind: str, node: nodes.Filter | nodes.Test, subject: Value) -> Value:
+        arguments = self.arguments(node)
+        arguments.positional.insert(0, subject)
+        function = self._registered(kind, node.name)
+        self.pass_context(function, node, f"the {kind[:-1]} {node.name!r}", node.args)
+        values = arguments.values()
+        if not _is_builtin(function, kind):
+            return self.use_all(values, node)
+        # Jinja's own filters and tests neither call nor change their arguments
+        for value in values:
+            self.consume(value)
+        reads = frozenset[str]().union(*(self.paths_of(value) for value in values))
+        objects = frozenset[object]().union(*(value.objects for value in values)) if kind == "filters" else frozenset()
+        return Value(reads=reads, objects=objects)
+
+    def _registered(self, kind: str, name: str) -> object:
+        key = (kind, name)
+        if key not in self.environment_lookups:
+            self.environment_lookups[key] = getattr(self.env, kind).get(name, ABSENT)
+        found = self.environment_lookups[key]
+        return None if found is ABSENT else found
+
+    # ── functions that receive the context ───────────────────────────────────────────────────────────────────────
+
+    def pass_context(self, function: object, node: nodes.Node, what: str, args: Iterable[nodes.Node] = ()) -> None:
+        """Record what ``function`` reads of the context, if Jinja passes it."""
+        if function is None or not takes_context(function):
+            return
+        if getattr(function, "__module__", None) == "jinja2.filters":
+            self._pass_context_by_name(function, node, list(args))
+            return
+        names = context_names(function)
+        if names is None:
+            self.read_everything(f"{what} at {self.location(node)} receives the context and may read anything")
+            return
+        for name in sorted(names):
+            value = self.lookup(name)
+            self.consume(value._replace(aliases=NO_PATHS) if self.is_builtin_global(name, value) else value)
+
+    def _pass_context_by_name(self, function: object, node: nodes.Node, args: list[nodes.Node]) -> None:
+        """Record what the filter or test reads that ``map``, ``select`` and similar filters call by name."""
+        name = getattr(function, "__name__", "")
+        kind = "filters" if name.endswith("map") else "tests"
+        if not name.endswith(("map", "select", "reject", "attr")):
+            return
+        position = 1 if name.endswith("attr") else 0
+        if len(args) <= position:
+            return
+        wanted = self.evaluate(args[position])
+        if wanted.constants is None:
+            candidates: Iterable[str] = getattr(self.env, kind)
+        else:
+            candidates = [each for each in wanted.constants if isinstance(each, str)]
+        for each in candidates:
+            inner = self._registered(kind, each)
+            if inner is not function and getattr(inner, "__module__", "") != "jinja2.filters":
+                self.pass_context(inner, node, f"the {kind[:-1]} {each!r}")
+
+    def is_builtin_global(self, name: str, value: Value) -> bool:
+        """Return whether ``name`` is a global that Jinja itself installs. A call of ``range(3)`` reads no context."""
+        for found in value.objects:
+            if isinstance(found, Global) and found.name == name:
+                return DEFAULT_NAMESPACE.get(name, self) is found.value or (
+                    name in _GETTEXT and hasattr(self.env, "install_gettext_callables")
+                )
+        return False
+
+
+def _is_builtin(function: object, kind: str) -> bool:
+    return getattr(function, "__module__", None) == f"jinja2.{kind}"

@@ -1,0 +1,84 @@
+"""Loops, interpreted to a fixed point."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jinja2 import nodes
+
+from .expression_text import quote_expression
+from .findings import Binding
+from .frames import Frame, Loop
+from .statements import Statements
+from .values import Value
+
+__all__ = ["Loops"]
+
+MAX_PASSES: Final = 4
+"""A loop that still changes something after this many passes counts as reading everything."""
+
+
+class Loops(Statements):
+    """Executes loops."""
+
+    def visit_For(self, node: nodes.For) -> None:
+        value = self.use(node.iter)
+        reads = self.paths_of(value)
+        item = self.element(value)
+        outer = self.deciding_paths
+        self.deciding_paths = outer | reads
+        self.barriers.append(f"inside the for loop over {quote_expression(node.iter)} at {self.location(node)}")
+        try:
+            self.loop_body(node, self.frame, item, reads)
+            if node.else_:
+                self.within(self.frame.inner(), node.else_)
+        finally:
+            self.barriers.pop()
+            self.deciding_paths = outer
+
+    def loop_body(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> None:
+        """Interpret the body of a loop with its target bound to ``item``, until another pass changes nothing."""
+        outer, autoescape_depth = self.deciding_paths, self.autoescape_depth_outside
+        self.loop_exits.append(set())
+        self.autoescape_depth_outside = self.autoescape_depth
+        try:
+            for _ in range(MAX_PASSES):
+                changes, exits = self.changes, len(self.loop_exits[-1])
+                self._iteration(node, frame, item, reads)
+                if changes == self.changes and exits == len(self.loop_exits[-1]):
+                    return
+                self.deciding_paths = outer | self.loop_exits[-1]
+            self.read_everything(f"the loop at {self.location(node)} takes too many rounds to follow")
+        finally:
+            self.deciding_paths = outer | self.loop_exits.pop()
+            self.autoescape_depth_outside = autoescape_depth
+
+    def _iteration(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> None:
+        inner = frame.inner(loop=node)
+        if node.recursive:
+            inner.watch()
+        outer, self.frame = self.frame, inner
+        how = f"by the for loop over {quote_expression(node.iter)}"
+        try:
+            self.bind(node.target, item, how)
+            if node.test is not None:
+                self.deciding_paths = self.deciding_paths | self.paths_of(self.use(node.test))
+            loop = Loop(node, frame, self.run, item, reads)
+            value = Value(reads=reads, objects=frozenset((loop,)))
+            inner.names["loop"] = Binding(value, frozenset(), True, f"{how} at {self.location(node)}")
+            self.execute(node.body)
+        finally:
+            self.frame = outer
+
+    def visit_Break(self, node: nodes.Break | nodes.Continue) -> None:
+        """Record what decides whether the loop goes on: everything that it binds depends on that."""
+        if self.loop_exits:
+            self.loop_exits[-1] |= self.deciding_paths
+        if self.autoescape_depth > self.autoescape_depth_outside:
+            # Jinja does not restore the setting on this way out
+            self.leaked_autoescape = (
+                f"a loop is left inside the autoescape at {self.location(node)}, so its setting stays in force"
+            )
+            self.leaked_paths = self.leaked_paths | self.deciding_paths | self.escape_paths
+
+    visit_Continue = visit_Break

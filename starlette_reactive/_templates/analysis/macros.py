@@ -1,0 +1,118 @@
+"""Calls of macros and call blocks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jinja2 import nodes
+
+from .findings import Binding
+from .frames import Container, Macro
+from .interpreter_state import ActiveCall, Arguments
+from .names import Names
+from .recursion import MAX_DEPTH, Recursion
+from .values import BOTTOM, UNKNOWN, Value, join, join_all, sealed
+
+__all__ = ["Macros"]
+
+EXACT_DEPTH: Final = 2
+"""When a macro calls itself more deeply than this, the paths of its arguments no longer extend."""
+
+
+class Macros(Names, Recursion):
+    """Calls macros."""
+
+    def macro(self, node: nodes.Macro | nodes.CallBlock) -> Macro:
+        """Return the macro that ``node`` defines in the current frame."""
+        key = (id(node), id(self.frame), id(self.run))
+        found = self.macros.get(key)
+        if found is None:
+            found = self.macros[key] = Macro(node, self.frame, self.run)
+        return found
+
+    def call_macro(self, macro: Macro, arguments: Arguments, node: nodes.Node) -> Value:
+        """Call a macro. Return a value for the text that it produces."""
+        for value in arguments.values():
+            self.see(value)
+        key = (macro.node, macro.frame, arguments.key())
+        depth = 0 if any(active.key == key for active in self.active_calls) else self.call_depth(macro.node)
+        if depth >= MAX_DEPTH:
+            return self.read_everything(f"{macro.title} calls itself too deeply to follow at {self.location(node)}")
+        if depth >= EXACT_DEPTH:
+            arguments = self._widened(macro, arguments)
+            key = (macro.node, macro.frame, arguments.key())
+        return self.call_text(ActiveCall(macro.node, key, arguments), lambda: self._macro_body(macro, arguments))
+
+    def _widened(self, macro: Macro, arguments: Arguments) -> Arguments:
+        """Return arguments whose paths no longer extend, joined to those of the calls in progress."""
+        positional = [sealed(value) for value in arguments.positional]
+        named = {name: sealed(value) for name, value in arguments.named.items()}
+        for active in self.active_calls:
+            if active.node is macro.node and active.arguments is not None:
+                earlier = active.arguments
+                positional = [
+                    join(value, sealed(earlier.positional[at])) if at < len(earlier.positional) else value
+                    for at, value in enumerate(positional)
+                ]
+                named = {
+                    name: join(value, sealed(earlier.named[name])) if name in earlier.named else value
+                    for name, value in named.items()
+                }
+        return Arguments(positional, named, arguments.spread and sealed(arguments.spread), arguments.caller)
+
+    def _macro_body(self, macro: Macro, arguments: Arguments) -> None:
+        frame = macro.frame.inner()
+        outer = self.frame, self.run, self.silent, self.known_parent
+        self.frame, self.run, self.silent, self.known_parent = frame, macro.run, False, False
+        self.barriers.append(f"inside {macro.title} at {self.location(macro.node)}")
+        try:
+            self._bind_parameters(macro, arguments)
+            self.execute(macro.node.body)
+        finally:
+            self.barriers.pop()
+            self.frame, self.run, self.silent, self.known_parent = outer
+
+    # ── parameters ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _bind_parameters(self, macro: Macro, arguments: Arguments) -> None:
+        node, how = macro.node, f"as a parameter of {macro.title}"
+        parameters = [parameter.name for parameter in node.args]
+        defaults = dict(zip(parameters[len(parameters) - len(node.defaults) :], node.defaults, strict=True))
+        for position, name in enumerate(parameters):
+            value = _argument(arguments, position, name)
+            if value is None or (value is arguments.spread and name in defaults):
+                default = self.evaluate(defaults[name]) if name in defaults else UNKNOWN
+                value = default if value is None else join(value, default)
+            self.store(name, value, how, node.lineno)
+        extra = join_all([*arguments.positional[len(parameters) :], arguments.spread or BOTTOM])
+        named = {name: value for name, value in arguments.named.items() if name not in parameters}
+        self._bind_implicit(macro, "varargs", self._collected(node, "varargs", extra, {}))
+        self._bind_implicit(macro, "kwargs", self._collected(node, "kwargs", arguments.spread or BOTTOM, named))
+        self._bind_caller(macro, arguments, declared="caller" in parameters)
+
+    def _bind_caller(self, macro: Macro, arguments: Arguments, *, declared: bool) -> None:
+        caller = Value(objects=frozenset((arguments.caller,))) if arguments.caller is not None else None
+        if not declared:
+            given = arguments.named.get("caller", arguments.spread or UNKNOWN)
+            self._bind_implicit(macro, "caller", caller if caller is not None else given)
+        elif caller is not None:
+            self.store("caller", caller, f"as a parameter of {macro.title}", macro.node.lineno)
+
+    def _bind_implicit(self, macro: Macro, name: str, value: Value) -> None:
+        how = f"as {name!r} of {macro.title} at {self.location(macro.node)}"
+        self.frame.names[name] = Binding(value, frozenset(), True, how)
+
+    def _collected(self, node: nodes.Node, kind: str, rest: Value, named: dict[str, Value]) -> Value:
+        container = self.containers.setdefault((id(node), (kind, self.active_key)), Container())
+        container.rest = join(container.rest, rest)
+        for name, value in named.items():
+            container.items[name] = join(container.items.get(name, BOTTOM), value)
+        return Value(objects=frozenset((container,)))
+
+
+def _argument(arguments: Arguments, position: int, name: str) -> Value | None:
+    if position < len(arguments.positional):
+        return arguments.positional[position]
+    if name in arguments.named:
+        return arguments.named[name]
+    return arguments.spread

@@ -1,0 +1,64 @@
+"""Text that may call itself: macros and recursive loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from jinja2 import nodes
+
+from ..._core.paths import ALL
+from .findings import ReadSet
+from .interpreter_state import ActiveCall
+from .tracking import Tracking
+from .values import NO_PATHS, Value
+
+__all__ = ["MAX_DEPTH", "Recursion"]
+
+MAX_DEPTH: Final = 12
+"""A macro or loop that calls itself more deeply than this counts as reading everything."""
+MAX_ROUNDS: Final = 5
+"""A recursive body that does not settle in this many rounds counts as reading everything."""
+
+
+class Recursion(Tracking):
+    """Interprets recursive text to a fixed point, and remembers the results of calls."""
+
+    def call_depth(self, node: nodes.Node) -> int:
+        """Return how many calls of ``node`` are in progress."""
+        return sum(1 for active in self.active_calls if active.node is node)
+
+    def call_text(self, active: ActiveCall, interpret: Callable[[], None]) -> Value:
+        """Interpret text that may call itself. Return a value for the text that it produces."""
+        if any(each.key == active.key for each in self.active_calls):
+            return Value(reads=self.provisional_reads.setdefault(active.key, NO_PATHS))
+        block = self.open_blocks[-1] if self.open_blocks else None
+        key = (active.key, self.version, block, self.statement, self.inline_depth)
+        known = self.remembered_calls.get(key)
+        if known is None:
+            version, placements = self.version, self.placements
+            read_set = self._settle(active, interpret)
+            known = read_set, Value(reads=frozenset(read_set.reads))
+            if version == self.version and placements == self.placements and not self.provisional_reads:
+                self.remembered_calls[key] = known
+        self.read_set.add(known[0])
+        return known[1]
+
+    def _settle(self, active: ActiveCall, interpret: Callable[[], None]) -> ReadSet:
+        """Interpret a body until the reads of its recursive calls no longer grow."""
+        outer, self.active_key = self.active_key, active.key
+        self.active_calls.append(active)
+        try:
+            for _ in range(MAX_ROUNDS):
+                read_set = self.capture(interpret)
+                before = self.provisional_reads.get(active.key)
+                if before is None or before >= read_set.reads:
+                    return read_set
+                self.provisional_reads[active.key] = before | read_set.reads
+            read_set.reads.add(ALL)
+            read_set.notes["a body that calls itself takes too many rounds to follow"] = None
+            return read_set
+        finally:
+            self.active_key = outer
+            self.active_calls.pop()
+            self.provisional_reads.pop(active.key, None)

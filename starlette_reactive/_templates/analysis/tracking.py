@@ -1,0 +1,207 @@
+"""Records what is read, and which containers are changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from jinja2 import nodes
+
+from ..._core.paths import ALL, overlap
+from .findings import AnalysedBlock, Binding, ContextLayer, ReadSet, TemplateRun
+from .frames import Container, ImportedModule
+from .interpreter_state import InterpreterState
+from .values import BOTTOM, Value, join, with_reads
+
+__all__ = ["Tracking"]
+
+MAX_WORK: Final = 200_000
+"""After this many visited nodes, calls and includes count as reading everything and are no longer followed."""
+
+
+class Tracking(InterpreterState):
+    """Records reads in the current read set, and changes in containers."""
+
+    # ── reads ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def read(self, paths: frozenset[str]) -> None:
+        """Record that ``paths`` are read."""
+        if paths:
+            self.read_set.reads |= paths
+            if self.changed_paths:
+                self._read_changed(paths)
+
+    def _read_changed(self, paths: frozenset[str]) -> None:
+        for path, container in list(self.changed_paths.items()):
+            if any(overlap(path, read) for read in paths):
+                self.touch(container)
+                self.read_set.reads |= container.content().reads
+
+    def read_everything(self, note: str) -> Value:
+        """Record that anything may be read here, with the reason. Return a value that may come from anything."""
+        self.read_set.reads.add(ALL)
+        self.read_set.notes[note] = None
+        run: TemplateRun | None = self.run
+        while run is not None:
+            self.read_set.needs.update(run.effective)
+            run = run.around
+        context: ContextLayer | None = self.frame.context
+        while context is not None:
+            for name, binding in context.handed.items():
+                self.bind_open_blocks(context, name, binding)
+            context = context.parent
+        return Value(reads=frozenset((ALL,)))
+
+    def generic_visit(self, node: nodes.Node, *_args: Any, **_kwargs: Any) -> Value:
+        """Widen to everything for a node that no visitor handles."""
+        return self.read_everything(f"the {type(node).__name__} at {self.location(node)} is not supported")
+
+    def consume(self, value: Value) -> None:
+        """Record that ``value`` is used: shown, tested, iterated or compared."""
+        self.read(value.aliases | value.reads if value.aliases else value.reads)
+        if value.objects:
+            self.read(self.paths_within(value))
+
+    def use(self, node: nodes.Node) -> Value:
+        """Evaluate ``node``, and record that its value is used."""
+        value = self.evaluate(node)
+        self.consume(value)
+        return value
+
+    def see(self, value: Value) -> Value:
+        """Record that ``value`` is evaluated here but not used yet."""
+        for path in value.aliases:
+            # looking up a name alone does not read its value
+            if "." in path:
+                self.read_set.seen.add(path)
+        return value
+
+    def paths_of(self, value: Value) -> frozenset[str]:
+        """Return every path that ``value`` or its contents come from."""
+        paths = value.aliases | value.reads
+        return paths | self.paths_within(value) if value.objects else paths
+
+    def paths_within(self, value: Value) -> frozenset[str]:
+        """Return the paths that the objects of ``value`` hold. Record that the objects are read."""
+        paths: set[str] = set()
+        seen: set[int] = set()
+        pending = list(value.objects)
+        while pending:
+            found = pending.pop()
+            if id(found) in seen:
+                continue
+            seen.add(id(found))
+            if isinstance(found, Container):
+                self.touch(found)
+                content = found.content()
+                paths |= content.aliases | content.reads
+                pending.extend(content.objects)
+            elif isinstance(found, ImportedModule):
+                paths |= found.reads
+        return frozenset(paths)
+
+    def bind_open_blocks(self, context: ContextLayer, name: str, binding: Binding) -> None:
+        """Record that the blocks opened since ``name`` was passed in cannot be rendered without it."""
+        for block in self.open_blocks[context.depth :]:
+            if block.bound is None:
+                block.bound = f"it reads {name!r}, bound {binding.how}"
+
+    def capture(self, interpret: Callable[[], None]) -> ReadSet:
+        """Return what ``interpret`` reads, in a read set of its own."""
+        outer, self.read_set = self.read_set, ReadSet()
+        self.capture_depth += 1
+        try:
+            interpret()
+            return self.read_set
+        finally:
+            self.capture_depth -= 1
+            self.read_set = outer
+
+    def give_up(self, what: str, node: nodes.Node) -> Value | None:
+        """Count work. After too much of it, widen to everything instead of following ``node``.
+
+        What is not followed may change what any block shows, so no block of the page is rendered alone then.
+        """
+        self.work += 1
+        if self.work < MAX_WORK:
+            return None
+        self.exhausted = f"the page is too complex to follow, from the {what} at {self.location(node)} on"
+        return self.read_everything(self.exhausted)
+
+    # ── containers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def container(self, node: nodes.Node, *, stateful: bool = False) -> Container:
+        """Return the container that ``node`` makes."""
+        key = (id(node), self.active_key)
+        found = self.containers.get(key)
+        if found is None:
+            found = self.containers[key] = Container(stateful=stateful)
+        return found
+
+    def fill(self, container: Container, key: Any, value: Value, *, known: bool = True) -> None:
+        """Put an item into a container that is being made and that nothing else can hold yet."""
+        self.see(value)
+        if known:
+            before = container.items.get(key, BOTTOM)
+            after = container.items[key] = join(before, value)
+        else:
+            before = container.rest
+            after = container.rest = join(before, value)
+        if after != before and before is not BOTTOM:
+            self.count_change()
+
+    def put(self, container: Container, key: object, value: Value, lineno: int, *, known: bool = True) -> None:
+        """Add a value to a container, at ``key`` if that is known. An earlier value may remain."""
+        value = with_reads(value, self.deciding_paths) if self.deciding_paths else value
+        before = container.items.get(key, BOTTOM) if known else container.rest
+        after = join(before, value)
+        if after != before:
+            self.count_change()
+            if known:
+                container.items[key] = after
+            else:
+                container.rest = after
+        self.change(container, lineno)
+
+    def change(self, container: Container, lineno: int) -> None:
+        """Record that the current text changes a container."""
+        if self.open_blocks:
+            block = self.open_blocks[-1]
+            if block not in container.blocks:
+                container.blocks[block] = f"at {self.frame.template.name}:{lineno}"
+                self.count_change()
+        statement = self.statement
+        while statement is not None:
+            if statement not in container.writers:
+                container.writers.add(statement)
+                self.count_change()
+            statement.mark_effective()
+            statement = statement.run.includer
+
+    def change_path(self, paths: Iterable[str], value: Value, lineno: int) -> None:
+        """Record that the template changes an object of the context itself."""
+        for path in paths:
+            container = self.changed_paths.get(path)
+            if container is None:
+                container = self.changed_paths[path] = Container()
+            self.put(container, None, Value(reads=self.paths_of(value)), lineno, known=False)
+
+    def touch(self, container: Container) -> None:
+        """Record that the content of a container is read."""
+        if container.writers:
+            self.read_set.needs |= container.writers
+        for writer, where in container.blocks.items():
+            if self.statement is not None:
+                self.statement.changed_by[writer] = where
+            self._add_conflict(writer, where)
+
+    def _add_conflict(self, writer: AnalysedBlock, where: str) -> None:
+        for block in reversed(self.open_blocks):
+            if writer.is_within(block):
+                return
+            block.add_conflict(writer, where)
+
+    def count_change(self) -> None:
+        """Record that a container changed, which invalidates remembered calls."""
+        self.version += 1
+        self.changes += 1

@@ -1,0 +1,140 @@
+"""Plans how a block is rendered alone: which prologues run, and which parent the values choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jinja2 import Environment, Template, nodes
+
+from .._core.errors import BlockNotFoundError, BlockRenderError
+from .._core.suggestions import did_you_mean
+from .composed_page import ComposedPage, PageVariant
+from .prologue import Prologue, PrologueLevel, prologue_of_choice, prologues_of
+
+__all__ = ["BlockRecipe", "CompiledPrologue", "ParentFork", "RenderPlan", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class _CompiledLevel:
+    """A template, and the compiled statements of it that have to run."""
+
+    template: Template
+    statements: Template | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPrologue:
+    """The compiled form of a :class:`~.prologue.Prologue`."""
+
+    levels: tuple[_CompiledLevel, ...]
+    bare: bool
+
+    def templates(self) -> list[Template]:
+        """Return the templates that have to run, in order."""
+        return [level.statements for level in self.levels if level.statements is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRecipe:
+    """How a block is rendered in one variant of the page.
+
+    Args:
+        prologues: What has to run first. Empty if the variant does not show the block.
+        eval_options: The settings of the evaluation context, such as ``autoescape``.
+    """
+
+    prologues: tuple[CompiledPrologue, ...]
+    eval_options: tuple[tuple[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParentFork:
+    """A choice between parents that depends on the values.
+
+    Args:
+        prologue: What has to run to make the choice.
+        template: The template that makes the choice.
+        branches: How the block is rendered with each parent. None stands for no parent.
+    """
+
+    prologue: CompiledPrologue
+    template: str
+    branches: Mapping[str | None, ParentFork | BlockRecipe]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderPlan:
+    """How a block of a page is rendered."""
+
+    page: ComposedPage
+    start: ParentFork | BlockRecipe
+
+
+def make_plan(env: Environment, page: ComposedPage, template_name: str, block_name: str) -> RenderPlan:
+    """Plan how a block is rendered.
+
+    Raises:
+        BlockNotFoundError: The page has no such block.
+        BlockRenderError: The block cannot be rendered alone.
+    """
+    _require_alone(page, template_name, block_name)
+    # choices within included templates lead to the same block, so one of their variants stands for all
+    variants = {tuple(sorted(variant.options_taken().items())): variant for variant in reversed(page.variants)}
+    return RenderPlan(page, _start(env, list(reversed(variants.values())), 0, block_name))
+
+
+def _require_alone(page: ComposedPage, template_name: str, block_name: str) -> None:
+    found = page.reads.blocks.get(block_name) or page.reads.unplaced.get(block_name)
+    if found is None:
+        known = [*page.reads.blocks, *page.reads.unplaced]
+        raise BlockNotFoundError(
+            f"the page {template_name!r} has no block {block_name!r}{did_you_mean(block_name, known)}. "
+            f"Its blocks are: {', '.join(known) or 'none'}",
+            template=template_name,
+            block=block_name,
+        )
+    if found.alone is not None:
+        raise BlockRenderError(
+            f"block {block_name!r} of {template_name!r} cannot be rendered alone: {found.alone}. Render the block "
+            "around it, or move the block out of there",
+            template=found.template,
+            block=block_name,
+            line=found.line,
+        )
+
+
+def _start(env: Environment, variants: list[PageVariant], position: int, block_name: str) -> ParentFork | BlockRecipe:
+    """Return how the block is rendered from a position in the choices on. All variants agree before it."""
+    own = [[choice for choice in variant.parent_choices if choice.run is variant.run] for variant in variants]
+    if position >= len(own[0]):
+        return _recipe(env, variants[0], block_name)
+    choice = own[0][position]
+    branches: dict[str | None, ParentFork | BlockRecipe] = {}
+    for at, option in enumerate(choice.options):
+        taking = [variant for variant in variants if variant.options_taken()[id(choice.node)] == at]
+        branches[option.name if option is not None else None] = _start(env, taking, position + 1, block_name)
+    prologue = _compiled(env, prologue_of_choice(choice))
+    return ParentFork(prologue, prologue.levels[-1].template.name or "", branches)
+
+
+def _recipe(env: Environment, variant: PageVariant, block_name: str) -> BlockRecipe:
+    block = variant.blocks.get(block_name) or variant.unplaced.get(block_name)
+    if block is None:
+        return BlockRecipe((), ())
+    return BlockRecipe(tuple(_compiled(env, prologue) for prologue in prologues_of(block)), block.eval_options)
+
+
+def _compiled(env: Environment, prologue: Prologue) -> CompiledPrologue:
+    levels = (_CompiledLevel(env.get_template(level.parsed.name), _statements(env, level)) for level in prologue.levels)
+    return CompiledPrologue(tuple(levels), prologue.bare)
+
+
+def _statements(env: Environment, level: PrologueLevel) -> Template | None:
+    if not level.body:
+        return None
+    parsed = level.parsed
+    tree = nodes.Template(list(level.body), lineno=1)
+    tree.set_environment(env)
+    code = env.compile(tree, parsed.name, parsed.filename)
+    return env.template_class.from_code(env, code, env.make_globals(None))
