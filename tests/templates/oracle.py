@@ -1,8 +1,8 @@
-"""What a page really reads, block by block, and what it really holds: the measure that the analysis is held to.
+"""The oracle: what the blocks of a page read and contain when the page is rendered.
 
-Pages are rendered by a compiler that notes when a block begins and ends, with values that note when they are used. A
-value stands for a whole tree: any attribute, item or call of it is another such value, and what it is — true or false,
-what it says — follows from its path and a seed, so that each seed takes other branches.
+A modified compiler marks where each block begins and ends, and the values of the context record when they are used.
+Each value represents a whole tree: any attribute, item or call of it is another such value. Its truth and its text
+follow from its path and a seed, so that each seed takes different branches.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from jinja2.nodes import Block, Include
 
 from starlette_reactive._templates import BlockReads, PageReads, analyse, compile_block
 
-DEEP = 12
-"""From how many segments on a value is false and empty, so that what goes down into itself comes to an end."""
+MAX_SEGMENTS = 12
+"""A value with more segments than this is false and empty, so that recursion ends."""
 ADDRESS = re.compile(" at 0x[0-9a-f]+")
 MARK = re.compile("\x01([+-])([^\x02]*)\x02")
 
 
 class Recorder:
-    """Notes which paths are read while which blocks are open."""
+    """Records each path that is read, with the blocks that are open."""
 
     def __init__(self, fixed: Mapping[str, Any] | None = None) -> None:
         self.fixed: Mapping[str, Any] = fixed or {}
@@ -36,7 +36,7 @@ class Recorder:
         self.quiet = 0
 
     def begin(self) -> None:
-        """Begin a page."""
+        """Reset for a new page."""
         self.open.clear()
         self.log.clear()
         self.quiet = 0
@@ -45,8 +45,8 @@ class Recorder:
         self.log.add((tuple(self.open), path))
 
 
-class Heard:
-    """A value of the context that notes its use."""
+class TracedValue:
+    """A value of the context that records its use."""
 
     def __init__(self, path: str, seed: int, recorder: Recorder) -> None:
         object.__setattr__(self, "_at", (path, seed, recorder))
@@ -63,7 +63,7 @@ class Heard:
             if not isinstance(recorder.fixed[path], dict | list):
                 recorder.note(path)
             return recorder.fixed[path]
-        return Heard(path, seed, recorder)
+        return TracedValue(path, seed, recorder)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -79,7 +79,7 @@ class Heard:
     def __call__(self, *args: object, **kwargs: object) -> Any:
         self._used()
         for arg in (*args, *kwargs.values()):
-            if isinstance(arg, Heard):
+            if isinstance(arg, TracedValue):
                 arg._used()
         return self._child("()")
 
@@ -89,14 +89,14 @@ class Heard:
     __repr__ = __str__
 
     def __bool__(self) -> bool:
-        return self._used() % 3 != 0 and self._at[0].count(".") < DEEP
+        return self._used() % 3 != 0 and self._at[0].count(".") < MAX_SEGMENTS
 
     def __len__(self) -> int:
         return self._used() % 3
 
-    def __iter__(self) -> Iterator[Heard]:
+    def __iter__(self) -> Iterator[TracedValue]:
         count = self._used() % 3 if not self._at[0].endswith((".0", ".1", ".()")) else 2
-        if self._at[0].count(".") > DEEP:
+        if self._at[0].count(".") > MAX_SEGMENTS:
             count = 0
         return iter([self._child(at) for at in range(count)])
 
@@ -134,8 +134,8 @@ class Heard:
     __rsub__ = __mul__ = __rmul__ = __mod__ = __neg__ = __pos__ = __truediv__ = __floordiv__ = __sub__
 
 
-class Marking(CodeGenerator):
-    """Compiles templates that tell when a block begins and ends."""
+class MarkingCodeGenerator(CodeGenerator):
+    """Compiles templates that mark where each block begins and ends."""
 
     def visit_Block(self, node: Block, frame: Frame) -> None:
         if frame.toplevel and self.has_known_extends:
@@ -159,17 +159,17 @@ class Marking(CodeGenerator):
         if frame.buffer is None:
             self.simple_write(f"environment.{code}({name!r})", frame)
         else:
-            # text that is captured may be changed, marks and all
+            # captured text may be changed later, together with its marks
             self.writeline(f"environment.{code}({name!r}, quiet=True)")
         if guarded:
             self.outdent()
 
 
 def marking(kind: type[Environment]) -> type[Environment]:
-    """Return a class of environments like ``kind`` whose pages have their blocks marked."""
+    """Return a subclass of ``kind`` that marks the blocks in its pages."""
 
     class MarkingEnvironment(kind):  # type: ignore[valid-type, misc]
-        code_generator_class = Marking
+        code_generator_class = MarkingCodeGenerator
         recorder: Recorder
 
         def hush(self, by: int) -> None:
@@ -190,7 +190,7 @@ def marking(kind: type[Environment]) -> type[Environment]:
 
 
 def slices(text: str) -> dict[str, list[str]]:
-    """Return what stands between the marks of each block, without the marks within."""
+    """Return the texts between the marks of each block, without nested marks."""
     found: dict[str, list[str]] = {}
     open_at: list[tuple[str, int]] = []
     for mark in MARK.finditer(text):
@@ -206,7 +206,7 @@ def slices(text: str) -> dict[str, list[str]]:
 
 @dataclass(slots=True)
 class Result:
-    """What came out for a page, over all seeds."""
+    """The result for a page, over all seeds."""
 
     misses: set[str] = field(default_factory=set)
     differences: list[str] = field(default_factory=list)
@@ -233,7 +233,7 @@ class Result:
 
     @property
     def precision(self) -> float:
-        """Of the paths reported for blocks that were shown, the part that was read on some run."""
+        """The share of the paths reported for shown blocks that some rendering reads."""
         return len(self.hit) / len(self.reported) if self.reported else 1.0
 
 
@@ -247,16 +247,16 @@ def check(
     extra: Mapping[str, Any] | None = None,
     fixed: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Hold the analysis of ``page`` against what it really reads and holds.
+    """Compare the analysis of ``page`` with what the page reads and contains when it is rendered.
 
     Args:
-        make: Makes the environment, of the class that it is given.
+        make: Makes an environment of the given class.
         page: The page's template.
         kind: The class of environments.
-        seeds: One rendering each.
-        names: The names that the context has; None: those that its templates mention.
+        seeds: The seeds, with one rendering each.
+        names: The names in the context. Defaults to those that the templates look up.
         extra: Further values of the context.
-        fixed: Values that stand at paths of it.
+        fixed: Values at given paths of the context.
     """
     plain, marked = make(kind), make(marking(kind))
     reads = analyse(plain, page)
@@ -269,9 +269,9 @@ def check(
     log: set[tuple[tuple[str, ...], str]] = set()
     for seed in seeds:
         wanted = names or undeclared(plain, reads)
-        context = {name: Heard(name, seed, recorder) for name in wanted} | dict(extra or {})
-        beside = Recorder(fixed)
-        again = {name: Heard(name, seed, beside) for name in wanted} | dict(extra or {})
+        context = {name: TracedValue(name, seed, recorder) for name in wanted} | dict(extra or {})
+        other_recorder = Recorder(fixed)
+        again = {name: TracedValue(name, seed, other_recorder) for name in wanted} | dict(extra or {})
         recorder.begin()
         try:
             text = marked.get_template(page).render(context)
@@ -280,25 +280,25 @@ def check(
             continue
         result.rendered += 1
         log |= recorder.log
-        compare(plain, page, reads, slices(str(text)), again, beside, result, calls_blocks=calls_blocks)
-    judge(reads, log, result, calls_blocks=calls_blocks)
+        compare_blocks(plain, page, reads, slices(str(text)), again, other_recorder, result, calls_blocks=calls_blocks)
+    compare_paths(reads, log, result, calls_blocks=calls_blocks)
     return result
 
 
-def compare(
+def compare_blocks(
     env: Environment,
     page: str,
     reads: PageReads,
-    held: dict[str, list[str]],
+    in_page: dict[str, list[str]],
     context: dict[str, Any],
-    beside: Recorder,
+    other_recorder: Recorder,
     result: Result,
     *,
     calls_blocks: bool,
 ) -> None:
-    """Compare each block alone to what the page holds."""
-    result.shown |= set(held)
-    for name, texts in held.items():
+    """Compare each block rendered alone with its text in the page."""
+    result.shown |= set(in_page)
+    for name, texts in in_page.items():
         block = reads.blocks.get(name)
         if block is None or block.alone is not None or any("x02" in text.lower() for text in texts):
             continue
@@ -306,20 +306,20 @@ def compare(
             result.differences.append(f"{name} is shown {len(texts)} times")
             continue
         result.compared += 1
-        beside.begin()
+        other_recorder.begin()
         try:
             alone = compile_block(env, page, name).render(context)
         except Exception as error:  # noqa: BLE001 - it is reported
             alone = f"{type(error).__name__}: {error}"
-        result.alone.setdefault(name, set()).update(path for _, path in beside.log)
+        result.alone.setdefault(name, set()).update(path for _, path in other_recorder.log)
         if not any(ADDRESS.sub("", alone) == ADDRESS.sub("", text) for text in texts):
             result.differences.append(f"{name}: alone {alone!r}, in the page {texts[0]!r}")
 
 
-def judge(
+def compare_paths(
     reads: PageReads, log: set[tuple[tuple[str, ...], str]], result: Result, *, calls_blocks: bool = False
 ) -> None:
-    """Compare what was read to what was reported."""
+    """Compare what was read with what the analysis reports."""
     read: dict[str, set[str]] = {}
     for stack, path in log:
         around = [reads.blocks[name] for name in reversed(stack) if name in reads.blocks]
@@ -327,17 +327,17 @@ def judge(
         read.setdefault(block.name if block else "", set()).add(path)
         paths = block.paths if block is not None else reads.outside
         if calls_blocks and around:
-            # what self.name() shows belongs to the block that calls it
+            # the text of self.name() belongs to the block that calls it
             paths = paths.union(*(each.paths for each in around))
         if not covered(path, paths):
             result.misses.add(f"{block.name if block else 'outside'} reads {path}, not in {sorted(paths)}")
     for block in reads.blocks.values():
         if block.name in result.shown:
-            # what a block builds on is read before it begins, but as part of it when it is rendered alone
-            _judge_paths(block, read.get(block.name, set()) | result.alone.get(block.name, set()), result)
+            # statements that a block depends on run before it in the page, but as part of it when it is rendered alone
+            _count_hits(block, read.get(block.name, set()) | result.alone.get(block.name, set()), result)
 
 
-def _judge_paths(block: BlockReads, read: set[str], result: Result) -> None:
+def _count_hits(block: BlockReads, read: set[str], result: Result) -> None:
     if "*" in block.paths:
         result.everything.add(block.name)
         return
@@ -348,12 +348,12 @@ def _judge_paths(block: BlockReads, read: set[str], result: Result) -> None:
 
 
 def covered(path: str, paths: frozenset[str]) -> bool:
-    """Tell whether a change of ``path`` itself wakes what depends on ``paths``."""
+    """Return whether a change of ``path`` itself affects a block that reads ``paths``."""
     return any(known in ("*", path) or path.startswith(f"{known}.") for known in paths)
 
 
 def undeclared(env: Environment, reads: PageReads) -> set[str]:
-    """Return the names that the templates of a page look up."""
+    """Return the names that the templates of a page look up and do not define."""
     assert env.loader is not None
     names: set[str] = set()
     for template in reads.templates:
@@ -361,8 +361,8 @@ def undeclared(env: Environment, reads: PageReads) -> set[str]:
     return names - set(DEFAULT_NAMESPACE) - {"gettext", "ngettext", "pgettext", "npgettext", "_"}
 
 
-def of_strings(templates: Mapping[str, str], **options: Any) -> Callable[[type[Environment]], Environment]:
-    """Return what makes environments of templates given as strings."""
+def environments_of(templates: Mapping[str, str], **options: Any) -> Callable[[type[Environment]], Environment]:
+    """Return a factory of environments with templates given as strings."""
 
     def make(kind: type[Environment]) -> Environment:
         return kind(loader=DictLoader(dict(templates)), **options)

@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - a construct a line is read more easily than one broken into pieces
-"""Jinja's constructs one by one: what the block ``b`` reads, and what it shows, alone and in the page."""
+# ruff: noqa: E501 - one construct per line is easier to read
+"""Single constructs of Jinja: what the block ``b`` reads, and its output alone and in the page."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def add_to(env: Environment) -> Environment:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A construct."""
+    """A construct: the page, the paths that its block ``b`` reads, and the output of the block."""
 
     name: str
     page: str
@@ -105,7 +105,7 @@ def B(body: str) -> str:  # noqa: N802
 
 
 def row(name: str, body: str, paths: str, output: str, **others: str) -> Row:
-    """A construct within the block."""
+    """Return a row with a construct inside the block."""
     return Row(name, B(body), paths, output, others)
 
 
@@ -136,7 +136,7 @@ ROWS = [
     row("call of a method", "{{ doc.full() }}", "doc", "F"),
     row("call of a method with arguments", "{{ doc.full(user.name) }}", "doc user.name", "FUma"),
     row("call of a method of a dict", "{{ doc.meta.get('k') }}", "doc.meta", "v"),
-    row("call of a name", "{{ f(text, a=doc.n) }}", "f text doc.n", "fhey3"),
+    row("call of a variable", "{{ f(text, a=doc.n) }}", "f text doc.n", "fhey3"),
     row("call with spread arguments", "{{ f(*names, **pairs) }}", "f names pairs", "fpq12"),
     row("call of an item", "{{ doc['full']() }}", "doc", "F"),
     row("constant", "{{ 1 + 2 }}{{ 'a' ~ 'b' }}{{ [1, 2]|length }}", "", "3ab2"),
@@ -164,29 +164,29 @@ ROWS = [
     row("select", "{{ tasks|selectattr('done')|list|length }}", "tasks", "1"),
     row("attr filter", "{{ doc|attr('title') }}", "doc.title", "T"),
     row("first", "{{ (tasks|first).title }}", "tasks", "one"),
-    row("filter handed the context", "{{ doc.title|add_name }}", "doc.title text", "They"),
-    row("filter handed the context, by map", "{{ names|map('add_name')|join }}", "names text", "pheyqhey"),
-    row("filter handed the setting", "{{ text|escaped }}", "text", "heyFalse"),
+    row("filter that receives the context", "{{ doc.title|add_name }}", "doc.title text", "They"),
+    row("filter that receives the context, called by map", "{{ names|map('add_name')|join }}", "names text", "pheyqhey"),
+    row("filter that receives the evaluation context", "{{ text|escaped }}", "text", "heyFalse"),
     row("test", "{{ n is even }}", "n", "True"),
     row("test with an argument", "{{ n is divisibleby doc.n }}", "n doc.n", "False"),
-    row("test for being defined", "{{ doc.title is defined }}{{ nothing is defined }}", "doc.title nothing", "TrueFalse"),
-    row("test handed the context", "{{ text is has_user }}", "text user", "True"),
+    row("test whether it is defined", "{{ doc.title is defined }}{{ nothing is defined }}", "doc.title nothing", "TrueFalse"),
+    row("test that receives the context", "{{ text is has_user }}", "text user", "True"),
     row("filter block", "{% filter upper %}a{{ text }}{% endfilter %}", "text", "AHEY"),
     row("filter block with arguments", "{% filter replace('a', doc.title) %}a{% endfilter %}", "doc.title", "T"),
     # globals
     row("range", "{% for i in range(n) %}{{ i }}{% endfor %}", "n", "01"),
     row("dict()", "{{ dict(a=doc.title).a }}", "doc.title", "T"),
-    row("a global's name as data", "{{ site }}", "site", "S"),
+    row("value of a global", "{{ site }}", "site", "S"),
     row("a global function", "{{ plain(text) }}", "plain text", "ghey"),
     row("a default global that is not called", "{{ range.start is defined }}", "range.start", "True"),
-    row("a function handed the context", "{{ reads_user() }}", "reads_user user", "Uma"),
-    row("a function handed the context that reads anything", "{{ reads_anything() }}", "*", "True"),
+    row("a function that receives the context", "{{ reads_user() }}", "reads_user user", "Uma"),
+    row("a function that receives the context and reads anything", "{{ reads_anything() }}", "*", "True"),
     row("cycler", "{% set c = cycler('a', text) %}{{ c.next() }}{{ c.next() }}", "text", "ahey"),
     row("joiner", "{% set j = joiner(text) %}{{ j() }}a{{ j() }}b", "text", "aheyb"),
     # set and with
     row("set", "{% set d = doc.author %}{{ d.name }}", "doc.author.name", "Ann"),
     row("set twice", "{% set d = doc %}{% set d = user %}{{ d.name }}", "user.name", "Uma"),
-    row("set over a name", "{% set text = user.name %}{{ text }}", "user.name", "Uma"),
+    row("set replaces a context variable", "{% set text = user.name %}{{ text }}", "user.name", "Uma"),
     row("set in an if", "{% if flag %}{% set d = doc.title %}{% else %}{% set d = text %}{% endif %}{{ d }}", "flag doc.title text", "T"),
     row("set in one branch", "{% if off %}{% set text = 'x' %}{% endif %}{{ text }}", "off text", "hey"),
     row("set of a tuple", "{% set x, y = doc.title, user.name %}{{ y }}", "doc.title user.name", "Uma"),
@@ -196,8 +196,8 @@ ROWS = [
     row("namespace", "{% set ns = namespace(s=0) %}{% for t in tasks %}{% set ns.s = ns.s + t.n %}{% endfor %}{{ ns.s }}", "tasks", "3"),
     row("namespace under a condition", "{% set ns = namespace(s='a') %}{% if flag %}{% set ns.s = text %}{% endif %}{{ ns.s }}", "flag text", "hey"),
     row("with", "{% with d = doc %}{{ d.title }}{% endwith %}", "doc.title", "T"),
-    row("with of two", "{% with d = doc, text = user.name %}{{ d.title }}{{ text }}{% endwith %}", "doc.title user.name", "TUma"),
-    row("with looks outside", "{% with text = 'a', d = text %}{{ d }}{% endwith %}", "text", "hey"),
+    row("with of two names", "{% with d = doc, text = user.name %}{{ d.title }}{{ text }}{% endwith %}", "doc.title user.name", "TUma"),
+    row("with evaluates its values outside", "{% with text = 'a', d = text %}{{ d }}{% endwith %}", "text", "hey"),
     row("with ends", "{% with text = 'a' %}{% endwith %}{{ text }}", "text", "hey"),
     row("do", "{% set l = [] %}{% do l.append(doc.title) %}{{ l|join }}", "doc.title", "T"),
     # loops
@@ -206,7 +206,7 @@ ROWS = [
     row("for with else", "{% for t in [] %}{% else %}{{ text }}{% endfor %}", "text", "hey"),
     row("for with a test", "{% for t in tasks if t.done == flag %}{{ t.title }}{% endfor %}", "tasks flag", "one"),
     row("for of pairs", "{% for k, v in pairs.items() %}{{ k }}{{ v }}{% endfor %}", "pairs", "a1b2"),
-    row("for over literals", "{% for d in [doc, user] %}{{ d.name }}{% endfor %}", "doc doc.name user user.name", "Uma"),
+    row("for over a list literal", "{% for d in [doc, user] %}{{ d.name }}{% endfor %}", "doc doc.name user user.name", "Uma"),
     row("for over literal pairs", "{% for k, v in [('a', doc.title), ('b', text)] %}{{ k }}{{ v }}{% endfor %}", "doc.title text", "aTbhey"),
     row("loop", "{% for t in tasks %}{{ loop.index }}{{ loop.last }}{% endfor %}", "tasks", "1False2True"),
     row("loop.cycle", "{% for t in tasks %}{{ loop.cycle(text, doc.title) }}{% endfor %}", "tasks text doc.title", "heyT"),
@@ -222,13 +222,13 @@ ROWS = [
     row("macro", "{% macro m(d) %}{{ d.title }}{% endmacro %}{{ m(doc) }}", "doc.title", "T"),
     row("macro by keyword", "{% macro m(a, b) %}{{ b }}{% endmacro %}{{ m(b=text, a=n) }}", "text", "hey"),
     row("macro's default", "{% macro m(a=text) %}{{ a }}{% endmacro %}{{ m() }}{{ m('x') }}", "text", "heyx"),
-    row("macro reads around it", "{% macro m() %}{{ text }}{% endmacro %}{{ m() }}", "text", "hey"),
+    row("macro reads the context", "{% macro m() %}{{ text }}{% endmacro %}{{ m() }}", "text", "hey"),
     row("macro not called", "{% macro m() %}{{ text }}{% endmacro %}", "", ""),
     row("macro with varargs", "{% macro m() %}{{ varargs|join }}{{ kwargs.x }}{% endmacro %}{{ m(text, x=doc.title) }}", "text doc.title", "heyT"),
     row("macro that calls itself", "{% macro m(t) %}{{ t.name }}{% for k in t.kids %}{{ m(k) }}{% endfor %}{% endmacro %}{{ m(tree) }}", "tree.name tree.kids", "rst"),
     row("macro called twice", "{% macro m(d) %}{{ d.name }}{% endmacro %}{{ m(user) }}{{ m(doc.author) }}", "user.name doc.author.name", "UmaAnn"),
     row("macro as a value", "{% macro m(d) %}{{ d.title }}{% endmacro %}{% set k = [m] %}{{ k[0](doc) }}", "doc.title", "T"),
-    row("macro handed to a filter", "{% macro m(d) %}{{ text }}{% endmacro %}{{ f(m(1)) }}", "f text", "fhey"),
+    row("macro call as an argument", "{% macro m(d) %}{{ text }}{% endmacro %}{{ f(m(1)) }}", "f text", "fhey"),
     row("macro in a macro", "{% macro a(x) %}<{{ x }}>{% endmacro %}{% macro m(d) %}{{ a(d.title) }}{% endmacro %}{{ m(doc) }}", "doc.title", "<T>"),
     row("call block", "{% macro m() %}[{{ caller() }}]{% endmacro %}{% call m() %}{{ text }}{% endcall %}", "text", "[hey]"),
     row("call block with arguments", "{% macro m(d) %}{{ caller(d.author) }}{% endmacro %}{% call(a) m(doc) %}{{ a.name }}{% endcall %}", "doc.author.name", "Ann"),
@@ -242,15 +242,15 @@ ROWS = [
     row("import and call", "{% from 'm' import wrap %}{% call wrap() %}{{ text }}{% endcall %}", "text", "[hey]", m=MACROS),
     row("module as text", "{% import 'm' as m with context %}{{ m }}", "text", "<hey>", m="<{{ text }}>"),
     row("include", "{% include 'i' %}", "text", "<hey>", i="<{{ text }}>"),
-    row("include sees what is set", "{% set text = doc.title %}{% include 'i' %}", "doc.title", "<T>", i="<{{ text }}>"),
+    row("include sees a set variable", "{% set text = doc.title %}{% include 'i' %}", "doc.title", "<T>", i="<{{ text }}>"),
     row("include in a loop", "{% for t in tasks %}{% include 'i' %}{% endfor %}", "tasks loop loop.index", "one1two2", i="{{ t.title }}{{ loop.index if loop is defined else t.n }}"),
     row("include without context", "{% include 'i' without context %}", "", "<>", i="<{{ text }}>"),
     row("include of a list", "{% include ['no', 'i'] %}", "text", "<hey>", i="<{{ text }}>"),
-    row("include of what is missing", "a{% include 'no' ignore missing %}", "", "a"),
+    row("include of a missing template", "a{% include 'no' ignore missing %}", "", "a"),
     row("include by a choice", "{% include 'i' if flag else 'j' %}", "flag text n", "<hey>", i="<{{ text }}>", j="{{ n }}"),
     row("include by a constant name", "{% set x = 'i' %}{% include x %}", "text", "<hey>", i="<{{ text }}>"),
     row("include by a joined name", "{% include 'dir/' ~ 'i' %}", "text", "<hey>", **{"dir/i": "<{{ text }}>"}),
-    row("include of any template", "{% set layout = 'i' if off else layout %}{% include layout %}", "*", "<hey>", parent="<{{ text }}>", i=""),
+    row("include of an unknown template", "{% set layout = 'i' if off else layout %}{% include layout %}", "*", "<hey>", parent="<{{ text }}>", i=""),
     row("include of a child", "{% include 'i' %}", "text", "<2hey>", i="{% extends 'p' %}{% block x %}{{ n }}{% endblock %}", p="<{% block x %}{% endblock %}{{ text }}>"),
     row("include of itself", "{% with t = tree %}{% include 'i' %}{% endwith %}", "tree.name tree.kids", "rst", i="{{ t.name }}{% for k in t.kids %}{% with t = k %}{% include 'i' %}{% endwith %}{% endfor %}"),
     row("include binds nothing outside", "{% include 'i' %}{{ text }}", "text", "hey", i="{% set text = 'x' %}"),
@@ -260,43 +260,43 @@ ROWS = [
     row("safe", "{% autoescape true %}{{ html|safe }}{% endautoescape %}", "html", "<i>"),
     row("trans", "{% trans %}hello{% endtrans %}", "", "hello"),
     row("trans with names", "{% trans who=user.name %}hello {{ who }}{% endtrans %}", "user.name", "hello Uma"),
-    row("trans with a free name", "{% trans %}hello {{ text }}{% endtrans %}", "text", "hello hey"),
+    row("trans with a context variable", "{% trans %}hello {{ text }}{% endtrans %}", "text", "hello hey"),
     row("trans with a plural", "{% trans count=doc.n %}one{% pluralize %}{{ count }} of {{ text }}{% endtrans %}", "doc.n text", "3 of hey"),
     row("gettext", "{{ _('a') }}{{ gettext('b') }}", "", "ab"),
     row("raw", "{% raw %}{{ text }}{% endraw %}{# {{ n }} #}", "", "{{ text }}"),
     # blocks in blocks
-    row("nested block counts for itself", "{{ text }}{% block c %}{{ n }}{% endblock %}", "text", "hey2"),
+    row("nested block is separate", "{{ text }}{% block c %}{{ n }}{% endblock %}", "text", "hey2"),
     row("scoped block in a loop", "{% for t in tasks %}{% block c scoped %}{{ t.n }}{% endblock %}{% endfor %}", "tasks", "12"),
     row("self", "{% block c %}{{ n }}{% endblock %}{{ self.c() }}", "n", "22"),
-    Row("self of a block before", "{% block a %}{{ text }}{% endblock %}" + B("{{ self.a() }}"), "text", "hey"),
+    Row("self of an earlier block", "{% block a %}{{ text }}{% endblock %}" + B("{{ self.a() }}"), "text", "hey"),
     # the page's top level
     Row("set at the top", "{% set total = tasks|length %}{{ n }}" + B("{{ total }}"), "tasks", "2"),
-    Row("set at the top of another", "{% set x = text %}{% set y = x ~ '!' %}{% set z = n %}" + B("{{ y }}"), "text", "hey!"),
+    Row("set at the top from another set", "{% set x = text %}{% set y = x ~ '!' %}{% set z = n %}" + B("{{ y }}"), "text", "hey!"),
     Row("set in an if at the top", "{% if flag %}{% set x = text %}{% else %}{% set x = n %}{% endif %}" + B("{{ x }}"), "flag text n", "hey"),
-    Row("set after", B("{{ x }}") + "{% set x = text %}", "x", ""),
+    Row("set after the block", B("{{ x }}") + "{% set x = text %}", "x", ""),
     Row("macro at the top", "{% macro m(d) %}{{ d.title }}{{ text }}{% endmacro %}" + B("{{ m(doc) }}"), "doc.title text", "They"),
     Row("import at the top", "{% import 'm' as m %}" + B("{{ m.show(doc) }}"), "doc.title", "T", {"m": MACROS}),
     Row("import with context at the top", "{% set text = n %}{% from 'm' import sees with context %}" + B("{{ sees() }}"), "n", "2", {"m": MACROS}),
     Row("namespace filled at the top", "{% set ns = namespace(s=0) %}{% for t in tasks %}x{% set ns.s = ns.s + t.n %}{% endfor %}" + B("{{ ns.s }}"), "tasks", "3"),
     Row("list filled at the top", "{% set l = [] %}{% do l.append(text) %}" + B("{{ l|join }}"), "text", "hey"),
-    Row("cycler moved at the top", "{% set c = cycler('a', 'b') %}{{ c.next() }}" + B("{{ c.next() }}"), "", "b"),
+    Row("cycler advanced at the top", "{% set c = cycler('a', 'b') %}{{ c.next() }}" + B("{{ c.next() }}"), "", "b"),
     Row("private name at the top", "{% set _x = text %}" + B("{{ _x }}"), "text", "hey"),
-    Row("with around is not seen", "{% with text = 'x' %}" + B("{{ text }}") + "{% endwith %}", "text", "hey"),
-    Row("condition around is not read", "{% if user.admin %}" + B("{{ text }}") + "{% endif %}", "text", "hey"),
-    Row("autoescape around", "{% autoescape true %}" + B("{{ text|escaped }}") + "{% endautoescape %}", "text", "heyTrue"),
+    Row("names of a surrounding with are not visible", "{% with text = 'x' %}" + B("{{ text }}") + "{% endwith %}", "text", "hey"),
+    Row("a surrounding condition is not read", "{% if user.admin %}" + B("{{ text }}") + "{% endif %}", "text", "hey"),
+    Row("surrounding autoescape", "{% autoescape true %}" + B("{{ text|escaped }}") + "{% endautoescape %}", "text", "heyTrue"),
     # inheritance
     Row("override", "{% extends 'p' %}" + B("{{ text }}"), "text", "hey", {"p": PARENT}),
     Row("no override", "{% extends 'p' %}", "doc.body", "parent B", {"p": PARENT}),
     Row("super", "{% extends 'p' %}" + B("{{ super() }}{{ text }}"), "doc.body text", "parent Bhey", {"p": PARENT}),
     Row("super in an expression", "{% extends 'p' %}" + B("{{ super()|upper }}"), "doc.body", "PARENT B", {"p": PARENT}),
-    Row("super of two", "{% extends 'q' %}" + B("{{ super() }}3"), "doc.body", "parent B23", {"p": PARENT, "q": "{% extends 'p' %}" + B("{{ super() }}2")}),
-    Row("super past one", "{% extends 'q' %}" + B("{{ super.super() }}"), "doc.body", "parent B", {"p": PARENT, "q": "{% extends 'p' %}" + B("{{ n }}")}),
-    Row("child's set is seen in the parent's block", "{% extends 'p' %}{% set body = text %}", "text", "hey", {"p": B("{{ body }}")}),
+    Row("super through two parents", "{% extends 'q' %}" + B("{{ super() }}3"), "doc.body", "parent B23", {"p": PARENT, "q": "{% extends 'p' %}" + B("{{ super() }}2")}),
+    Row("super that skips a parent", "{% extends 'q' %}" + B("{{ super.super() }}"), "doc.body", "parent B", {"p": PARENT, "q": "{% extends 'p' %}" + B("{{ n }}")}),
+    Row("child's set is visible in the parent's block", "{% extends 'p' %}{% set body = text %}", "text", "hey", {"p": B("{{ body }}")}),
     Row("child's set after its blocks", "{% extends 'p' %}" + B("{{ x }}") + "{% set x = text %}", "text", "hey", {"p": PARENT}),
     Row("parent's set wins", "{% extends 'p' %}{% set x = text %}", "n", "2", {"p": "{% set x = n %}" + B("{{ x }}")}),
     Row("child's block within the parent's", "{% extends 'p' %}{% block c %}{{ n }}{% endblock %}", "text", "hey2", {"p": B("{{ text }}{% block c %}{% endblock %}")}),
     Row("parent by a constant name", "{% set p = 'p' %}{% extends p %}" + B("{{ text }}"), "text", "hey", {"p": PARENT}),
-    Row("parent by a list", "{% extends 'p' %}" + B("{{ text }}"), "text", "hey", {"p": "{% extends 'q' %}", "q": PARENT}),
+    Row("parent of a parent", "{% extends 'p' %}" + B("{{ text }}"), "text", "hey", {"p": "{% extends 'q' %}", "q": PARENT}),
     Row("parent by a choice", "{% extends 'p' if flag else 'q' %}" + B("{{ text }}{{ super() }}"), "text doc.body n", "heyparent B", {"p": PARENT, "q": B("{{ n }}")}),
     Row("parent under a condition", "{% if flag %}{% extends 'p' %}{% endif %}" + B("{{ text }}"), "text", "hey", {"p": PARENT}),
     Row("required block", "{% extends 'p' %}" + B("{{ text }}"), "text", "hey", {"p": "{% block b required %}{% endblock %}"}),
@@ -319,18 +319,18 @@ def by_name(each: Row) -> str:
     return each.name
 
 
-def test_the_table_has_enough_in_it() -> None:
+def test_the_table_is_large_and_its_names_are_unique() -> None:
     assert len({each.name for each in ROWS}) == len(ROWS)
     assert len(ROWS) >= 120
 
 
 @pytest.mark.parametrize("each", ROWS, ids=by_name)
-def test_its_paths_are_known(each: Row) -> None:
+def test_the_paths_of_the_block_are_exact(each: Row) -> None:
     assert analyse(each.env(each.kind), "page").blocks["b"].paths == frozenset(each.paths.split())
 
 
 @pytest.mark.parametrize("each", ROWS, ids=by_name)
-def test_alone_it_is_what_the_page_holds(each: Row) -> None:
+def test_the_block_rendered_alone_equals_the_page(each: Row) -> None:
     env = each.env(each.kind)
     assert compile_block(env, "page", "b").render(context()) == each.output
     if each.kind is not NativeEnvironment:
@@ -340,7 +340,7 @@ def test_alone_it_is_what_the_page_holds(each: Row) -> None:
 
 
 @pytest.mark.parametrize("each", ROWS, ids=by_name)
-async def test_alone_it_is_the_same_asynchronously(each: Row) -> None:
+async def test_the_block_rendered_asynchronously_is_the_same(each: Row) -> None:
     env = each.env(each.kind, enable_async=True)
     assert await compile_block(env, "page", "b").render_async(context()) == each.output
     assert await compile_block(each.env(each.kind), "page", "b").render_async(context()) == each.output

@@ -1,3 +1,5 @@
+"""What is cached on an environment."""
+
 from __future__ import annotations
 
 import gc
@@ -9,7 +11,7 @@ from starlette_reactive._templates import analyse, compile_block
 from ..support import environment
 
 
-def test_an_environment_goes_with_all_that_was_found_of_its_templates() -> None:
+def test_an_environment_is_collected_together_with_its_caches() -> None:
     def use() -> weakref.ref[object]:
         env = environment(page='<p id="a">{% block a %}{{ x }}{% endblock %}</p>{{ live() }}')
         reactive = Reactive(env, secret="s")
@@ -23,7 +25,7 @@ def test_an_environment_goes_with_all_that_was_found_of_its_templates() -> None:
     assert gone() is None
 
 
-def test_an_overlay_does_not_take_over_what_was_found_of_its_parent() -> None:
+def test_an_overlay_does_not_use_the_caches_of_its_parent() -> None:
     env = environment(page="{% block a %}{{ x }}<% y %>{% endblock %}")
     assert analyse(env, "page.html").blocks["a"].paths == {"x"}
     overlay = env.overlay(variable_start_string="<%", variable_end_string="%>")

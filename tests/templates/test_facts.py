@@ -1,4 +1,4 @@
-"""What a block reads, and a block alone: what must hold beside the constructs themselves."""
+"""The analysis of pages and the rendering of blocks, apart from single constructs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_blocks_around_a_block_are_found_nearest_first() -> None:
     assert page.nearest("d", {"a"}) is None
 
 
-def test_an_unknown_block_is_named_with_those_that_exist() -> None:
+def test_an_error_names_the_unknown_block_and_those_that_exist() -> None:
     env = environment(page="{% block tasks %}{% endblock %}")
     with pytest.raises(
         BlockNotFoundError, match=r"no block 'task' \(did you mean 'tasks'\?\)\. Its blocks are: tasks"
@@ -94,7 +94,7 @@ def test_an_unknown_block_is_named_with_those_that_exist() -> None:
         ("{% extends 'nowhere' %}{% block b %}{% endblock %}", "there is no template 'nowhere'"),
     ],
 )
-def test_a_block_that_is_not_rendered_alone_says_why(page: str, reason: str) -> None:
+def test_a_block_that_cannot_be_rendered_alone_has_a_reason(page: str, reason: str) -> None:
     loader = DictLoader({"page": page, "i": "{% block b %}{% endblock %}"})
     env = Environment(loader=loader, extensions=["jinja2.ext.do"])
     alone = analyse(env, "page").blocks["b"].alone
@@ -104,12 +104,12 @@ def test_a_block_that_is_not_rendered_alone_says_why(page: str, reason: str) -> 
         compile_block(env, "page", "b")
 
 
-def test_a_block_that_reads_no_binding_around_it_is_rendered_alone() -> None:
+def test_a_scoped_block_that_reads_no_name_bound_around_it_is_rendered_alone() -> None:
     env = environment(page="{% with x = 1 %}{% block b scoped %}{{ y }}{% endblock %}{% endwith %}")
     assert compile_block(env, "page", "b").render({"y": 2}) == "2"
 
 
-def test_a_block_that_the_page_does_not_show_is_rendered_all_the_same() -> None:
+def test_a_block_that_the_page_does_not_show_is_still_rendered() -> None:
     env = environment(page="{% extends 'base' %}{% set x = y %}{% block extra %}{{ x }}{% endblock %}", base="")
     reads = analyse(env, "page")
     assert "extra" not in reads.blocks
@@ -125,7 +125,7 @@ def test_the_rest_of_the_page_does_not_run() -> None:
     assert compile_block(env, "page", "b").render({"x": 1}) == "11"
 
 
-def test_what_is_widened_says_why() -> None:
+def test_a_widened_block_has_a_reason() -> None:
     env = environment(page="{% block b %}\n{% include name %}{% endblock %}{% block c %}{{ x }}{% endblock %}")
     blocks = analyse(env, "page").blocks
     assert blocks["b"].paths == {"*"}
@@ -133,7 +133,7 @@ def test_what_is_widened_says_why() -> None:
     assert blocks["c"].widened == ()
 
 
-def test_too_much_work_widens_and_is_never_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_is_too_complex_is_widened_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("starlette_reactive._templates.analysis.tracking.MAX_WORK", 10)
     env = environment(
         page="{% macro m(a) %}{{ a }}{{ text }}{% endmacro %}{% block b %}{{ m(1) }}{{ m(2) }}{% endblock %}"
@@ -144,7 +144,7 @@ def test_too_much_work_widens_and_is_never_silent(monkeypatch: pytest.MonkeyPatc
     assert block.alone is not None
 
 
-def test_a_template_that_does_not_exist_or_parse_is_named() -> None:
+def test_an_error_names_the_template_that_does_not_exist_or_parse() -> None:
     env = environment(
         page="\n{% if %}",
         other="{% extends 'page' %}",
@@ -164,7 +164,7 @@ def test_a_template_that_does_not_exist_or_parse_is_named() -> None:
         analyse(Environment(loader=ModuleLoader("nowhere")), "page")
 
 
-def test_a_source_is_analysed_in_place_of_the_loaders() -> None:
+def test_a_given_source_replaces_the_loaders() -> None:
     env = environment(page="{% block b %}{{ x }}{% endblock %}")
     assert analyse(env, "page", "{% block b %}{{ y }}{% endblock %}").blocks["b"].paths == {"y"}
     assert analyse(env, "page").blocks["b"].paths == {"x"}
@@ -181,7 +181,7 @@ def write(path: Path, text: str, age: int) -> None:
 
 
 @pytest.mark.parametrize("auto_reload", [True, False])
-def test_a_changed_file_is_seen_where_the_environment_reloads(tmp_path: Path, auto_reload: bool) -> None:
+def test_a_changed_file_is_noticed_if_the_environment_reloads(tmp_path: Path, auto_reload: bool) -> None:
     write(
         tmp_path / "page",
         "{% extends 'base' %}{% import 'm' as m %}{% block b %}{{ m.n() }}{{ super() }}{% endblock %}",
@@ -199,7 +199,7 @@ def test_a_changed_file_is_seen_where_the_environment_reloads(tmp_path: Path, au
     assert compile_block(env, "page", "b") is block
 
 
-def test_a_template_that_comes_to_exist_is_seen() -> None:
+def test_a_template_that_is_added_later_is_noticed() -> None:
     templates = {"page": "{% block b %}{% include 'i' ignore missing %}{% endblock %}"}
     env = Environment(loader=DictLoader(templates))
     assert analyse(env, "page").blocks["b"].paths == frozenset()
@@ -207,7 +207,7 @@ def test_a_template_that_comes_to_exist_is_seen() -> None:
     assert analyse(env, "page").blocks["b"].paths == {"x"}
 
 
-def test_a_global_that_is_replaced_is_seen() -> None:
+def test_a_replaced_global_is_noticed() -> None:
     env = environment(page="{% block b %}{{ link() }}{% endblock %}")
     assert analyse(env, "page").blocks["b"].paths == {"link"}
 
@@ -220,7 +220,7 @@ def test_a_global_that_is_replaced_is_seen() -> None:
     assert analyse(env, "page").blocks["b"].paths == {"link", "request"}
 
 
-def test_starlettes_links_read_the_request(tmp_path: Path) -> None:
+def test_url_for_of_starlette_reads_the_request(tmp_path: Path) -> None:
     (tmp_path / "page").write_text("{% block b %}{{ url_for('home') }}{% endblock %}", encoding="utf-8")
     templates = Jinja2Templates(directory=tmp_path)
     assert analyse(templates.env, "page").blocks["b"].paths == {"url_for", "request"}
@@ -230,7 +230,7 @@ def test_starlettes_links_read_the_request(tmp_path: Path) -> None:
 
 
 class Box(Extension):
-    """A tag of an extension: its method is handed the body as a caller."""
+    """A tag of an extension, whose method receives the body as its caller."""
 
     tags = {"box"}  # noqa: RUF012
 
@@ -244,7 +244,7 @@ class Box(Extension):
         return f"[{argument}{caller()}]"
 
 
-def test_an_extensions_tag_reads_its_arguments_and_its_body() -> None:
+def test_a_tag_of_an_extension_reads_its_arguments_and_its_body() -> None:
     env = Environment(
         loader=DictLoader({"page": "{% set x = y %}{% block b %}{% box z %}{{ x }}{% endbox %}{% endblock %}"}),
         extensions=[Box],
@@ -261,7 +261,7 @@ def test_the_debug_tag_reads_everything() -> None:
 
 
 def failing(env: Environment) -> list[tuple[str, int | None]]:
-    """Return the places in templates that the traceback of the failing block names."""
+    """Return the files and lines in the traceback of the failing block."""
     try:
         compile_block(env, "page", "b").render({"x": None})
     except UndefinedError:
@@ -275,13 +275,13 @@ def test_a_failing_block_names_the_users_template_and_line(tmp_path: Path) -> No
     assert (str(tmp_path / "page"), 5) in failing(env)
 
 
-def test_a_failing_statement_that_a_block_builds_on_names_its_line(tmp_path: Path) -> None:
+def test_a_failing_statement_that_a_block_depends_on_names_its_line(tmp_path: Path) -> None:
     (tmp_path / "page").write_text("a\nb\n{% set y = x.y.z %}{% block b %}{{ y }}{% endblock %}", encoding="utf-8")
     env = Environment(loader=FileSystemLoader(tmp_path))
     assert (str(tmp_path / "page"), 3) in failing(env)
 
 
-def test_a_block_is_rendered_from_many_threads() -> None:
+def test_many_threads_render_a_block_at_the_same_time() -> None:
     env = environment(page="{% set a = x %}{% block b %}{{ a }}{% endblock %}")
     wrong: list[str] = []
 
@@ -299,13 +299,13 @@ def test_a_block_is_rendered_from_many_threads() -> None:
     assert wrong == []
 
 
-def test_an_asynchronous_environment_renders_without_a_loop_as_well() -> None:
+def test_an_asynchronous_environment_renders_without_an_event_loop() -> None:
     env = Environment(loader=DictLoader({"page": "{% block b %}{{ x }}{% endblock %}"}), enable_async=True)
     assert compile_block(env, "page", "b").render({"x": 1}) == "1"
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_within_a_loop_an_asynchronous_environment_says_what_to_write() -> None:
+async def test_inside_an_event_loop_an_asynchronous_environment_suggests_render_async() -> None:
     env = Environment(loader=DictLoader({"page": "{% block b %}{{ x }}{% endblock %}"}), enable_async=True)
     with pytest.raises(BlockRenderError, match="await block.render_async"):
         compile_block(env, "page", "b").render({"x": 1})

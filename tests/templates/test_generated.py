@@ -1,4 +1,4 @@
-"""Both facts, on templates that nobody wrote."""
+"""No missed reads, and blocks equal to the page, on generated templates."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from jinja2 import ChainableUndefined, Environment, TemplateError
 
 from starlette_reactive._templates import analyse, elements
 
-from .oracle import Result, check, of_strings
+from .oracle import Result, check, environments_of
 from .writer import NAMES, Random, site
 
 EXTENSIONS = ["jinja2.ext.do", "jinja2.ext.loopcontrols"]
 LOOKED_UP = {*NAMES, "a", "b", "_p"}
 
 
-class Drawn:
-    """Chooses what hypothesis draws."""
+class HypothesisChooser:
+    """Lets hypothesis make the choices."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
@@ -33,12 +33,12 @@ class Drawn:
 
 @st.composite
 def sites(draw: st.DrawFn) -> dict[str, str]:
-    return site(Drawn(draw))
+    return site(HypothesisChooser(draw))
 
 
 def environments(templates: dict[str, str]) -> Callable[[type[Environment]], Environment] | None:
-    """Return what makes environments of ``templates``; None: Jinja itself does not compile them."""
-    make = of_strings(templates, autoescape=True, undefined=ChainableUndefined, extensions=EXTENSIONS)
+    """Return a factory of environments with ``templates``, or None if Jinja does not compile them."""
+    make = environments_of(templates, autoescape=True, undefined=ChainableUndefined, extensions=EXTENSIONS)
     env = make(Environment)
     try:
         for name in templates:
@@ -48,7 +48,7 @@ def environments(templates: dict[str, str]) -> Callable[[type[Environment]], Env
     return make
 
 
-def hold(templates: dict[str, str], seeds: int) -> Result | None:
+def check_site(templates: dict[str, str], seeds: int) -> Result | None:
     make = environments(templates)
     if make is None:
         return None
@@ -58,18 +58,18 @@ def hold(templates: dict[str, str], seeds: int) -> Result | None:
 
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(sites())
-def test_no_read_is_missed_and_a_block_alone_is_what_the_page_holds(templates: dict[str, str]) -> None:
-    result = hold(templates, 3)
+def test_no_read_is_missed_and_a_block_rendered_alone_equals_the_page(templates: dict[str, str]) -> None:
+    result = check_site(templates, 3)
     if result is not None:
         assert result.misses == set()
         assert result.differences == []
 
 
 @pytest.mark.parametrize("first", range(0, 20, 10))
-def test_large_pages_hold_as_well(first: int) -> None:
+def test_large_pages_pass_the_same_checks(first: int) -> None:
     compared = 0
     for seed in range(first, first + 10):
-        result = hold(site(Random(seed)), 3)
+        result = check_site(site(Random(seed)), 3)
         if result is not None:
             assert result.misses == set(), seed
             assert result.differences == [], seed
@@ -77,7 +77,7 @@ def test_large_pages_hold_as_well(first: int) -> None:
     assert compared > 10
 
 
-def test_analysing_twice_gives_the_same() -> None:
+def test_a_second_analysis_returns_the_same_result() -> None:
     for seed in range(8):
         templates = site(Random(seed))
         make = environments(templates)

@@ -1,4 +1,4 @@
-"""Elements of a composed page."""
+"""The elements of a composed page."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_elements_are_found_across_inheritance_and_includes_with_template_and_li
     assert tags["li"].in_loop
 
 
-def test_expressions_in_values_are_marked() -> None:
+def test_expressions_in_attribute_values_are_marked() -> None:
     body = one("body", b=BASE, i="")
     assert body.attributes == {"class": f"a>b {DYNAMIC}", "data-x": None}
     section = one("section", b=BASE, i="")
@@ -75,7 +75,7 @@ def test_each_attribute_has_its_own_place() -> None:
     assert made.place("none") == made.place() == ("a", 2)
 
 
-def test_a_macros_elements_stand_where_it_is_called_with_its_own_template_and_line() -> None:
+def test_the_elements_of_a_macro_appear_at_its_call_with_the_place_of_the_macro() -> None:
     made = found(
         a="""{% import 'm' as m %}{% macro own(x) %}<i>{{ x }}</i>{% endmacro %}<main>
 {{ own(1) }}{% for t in ts %}{{ m.row(t)|safe }}{% endfor %}{{ m.row() if x else own() }}</main>
@@ -100,7 +100,7 @@ def test_a_macros_elements_stand_where_it_is_called_with_its_own_template_and_li
     assert made[5].root
 
 
-def test_call_blocks_of_one_macro_lie_in_each_other() -> None:
+def test_call_blocks_of_one_macro_nest() -> None:
     made = found(
         a="{% macro m() %}<p>{% if caller %}{{ caller() }}{% else %}<i></i>{% endif %}</p>{% endmacro %}"
         "{% call m() %}{% call m() %}{{ m() }}{% endcall %}{% endcall %}"
@@ -113,7 +113,7 @@ def test_a_macro_that_calls_itself_is_followed_once() -> None:
     assert [(each.tag, each.parent) for each in made] == [("ul", None), ("li", 0), ("p", None)]
 
 
-def test_what_a_call_that_is_not_known_puts_around_its_body_is_an_element_of_which_nothing_is_known() -> None:
+def test_an_unknown_call_puts_an_unknown_element_around_its_body() -> None:
     for call in ("x.panel()", "keep()", "either()"):
         made = found(
             a="{% macro keep() %}{% set c = caller() %}{{ c }}{% endmacro %}{% macro other() %}{% endmacro %}"
@@ -124,7 +124,7 @@ def test_what_a_call_that_is_not_known_puts_around_its_body_is_an_element_of_whi
         assert made[1].attributes == {DYNAMIC: None}
 
 
-def test_elements_of_different_alternatives_are_told_apart() -> None:
+def test_elements_of_different_alternatives_are_distinguished() -> None:
     first, second, third, last = found(a="{% if x %}<p>{% elif y %}<p>{% if z %}<b>{% endif %}{% else %}<p>{% endif %}")
     ((choice, _),) = first.when
     assert first.when == ((choice, 0),)
@@ -134,7 +134,7 @@ def test_elements_of_different_alternatives_are_told_apart() -> None:
     assert last.when == ((choice, 2),)
 
 
-def test_an_element_is_not_the_root_of_a_block_that_may_lack_it() -> None:
+def test_an_element_is_the_root_of_a_block_only_if_it_is_always_there_alone() -> None:
     assert one("p", a="{% block x %}<p>{{ y }}</p>{% endblock %}").root
     assert not one("p", a="{% block x %}{% if y %}<p></p>{% endif %}{% endblock %}").root
     assert not one("p", a="{% block x %}<p></p>text{% endblock %}").root
@@ -143,7 +143,7 @@ def test_an_element_is_not_the_root_of_a_block_that_may_lack_it() -> None:
     assert one("p", a="{% block x %}{# c #}<!-- d --> <p>{{ y }}</p> {% endblock %}").root
 
 
-def test_an_element_is_the_sole_holder_of_a_block_only_if_it_always_is() -> None:
+def test_an_element_is_the_sole_holder_of_a_block_only_if_it_always_holds_nothing_else() -> None:
     assert one("p", a="<p> {% block x %}{{ y }}<b></b>{% endblock %} </p>").sole
     assert not one("p", a="<p>{% if y %}{% block x %}{% endblock %}{% endif %}</p>").sole
     assert not one("p", a="<p>{% block x %}{% endblock %}{{ y }}</p>").sole
@@ -157,13 +157,13 @@ def test_alternatives_that_open_different_elements_do_not_unbalance_the_page() -
     assert [(each.tag, each.parent) for each in made] == [("div", None), ("div", None), ("p", 0), ("i", None)]
 
 
-def test_alternatives_within_a_tag_add_their_attributes() -> None:
+def test_alternatives_within_a_tag_add_their_attributes_to_it() -> None:
     made = one("div", a="<div {% if y %}id=a{% else %}class=b {% endif %} hidden>{% block x %}{% endblock %}</div>")
     assert made.attributes["hidden"] is None
     assert made.holds == ("x",)
 
 
-def test_broken_markup_is_taken_as_it_is() -> None:
+def test_broken_markup_raises_nothing() -> None:
     for source in (
         "<",
         "<div",

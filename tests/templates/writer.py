@@ -1,4 +1,4 @@
-"""Writes templates that nobody would write, from choices that somebody else makes."""
+"""Generates unusual templates from the choices of a ``Chooser``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATEMENTS = (
 
 
 class Chooser(Protocol):
-    """Makes choices."""
+    """Makes the choices of a writer."""
 
     def pick(self, options: Sequence[str]) -> str: ...
 
@@ -211,7 +211,7 @@ class Writer:
         return f"{{% block {name}{kind} %}}{self.function()}{{% endblock %}}"
 
     def function(self) -> str:
-        """Write a body of its own, which loops around it can't be left from."""
+        """Write the body of a block. It cannot leave the loops around the block."""
         loops, self.loops = self.loops, 0
         body = self.body(3)
         self.loops = loops
@@ -226,7 +226,7 @@ class Writer:
 
 
 def site(chooser: Chooser) -> dict[str, str]:
-    """Write the templates of a site; ``page`` is its page."""
+    """Write the templates of a site. The page is the template ``page``."""
     head = "{% set ns = namespace(a='') %}{% set c = cycler('x', 'y') %}"
     base = Writer(chooser, includes=("part", "leaf"))
     base_text = (

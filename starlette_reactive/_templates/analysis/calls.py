@@ -27,7 +27,11 @@ class Calls(Functions, Macros):
     def call(self, callee: Value, arguments: Arguments, node: nodes.Node, *, direct: bool = False) -> Value:
         """Call ``callee``. Return what the call may return.
 
-        ``direct``: the returned text is shown unchanged where the call stands.
+        Args:
+            callee: What is called.
+            arguments: The evaluated arguments.
+            node: The call.
+            direct: Whether the returned text is shown unchanged in place of the call.
         """
         self._record_called(callee, node)
         given_up = self.give_up("call", node)

@@ -30,7 +30,7 @@ class Expressions(Functions):
         Args:
             node: The call.
             caller: The body of the call block, if the call belongs to one.
-            direct: Whether the returned text is shown unchanged where the call stands.
+            direct: Whether the returned text is shown unchanged in place of the call.
         """
         callee = self._callee(node.node)
         arguments = self.arguments(node, caller)

@@ -33,8 +33,8 @@ class ReadSet:
 
     Attributes:
         reads: Paths whose values are used.
-        seen: Paths that are evaluated but not used at once (``{% set a = doc.title %}``). They count only where no
-            read covers them.
+        seen: Paths that are evaluated but not used immediately (``{% set a = doc.title %}``). They count only where
+            no read covers them.
         needs: The top-level statements that bind what the text looks up.
         notes: The reasons why the text counts as reading everything, in order.
     """

@@ -100,7 +100,7 @@ class InterpreterState(NodeDispatcher, ABC):
         self.silent: bool = False
         """Whether the output is dropped, after an ``extends``."""
         self.conditional: bool = False
-        """Whether the text stands in an ``if``."""
+        """Whether the text is in an ``if``."""
 
         # Why blocks here cannot be rendered alone
         self.barriers: list[str] = []
@@ -114,11 +114,11 @@ class InterpreterState(NodeDispatcher, ABC):
         self.autoescape_depth_outside: int = 0
         """The number of ``autoescape`` blocks around the innermost loop."""
         self.leaked_autoescape: str | None = None
-        """Why an ``autoescape`` setting holds beyond its block."""
+        """Why an ``autoescape`` setting stays in force after its block."""
         self.leaked_paths: frozenset[str] = NO_PATHS
         """The paths that decide whether it does."""
 
-        # Text that is not shown where it stands
+        # Text that the page does not show in place
         self.inline_depth: int = 0
         """Above 0 in imports and ``self.name()``, whose blocks have no place in the page."""
         self.capture_depth: int = 0

@@ -239,7 +239,7 @@ class TemplateStatements(BlockStatements):
         return self._run_module(signature, parsed, context)
 
     def _run_module(self, signature: tuple[str, Any], parsed: ParsedTemplate, context: ContextLayer) -> Value:
-        """Interpret an imported template. Jinja produces its text at once and shows it where the module is shown."""
+        """Interpret an imported template. Jinja produces its text on import and shows it where the module is shown."""
         run = TemplateRun(context, self.run)
         self.active_includes.append(signature)
         self.inline_depth += 1

@@ -32,7 +32,7 @@ def elements(env: Environment, template_name: str, source: str | None = None) ->
     """Return the elements of a page in document order, across inheritance, includes and macros.
 
     The list contains the elements of all alternatives. Where alternatives close different tags, the tags of the first
-    count. If it is known which macro a call calls, the macro's elements appear where the call stands. What other
+    count. If it is known which macro a call calls, the macro's elements appear in place of the call. What other
     expressions output is unknown. A call block that calls something unknown appears as an element around its body
     whose tag and attributes are :data:`DYNAMIC`.
 
