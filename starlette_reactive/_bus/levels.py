@@ -13,8 +13,8 @@ from .._core.events import ChangeEvent
 from .._log.changelog import ChangeLog
 from .inbox import Inbox
 from .link import Link, setter
-from .roster import Roster, Sleepers
-from .subscription import Subscriber
+from .roster import Roster
+from .subscription import Sleepers, Subscriber
 
 __all__ = ["Levels"]
 
@@ -50,8 +50,8 @@ class Levels:
             if subscriber.after is not None:
                 self._catch_up(subscriber, subscriber.after)
                 subscriber.after = None
-                if subscriber.waiting and (mailbox := subscriber.ring()) is not None:
-                    sleepers.setdefault(mailbox, []).append(subscriber)
+                if subscriber.waiting:
+                    subscriber.ring(sleepers)
         self._roster.wake(sleepers)
         for wake in self._waiters.pop(scope, ()):
             wake()

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from .._core.events import ChangeEvent
 from .backlog import Backlog
 from .inbox import Inbox
-from .roster import Roster, Sleepers
+from .roster import Roster
+from .subscription import Sleepers
 
 __all__ = ["Notifier", "Observer"]
 
@@ -45,8 +46,8 @@ class Notifier:
         for subscriber in subscribers:
             if subscriber.admits(event):
                 add(subscriber, event)
-                if (mailbox := subscriber.ring()) is not None:
-                    sleepers.setdefault(mailbox, []).append(subscriber)
+                if subscriber.mailbox is not None:
+                    subscriber.ring(sleepers)
         self._roster.wake(sleepers)
 
     def observe(self, observer: Observer) -> Callable[[], None]:

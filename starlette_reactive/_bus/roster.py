@@ -12,15 +12,12 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from .._core.events import ConnectionInfo
-from .._core.loops import LoopClosedError, Mailbox
+from .._core.loops import LoopClosedError
 from .inbox import Inbox
 from .link import Link
-from .subscription import Subscriber, Subscription
+from .subscription import Sleepers, Subscriber, Subscription
 
-__all__ = ["Member", "Roster", "Sleepers"]
-
-Sleepers = dict[Mailbox, list[Subscriber]]
-"""Subscribers whose wake-up is posted to a mailbox that has not been woken yet."""
+__all__ = ["Member", "Roster"]
 
 
 class Member:

@@ -21,7 +21,7 @@ from .._core.events import ChangeEvent, ConnectionInfo
 from .._core.loops import Mailbox, current_mailbox
 from .inbox import Inbox
 
-__all__ = ["DisconnectCallback", "Subscriber", "Subscription", "merge"]
+__all__ = ["DisconnectCallback", "Sleepers", "Subscriber", "Subscription", "merge"]
 
 DisconnectCallback = Callable[[str, ConnectionInfo | None], object]
 
@@ -30,6 +30,10 @@ DisconnectCallback = Callable[[str, ConnectionInfo | None], object]
 class _Doorbell:
     button: MemoryObjectSendStream[None]
     rings: MemoryObjectReceiveStream[None]
+
+
+Sleepers = dict[Mailbox, list["Subscriber"]]
+"""Subscribers whose wake-up is posted to a mailbox that has not been woken yet."""
 
 
 class Subscriber:
@@ -108,12 +112,12 @@ class Subscriber:
             with contextlib.suppress(anyio.EndOfStream, anyio.ClosedResourceError):
                 await self._doorbell.rings.receive()
 
-    def ring(self) -> Mailbox | None:
-        """Post the wake-up of a sleeping reader to its loop, and return the mailbox of that loop."""
+    def ring(self, sleepers: Sleepers) -> None:
+        """Post the wake-up of a sleeping reader to its loop, and add it to those whose loops are to be woken."""
         mailbox, self.mailbox = self.mailbox, None
         if mailbox is not None:
             mailbox.post(self._push_button)
-        return mailbox
+            sleepers.setdefault(mailbox, []).append(self)
 
     def finish(self) -> None:
         """End the subscription and wake its reader."""
