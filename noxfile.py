@@ -1,0 +1,67 @@
+"""Sessions of nox, the command that runs the checks. ``nox --list`` shows them; ``nox`` runs fast, lint and types.
+
+``fast``, ``lint``, ``types`` and ``docs`` use the environment that nox itself is in, which the dependency group ``dev``
+fills. ``test`` and ``lowest`` make environments of their own.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.sessions = ["fast", "lint", "types"]
+nox.options.error_on_missing_interpreters = False
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+NEEDS_NOTHING = ("-n", "auto", "-m", "not browser and not engine and not slow")
+
+
+@nox.session(python=PYTHONS)
+def test(session: nox.Session) -> None:
+    """Run the tests that need nothing but Python, on each supported Python that is found."""
+    session.install("-e", ".", "--group", "test")
+    session.run("python", "-m", "pytest", *NEEDS_NOTHING, *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Run the same tests with the lowest supported version of each dependency."""
+    extras = ",".join(PROJECT["project"]["optional-dependencies"])
+    session.install("uv")
+    session.run("uv", "pip", "install", "-q", "--resolution", "lowest-direct", "-e", f".[{extras}]")
+    session.run("uv", "pip", "install", "-q", "-e", ".", "--group", "test")
+    session.run("python", "-m", "pytest", *NEEDS_NOTHING, *session.posargs)
+
+
+@nox.session(python=False)
+def fast(session: nox.Session) -> None:
+    """Run the quick tests here; of one room with ``nox -s fast -- tests/bus``."""
+    _run(session, "pytest", *NEEDS_NOTHING, *session.posargs)
+
+
+@nox.session(python=False)
+def lint(session: nox.Session) -> None:
+    """Check the code and its format."""
+    _run(session, "ruff", "check", ".")
+    _run(session, "ruff", "format", "--check", ".")
+
+
+@nox.session(python=False)
+def types(session: nox.Session) -> None:
+    """Check all types, strictly."""
+    _run(session, "mypy")
+
+
+@nox.session(python=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    with tempfile.TemporaryDirectory() as folder:
+        _run(session, "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder)
+
+
+def _run(session: nox.Session, module: str, *arguments: str) -> None:
+    session.run(sys.executable, "-m", module, *arguments, env={"NO_MKDOCS_2_WARNING": "1"}, external=True)
