@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import starlette_reactive
 
 PACKAGE = Path(starlette_reactive.__file__).parent
+DOCS = PACKAGE.parent / "docs"
 
 FLOORS = [
     {"_core"},
@@ -165,6 +167,51 @@ def test_every_public_method_has_a_docstring(name: str) -> None:
         for attribute, member in vars(value).items():
             if not attribute.startswith("_") and (inspect.isfunction(member) or isinstance(member, property)):
                 assert inspect.getdoc(member), f"{name}.{attribute}"
+
+
+def public_modules() -> list[str]:
+    """Return the modules that users import. ``app`` is not one: its only public name is exported by the package."""
+    found = [info.name for info in pkgutil.iter_modules([str(PACKAGE)]) if not info.name.startswith("_")]
+    return ["starlette_reactive", *(f"starlette_reactive.{name}" for name in found if name != "app")]
+
+
+def reference() -> str:
+    return "\n".join(path.read_text() for path in (DOCS / "reference.md", *sorted((DOCS / "reference").glob("*.md"))))
+
+
+def reference_entries() -> set[str]:
+    """Return the names that the reference documents, those of the fixtures in its table included."""
+    fixtures = re.findall(r"^\| `(\w+)` \|", (DOCS / "reference" / "testing.md").read_text(), re.MULTILINE)
+    entries = re.findall(r"^::: ([\w.]+)$", reference(), re.MULTILINE)
+    return {*entries, *(f"starlette_reactive.pytest_plugin.{name}" for name in fixtures)}
+
+
+@pytest.mark.parametrize("module", public_modules())
+def test_every_public_name_has_an_entry_in_the_reference(module: str) -> None:
+    names = {f"{module}.{name}" for name in importlib.import_module(module).__all__}
+    assert names - reference_entries() == set()
+
+
+def test_the_reference_names_public_modules_only() -> None:
+    named = set(re.findall(r"starlette_reactive(?:\.[a-z_]\w*)+", reference()))
+    modules = {name for name in named if not any(name.rpartition(".")[0] == module for module in public_modules()[1:])}
+    functions = {f"starlette_reactive.{name}" for name in starlette_reactive.__all__}
+    assert modules - {*public_modules(), *functions} == set()
+
+
+def test_the_design_page_describes_every_room_and_names_only_modules_that_exist() -> None:
+    page = (DOCS / "design.md").read_text()
+    table = page.partition("## Rooms")[2].partition("\n## ")[0]
+    rooms = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert rooms == set().union(*FLOORS)
+    for name in re.findall(r"`(_\w+(?:/\w+)+)`", page):
+        assert (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").exists(), name
+
+
+def test_the_picture_of_the_rooms_shows_every_room() -> None:
+    picture = (DOCS / "images" / "rooms.svg").read_text()
+    shown = {name for text in re.findall(r'class="code">(.*?)<', picture) for name in re.findall(r"\w+", text)}
+    assert shown == set().union(*FLOORS)
 
 
 def test_every_module_says_what_lives_in_it_and_lists_its_names() -> None:
