@@ -12,7 +12,7 @@ __all__ = ["DOCS", "PAGES", "ROOT", "Block", "blocks_of", "dedented", "name_of"]
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<info>[^`]*)$")
 _SNIPPET = re.compile(r'^ *--8<-- "(?P<path>.+)"$')

@@ -27,6 +27,8 @@ OTHERS = {
     "hypercorn",
     "mkdir",
     "nginx",
+    "nox",
+    "pre-commit",
     "psql",
     "redis-cli",
 }
