@@ -39,7 +39,7 @@ class Tab:
         self.document: Document = parse_document("")
         self.streams: list[PageStream] = []
         self.events: deque[ReceivedEvent] = deque(maxlen=MAX_EVENTS)
-        self.received_count = 0
+        self.received_count: int = 0
         self._client = client
         self._url = httpx.URL(path)
         self._listeners: list[tuple[Element, PageStream]] = []

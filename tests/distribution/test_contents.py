@@ -68,7 +68,8 @@ def test_the_wheel_brings_the_command_and_the_pytest_plugin(in_wheel: dict[str, 
 def test_the_sdist_holds_what_it_takes_to_build_test_and_document_the_package(in_sdist: set[str]) -> None:
     for folder in ("starlette_reactive", "tests", "docs", "example_app", "benchmarks"):
         assert in_checkout(folder) <= in_sdist
-    assert {"pyproject.toml", "mkdocs.yml", "README.md", "CHANGELOG.md", "LICENSE", ".ci/run"} <= in_sdist
+    assert {"pyproject.toml", "mkdocs.yml", "noxfile.py", ".pre-commit-config.yaml", ".ci/run"} <= in_sdist
+    assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"} <= in_sdist
     assert not [name for name in in_sdist if CACHES.search(name)]
 
 
@@ -79,6 +80,7 @@ def test_the_metadata_is_complete(metadata: Message) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert str(metadata.get_payload()).strip() == (ROOT / "README.md").read_text().strip()
     assert set(EXTRAS) <= set(metadata.get_all("Provides-Extra", []))
+    assert {each.partition(",")[0] for each in metadata.get_all("Project-URL", [])} >= {"Source", "Issues", "Changelog"}
     classifiers = metadata.get_all("Classifier", [])
     assert "Typing :: Typed" in classifiers
     assert {f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)} <= set(classifiers)
