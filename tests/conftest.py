@@ -52,7 +52,10 @@ NEEDS = {
 }
 """The markers of tests that are left out by default, with what these tests need."""
 
-SLOW_DIRECTORIES = {"chaos", "chaos_engines", "distribution", "recovery", "servers"}
+SLOW = {"chaos", "chaos_engines", "distribution", "recovery", "servers", "test_server", "test_site"}
+"""Directories and modules whose tests are slow."""
+ENGINE_MODULES = {"test_postgres", "test_redis", "test_servers"}
+"""Modules whose tests all need an engine."""
 ENGINES = {"redis", "postgres", "postgresql"}
 LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
@@ -64,9 +67,13 @@ def _needs(item: pytest.Item) -> set[str]:
     if "browser" in fixtures:
         needs.add("browser")
     named = {parameter.partition("+")[0] for parameter in parameters}
-    if named & ENGINES or (fixtures & {"servers", "redis", "postgres"} and not named & {"memory", "sqlite"}):
+    if (
+        item.path.stem in ENGINE_MODULES
+        or named & ENGINES
+        or (fixtures & {"servers", "redis", "postgres"} and not named & {"memory", "sqlite"})
+    ):
         needs.add("engine")
-    if item.path.parent.name in SLOW_DIRECTORIES:
+    if {item.path.parent.name, item.path.stem} & SLOW:
         needs.add("slow")
     return needs
 

@@ -65,6 +65,7 @@ def test_no_read_is_missed_and_a_block_alone_is_what_the_page_holds(templates: d
         assert result.differences == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 20, 10))
 def test_large_pages_hold_as_well(first: int) -> None:
     compared = 0

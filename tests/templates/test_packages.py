@@ -121,6 +121,7 @@ def outcome(package: str, seeds: int = 5) -> Result:
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_read_is_missed_and_blocks_alone_are_what_the_pages_hold(package: str) -> None:
     total = outcome(package)
