@@ -130,6 +130,7 @@ def test_no_read_is_missed_and_blocks_alone_are_what_the_pages_hold(package: str
     assert total.compared > 100
 
 
+@pytest.mark.slow
 def test_nine_in_ten_reported_paths_are_really_read() -> None:
     """Count over all packages; a path is read if any rendering reads it or what lies below."""
     reported = hit = 0
