@@ -1,11 +1,16 @@
-"""Every asynchronous test runs on asyncio and on trio, and every test of a page in the same kind of browser."""
+"""Which tests run by default, the event loops they run on, and the browser.
+
+Each test is marked by what it needs: ``browser`` (Chromium), ``engine`` (Redis or PostgreSQL), ``slow``. Without an
+argument, pytest runs the tests that need none of these, and ends with what it left out. Paths, ``-m`` and
+``REACTIVE_REQUIRE_ALL=1`` choose for themselves.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -38,6 +43,78 @@ def browser() -> Iterator[Browser]:
         browser = launch_chromium(running)
         yield browser
         browser.close()
+
+
+NEEDS = {
+    "browser": "Chromium",
+    "engine": "Redis or PostgreSQL",
+    "slow": "more than a few seconds each",
+}
+"""The markers of tests that are left out by default, with what these tests need."""
+
+SLOW = {"chaos", "chaos_engines", "distribution", "recovery", "servers", "test_server", "test_site"}
+"""Directories and modules whose tests are slow."""
+ENGINE_MODULES = {"test_postgres", "test_redis", "test_servers"}
+"""Modules whose tests all need an engine."""
+ENGINES = {"redis", "postgres", "postgresql"}
+LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+def _needs(item: pytest.Item) -> set[str]:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    parameters = {str(value) for value in getattr(getattr(item, "callspec", None), "params", {}).values()}
+    needs = {name for name in NEEDS if item.get_closest_marker(name)}
+    if "browser" in fixtures:
+        needs.add("browser")
+    named = {parameter.partition("+")[0] for parameter in parameters}
+    if (
+        item.path.stem in ENGINE_MODULES
+        or named & ENGINES
+        or (fixtures & {"servers", "redis", "postgres"} and not named & {"memory", "sqlite"})
+    ):
+        needs.add("engine")
+    if {item.path.parent.name, item.path.stem} & SLOW:
+        needs.add("slow")
+    return needs
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in _needs(item):
+            item.add_marker(name)
+    if config.option.markexpr or os.environ.get("REACTIVE_REQUIRE_ALL") == "1" or _names_paths(config):
+        return
+    chosen, left_out = [], []
+    for item in items:
+        (left_out if any(item.get_closest_marker(name) for name in NEEDS) else chosen).append(item)
+    items[:] = chosen
+    config.hook.pytest_deselected(items=left_out)
+    counts = {name: sum(item.get_closest_marker(name) is not None for item in left_out) for name in NEEDS}
+    config.stash[LEFT_OUT] = counts
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = counts
+
+
+def _names_paths(config: pytest.Config) -> bool:
+    return config.args_source is pytest.Config.ArgsSource.ARGS
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of pytest-xdist left out; each of them collects everything."""
+    if "left_out" in getattr(node, "workeroutput", {}):
+        node.config.stash[LEFT_OUT] = node.workeroutput["left_out"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    counts = config.stash.get(LEFT_OUT, {})
+    if any(counts.values()):
+        terminalreporter.section("left out")
+        for name, count in counts.items():
+            terminalreporter.write_line(f"{count:5} tests marked {name} need {NEEDS[name]}: python -m pytest -m {name}")
+        terminalreporter.write_line("everything, with nothing skipped: REACTIVE_REQUIRE_ALL=1 python -m pytest -n auto")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -18,8 +18,8 @@ from ..support import require
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = tuple(name for name in PROJECT["optional-dependencies"] if name not in ("docs", "benchmarks", "dev"))
-"""The extras that users install; the others are for those who work on the package."""
+EXTRAS = tuple(PROJECT["optional-dependencies"])
+"""The extras that users install."""
 
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> str:

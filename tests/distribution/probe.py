@@ -42,7 +42,7 @@ assert [ref.block_name for ref in reactive.index.affected_blocks({"x"})] == ["a"
 assert reactive.check() == []
 assert len(reactive.routes) > 0
 load("assets")()
-load("inspector")()
+load("_inspector")()
 ReactiveBus.from_url("memory://")
 
 needs("fastapi", "fastapi", lambda: reactive.router)
@@ -51,4 +51,4 @@ needs("psycopg", "postgres", lambda: ReactiveBus.from_url("postgresql://127.0.0.
 needs("sqlalchemy", "sqlalchemy", load("sqlalchemy"))
 needs("prometheus_client", "metrics", load("metrics"))
 needs("httpx2", "testing", load("testing"))
-needs("typer", "cli", load("cli"))
+needs("typer", "cli", load("_cli.main"))

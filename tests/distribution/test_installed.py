@@ -91,7 +91,7 @@ def test_the_extra_cli_brings_the_command(install: Install, tmp_path: Path) -> N
         "from jinja2 import DictLoader, Environment\nfrom starlette_reactive import Reactive\n"
         "reactive = Reactive(Environment(loader=DictLoader({'p.html': '<html>'}), autoescape=True), secret='s')\n"
     )
-    assert run(python.with_name("starlette-reactive"), "check", "shown:reactive", cwd=tmp_path) == "Nothing found.\n"
+    assert run(python.with_name("starlette-reactive"), "check", "shown:reactive", cwd=tmp_path) == "No issues found.\n"
 
 
 def test_the_extra_testing_brings_the_pytest_plugin(install: Install, tmp_path: Path) -> None:

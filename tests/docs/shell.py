@@ -34,7 +34,9 @@ OTHERS = {
 }
 """Commands of others; what they are given is theirs."""
 
-EXTRAS = frozenset(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = frozenset(PYPROJECT["project"]["optional-dependencies"])
+GROUPS = frozenset(PYPROJECT["dependency-groups"])
 
 
 def check_commands(text: str) -> None:
@@ -76,6 +78,8 @@ def _check_pip(words: list[str]) -> None:
     for extras in re.findall(r"\[([\w,-]+)\]", " ".join(words)):
         if "uvicorn" not in " ".join(words) or extras != "standard":
             assert set(extras.split(",")) <= EXTRAS, f"there is no extra {extras!r}"
+    for group in re.findall(r"--group (\S+)", " ".join(words)):
+        assert group in GROUPS, f"there is no dependency group {group!r}"
 
 
 def _check_click(load: Callable[[], Any]) -> Callable[[list[str]], None]:

@@ -14,7 +14,10 @@ from .blocks import DOCS, PAGES, ROOT, name_of
 SMALLEST = ROOT / "docs" / "examples" / "smallest"
 README = (ROOT / "README.md").read_text()
 RUN = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[example]' && .venv/bin/python -m example_app"
-TEST = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/python -m pytest"
+TEST = (
+    "python3 -m venv .venv && .venv/bin/pip install -q -U pip && .venv/bin/pip install -q -e . --group dev && "
+    ".venv/bin/python -m pytest -n auto"
+)
 
 
 def fenced(markdown: str, language: str) -> list[str]:

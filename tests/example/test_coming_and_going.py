@@ -16,6 +16,7 @@ VISITORS = 6
 VISITS = 25
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_viewers_who_come_and_go_leave_the_database_free(tmp_path: Path) -> None:
     with running_example(tmp_path / "workspace.sqlite3") as server:

@@ -37,6 +37,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True])
 async def test_500_viewers_hold_no_connection_of_a_pool_of_5_while_idle(engine: Engine, shared: bool) -> None:
     reactive = Reactive(environment(page=PAGE), secret=SECRET)

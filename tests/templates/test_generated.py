@@ -65,6 +65,7 @@ def test_no_read_is_missed_and_a_block_rendered_alone_equals_the_page(templates:
         assert result.differences == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 20, 10))
 def test_large_pages_pass_the_same_checks(first: int) -> None:
     compared = 0

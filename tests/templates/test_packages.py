@@ -121,6 +121,7 @@ def outcome(package: str, seeds: int = 5) -> Result:
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_read_is_missed_and_blocks_rendered_alone_equal_the_pages(package: str) -> None:
     total = outcome(package)
@@ -129,6 +130,7 @@ def test_no_read_is_missed_and_blocks_rendered_alone_equal_the_pages(package: st
     assert total.compared > 100
 
 
+@pytest.mark.slow
 def test_nine_in_ten_reported_paths_are_read() -> None:
     """Count over all packages. A path counts as read if any rendering reads it or a path below it."""
     reported = hit = 0

@@ -299,6 +299,7 @@ async def test_cancellation_leaves_nothing_open() -> None:
 # Cleanup
 
 
+@pytest.mark.slow
 def test_a_thousand_stream_tests_in_one_process_leak_nothing() -> None:
     process = psutil.Process()
 

@@ -59,6 +59,7 @@ def test_the_installed_library_is_used(run_without: Run, missing: str, used: str
     assert result.stdout.strip().partition(".")[0] == used, result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("both_libraries")
 def test_the_core_tests_pass_with_httpx(run_without: Run) -> None:
     result = run_without(["httpx2"], "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not thousand", *CORE)
