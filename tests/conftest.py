@@ -85,7 +85,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(name)
     if config.option.markexpr or os.environ.get("REACTIVE_REQUIRE_ALL") == "1" or _names_paths(config):
         return
-    chosen, left_out = [], []
+    chosen: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         (left_out if any(item.get_closest_marker(name) for name in NEEDS) else chosen).append(item)
     items[:] = chosen
