@@ -216,6 +216,7 @@ class Reactive:
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             page = Page(
+                owner=self._site,
                 key=self._site.key_for(endpoint),
                 template_name=template_name,
                 scope_format=scope,
@@ -223,7 +224,7 @@ class Reactive:
                 user=user,
                 wire=known_wire,
                 index=index,
-                bus=self.bus,
+                hub=hub_of(self.bus),
                 templates=self.templates,
                 debug=self.debug,
                 heartbeat=self._heartbeat,
@@ -235,11 +236,7 @@ class Reactive:
                 page.refuse_viewer_names(self._viewer_names)
             self._site.add(page)
 
-            async def respond_with_page(call: Call) -> Response:
-                self._site.own(call.request)
-                return await page.respond(call)
-
-            return self._wrap(endpoint, respond_with_page, first=cursor_parameter(hub_of(self.bus)))
+            return self._wrap(endpoint, page.respond, first=cursor_parameter(hub_of(self.bus)))
 
         return decorate
 

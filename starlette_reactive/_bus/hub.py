@@ -8,6 +8,7 @@ the change log, under the same lock, for what happened.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from .._core.events import ConnectionInfo, Health
 from .._engines import Relay
@@ -23,7 +24,22 @@ from .notifier import Notifier, Observer
 from .roster import Member, Roster
 from .subscription import Subscriber, Subscription
 
-__all__ = ["Hub"]
+__all__ = ["Hub", "Location"]
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a reader stands in the history of a scope.
+
+    Args:
+        position: The position of its cursor. ``None`` if the cursor is malformed or too old.
+        latest: The position of the scope's last event, or a later one with no event of the scope in between.
+        cursor: The cursor to send back for ``position``.
+    """
+
+    position: int | None
+    latest: int
+    cursor: str
 
 
 class Hub:
@@ -100,18 +116,15 @@ class Hub:
         with self._inbox:
             return self._log.read(scope, after)
 
-    def position(self, scope: str) -> int:
-        """Return the position of a scope's last event, or a later one with no event of the scope in between."""
+    def locate(self, scope: str, cursor: str | None) -> Location:
+        """Return the position of a cursor in a scope. Without a cursor, it is that of the scope's last event."""
         with self._inbox:
-            return self._log.position(scope)
-
-    def position_of(self, scope: str, cursor: str) -> int | None:
-        """Return the position of a cursor, or ``None`` if the cursor is malformed or too old."""
-        with self._inbox:
-            return self._log.parse(scope, cursor)
+            latest = self._log.position(scope)
+            position = latest if cursor is None else self._log.parse(scope, cursor)
+            return Location(position, latest, self._log.cursor(scope, position))
 
     def cursor(self, scope: str) -> str:
-        """Return the cursor of :meth:`position`."""
+        """Return the cursor of a scope's last event."""
         with self._inbox:
             return self._log.cursor(scope, self._log.position(scope))
 
@@ -121,9 +134,11 @@ class Hub:
             return self._log.cursor(scope, position)
 
     def latest_cursor(self) -> str:
-        """Return a cursor that stands for now in every scope, for a caller that does not know its scope yet."""
-        with self._inbox:
-            return self._log.latest_cursor()
+        """Return a cursor that stands for now in every scope, for a caller that does not know its scope yet.
+
+        It takes no lock: an event that is being emitted meanwhile gets a later position.
+        """
+        return self._log.latest_cursor()
 
     async def cursor_now(self, scope: str) -> str:
         """Return the engine's cursor, or :meth:`cursor` if there is no engine or it does not answer in time."""
@@ -149,7 +164,7 @@ class Hub:
 
     async def ready(self, scope: str) -> bool:
         """Wait until a scope is level with the engine. Returns ``False`` if the engine does not answer in time."""
-        return await self._levels.ready(scope)
+        return self.link is None or await self._levels.ready(scope)
 
     def health(self) -> Health:
         """Return the state of the connection to the engine."""

@@ -15,7 +15,16 @@ from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_event
 from .client import CLOSE_EVENT, Client, css_selector
 
-__all__ = ["HTMX_2", "HTMX_4", "NAMED_EVENTS", "is_htmx_4", "partial", "sink_attributes", "sink_selector"]
+__all__ = [
+    "HTMX_2",
+    "HTMX_4",
+    "NAMED_EVENTS",
+    "page_client",
+    "partial",
+    "sink_attributes",
+    "sink_selector",
+    "stream_client",
+]
 
 
 def partial(target_id: str, content: str, style: str) -> str:
@@ -62,9 +71,17 @@ HTMX_2 = Htmx2()
 HTMX_4 = Htmx4()
 
 
-def is_htmx_4(headers: Mapping[str, str]) -> bool:
-    """Return whether a request with these headers (lower-case names) was sent by htmx 4."""
-    return "hx-request-type" in headers
+_HTMX_4_HEADER = "hx-request-type"  # htmx 2 connects with a native EventSource, which sends no header of htmx
+
+
+def page_client(headers: Mapping[str, str]) -> Client:
+    """Return the client of a page's stream, from its request's headers (lower-case names)."""
+    return HTMX_4 if _HTMX_4_HEADER in headers else HTMX_2
+
+
+def stream_client(headers: Mapping[str, str]) -> Client:
+    """Return the client of a stream without a sink, from its request's headers (lower-case names)."""
+    return HTMX_4 if _HTMX_4_HEADER in headers else NAMED_EVENTS
 
 
 def sink_attributes(url: str, origin: str) -> str:

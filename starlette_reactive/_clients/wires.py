@@ -1,4 +1,4 @@
-"""What a page declares with ``wire=``, and which client a request comes from. Nothing else lists the clients."""
+"""What a page declares with ``wire=``. Nothing else lists the clients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from . import datastar, htmx, turbo
 from .client import Client
 
-__all__ = ["WIRES", "Wire", "client_of", "wire_named"]
+__all__ = ["WIRES", "Wire", "wire_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,10 @@ class Wire:
     morphs: bool
 
 
-def client_of(headers: Mapping[str, str]) -> Client:
-    """Return the client of a stream that has no sink, from its request's headers (lower-case names)."""
-    return htmx.HTMX_4 if htmx.is_htmx_4(headers) else htmx.NAMED_EVENTS
-
-
-def _htmx_client(headers: Mapping[str, str]) -> Client:
-    return htmx.HTMX_4 if htmx.is_htmx_4(headers) else htmx.HTMX_2
-
-
 WIRES: Mapping[str, Wire] = {
     wire.name: wire
     for wire in (
-        Wire("htmx", _htmx_client, htmx.sink_attributes, uses_htmx=True, morphs=False),
+        Wire("htmx", htmx.page_client, htmx.sink_attributes, uses_htmx=True, morphs=False),
         Wire("datastar", lambda _: datastar.DATASTAR, datastar.sink_attributes, uses_htmx=False, morphs=True),
         Wire("turbo", lambda _: turbo.TURBO, turbo.sink_attributes, uses_htmx=False, morphs=True),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -37,6 +37,12 @@ class BlockRef:
     block_name: str
     dom_id: str | None = None
     event: str | None = None
+    key: tuple[str, str] = field(init=False, repr=False, compare=False)
+    """The template and the block, regardless of the element."""
+    target_id: str = field(init=False, repr=False, compare=False)
+    """The ``id`` of the element that shows the block."""
+    event_name: str = field(init=False, repr=False, compare=False)
+    """The name of the Server-Sent Event that carries the block on the named wire."""
 
     def __post_init__(self) -> None:
         for name in ("template_name", "block_name", "dom_id", "event"):
@@ -47,23 +53,12 @@ class BlockRef:
                 raise TypeError(f"{name} is a string, not {type(value).__name__}: {value!r}")
             if not value:
                 raise ValueError(f"{name} is empty: it must name something")
+        set_field = object.__setattr__
+        set_field(self, "key", (self.template_name, self.block_name))
+        set_field(self, "target_id", self.dom_id or self.block_name)
+        set_field(self, "event_name", self.event or self.target_id)
         if any(character in self.event_name for character in "\r\n\0"):
             raise ValueError(f"the event name {self.event_name!r} has a line break or NUL in it: remove it")
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """The template and the block, regardless of the element."""
-        return self.template_name, self.block_name
-
-    @property
-    def target_id(self) -> str:
-        """The ``id`` of the element that shows the block."""
-        return self.dom_id or self.block_name
-
-    @property
-    def event_name(self) -> str:
-        """The name of the Server-Sent Event that carries the block on the named wire."""
-        return self.event or self.target_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,9 +65,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The changes of a scope up to ``position``. ``changes`` is ``None`` if they are not known."""
+    """The changes of a scope up to a position.
+
+    Args:
+        position: The position.
+        cursor: Its cursor.
+        changes: The changes. ``None`` if they are not known.
+    """
 
     position: int
+    cursor: str
     changes: tuple[Change, ...] | None
 
     def paths_for(
@@ -176,7 +183,8 @@ class ChangeLog:
             changes = None if after < self._floor else ()
         else:
             changes = log.read(after)
-        return Reading(self.position(scope), changes)
+        position = self.position(scope)
+        return Reading(position, self.cursor(scope, position), changes)
 
     def cursor(self, scope: str, position: int | None) -> str:  # noqa: ARG002 - used by Replica
         """Return the cursor of a position in a scope: opaque ASCII, safe in a URL and in an SSE id.

@@ -256,7 +256,9 @@ class Replica(ChangeLog):
         """Return what changed in a scope after a position. ``None`` stands for an unknown position."""
         replica = self._replicas.get(scope)
         known = replica is not None and after is not None and after <= self._position
-        return Reading(self.position(scope), replica.read(after) if replica and known and after is not None else None)
+        position = self.position(scope)
+        changes = replica.read(after) if replica and known and after is not None else None
+        return Reading(position, self.cursor(scope, position), changes)
 
     def cursor(self, scope: str, position: int | None) -> str:
         """Return the cursor of a position in a scope: every change up to its stamp had arrived at the position."""

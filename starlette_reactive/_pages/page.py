@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Scope
 
-from .._bus.bus import ReactiveBus, hub_of
+from .._bus.hub import Hub
 from .._clients import CLOSE_EVENT, Wire
 from .._clients.htmx import sink_selector
 from .._core.blocks import BlockRef
@@ -32,10 +32,10 @@ from .._streams.rendering import Rendered, render_blocks
 from .._templates.environments import context_for
 from .endpoints import Call
 from .scopes import format_scope
-from .update import run_update, update_of, update_scope
+from .update import UPDATE, Update, run_update, update_scope
 from .visits import Visit, begin_visit
 
-__all__ = ["SINK_NAMES", "VIEWER_NAMES", "Page", "UserOf"]
+__all__ = ["OWNER", "SINK_NAMES", "VIEWER_NAMES", "Page", "UserOf"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
@@ -48,6 +48,8 @@ SINK_NAMES = frozenset({"live", "live_origin"})
 UserOf = Callable[[Request], Any]
 """A function or coroutine function of the stream's request that returns the viewer's user id."""
 
+OWNER = "starlette_reactive.owner"
+"""The key of a page's owner in the ASGI scope of a visit."""
 _SEND_TIMEOUT = 30.0  # seconds after which a stalled stream is closed
 
 
@@ -56,6 +58,7 @@ class Page:
     """One declared page.
 
     Args:
+        owner: The site that it belongs to, for the functions that its template calls.
         key: Identifies it among the pages of the application.
         template_name: Its template.
         scope_format: Its scope, with the endpoint's parameters in braces.
@@ -63,7 +66,7 @@ class Page:
         user: Returns the viewer's user id for a request.
         wire: How its browsers are connected.
         index: Which of its blocks show what.
-        bus: The event bus.
+        hub: The event bus.
         templates: The templates that it is rendered from.
         debug: Whether a failing block shows its error.
         heartbeat: Seconds between heartbeats.
@@ -72,6 +75,7 @@ class Page:
         on_disconnect: Called when a viewer is no longer counted.
     """
 
+    owner: object
     key: str
     template_name: str
     scope_format: str
@@ -79,7 +83,7 @@ class Page:
     user: UserOf | None
     wire: Wire
     index: DependencyIndex
-    bus: ReactiveBus
+    hub: Hub
     templates: Jinja2Templates
     debug: bool
     heartbeat: float
@@ -89,9 +93,10 @@ class Page:
 
     async def respond(self, call: Call) -> Response:
         """Answer a browser with the page, or an update with its blocks."""
-        update = update_of(call.request)
+        update: Update | None = call.request.scope.get(UPDATE)
         if update is None:
-            begin_visit(call.request, self.key, self._scope(call), hub_of(self.bus))
+            call.request.scope[OWNER] = self.owner
+            begin_visit(call.request, self.key, self._scope(call), self.hub)
         result = await call.run()
         if isinstance(result, Response):
             return result
@@ -140,7 +145,7 @@ class Page:
             state_names=self.state_names,
         )
         group_options = GroupOptions(
-            hub=hub_of(self.bus),
+            hub=self.hub,
             scope=visit.scope,
             registry=registry_of(self.index),
             render=functools.partial(self._update, request.app, asgi_scope),

@@ -21,7 +21,7 @@ from .._core.errors import ReactiveError
 from .._templates import declare_reads
 from .endpoints import Endpoint
 from .mounts import is_mounted, path_in, root_of
-from .page import Page
+from .page import OWNER, Page
 from .visits import Signer, Visit, current_visit
 
 __all__ = ["ORIGIN_HEADER", "Site", "install_template_functions"]
@@ -30,8 +30,6 @@ logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 ORIGIN_HEADER = "Reactive-Origin"
 """The header that carries the mark of a page's own requests."""
-
-_OWNER = "starlette_reactive.owner"
 
 
 class Site:
@@ -63,10 +61,6 @@ class Site:
         name = f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', repr(endpoint))}"
         number = sum(1 for key in self._pages if key.partition("#")[0] == name)
         return f"{name}#{number}" if number else name
-
-    def own(self, request: Request) -> None:
-        """Mark a request as one that a page of this site answers."""
-        request.scope[_OWNER] = self
 
     # The route
 
@@ -103,6 +97,7 @@ class Site:
     def sink_attributes(self, context: Context) -> Markup:
         """Return the attributes of the element that receives a page's updates."""
         visit = self._visit(context, "live")
+        token = self._signer.sign(visit)
         path = path_in(context["request"], self._route_name)
         if path is None:
             raise ReactiveError(
@@ -110,7 +105,7 @@ class Site:
                 "app.include_router(reactive.router), or routes=[*reactive.routes, …] with Starlette",
                 template=context.name,
             )
-        url = f"{visit.root_path}{path}?page={self._signer.sign(visit)}"
+        url = f"{visit.root_path}{path}?page={token}"
         attributes = self._pages[visit.page].wire.sink_attributes(url, visit.origin)
         return Markup(attributes)  # noqa: S704 - escaped by the client's module
 
@@ -158,5 +153,5 @@ def install_template_functions(env: Environment, default: Site) -> None:
 def _owner(context: Context, default: Site) -> Site:
     """Return the site that a page belongs to, because several may share one environment."""
     request: Any = context.get("request")
-    owner = None if request is None else request.scope.get(_OWNER)
+    owner = None if request is None else request.scope.get(OWNER)
     return owner if isinstance(owner, Site) else default

@@ -24,12 +24,13 @@ from .._core.errors import ReactiveError, StreamEndedError
 from .._core.loops import spawn
 from .._streams.rendering import Rendered
 
-__all__ = ["MAX_UPDATES", "Update", "run_update", "update_of", "update_scope"]
+__all__ = ["MAX_UPDATES", "UPDATE", "Update", "run_update", "update_of", "update_scope"]
 
 MAX_UPDATES = 16
 """How many updates run at once in an event loop. Others wait, so that a change cannot crowd out ordinary requests."""
 
-_KEY = "starlette_reactive.update"
+UPDATE = "starlette_reactive.update"
+"""The key of the :class:`Update` in the ASGI scope of its request."""
 _NOT_CARRIED = frozenset(
     {
         b"accept",
@@ -57,7 +58,7 @@ class Update:
 
 def update_of(connection: HTTPConnection) -> Update | None:
     """Return the update that a request is; ``None`` for a browser's own request."""
-    found = connection.scope.get(_KEY)
+    found = connection.scope.get(UPDATE)
     return found if isinstance(found, Update) else None
 
 
@@ -120,7 +121,7 @@ async def run_update(app: ASGIApp, asgi_scope: Mapping[str, Any], blocks: Iterab
     update = Update(list(blocks))
     limiter = await _acquire_limiter()
     try:
-        status = await _run(app, {**asgi_scope, "state": dict(asgi_scope["state"]), _KEY: update})
+        status = await _run(app, {**asgi_scope, "state": dict(asgi_scope["state"]), UPDATE: update})
     finally:
         limiter.release()
     # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.

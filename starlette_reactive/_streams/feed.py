@@ -26,7 +26,7 @@ from .._core.loops import Bell
 from .._core.sse import with_fields
 from .._index.registry import Registry
 from .._index.tables import IndexedBlock, RenderPlan
-from .._log.changelog import Change
+from .._log.changelog import Change, Reading
 from .viewer import Viewer
 
 __all__ = ["Feed"]
@@ -46,7 +46,10 @@ class _Entry:
         return frame
 
     def is_held_by(self, viewer: Viewer) -> bool:
-        return viewer.holds(self.patch.ref, self.version)
+        """Return whether a viewer was sent this version, and nothing that replaced it."""
+        if viewer.held_versions.get(self.patch.ref) == self.version:
+            return True
+        return viewer.whole_since < self.version <= viewer.sequence
 
 
 @dataclass(slots=True)
@@ -87,7 +90,9 @@ class Feed:
         self._entries: dict[BlockRef, _Entry] = {}
         self._batch: _Batch | None = None
         self._sequence = 0
-        self.position: int = hub.position(scope)
+        start = hub.locate(scope, None)
+        self.position: int = start.latest
+        self._cursor = start.cursor
         self._settled = self.position
         self._whole = True
         self._origins: frozenset[str] = frozenset()
@@ -100,12 +105,12 @@ class Feed:
 
     # Written by the group
 
-    def invalidate(self, plan: RenderPlan, position: int, *, whole: bool, origins: frozenset[str]) -> None:
+    def invalidate(self, plan: RenderPlan, reading: Reading, *, whole: bool, origins: frozenset[str]) -> None:
         """Record changes: affected blocks must be rendered, and no touched block is current.
 
         Args:
             plan: What the changes mean for the blocks.
-            position: The position in the change log that this covers.
+            reading: What was read of the change log, up to its position.
             whole: Whether every viewer is owed all of these changes, except those of the same origin.
             origins: Who caused them.
         """
@@ -116,7 +121,8 @@ class Feed:
             else:
                 self._entries.pop(ref, None)
         self._owed.update(affected)
-        self.position = position
+        self.position = reading.position
+        self._cursor = reading.cursor
         self._whole = self._whole and whole
         self._origins |= origins
         if not self._owed:
@@ -191,7 +197,6 @@ class Feed:
         """Add a viewer. It is owed what comes from now on, and what changed since its position."""
         viewer.sequence = viewer.whole_since = self._sequence
         viewer.caught_up = viewer.position is not None and viewer.position >= self.position
-        viewer.connected_at = self._hub.position(self._scope)
 
     def note_own(self, viewer: Viewer, changes: Mapping[Change, frozenset[BlockRef]], after: int) -> None:
         """Record that a viewer made changes itself, and so has been shown them by other means.
@@ -239,7 +244,10 @@ class Feed:
     def _join(self, entries: list[_Entry], client: Client, position: int | None) -> bytes:
         if not entries:
             return b""
-        cursor = None if position is None else self._hub.cursor_at(self._scope, position)
+        cursor = None
+        if position is not None:
+            at_feed = position == self.position
+            cursor = self._cursor if at_feed else self._hub.cursor_at(self._scope, position)
         return with_fields([entry.frame(client) for entry in entries], cursor=cursor)
 
     def _catch_up(self, viewer: Viewer) -> bytes:

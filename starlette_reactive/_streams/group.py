@@ -199,8 +199,7 @@ class Group:
         self._close()
 
     async def _serve(self) -> None:
-        while True:
-            self._subscription.drain()
+        while await self._wait():
             demanded, self._demanded = self._demanded, False
             started = time.monotonic()
             if self._read_changes() or (self.feed.is_owed and (demanded or self._backoff.is_due)):
@@ -209,8 +208,6 @@ class Group:
                     return
                 await self.feed.changed.rung()  # else those woken last would be two batches behind
                 await anyio.sleep(max(0.0, started + MIN_INTERVAL - time.monotonic()))
-            if not await self._wait():
-                return
 
     async def _wait(self) -> bool:
         """Sleep until a change, a demand or a retry is due. Return False when the bus closes the scope."""
@@ -251,7 +248,7 @@ class Group:
             shown = self._shown(reading.changes, before)
             whole = all(change.audience is None for change in reading.changes)
         plan = self._options.registry.plan(changed, shown)
-        self.feed.invalidate(plan, reading.position, whole=whole, origins=origins)
+        self.feed.invalidate(plan, reading, whole=whole, origins=origins)
         if plan.affected:
             self._paths |= plan.paths
         self._trace_reading(reading, before, plan.affected)

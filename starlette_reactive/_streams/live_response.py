@@ -15,7 +15,8 @@ import anyio
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
-from .._clients import Client, client_of
+from .._clients import Client
+from .._clients.htmx import stream_client
 from .._core.events import ConnectionInfo
 from .._core.sse import HEARTBEAT, with_fields
 from .group import Group, GroupOptions
@@ -57,7 +58,7 @@ class ViewerOptions:
     close_event: str | None = None
     sink: str | None = None
     retry: int = 3000
-    client: Callable[[Mapping[str, str]], Client] = client_of
+    client: Callable[[Mapping[str, str]], Client] = stream_client
 
 
 class LiveStream(EventStream):
@@ -86,12 +87,12 @@ class LiveStream(EventStream):
         connected = False
         try:
             await hub.ready(scope)
-            with self._viewer(asgi_scope) as (group, viewer):
+            with self._viewer(asgi_scope) as (group, viewer, cursor):
                 connected = True
                 await _call(self._options.on_connect, scope, self._options.connection)
                 async with anyio.create_task_group() as tasks:
                     self._ending = tasks.cancel_scope
-                    tasks.start_soon(self._send_updates, group, viewer, send)
+                    tasks.start_soon(self._send_updates, group, viewer, cursor, send)
                     await self._wait_for_disconnect(receive)
                     tasks.cancel_scope.cancel()
         finally:
@@ -100,37 +101,36 @@ class LiveStream(EventStream):
                     await _call(self._options.on_disconnect, scope, self._options.connection)
 
     @contextmanager
-    def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer]]:
+    def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, str]]:
         options, connection = self._options, self._options.connection
         hub, scope = self._group_options.hub, self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
         headers = Headers(scope=asgi_scope)
+        location = hub.locate(scope, self._cursor(headers, asgi_scope))
         viewer = Viewer(
             None if connection is None else connection.user_id,
             options.origin,
             options.client(headers),
-            self._position(headers, asgi_scope),
+            location.position,
             self._close_stalled,
+            location.latest,
         )
         group.join(viewer)
         member = hub.join(scope, connection, functools.partial(group.end_viewer, viewer))
         try:
-            yield group, viewer
+            yield group, viewer, location.cursor
         finally:
             member.leave()
             group.leave(viewer)
 
-    def _position(self, headers: Headers, asgi_scope: Scope) -> int | None:
-        hub, scope = self._group_options.hub, self._group_options.scope
+    def _cursor(self, headers: Headers, asgi_scope: Scope) -> str | None:
         query = QueryParams(asgi_scope.get("query_string", b""))
         known = (headers.get("last-event-id"), query.get("resume"), query.get("cursor"), self._options.after)
-        cursor = next((each for each in known if each), None)
-        return hub.position(scope) if cursor is None else hub.position_of(scope, cursor)
+        return next((each for each in known if each), None)
 
-    async def _send_updates(self, group: Group, viewer: Viewer, send: Send) -> None:
+    async def _send_updates(self, group: Group, viewer: Viewer, cursor: str, send: Send) -> None:
         viewer.sending_since = time.monotonic()
         await self._send_start(send)
-        cursor = self._group_options.hub.cursor_at(self._group_options.scope, viewer.position)
         await self._send_body(send, viewer, b"id: %b\n\n" % cursor.encode("ascii"))
         retry = self._retry
         while viewer.end_reason is None:

@@ -36,6 +36,7 @@ class Viewer:
         client: The client that patches are encoded for.
         position: The position in the change log up to which its page is known to be current. ``None`` means unknown.
         abort: Called when the stream stalls.
+        connected_at: The position in the change log when it connected. Its own changes up to there are sent to it.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class Viewer:
         client: Client,
         position: int | None,
         abort: Callable[[], object],
+        connected_at: int = 0,
     ) -> None:
         self.user_id: str | None = user_id
         self.origin: str | None = origin
@@ -78,7 +80,7 @@ class Viewer:
         self.sequence: int = 0
         self.whole_since: int = 0  # it took every batch after this one and up to `sequence` whole
         self.held_versions: dict[BlockRef, int] = {}  # versions it was sent in other ways
-        self.connected_at: int = 0  # the position up to which its own changes are sent as well
+        self.connected_at: int = connected_at
         self.crossed_paths: frozenset[str] = frozenset()  # paths of its own changes that an update may have crossed
         self.repeat_at: float = float("inf")  # when those are due
         self.repeated_paths: frozenset[str] = frozenset()  # paths of its own changes that it is owed
@@ -95,12 +97,6 @@ class Viewer:
     def is_in_audience(self, change: Change) -> bool:
         """Return whether a change is for this viewer's user, whoever made it."""
         return change.audience is None or self.user_id in change.audience
-
-    def holds(self, ref: BlockRef, version: int) -> bool:
-        """Return whether it was sent this version of a block, and nothing that replaced it."""
-        if self.held_versions.get(ref) == version:
-            return True
-        return self.whole_since < version <= self.sequence
 
     def note_sent(self, blocks: Iterable[BlockRef]) -> None:
         """Record when blocks were sent."""

@@ -61,9 +61,10 @@ bus = ReactiveBus()
 state = State(os.environ["CHAOS_STATE"])
 chance = random.Random(os.environ["CHAOS_SEED"])
 
+_locate = Hub.locate
 if os.environ.get("CHAOS_BLIND") == "1":
     # The control: whatever a viewer says it has seen, nothing is said to have changed before its stream began.
-    Hub.position_of = lambda self, scope, cursor: self._log._position  # type: ignore[method-assign]
+    Hub.locate = lambda self, scope, cursor: _locate(self, scope, None)  # type: ignore[method-assign]
 
 
 class Faults:

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from starlette_reactive import BlockRef
-from starlette_reactive._clients import client_of
-from starlette_reactive._clients.htmx import HTMX_2, HTMX_4, NAMED_EVENTS
+from starlette_reactive._clients.htmx import HTMX_2, HTMX_4, NAMED_EVENTS, stream_client
 from starlette_reactive._core.blocks import Patch, Placement
 
 
@@ -36,8 +35,8 @@ def test_an_element_inside_its_block_is_replaced_itself() -> None:
 
 
 def test_a_client_is_told_by_its_headers() -> None:
-    assert client_of({"hx-request-type": "partial"}) is HTMX_4
-    assert client_of({"accept": "text/event-stream"}) is NAMED_EVENTS
+    assert stream_client({"hx-request-type": "partial"}) is HTMX_4
+    assert stream_client({"accept": "text/event-stream"}) is NAMED_EVENTS
 
 
 def test_the_end_removes_a_sink_that_would_try_again_by_itself() -> None:

@@ -222,7 +222,7 @@ async def test_a_head_request_gets_headers_and_no_stream() -> None:
     [
         (lambda: EventStream("text"), TypeError, "call the generator function"),
         (lambda: EventStream(silent), TypeError, "call the generator function"),  # type: ignore[arg-type]
-        (lambda: EventStream((), templates="templates/"), TypeError, "templates is"),  # type: ignore[arg-type]
+        (lambda: EventStream((), templates="templates/"), TypeError, "templates must be"),  # type: ignore[arg-type]
         (lambda: EventStream((), event_type="a\nb"), ValueError, "line break"),
         (lambda: EventStream((), close_event="a\rb"), ValueError, "line break"),
         (lambda: EventStream((), retry=-1), ValueError, "retry"),

@@ -136,7 +136,7 @@ class World:
         origin = None if tab is None else tab.origin
         self.bus.emit_sync(ChangeEvent("scope", paths, origin, told))
         shown = {block for block, own in SOURCES.items() if set(own) & set(paths)}
-        position = self.hub.position("scope")
+        position = self.hub.locate("scope", None).latest
         self.steps.append(Step(dict(self.state), frozenset(shown), position, origin, told))
         if tab is not None and origin is not None:  # the answer to its request
             for ref in INDEX.affected_blocks(paths):
@@ -176,8 +176,9 @@ class World:
 
     def connect(self, number: int, lost: bool) -> None:
         for tab in self._one_of([tab for tab in self.tabs if tab.viewer is None], number):
-            position = None if lost or tab.cursor is None else self.hub.position_of("scope", tab.cursor)
-            tab.viewer = Viewer(tab.user, tab.origin, NAMED_EVENTS, position, lambda: None)
+            location = self.hub.locate("scope", tab.cursor or "")
+            position = None if lost or tab.cursor is None else location.position
+            tab.viewer = Viewer(tab.user, tab.origin, NAMED_EVENTS, position, lambda: None, location.latest)
             tab.got = {}
             self.group.join(tab.viewer)
 
@@ -252,7 +253,7 @@ class World:
         applied(tab.page, frame.data or "")
         if frame.id is not None:
             tab.cursor = frame.id
-            position = self.hub.position_of("scope", frame.id)
+            position = self.hub.locate("scope", frame.id).position
             assert position is not None
             for block in SOURCES:
                 last = self._last(tab.is_told, block, tab)

@@ -605,7 +605,7 @@ async def test_a_block_without_an_environment_is_an_error_that_names_the_mend(
         ({"context_builder": {}}, TypeError, "context_builder must be a function"),
         ({"context_builder": lambda a, b: {}}, TypeError, "needs a, b"),
         ({"context_builder": lambda *, key: {}}, TypeError, "needs key"),
-        ({"templates": "templates"}, TypeError, "templates is"),
+        ({"templates": "templates"}, TypeError, "templates must be"),
     ],
 )
 def test_bad_arguments_are_refused(board: Board, options: dict[str, Any], error: type[Exception], message: str) -> None:
