@@ -30,8 +30,8 @@ def test_the_readme_gives_the_two_commands_first() -> None:
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
-    assert "grep -m 1 'python -m pytest$' README.md" in (ROOT / ".ci" / "run").read_text()
-    assert next(line for line in README.splitlines() if line.endswith("python -m pytest")) == TEST
+    assert "grep -m 1 'python -m pytest' README.md" in (ROOT / ".ci" / "run").read_text()
+    assert next(line for line in README.splitlines() if "python -m pytest" in line) == TEST
 
 
 def test_the_readme_shows_the_smallest_program_as_it_is() -> None:
