@@ -21,7 +21,7 @@ from ._checks import AppDescription, DeclaredPage, Issue, check, check_contract_
 from ._clients import CLOSE_EVENT, wire_named
 from ._core.errors import ReactiveError
 from ._core.events import ChangeEvent, ConnectionInfo, Health
-from ._index.index import DependencyIndex, index_of_template, register_elements, sibling_of
+from ._index.index import DependencyIndex, index_of_template, register_elements, registry_of, sibling_of
 from ._inspector import Allow, Inspector, is_local
 from ._pages.endpoints import Call, Decorated, Endpoint
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, UserOf
@@ -224,6 +224,7 @@ class Reactive:
                 user=user,
                 wire=known_wire,
                 index=index,
+                registry=registry_of(index),
                 hub=hub_of(self.bus),
                 templates=self.templates,
                 debug=self.debug,

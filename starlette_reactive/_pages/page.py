@@ -25,7 +25,8 @@ from .._core.blocks import BlockRef
 from .._core.errors import StreamEndedError, ViewerNameError
 from .._core.events import ConnectionInfo
 from .._core.paths import ALL
-from .._index.index import DependencyIndex, registry_of
+from .._index.index import DependencyIndex
+from .._index.registry import Registry
 from .._streams.group import GroupOptions
 from .._streams.live_response import ConnectionCallback, LiveStream, ViewerOptions
 from .._streams.rendering import Rendered, render_blocks
@@ -66,6 +67,7 @@ class Page:
         user: Returns the viewer's user id for a request.
         wire: How its browsers are connected.
         index: Which of its blocks show what.
+        registry: The facts behind the index.
         hub: The event bus.
         templates: The templates that it is rendered from.
         debug: Whether a failing block shows its error.
@@ -83,6 +85,7 @@ class Page:
     user: UserOf | None
     wire: Wire
     index: DependencyIndex
+    registry: Registry
     hub: Hub
     templates: Jinja2Templates
     debug: bool
@@ -147,7 +150,7 @@ class Page:
         group_options = GroupOptions(
             hub=self.hub,
             scope=visit.scope,
-            registry=registry_of(self.index),
+            registry=self.registry,
             render=functools.partial(self._update, request.app, asgi_scope),
             heartbeat_interval=self.heartbeat,
             send_timeout=_SEND_TIMEOUT,
@@ -200,7 +203,7 @@ class Page:
                 raise self._viewer_name_error(ref, names[0])
 
     def _viewer_name_error(self, ref: BlockRef, name: str) -> ViewerNameError:
-        reads = registry_of(self.index).reads(ref)
+        reads = self.registry.reads(ref)
         what = (
             f"may read anything ({'; '.join(reads.widened)})"
             if name == ALL

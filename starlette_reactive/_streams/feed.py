@@ -251,7 +251,7 @@ class Feed:
         return with_fields([entry.frame(client) for entry in entries], cursor=cursor)
 
     def _catch_up(self, viewer: Viewer) -> bytes:
-        plan = self._plan_for(viewer)
+        plan = viewer.plan if viewer.plan is not None and viewer.planned_at == self.position else self._plan_for(viewer)
         owed = plan.affected
         missing = [block for block in owed if block.ref not in self._entries and block.ref not in self._owed]
         ready = [entry for block in owed if (entry := self._entries.get(block.ref)) is not None and entry.current]
@@ -262,11 +262,14 @@ class Feed:
         viewer.caught_up = not waits and not viewer.crossed_paths
         if missing:
             self._demand(missing, plan.paths)
-        viewer.note_sent(entry.patch.ref for entry in to_send)
+        if to_send and viewer.origin is not None:
+            viewer.note_sent([entry.patch.ref for entry in to_send])
         if not viewer.caught_up:
+            viewer.plan, viewer.planned_at = plan, self.position
             return self._join(to_send, viewer.client, None)
         viewer.position = max(self.position, viewer.position or 0)
         viewer.repeated_paths = frozenset()
+        viewer.plan = None
         return self._join(to_send, viewer.client, viewer.position)
 
     def _plan_for(self, viewer: Viewer) -> RenderPlan:

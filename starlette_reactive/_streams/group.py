@@ -169,7 +169,10 @@ class Group:
             self.heartbeat += 1
             self._next_heartbeat = now + interval
             self.feed.wake()
-        if [viewer for viewer in self._viewers if viewer.is_repeat_due(now)]:
+        repeating = [viewer for viewer in self._viewers if now >= viewer.repeat_at]
+        for viewer in repeating:
+            viewer.repeat_crossed()
+        if repeating:
             self.feed.wake()
         if timeout is not None:
             for viewer in list(self._viewers):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 
 from .._clients import Client
 from .._core.blocks import BlockRef
+from .._index.tables import RenderPlan
 from .._log.changelog import Change
 
 __all__ = ["CROSSING_WINDOW", "REPEAT_DELAY", "Viewer"]
@@ -49,6 +50,8 @@ class Viewer:
         "heartbeat",
         "held_versions",
         "origin",
+        "plan",
+        "planned_at",
         "position",
         "repeat_at",
         "repeated_paths",
@@ -77,6 +80,8 @@ class Viewer:
         self.sending_since: float | None = None
         self.end_reason: str | None = None
         self.caught_up: bool = False
+        self.plan: RenderPlan | None = None  # what it was owed when it was last served, unless it is caught up
+        self.planned_at: int = 0  # the feed's position then
         self.sequence: int = 0
         self.whole_since: int = 0  # it took every batch after this one and up to `sequence` whole
         self.held_versions: dict[BlockRef, int] = {}  # versions it was sent in other ways
@@ -99,11 +104,10 @@ class Viewer:
         return change.audience is None or self.user_id in change.audience
 
     def note_sent(self, blocks: Iterable[BlockRef]) -> None:
-        """Record when blocks were sent."""
-        if self.origin is not None:
-            now = time.monotonic()
-            for ref in blocks:
-                self.sent_at[ref] = now
+        """Record when blocks were sent. Needed only for viewers with an origin."""
+        now = time.monotonic()
+        for ref in blocks:
+            self.sent_at[ref] = now
 
     def note_crossed(self, change: Change, touched: Iterable[BlockRef]) -> None:
         """Record an own change; one that an update may have crossed is repeated later.
@@ -120,18 +124,17 @@ class Viewer:
             self.repeat_at = min(self.repeat_at, time.monotonic() + REPEAT_DELAY)
             self.caught_up = False
 
-    def is_repeat_due(self, now: float) -> bool:
-        """Return whether crossed changes are due, and mark them as owed if so."""
-        if now < self.repeat_at:
-            return False
+    def repeat_crossed(self) -> None:
+        """Owe it its crossed changes."""
+        self.plan = None
         self.repeated_paths |= self.crossed_paths
         self.crossed_paths = frozenset()
         self.repeat_at = float("inf")
-        return True
 
     def reset(self) -> None:
         """Owe it all blocks: which changes were its own is no longer known."""
         self.held_versions.clear()
         self.whole_since = self.sequence
         self.position = None
+        self.plan = None
         self.caught_up = False

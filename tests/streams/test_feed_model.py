@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -202,7 +201,7 @@ class World:
         """Let the time pass after which viewers are told of own changes that an update may have crossed."""
         for tab in self.tabs:
             if tab.viewer is not None:
-                tab.viewer.is_repeat_due(time.monotonic() + 3600)
+                tab.viewer.repeat_crossed()
 
     def cycle(self, failing: int, delivering: bool) -> None:
         """Do what usually follows upon a change, in one move."""
