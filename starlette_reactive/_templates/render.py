@@ -19,7 +19,7 @@ from .._core.errors import BlockRenderError
 from .composed_page import compose, is_page_current
 from .environment_cache import PerEnvironment
 from .prologue import PARENT
-from .render_plan import BlockRecipe, CompiledPrologue, ParentFork, RenderPlan, make_plan
+from .render_plan import BlockPlan, BlockRecipe, CompiledPrologue, ParentFork, make_plan
 
 __all__ = ["CompiledBlock", "compile_block"]
 
@@ -32,7 +32,7 @@ class CompiledBlock:
         self.template_name = template_name
         self.block_name = block_name
         self._lock = threading.Lock()
-        self._plan: RenderPlan | None = None
+        self._plan: BlockPlan | None = None
         self._current_plan()
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ class CompiledBlock:
             block=self.block_name,
         )
 
-    def _chunks(self, plan: RenderPlan, values: Mapping[str, object]) -> Iterator[Any]:
+    def _chunks(self, plan: BlockPlan, values: Mapping[str, object]) -> Iterator[Any]:
         step = plan.start
         while isinstance(step, ParentFork):
             step = self._branch(step, self._run((step.prologue,), values))
@@ -102,7 +102,7 @@ class CompiledBlock:
                     pass
         return _require(context)
 
-    async def _chunks_async(self, plan: RenderPlan, values: Mapping[str, object]) -> AsyncIterator[Any]:
+    async def _chunks_async(self, plan: BlockPlan, values: Mapping[str, object]) -> AsyncIterator[Any]:
         step = plan.start
         while isinstance(step, ParentFork):
             step = self._branch(step, await self._run_prologues_async((step.prologue,), values))
@@ -144,7 +144,7 @@ class CompiledBlock:
             setattr(context.eval_ctx, name, value)
         return context.blocks[self.block_name][0](context)
 
-    def _current_plan(self) -> RenderPlan:
+    def _current_plan(self) -> BlockPlan:
         plan = self._plan
         if plan is not None and is_page_current(self.env, plan.page):
             return plan

@@ -12,7 +12,7 @@ from .._core.suggestions import did_you_mean
 from .composed_page import ComposedPage, PageVariant
 from .prologue import Prologue, PrologueLevel, prologue_of_choice, prologues_of
 
-__all__ = ["BlockRecipe", "CompiledPrologue", "ParentFork", "RenderPlan", "make_plan"]
+__all__ = ["BlockPlan", "BlockRecipe", "CompiledPrologue", "ParentFork", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,14 @@ class ParentFork:
 
 
 @dataclass(frozen=True, slots=True)
-class RenderPlan:
+class BlockPlan:
     """How a block of a page is rendered."""
 
     page: ComposedPage
     start: ParentFork | BlockRecipe
 
 
-def make_plan(env: Environment, page: ComposedPage, template_name: str, block_name: str) -> RenderPlan:
+def make_plan(env: Environment, page: ComposedPage, template_name: str, block_name: str) -> BlockPlan:
     """Plan how a block is rendered.
 
     Raises:
@@ -81,7 +81,7 @@ def make_plan(env: Environment, page: ComposedPage, template_name: str, block_na
     _require_alone(page, template_name, block_name)
     # choices within included templates lead to the same block, so one of their variants stands for all
     variants = {tuple(sorted(variant.options_taken().items())): variant for variant in reversed(page.variants)}
-    return RenderPlan(page, _start(env, list(reversed(variants.values())), 0, block_name))
+    return BlockPlan(page, _start(env, list(reversed(variants.values())), 0, block_name))
 
 
 def _require_alone(page: ComposedPage, template_name: str, block_name: str) -> None:

@@ -15,13 +15,13 @@ from .macros import Macros
 from .recursion import MAX_DEPTH
 from .values import BOTTOM, UNKNOWN, Value, join, join_all, sealed
 
-__all__ = ["Calls"]
+__all__ = ["CallEvaluation"]
 
 _ORDER: Final = (Macro, BlockBody, Loop, Global, BoundMethod, Container, ImportedModule, SelfReference)
 """The order in which the objects that a callee may be are called."""
 
 
-class Calls(Functions, Macros):
+class CallEvaluation(Functions, Macros):
     """Calls values."""
 
     def call(self, callee: Value, arguments: Arguments, node: nodes.Node, *, direct: bool = False) -> Value:

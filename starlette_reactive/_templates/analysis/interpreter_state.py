@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, nodes
@@ -65,115 +66,115 @@ class ActiveCall(NamedTuple):
     arguments: Arguments | None = None
 
 
+@dataclass(eq=False, repr=False)
 class InterpreterState(NodeDispatcher, ABC):
     """The attributes of the interpreter, and the operations that lower mixins use and higher ones implement."""
 
-    def __init__(self, env: Environment, library: TemplateLibrary, choices: tuple[int, ...] = ()) -> None:
-        self.env: Environment = env
-        self.library: TemplateLibrary = library
+    env: Environment
+    library: TemplateLibrary
 
-        # Where the interpretation is
-        self.page_run: TemplateRun
-        """The run of the page itself."""
-        self.run: TemplateRun
-        """The run whose text is interpreted."""
-        self.frame: Frame
-        """The innermost frame."""
-        self.read_set: ReadSet = ReadSet()
-        """Receives what is read."""
-        self.statement: TopLevelStatement | None = None
-        """The top-level statement that is interpreted."""
-        self.open_blocks: list[AnalysedBlock] = []
-        """The blocks around the text, outermost first."""
-        self.deciding_paths: frozenset[str] = NO_PATHS
-        """The paths that decide whether the text runs, or how often."""
+    # Where the interpretation is
+    page_run: TemplateRun = field(init=False)
+    """The run of the page itself."""
+    run: TemplateRun = field(init=False)
+    """The run whose text is interpreted."""
+    frame: Frame = field(init=False)
+    """The innermost frame."""
+    read_set: ReadSet = field(init=False, default_factory=ReadSet)
+    """Receives what is read."""
+    statement: TopLevelStatement | None = field(init=False, default=None)
+    """The top-level statement that is interpreted."""
+    open_blocks: list[AnalysedBlock] = field(init=False, default_factory=list)
+    """The blocks around the text, outermost first."""
+    deciding_paths: frozenset[str] = field(init=False, default=NO_PATHS)
+    """The paths that decide whether the text runs, or how often."""
 
-        # The inheritance of the template at hand
-        self.choices: tuple[int, ...] = choices
-        """The option to take at each ``extends`` that chooses, in order. The first option is the default."""
-        self.parent_choices: list[ParentChoice] = []
-        """The ``extends`` that choose between parents, in order."""
-        self.next_parent: ParsedTemplate | None = None
-        """The parent to interpret next."""
-        self.known_parent: bool = False
-        """Whether an ``extends`` has run for certain, so that blocks and text have no place here."""
-        self.silent: bool = False
-        """Whether the output is dropped, after an ``extends``."""
-        self.conditional: bool = False
-        """Whether the text is in an ``if``."""
+    # The inheritance of the template at hand
+    choices: tuple[int, ...] = ()
+    """The option to take at each ``extends`` that chooses, in order. The first option is the default."""
+    parent_choices: list[ParentChoice] = field(init=False, default_factory=list)
+    """The ``extends`` that choose between parents, in order."""
+    next_parent: ParsedTemplate | None = field(init=False, default=None)
+    """The parent to interpret next."""
+    known_parent: bool = field(init=False, default=False)
+    """Whether an ``extends`` has run for certain, so that blocks and text have no place here."""
+    silent: bool = field(init=False, default=False)
+    """Whether the output is dropped, after an ``extends``."""
+    conditional: bool = field(init=False, default=False)
+    """Whether the text is in an ``if``."""
 
-        # Why blocks here cannot be rendered alone
-        self.barriers: list[str] = []
-        """The constructs around the text that prevent it, outermost first."""
-        self.eval_options: tuple[tuple[str, object], ...] = ()
-        """The settings of the evaluation context by the ``autoescape`` blocks around the text."""
-        self.escape_paths: frozenset[str] = NO_PATHS
-        """The paths that decide these settings."""
-        self.autoescape_depth: int = 0
-        """The number of ``autoescape`` blocks around the text."""
-        self.autoescape_depth_outside: int = 0
-        """The number of ``autoescape`` blocks around the innermost loop."""
-        self.leaked_autoescape: str | None = None
-        """Why an ``autoescape`` setting stays in force after its block."""
-        self.leaked_paths: frozenset[str] = NO_PATHS
-        """The paths that decide whether it does."""
+    # Why blocks here cannot be rendered alone
+    barriers: list[str] = field(init=False, default_factory=list)
+    """The constructs around the text that prevent it, outermost first."""
+    eval_options: tuple[tuple[str, object], ...] = field(init=False, default=())
+    """The settings of the evaluation context by the ``autoescape`` blocks around the text."""
+    escape_paths: frozenset[str] = field(init=False, default=NO_PATHS)
+    """The paths that decide these settings."""
+    autoescape_depth: int = field(init=False, default=0)
+    """The number of ``autoescape`` blocks around the text."""
+    autoescape_depth_outside: int = field(init=False, default=0)
+    """The number of ``autoescape`` blocks around the innermost loop."""
+    leaked_autoescape: str | None = field(init=False, default=None)
+    """Why an ``autoescape`` setting stays in force after its block."""
+    leaked_paths: frozenset[str] = field(init=False, default=NO_PATHS)
+    """The paths that decide whether it does."""
 
-        # Text that the page does not show in place
-        self.inline_depth: int = 0
-        """Above 0 in imports and ``self.name()``, whose blocks have no place in the page."""
-        self.capture_depth: int = 0
-        """Above 0 in text that is captured, such as a macro's."""
-        self.import_depth: int = 0
-        """Above 0 in imported templates."""
-        self.active_inline_blocks: list[tuple[str, int]] = []
-        """The inline blocks in progress: the name, and the id of the run."""
-        self.filter_input: Value = UNKNOWN
-        """The text that the filters of a filter block or a set block receive."""
+    # Text that the page does not show in place
+    inline_depth: int = field(init=False, default=0)
+    """Above 0 in imports and ``self.name()``, whose blocks have no place in the page."""
+    capture_depth: int = field(init=False, default=0)
+    """Above 0 in text that is captured, such as a macro's."""
+    import_depth: int = field(init=False, default=0)
+    """Above 0 in imported templates."""
+    active_inline_blocks: list[tuple[str, int]] = field(init=False, default_factory=list)
+    """The inline blocks in progress: the name, and the id of the run."""
+    filter_input: Value = field(init=False, default=UNKNOWN)
+    """The text that the filters of a filter block or a set block receive."""
 
-        # Calls and loops
-        self.active_calls: list[ActiveCall] = []
-        """The calls in progress, outermost first."""
-        self.active_key: object = None
-        """The key of the innermost call, so that the containers of different calls are distinct."""
-        self.active_includes: list[tuple[str, Any]] = []
-        """The includes and imports in progress: the name, and the values passed in."""
-        self.provisional_reads: dict[tuple[object, ...], frozenset[str]] = {}
-        """What recursive calls in progress are known to read so far."""
-        self.remembered_calls: dict[tuple[object, ...], tuple[ReadSet, Value]] = {}
-        """The results of earlier calls."""
-        self.loop_exits: list[set[str]] = []
-        """For each loop around the text, the paths that decide whether it is left early."""
+    # Calls and loops
+    active_calls: list[ActiveCall] = field(init=False, default_factory=list)
+    """The calls in progress, outermost first."""
+    active_key: object = field(init=False, default=None)
+    """The key of the innermost call, so that the containers of different calls are distinct."""
+    active_includes: list[tuple[str, Any]] = field(init=False, default_factory=list)
+    """The includes and imports in progress: the name, and the values passed in."""
+    provisional_reads: dict[tuple[object, ...], frozenset[str]] = field(init=False, default_factory=dict)
+    """What recursive calls in progress are known to read so far."""
+    remembered_calls: dict[tuple[object, ...], tuple[ReadSet, Value]] = field(init=False, default_factory=dict)
+    """The results of earlier calls."""
+    loop_exits: list[set[str]] = field(init=False, default_factory=list)
+    """For each loop around the text, the paths that decide whether it is left early."""
 
-        # Objects that the templates make
-        self.macros: dict[tuple[int, int, int], Macro] = {}
-        self.modules: dict[str, Value] = {}
-        self.containers: dict[tuple[int, object], Container] = {}
-        self.changed_paths: dict[str, Container] = {}
-        """The objects of the context that templates change."""
+    # Objects that the templates make
+    macros: dict[tuple[int, int, int], Macro] = field(init=False, default_factory=dict)
+    modules: dict[str, Value] = field(init=False, default_factory=dict)
+    containers: dict[tuple[int, object], Container] = field(init=False, default_factory=dict)
+    changed_paths: dict[str, Container] = field(init=False, default_factory=dict)
+    """The objects of the context that templates change."""
 
-        # Counters
-        self.version: int = 0
-        """Counts changes of names and containers that invalidate remembered calls."""
-        self.changes: int = 0
-        """Counts changes of containers."""
-        self.placements: int = 0
-        """Counts blocks placed in the page."""
-        self.work: int = 0
-        """Counts visited nodes, calls and includes."""
-        self.exhausted: str | None = None
-        """Why calls and includes are no longer followed."""
+    # Counters
+    version: int = field(init=False, default=0)
+    """Counts changes of names and containers that invalidate remembered calls."""
+    changes: int = field(init=False, default=0)
+    """Counts changes of containers."""
+    placements: int = field(init=False, default=0)
+    """Counts blocks placed in the page."""
+    work: int = field(init=False, default=0)
+    """Counts visited nodes, calls and includes."""
+    exhausted: str | None = field(init=False, default=None)
+    """Why calls and includes are no longer followed."""
 
-        # Results
-        self.blocks: dict[str, AnalysedBlock] = {}
-        """The blocks of the page by name, in document order."""
-        self.resolved_names: dict[int, list[str]] = {}
-        """The templates that each include, import and ``extends`` may take, by the id of its node."""
-        self.called_macros: dict[int, set[Macro | None]] = {}
-        """The macros that each call may call, by the id of its node. None stands for anything else."""
-        self.environment_lookups: dict[tuple[str, str], Any] = {}
-        """The globals, filters and tests that were looked up in the environment."""
-        self.used_templates: dict[str, ParsedTemplate] = {}
-        self.missing_templates: set[str] = set()
+    # Results
+    blocks: dict[str, AnalysedBlock] = field(init=False, default_factory=dict)
+    """The blocks of the page by name, in document order."""
+    resolved_names: dict[int, list[str]] = field(init=False, default_factory=dict)
+    """The templates that each include, import and ``extends`` may take, by the id of its node."""
+    called_macros: dict[int, set[Macro | None]] = field(init=False, default_factory=dict)
+    """The macros that each call may call, by the id of its node. None stands for anything else."""
+    environment_lookups: dict[tuple[str, str], Any] = field(init=False, default_factory=dict)
+    """The globals, filters and tests that were looked up in the environment."""
+    used_templates: dict[str, ParsedTemplate] = field(init=False, default_factory=dict)
+    missing_templates: set[str] = field(init=False, default_factory=set)
 
     def evaluate(self, node: nodes.Node) -> Value:
         """Return the value of an expression. Record what its parts read, but not that the value is used."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from jinja2 import nodes
 
-from .calls import Calls
+from .calls import CallEvaluation
 from .expressions import Expressions
 from .findings import Binding, ContextLayer, ReadSet, TopLevelStatement, join_names
 from .frames import Container, Frame
@@ -16,7 +16,7 @@ from .values import Value, join_all, sealed
 __all__ = ["Statements"]
 
 
-class Statements(Expressions, Calls):
+class Statements(Expressions, CallEvaluation):
     """Executes statements."""
 
     def execute(self, body: Iterable[nodes.Node]) -> None:
