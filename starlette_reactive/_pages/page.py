@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Scope
 
@@ -100,6 +100,8 @@ class Page:
         if update is None:
             call.request.scope[OWNER] = self.owner
             begin_visit(call.request, self.key, self._scope(call), self.hub)
+        elif update.page != self.key:
+            return PlainTextResponse(f"This is not the page {update.page}.", status_code=409)
         result = await call.run()
         if isinstance(result, Response):
             return result
@@ -112,8 +114,7 @@ class Page:
         if update is None:
             return await self._render_page(context)
         environment = self.templates.env
-        update.rendered = await render_blocks(update.blocks, context, lambda _: environment)
-        return Response(status_code=204)
+        return update.response(await render_blocks(update.blocks, context, lambda _: environment))
 
     def _scope(self, call: Call) -> str:
         return format_scope(
@@ -178,7 +179,7 @@ class Page:
         blocks: list[BlockRef],
     ) -> Rendered:
         try:
-            return await run_update(app, asgi_scope, blocks)
+            return await run_update(app, asgi_scope, self.key, blocks)
         except StreamEndedError as ended:
             if self.shared:
                 logger.warning(

@@ -3,20 +3,23 @@
 So dependencies open and close for each update, middleware runs, and authorisation is checked again; between updates
 nothing is held open. The blocks are rendered where the endpoint returns, while its dependencies are still open. The
 application's answer decides the rest: a redirect, 401, 403 or 404 ends the streams, because the page no longer exists
-for the viewer; any other answer without rendered blocks is a failure, which is tried again.
+for the viewer. The blocks are used only if the answer is the one that the update's own page made, which carries a token
+of the update; middleware that replaces it has refused the viewer. Any other answer is a failure, which is tried again.
 """
 
 from __future__ import annotations
 
 import contextvars
+import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 import anyio
 from anyio.lowlevel import RunVar
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 
 from .._core.blocks import BlockRef
@@ -48,12 +51,32 @@ _NOT_CARRIED_PREFIXES = (b"hx-", b"if-")
 _GONE = frozenset({401, 403, 404, *range(300, 400)})
 
 
+TOKEN_HEADER = b"reactive-update"
+"""The header by which an answer shows that the update's own page made it."""
+
+
 @dataclass(slots=True)
 class Update:
-    """One update: the blocks to render, and the result."""
+    """One update of a page.
 
+    Args:
+        page: The key of the page. No other page answers the update.
+        blocks: The blocks to render.
+        token: What the page's own answer carries. It is unique to the update.
+        rendered: The result.
+    """
+
+    page: str
     blocks: list[BlockRef]
+    token: bytes = field(default_factory=lambda: secrets.token_hex(16).encode())
     rendered: Rendered | None = None
+
+    def response(self, rendered: Rendered) -> Response:
+        """Return the answer of the update's page, and keep what it rendered."""
+        self.rendered = rendered
+        response = Response(status_code=204)
+        response.raw_headers.append((TOKEN_HEADER, self.token))
+        return response
 
 
 def update_of(connection: HTTPConnection) -> Update | None:
@@ -111,25 +134,34 @@ def _is_carried(name: bytes) -> bool:
     return name not in _NOT_CARRIED and not name.startswith(_NOT_CARRIED_PREFIXES)
 
 
-async def run_update(app: ASGIApp, asgi_scope: Mapping[str, Any], blocks: Iterable[BlockRef]) -> Rendered:
+async def run_update(app: ASGIApp, asgi_scope: Mapping[str, Any], page: str, blocks: Iterable[BlockRef]) -> Rendered:
     """Run a page's request through the application and return its blocks.
+
+    Args:
+        app: The application.
+        asgi_scope: The ASGI scope of the page's updates, from :func:`update_scope`.
+        page: The key of the page.
+        blocks: The blocks to render.
 
     Raises:
         StreamEndedError: The application answered that the page does not exist, or no longer exists, for this viewer.
         ReactiveError: The application answered without running the page, or failed after it.
     """
-    update = Update(list(blocks))
+    update = Update(page, list(blocks))
     limiter = await _acquire_limiter()
     try:
-        status = await _run(app, {**asgi_scope, "state": dict(asgi_scope["state"]), UPDATE: update})
+        answer = await _run(app, {**asgi_scope, "state": dict(asgi_scope["state"]), UPDATE: update})
     finally:
         limiter.release()
     # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.
-    if status in _GONE:
-        raise StreamEndedError(f"the page {asgi_scope['path']!r} answered {status}")
-    if update.rendered is not None and 200 <= status < 300:
+    if answer.status in _GONE:
+        raise StreamEndedError(f"the page {asgi_scope['path']!r} answered {answer.status}")
+    if update.rendered is not None and answer.token == update.token and 200 <= answer.status < 300:
         return update.rendered
-    raise ReactiveError(f"the page {asgi_scope['path']!r} was not rendered: the application answered {status}")
+    what = f"the application answered {answer.status}"
+    if update.rendered is not None and answer.token is None:
+        what += ", which replaced the answer of the page"
+    raise ReactiveError(f"the page {page} was not rendered for {asgi_scope['path']!r}: {what}")
 
 
 _limiters: RunVar[anyio.CapacityLimiter] = RunVar("starlette_reactive_updates")
@@ -148,21 +180,21 @@ async def _acquire_limiter() -> anyio.CapacityLimiter:
     return limiter
 
 
-async def _run(app: ASGIApp, asgi_scope: Scope) -> int:
+async def _run(app: ASGIApp, asgi_scope: Scope) -> _Exchange:
     """Run a request in a task of its own, as a server does, so that context variables that it sets end with it.
 
     As with a task group, which costs twice as much, the task has ended when this function returns or raises, and
     cancelling this function cancels the task, except where the application shields itself.
     """
     exchange = _Exchange()
-    outcome: list[int | Exception] = []
+    outcome: list[_Exchange | Exception] = []
     cancel_scope, ended = anyio.CancelScope(), anyio.Event()
 
     async def run() -> None:
         try:
             with cancel_scope:
                 await app(asgi_scope, exchange.receive, exchange.send)
-                outcome.append(exchange.status)
+                outcome.append(exchange)
         except Exception as error:  # noqa: BLE001 - raised below, in the waiting task
             outcome.append(error)
         finally:
@@ -184,12 +216,13 @@ async def _run(app: ASGIApp, asgi_scope: Scope) -> int:
 
 
 class _Exchange:
-    """The server's side of one request: no body, no disconnect before the response is complete, and the status."""
+    """The server's side of one request: no body, no disconnect before the response is complete, and the answer."""
 
-    __slots__ = ("_complete", "_disconnect", "_requested", "status")
+    __slots__ = ("_complete", "_disconnect", "_requested", "status", "token")
 
     def __init__(self) -> None:
         self.status = 0
+        self.token: bytes | None = None
         self._requested = False
         self._complete = False
         self._disconnect: anyio.Event | None = None  # only for an application that listens for it
@@ -206,6 +239,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.token = next((value for name, value in message.get("headers", ()) if name == TOKEN_HEADER), None)
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self._complete = True
             if self._disconnect is not None:

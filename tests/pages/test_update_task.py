@@ -21,13 +21,13 @@ current: contextvars.ContextVar[str] = contextvars.ContextVar("current", default
 
 
 async def update(app: ASGIApp) -> Rendered:
-    return await run_update(app, {"type": "http", "path": "/", "state": {}}, [BLOCK])
+    return await run_update(app, {"type": "http", "path": "/", "state": {}}, "page", [BLOCK])
 
 
 async def answer(scope: Scope, send: Send) -> None:
     (found,) = (value for value in scope.values() if isinstance(value, Update))
-    found.rendered = {BLOCK.key: "fresh"}
-    await send({"type": "http.response.start", "status": 204, "headers": []})
+    response = found.response({BLOCK.key: "fresh"})
+    await send({"type": "http.response.start", "status": 204, "headers": response.raw_headers})
     await send({"type": "http.response.body"})
 
 
