@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 from starlette_reactive import ReactiveBus
-from starlette_reactive._engines.postgres.engine import DDL
+from starlette_reactive._engines.postgres.schema import DDL
 from tests.engines.servers import PostgresServer, postgres_binaries
 
 from ..figures import Experiment, Rounds, comparison

@@ -37,7 +37,7 @@ class Link:
             answers.append(stamp)
             wake()
 
-        self.relay.ask_stamp(answer)
+        self.relay.request_stamp(answer)
         with anyio.move_on_after(self.relay.patience):
             await answered.wait()
         return answers[0] if answers else None

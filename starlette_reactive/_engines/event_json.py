@@ -1,4 +1,4 @@
-"""An event as JSON in ASCII, written piece by piece: to set up an encoder for each takes longer."""
+"""Events as ASCII JSON, built from strings: setting up a ``json`` encoder for each event takes longer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["event_json", "list_json", "quoted", "text_json"]
 
 
 def event_json(scope: str, paths: Iterable[str], origin: str | None, audience: Iterable[str] | None) -> str:
-    """Return an event's facts as an object, its lists in the order given."""
+    """Return an event as a JSON object. Lists keep their order."""
     users = "null" if audience is None else list_json(audience)
     return (
         f'{{"scope": {quoted(scope)}, "paths": {list_json(paths)}, "origin": {text_json(origin)}, "audience": {users}}}'
@@ -17,10 +17,10 @@ def event_json(scope: str, paths: Iterable[str], origin: str | None, audience: I
 
 
 def list_json(texts: Iterable[str]) -> str:
-    """Return a list of texts."""
+    """Return a JSON array of strings."""
     return f"[{', '.join(map(quoted, texts))}]"
 
 
 def text_json(text: str | None) -> str:
-    """Return a text, or null."""
+    """Return a JSON string, or ``null``."""
     return "null" if text is None else quoted(text)

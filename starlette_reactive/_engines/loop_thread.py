@@ -1,4 +1,4 @@
-"""A thread with an event loop of its own, in which functions that other threads leave are called in their order."""
+"""A thread with an event loop, to which other threads post functions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ logger: logging.Logger = logging.getLogger("starlette_reactive.engines")
 
 
 class LoopThread:
-    """Runs a coroutine function in a thread of its own, from the first function that is left to the call's end.
+    """Runs a coroutine function in the event loop of a thread. Thread-safe.
 
-    It starts again when something is left for it after that; in the child of a fork it starts for itself.
+    The thread starts when the first function is posted. After ``main`` has returned, the next post starts it again.
+    After a fork, the child starts a thread of its own.
 
     Args:
-        main: What is run.
-        prepare: Called before each start, with whether this process is a new one; no other thread runs ``main`` then.
-        after: Called in the loop after functions that were left have been called.
+        main: The coroutine function. It must call :meth:`call_posted` once before anything else.
+        prepare: Called before each start as ``prepare(is_new_process)``, while no thread runs ``main``.
+        after: Called in the loop each time after posted functions have been called.
     """
 
     def __init__(
@@ -33,45 +34,50 @@ class LoopThread:
         self._prepare = prepare
         self._after = after
         self._posted: deque[Callable[[], None]] = deque()
-        self._to_start = False  # something that needs a running loop was left
+        self._needs_start = False  # whether a posted function needs a running loop
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
 
     def post(self, function: Callable[[], None], *, start: bool = True) -> None:
-        """Leave a function to be called in the loop; without ``start`` only when the loop runs, now or later."""
+        """Have a function called in the loop, after those posted before.
+
+        Args:
+            function: The function.
+            start: Start the thread if it is not running. Otherwise the function waits until something else does.
+        """
         self._posted.append(function)
-        self._to_start = self._to_start or start
+        self._needs_start = self._needs_start or start
         loop = self._loop
         if loop is not None and self._pid == os.getpid():
             with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(self.take_in)
+                loop.call_soon_threadsafe(self.call_posted)
                 return
         if start:
-            self._launch()
+            self._start()
 
     def join(self, function: Callable[[], None], timeout: float) -> None:
-        """Leave a function that brings the loop to its end, and wait for that, so many seconds at most."""
+        """Post a function that makes ``main`` return, and wait up to ``timeout`` seconds for the thread to end."""
         thread = self._thread
         if thread is not None and self._pid == os.getpid() and thread.is_alive():
             self.post(function)
             thread.join(timeout)
 
-    def take_in(self) -> None:
-        """Call what was left; in the loop."""
-        self._to_start = False
+    def call_posted(self) -> None:
+        """Call the posted functions. Runs in the loop."""
+        self._needs_start = False
         while self._posted:
             self._posted.popleft()()
         self._after()
 
-    def _launch(self) -> None:
+    def _start(self) -> None:
         with self._starting:
-            is_new = self._pid != os.getpid()
-            if self._loop is not None and not is_new and not self._loop.is_closed():
-                return  # it is about to end, and looks for what was left last
+            is_new_process = self._pid != os.getpid()
+            if self._loop is not None and not is_new_process and not self._loop.is_closed():
+                return  # the thread is running, or ending: it checks for posted functions last
             self._pid = os.getpid()
-            self._prepare(is_new)
+            self._prepare(is_new_process)
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=self._run, args=(self._loop,), name="starlette-reactive relay", daemon=True
@@ -83,8 +89,8 @@ class LoopThread:
             with contextlib.suppress(asyncio.CancelledError):
                 loop.run_until_complete(self._main())
         except Exception:
-            logger.exception("a relay ended because of a fault")
+            logger.exception("the relay's thread failed")
         finally:
             loop.close()
-        if self._to_start:
-            self._launch()
+        if self._needs_start:
+            self._start()

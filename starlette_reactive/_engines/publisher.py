@@ -1,4 +1,4 @@
-"""Telling of changes from where no event loop runs: scripts, cron jobs, workers of a task queue."""
+"""Emitting where no event loop runs: in scripts, cron jobs and task queue workers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _PAUSE = 0.1  # seconds between two attempts
 
 
 class Publisher:
-    """Tells the viewers of a scope, in all processes, what changed, and waits until the engine has accepted it.
+    """Emits changes to the viewers in all processes, and waits until the engine has accepted them.
 
-    It is made by :meth:`from_url`, is a context manager, and belongs to one thread. It connects when it first emits.
+    Use :meth:`from_url` to make one, and ``with`` to close it. It connects with its first emit. It is not thread-safe:
+    use one publisher per thread.
 
     Args:
-        engine: Where the buses of the other processes are.
-        patience: How long an emit may take, in seconds; connecting may take as long for each address that is tried.
+        engine: The engine of the buses to reach.
+        patience: Seconds that an emit may take. Connecting may take as long for each address that is tried.
     """
 
     def __init__(self, engine: Engine, *, patience: float = 5.0) -> None:
@@ -39,36 +40,40 @@ class Publisher:
         """Return a publisher for the buses at a URL.
 
         Args:
-            url: As :meth:`ReactiveBus.from_url` takes it, but for ``memory://``: nobody else is there.
-            patience: How long an emit may take, in seconds; connecting may take as long for each address that is tried.
+            url: The URL that was given to :meth:`ReactiveBus.from_url`. ``memory://`` is not possible, because such a
+                bus exists in one process only.
+            patience: Seconds that an emit may take. Connecting may take as long for each address that is tried.
 
         Raises:
-            ValueError: There is no engine for such a URL.
+            ValueError: No engine has such a URL.
             ReactiveError: The engine's extra is not installed.
         """
         return cls(engine_from_url(url), patience=patience)
 
     def emit(self, scope: str, *paths: str, origin: str | None = None, audience: Iterable[str] | None = None) -> None:
-        """Tell of a change; it is accepted by the engine when this returns.
+        """Emit a change. When this returns, the engine has accepted it.
 
         Args:
             scope: The scope.
-            *paths: The paths; ``"*"``: all.
-            origin: Whose own change it is.
-            audience: Ids of the users whom it is for; ``None``: everybody.
+            *paths: The context paths that changed. ``"*"`` means all.
+            origin: The mark of the tab that made the change. That tab is not notified.
+            audience: The ids of the users that the change is for. Defaults to everybody.
 
         Raises:
-            EmitTimeoutError: The engine did not accept it in time. It may have all the same; it is not kept.
-            RuntimeError: An event loop runs in this thread: use a bus there.
+            EmitTimeoutError: The engine has not confirmed the change in time. It may have accepted it all the same.
+                The publisher does not keep it.
+            RuntimeError: An event loop is running in this thread. Use a bus there.
         """
-        if _loop_runs():
-            raise RuntimeError("an event loop runs in this thread, and an emit would stop it: use a bus there")
+        if _loop_is_running():
+            raise RuntimeError(
+                "Publisher.emit blocks, but an event loop is running in this thread: use a ReactiveBus here"
+            )
         event = ChangeEvent(scope, paths, origin, audience)
         deadline = time.monotonic() + self._patience
         while True:
             try:
                 self._send(event, deadline)
-            except Exception as error:  # whatever the driver raises, it is tried again
+            except Exception as error:  # any error of the driver is worth another attempt
                 self.close()
                 if time.monotonic() + _PAUSE >= deadline:
                     raise EmitTimeoutError(
@@ -85,7 +90,7 @@ class Publisher:
         self._sender.send(event, max(0.0, deadline - time.monotonic()))
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect. The next emit connects again."""
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.close()
@@ -99,8 +104,8 @@ class Publisher:
         self.close()
 
 
-def _loop_runs() -> bool:
-    """Tell whether an event loop runs in this thread; anyio's own answer takes a tenth of an emit."""
+def _loop_is_running() -> bool:
+    """Return whether an event loop runs in this thread. Asking anyio would take a tenth of the time of an emit."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -8,45 +8,48 @@ from typing import Protocol
 from .._core.events import ChangeEvent, ConnectionInfo, Health
 from .._log.replica import History
 
-__all__ = ["Local", "Relay"]
+__all__ = ["LocalBus", "Relay"]
 
 
-class Local(Protocol):
-    """The bus, as a relay sees it. Everything may be called in any thread."""
+class LocalBus(Protocol):
+    """The bus of this process, as a relay sees it. Thread-safe."""
 
     def begin(self, epoch: str) -> None:
-        """Take note of the engine's epoch: what it says of its history is comparable within one epoch only."""
+        """Set the engine's epoch. Stamps are comparable only within one epoch."""
 
     def level(self, scope: str) -> int | None:
-        """Return the stamp up to which everything of a scope has been told; ``None``: nothing has."""
+        """Return the stamp up to which every event of a scope has been delivered, or ``None`` if it is not loaded."""
 
     def load(self, scope: str, history: History) -> None:
         """Bring a scope level with its history in the engine."""
 
     def forget(self, scope: str) -> None:
-        """Take back what was said of a scope: when it is loaded, everything that shows it is brought up to date."""
+        """Drop what is known about a scope. When it is loaded again, everything that shows it is rendered."""
 
     def deliver(self, event: ChangeEvent, stamp: int, level: int | None) -> None:
-        """Tell an event of a loaded scope.
+        """Deliver an event of a loaded scope.
 
         Args:
-            event: What happened.
+            event: The event.
             stamp: Its stamp.
-            level: The stamp up to which everything of its scope has been told with it, if that is known.
+            level: The stamp up to which every event of its scope has been delivered with it, if that is known.
         """
 
     def heard(self, level: int) -> None:
-        """Say that everything stamped up to here, of all loaded scopes, has been told."""
+        """Record that every event up to a stamp has been delivered, in all loaded scopes."""
 
     def unload(self, scope: str) -> bool:
-        """Forget a scope that nobody views; false: somebody does."""
+        """Drop a scope unless somebody views it, and return whether it was dropped."""
 
     def end_user(self, user_id: str, scope: str | None) -> None:
         """End a user's streams in this process."""
 
 
 class Relay(Protocol):
-    """What connects a bus to an engine. Nothing here blocks or calls back at once, but ``start`` and ``stop``."""
+    """Connects a bus to an engine. Thread-safe.
+
+    No method blocks, except for ``stop``. Callbacks are called later, never during the call that takes them.
+    """
 
     @property
     def name(self) -> str:
@@ -56,38 +59,38 @@ class Relay(Protocol):
     def patience(self) -> float:
         """How long to wait for an answer of the engine, in seconds."""
 
-    def bind(self, local: Local) -> None:
-        """Take note of the bus; once, before anything else."""
+    def bind(self, bus: LocalBus) -> None:
+        """Set the bus to deliver to. Called once, before any other method."""
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start to connect."""
 
     def stop(self) -> None:
         """Send what waits, within a few seconds, and disconnect."""
 
     def publish(self, event: ChangeEvent, accepted: Callable[[], None] | None) -> None:
-        """Send an event; ``accepted`` is called, in any thread, once the engine has it."""
+        """Send an event. ``accepted`` is called in any thread once the engine has accepted it."""
 
     def attach(self, scope: str) -> None:
-        """Have a scope loaded, and its events delivered."""
+        """Load the history of a scope, and deliver its events from now on."""
 
     def detach(self, scope: str) -> None:
-        """Say that nobody views a scope any more."""
+        """Note that nobody views a scope any more."""
 
     def join(self, scope: str, key: int, connection: ConnectionInfo) -> None:
-        """Show a viewer of a scope to other processes."""
+        """Show a member of a scope to other processes."""
 
     def leave(self, scope: str, key: int) -> None:
-        """Show a viewer no more."""
+        """Stop showing a member to other processes."""
 
     def presence(self, scope: str) -> frozenset[ConnectionInfo]:
-        """Return who views a scope in other processes, as far as is known here."""
+        """Return the connections of a scope in other processes, as far as they are known here."""
 
     def end_user(self, user_id: str, scope: str | None) -> None:
         """End a user's streams in other processes."""
 
-    def ask_stamp(self, answer: Callable[[int | None], None]) -> None:
-        """Ask for a stamp that stands for now; ``answer`` is called in any thread, with ``None`` if there is none."""
+    def request_stamp(self, callback: Callable[[int | None], None]) -> None:
+        """Ask for a stamp that stands for now. ``callback`` gets it in any thread, or ``None`` if there is none."""
 
     def health(self) -> Health:
-        """Return how things stand."""
+        """Return the state of the connection."""

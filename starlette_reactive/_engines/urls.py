@@ -1,4 +1,4 @@
-"""Engines by their URLs."""
+"""Finding the engine of a URL. An engine's driver is imported only when it is needed."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ _SCHEMES = {
     "postgresql": ("postgres", "psycopg"),
     "postgres": ("postgres", "psycopg"),
 }
-"""The module and the library for a URL's scheme."""
+"""The sub-package, which is named like the extra, and the driver of a URL's scheme."""
 
 
 def engine_from_url(url: str) -> Engine:
     """Return the engine at a URL.
 
     Raises:
-        ValueError: There is no engine for such a URL.
+        ValueError: No engine has such a URL.
         ReactiveError: The engine's extra is not installed.
     """
     scheme = urlsplit(url).scheme
     if scheme not in _SCHEMES:
         raise ValueError(
-            f"there is no engine for {scheme or url!r} URLs: write redis://…, rediss://…, unix://…, postgresql://… or, "
-            "for a bus of one process, memory://"
+            f"no engine has {scheme or url!r} URLs: use redis://…, rediss://…, unix://…, postgresql://… or, for a bus "
+            "of one process, memory://"
         )
-    module, library = _SCHEMES[scheme]
+    extra, driver = _SCHEMES[scheme]
     try:
-        found = importlib.import_module(f".{module}.engine", __package__)
+        module = importlib.import_module(f".{extra}.engine", __package__)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != library:
+        if (error.name or "").partition(".")[0] != driver:
             raise
         raise ReactiveError(
-            f"a bus at {scheme}:// needs the package {library}, which is not installed: install "
-            f"starlette-reactive[{module}]"
+            f"a bus at {scheme}:// needs the package {driver}, which is not installed: install "
+            f"starlette-reactive[{extra}]"
         ) from error
-    engine: Engine = found.engine(url)
+    engine: Engine = module.engine(url)
     return engine
 
 
 def relay_from_url(url: str) -> Relay | None:
-    """Return a relay to the engine at a URL; ``None`` for ``memory://``.
+    """Return a relay to the engine at a URL, or ``None`` for ``memory://``.
 
     Raises:
-        ValueError: There is no engine for such a URL.
+        ValueError: No engine has such a URL.
         ReactiveError: The engine's extra is not installed.
     """
     return None if urlsplit(url).scheme == "memory" else Bridge(engine_from_url(url))

@@ -29,7 +29,7 @@ if "CHAOS_LEDGER" in os.environ:
     stores["ledger"] = PostgresStore(os.environ["CHAOS_LEDGER"])
 index = make_index()
 engine = with_control(os.environ["CHAOS_CONTROL"], engine_from_url(URL), URL)
-bus = ReactiveBus(relay=Bridge(engine, beat=BEAT, lease=3 * BEAT))
+bus = ReactiveBus(relay=Bridge(engine, heartbeat=BEAT, lease=3 * BEAT))
 
 
 def _place(request: Request) -> tuple[str, str, Store]:

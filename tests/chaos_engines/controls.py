@@ -14,8 +14,9 @@ from typing import Any
 from redis.asyncio import Redis
 
 from starlette_reactive import ChangeEvent
-from starlette_reactive._engines.engine import Arrived, Engine, Message, Roster, Sender, Session
-from starlette_reactive._engines.postgres.engine import PostgresSession
+from starlette_reactive._engines.engine import Engine, Sender, Session
+from starlette_reactive._engines.messages import DeliveredEvent, Message, RemoteRoster
+from starlette_reactive._engines.postgres.session import PostgresSession
 from starlette_reactive._log.replica import History
 
 
@@ -56,18 +57,18 @@ class _WithoutLog(_Delegate):
 
     async def receive(self) -> Sequence[Message]:
         return [
-            dataclasses.replace(each, previous=None) if isinstance(each, Arrived) else each
+            dataclasses.replace(each, previous=None) if isinstance(each, DeliveredEvent) else each
             for each in await self._session.receive()
         ]
 
-    async def attach(self, scopes: Mapping[str, int | None]) -> Mapping[str, tuple[History, Roster]]:
+    async def attach(self, scopes: Mapping[str, int | None]) -> Mapping[str, tuple[History, RemoteRoster]]:
         found = await self._session.attach(scopes)
         return {scope: (History(history.level, 0), roster) for scope, (history, roster) in found.items()}
 
-    async def behind(self, levels: Mapping[str, int]) -> Sequence[str]:
+    async def changed_since(self, levels: Mapping[str, int]) -> Sequence[str]:
         return ()
 
-    async def living(self, processes: Sequence[str]) -> frozenset[str]:
+    async def alive(self, processes: Sequence[str]) -> frozenset[str]:
         return frozenset(processes)
 
 
@@ -100,7 +101,7 @@ class _AboveTheLast(_Delegate):
 
     async def receive(self) -> Sequence[Message]:
         session: PostgresSession = self._session  # type: ignore[assignment]
-        await session._reader.readable(0.05)
+        await session._reader.wait_readable(0.05)
         session._reader.take_notifications()
         if self._last is None:
             self._last = (await session._reader.fetch("select coalesce(max(id), 0) from reactive.log"))[0][0]
@@ -111,7 +112,7 @@ class _AboveTheLast(_Delegate):
         rows = await session._reader.fetch(query, {"last": self._last})
         self._last = max([self._last or 0, *(row[0] for row in rows)])
         return [
-            Arrived(ChangeEvent(scope, paths, origin, audience), int(xid))
+            DeliveredEvent(ChangeEvent(scope, paths, origin, audience), int(xid))
             for _, xid, scope, paths, audience, origin in rows
         ]
 

@@ -50,9 +50,9 @@ class World:
             self._bus = self._started(ReactiveBus.from_url(self.url, **options))
         return self._bus
 
-    def hasty_process(self, *, beat: float = 0.1, lease: float = 1.0, patience: float = 20.0) -> ReactiveBus:
+    def hasty_process(self, *, heartbeat: float = 0.1, lease: float = 1.0, patience: float = 20.0) -> ReactiveBus:
         """Return the bus of one more process, which soon takes others for dead."""
-        relay = Bridge(engine_from_url(self.url), beat=beat, lease=lease, patience=patience)
+        relay = Bridge(engine_from_url(self.url), heartbeat=heartbeat, lease=lease, patience=patience)
         return self._started(ReactiveBus(relay=relay))
 
     def _started(self, bus: ReactiveBus) -> ReactiveBus:

@@ -11,16 +11,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from starlette_reactive._core.events import ChangeEvent
-from starlette_reactive._engines.engine import (
-    Arrived,
-    Batch,
-    Heard,
+from starlette_reactive._engines.engine import Sender
+from starlette_reactive._engines.messages import (
+    DeliveredEvent,
+    EndUser,
+    LevelReached,
+    MemberChange,
     Message,
-    Presence,
-    Roster,
-    Seen,
-    Sender,
-    UserEnded,
+    Outgoing,
+    RemoteMember,
+    RemoteRoster,
 )
 from starlette_reactive._log.replica import History, Record
 
@@ -60,9 +60,9 @@ class Server:
         self.clock = 1000
         self.floor = 1000
         self.scopes: dict[str, Kept] = {}
-        self.rosters: dict[str, dict[str, dict[str, Seen]]] = {}
+        self.rosters: dict[str, dict[str, dict[str, RemoteMember]]] = {}
         self.leases: dict[str, float] = {}
-        self.ended: list[UserEnded] = []
+        self.ended: list[EndUser] = []
         self.sessions: set[MemorySession] = set()
         self.attach_delay = 0.0
         self.beaten: list[str] = []
@@ -99,7 +99,7 @@ class Server:
         kept = self.scopes.setdefault(event.scope, Kept(floor=self.floor))
         previous = kept.last
         kept.note(event, self.clock)
-        self.tell(event.scope, Arrived(event, self.clock, previous))
+        self.tell(event.scope, DeliveredEvent(event, self.clock, previous))
 
     def tell(self, scope: str | None, message: Message) -> None:
         if self.losing:
@@ -148,7 +148,7 @@ class MemorySession:
             return []
         return [message]
 
-    async def attach(self, scopes: Mapping[str, int | None]) -> Mapping[str, tuple[History, Roster]]:
+    async def attach(self, scopes: Mapping[str, int | None]) -> Mapping[str, tuple[History, RemoteRoster]]:
         await self._reach()
         with self.server.lock:
             self.attached |= set(scopes)
@@ -164,43 +164,43 @@ class MemorySession:
         with self.server.lock:
             self.attached -= set(scopes)
 
-    async def send(self, batch: Batch) -> None:
+    async def send(self, outgoing: Outgoing) -> None:
         await self._reach()
         with self.server.lock:
-            for scope, key, seen in batch.presence:
+            for scope, key, member in outgoing.members:
                 members = self.server.rosters.setdefault(scope, {}).setdefault(self.process, {})
-                if seen is None:
+                if member is None:
                     members.pop(key, None)
                 else:
-                    members[key] = seen
-                self.server.tell(scope, Presence(scope, self.process, key, seen))
-            for user_id, within in batch.ended:
-                self.server.tell(None, UserEnded(self.process, user_id, within))
-            for event in batch.events:
+                    members[key] = member
+                self.server.tell(scope, MemberChange(scope, self.process, key, member))
+            for user_id, within in outgoing.ended_users:
+                self.server.tell(None, EndUser(self.process, user_id, within))
+            for event in outgoing.events:
                 self.server.publish(event)
 
-    async def enroll(self, members: Sequence[tuple[str, str, Seen]]) -> None:
+    async def enroll(self, members: Sequence[tuple[str, str, RemoteMember]]) -> None:
         await self._reach()
         with self.server.lock:
             for scope, processes in self.server.rosters.items():
                 for key in processes.pop(self.process, {}):
-                    self.server.tell(scope, Presence(scope, self.process, key, None))
-        await self.send(Batch(presence=members))
+                    self.server.tell(scope, MemberChange(scope, self.process, key, None))
+        await self.send(Outgoing(members=members))
 
-    async def beat(self, lease: float) -> None:
+    async def renew_lease(self, seconds: float) -> None:
         await self._reach()
         with self.server.lock:
             self.server.clock += 1
-            self.server.leases[self.process] = time.monotonic() + lease
+            self.server.leases[self.process] = time.monotonic() + seconds
             self.server.beaten.append(self.process)
             if not self.server.losing:
-                self.hear(Heard(self.server.clock))
+                self.hear(LevelReached(self.server.clock))
 
-    async def living(self, processes: Sequence[str]) -> frozenset[str]:
+    async def alive(self, processes: Sequence[str]) -> frozenset[str]:
         await self._reach()
         return frozenset(each for each in processes if self.server.leases.get(each, 0) > time.monotonic())
 
-    async def behind(self, levels: Mapping[str, int]) -> Sequence[str]:
+    async def changed_since(self, levels: Mapping[str, int]) -> Sequence[str]:
         await self._reach()
         with self.server.lock:
             late = [scope for scope, level in levels.items() if self.server.scopes.get(scope, Kept()).last > level]
@@ -209,7 +209,7 @@ class MemorySession:
         await passed.wait()
         return late
 
-    async def stamp(self) -> int:
+    async def current_stamp(self) -> int:
         await self._reach()
         return self.server.clock
 

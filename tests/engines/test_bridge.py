@@ -16,7 +16,7 @@ import pytest
 from starlette_reactive import ChangeEvent, ConnectionInfo, EmitTimeoutError, OutboxFullError, ReactiveBus, Subscription
 from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._engines import Bridge, Publisher
-from starlette_reactive._engines import bridge as bridge_module
+from starlette_reactive._engines import heartbeat as heartbeat_module
 from starlette_reactive._engines.engine import Sender
 from starlette_reactive._engines.outbox import Outbox
 
@@ -36,7 +36,7 @@ def server() -> Server:
 @contextmanager
 def buses(server: Server, number: int, **options: float) -> Iterator[list[ReactiveBus]]:
     """Buses of as many processes."""
-    options = {"beat": 0.1, "lease": 1.0, "patience": 20.0} | options
+    options = {"heartbeat": 0.1, "lease": 1.0, "patience": 20.0} | options
     with ExitStack() as stack:
         made = [ReactiveBus(relay=Bridge(MemoryEngine(server), **options)) for _ in range(number)]
         for bus in made:
@@ -145,8 +145,8 @@ async def test_an_event_that_got_lost_on_the_way_is_noticed_by_the_next(server: 
 async def test_an_event_that_got_lost_is_noticed_by_the_check_of_positions(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge_module, "_CHECK_INTERVAL", 0.05)
-    with buses(server, 2, beat=0.5) as (here, there):  # so seldom that no session ends while the server is silent
+    monkeypatch.setattr(heartbeat_module, "_CHECK_INTERVAL", 0.05)
+    with buses(server, 2, heartbeat=0.5) as (here, there):  # so seldom that no session ends while the server is silent
         await connected(here, there)
         with there.subscribe("s") as theirs:
             await there.ready("s")
@@ -158,7 +158,7 @@ async def test_an_event_that_got_lost_is_noticed_by_the_check_of_positions(
 
 
 async def test_silence_ends_a_session(server: Server) -> None:
-    with buses(server, 1, beat=0.02) as (bus,):
+    with buses(server, 1, heartbeat=0.02) as (bus,):
         await connected(bus)
         server.frozen.set()
         await eventually(lambda: not bus.health().connected)
@@ -332,7 +332,7 @@ async def test_close_user_reaches_all_processes(server: Server) -> None:
 async def test_a_scope_that_nobody_views_is_let_go_after_a_while(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge_module, "_LINGER", 0.1)
+    monkeypatch.setattr(heartbeat_module, "_LINGER", 0.1)
     with buses(server, 1) as (bus,):
         await connected(bus)
         for _ in range(3):

@@ -27,7 +27,7 @@ from starlette_reactive import (
 )
 from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._engines import Publisher
-from starlette_reactive._engines import bridge as bridge_module
+from starlette_reactive._engines import heartbeat as heartbeat_module
 
 from ..support import connect, environment
 from .conftest import MEMORY, POSTGRES, World, level, soon
@@ -363,7 +363,7 @@ async def test_no_change_is_lost_between_a_page_and_its_stream(world: World) -> 
 async def test_a_scope_that_was_let_go_tells_what_happened_meanwhile(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge_module, "_LINGER", 0.05)
+    monkeypatch.setattr(heartbeat_module, "_LINGER", 0.05)
     here = world.process()
     there = here if world.kind == MEMORY else world.hasty_process()
     await level(here, there)
@@ -568,7 +568,7 @@ async def test_close_ends_the_streams_of_this_process(world: World) -> None:
 
 async def test_what_is_emitted_while_the_engine_is_away_is_sent_when_it_is_back(shared: World) -> None:
     assert shared.server is not None
-    here, there = shared.hasty_process(beat=0.5, patience=0.5), shared.hasty_process(beat=0.5)
+    here, there = shared.hasty_process(heartbeat=0.5, patience=0.5), shared.hasty_process(heartbeat=0.5)
     await level(here, there)
     with here.subscribe(shared.scope) as mine, there.subscribe(shared.scope) as theirs:
         await here.ready(shared.scope)
@@ -595,7 +595,7 @@ async def test_what_is_emitted_while_the_engine_is_away_is_sent_when_it_is_back(
 
 async def test_everything_accepted_before_a_crash_is_told_after_it(shared: World) -> None:
     assert shared.server is not None
-    here, there = shared.hasty_process(beat=0.5), shared.hasty_process(beat=0.5)
+    here, there = shared.hasty_process(heartbeat=0.5), shared.hasty_process(heartbeat=0.5)
     await level(here, there)
     cursor = await here.cursor_now(shared.scope)
     await here.emit(ChangeEvent(shared.scope, {"a"}))
@@ -606,7 +606,7 @@ async def test_everything_accepted_before_a_crash_is_told_after_it(shared: World
 
 async def test_what_a_frozen_engine_held_back_is_told(shared: World) -> None:
     assert shared.server is not None
-    here, there = shared.hasty_process(beat=0.2, patience=1), shared.hasty_process(beat=0.2, patience=1)
+    here, there = shared.hasty_process(heartbeat=0.2, patience=1), shared.hasty_process(heartbeat=0.2, patience=1)
     await level(here, there)
     with there.subscribe(shared.scope) as theirs:
         await there.ready(shared.scope)
@@ -626,7 +626,7 @@ from starlette_reactive._engines import Bridge
 from starlette_reactive._engines.urls import engine_from_url
 
 async def view(url, scope):
-    bus = ReactiveBus(relay=Bridge(engine_from_url(url), beat=0.1, lease=1.0))
+    bus = ReactiveBus(relay=Bridge(engine_from_url(url), heartbeat=0.1, lease=1.0))
     with bus.subscribe(scope, connection=ConnectionInfo("1", "ann")):
         await asyncio.sleep(600)
 
@@ -732,5 +732,5 @@ def test_a_publisher_does_not_wait_for_ever(shared: World) -> None:
 
 
 async def test_a_publisher_is_not_for_an_event_loop(shared: World) -> None:
-    with Publisher.from_url(shared.url) as publisher, pytest.raises(RuntimeError, match="use a bus there"):
+    with Publisher.from_url(shared.url) as publisher, pytest.raises(RuntimeError, match="use a ReactiveBus here"):
         publisher.emit(shared.scope, "a")

@@ -18,10 +18,21 @@ import sqlalchemy
 
 from starlette_reactive import ChangeEvent, ReactiveBus
 from starlette_reactive._core.errors import ReactiveError
-from starlette_reactive._engines.engine import Arrived, Batch, Heard, Message, Presence, Seen, UserEnded
-from starlette_reactive._engines.postgres import engine as postgres
-from starlette_reactive._engines.postgres.connection import open_line
-from starlette_reactive._engines.postgres.engine import DDL, PostgresEngine, PostgresSession
+from starlette_reactive._engines.messages import (
+    DeliveredEvent,
+    EndUser,
+    LevelReached,
+    MemberChange,
+    Message,
+    Outgoing,
+    RemoteMember,
+)
+from starlette_reactive._engines.postgres import session as session_module
+from starlette_reactive._engines.postgres import waker as waker_module
+from starlette_reactive._engines.postgres.connection import open_connection
+from starlette_reactive._engines.postgres.engine import PostgresEngine
+from starlette_reactive._engines.postgres.schema import DDL
+from starlette_reactive._engines.postgres.session import PostgresSession
 from starlette_reactive._log.replica import History
 from starlette_reactive.engines import Publisher
 
@@ -75,7 +86,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
-async def receive(session: PostgresSession, *, until: type[Message] = Arrived, number: int = 1) -> list[Message]:
+async def receive(session: PostgresSession, *, until: type[Message] = DeliveredEvent, number: int = 1) -> list[Message]:
     """Receive until so many messages of a kind have come, and return those."""
     found: list[Message] = []
     while len(found) < number:
@@ -84,18 +95,20 @@ async def receive(session: PostgresSession, *, until: type[Message] = Arrived, n
 
 
 async def paths(session: PostgresSession, number: int) -> list[frozenset[str]]:
-    return [each.event.changed_paths for each in await receive(session, number=number) if isinstance(each, Arrived)]
+    return [
+        each.event.changed_paths for each in await receive(session, number=number) if isinstance(each, DeliveredEvent)
+    ]
 
 
 async def quiet(session: PostgresSession) -> None:
     """Read once, and find nothing."""
     (heard,) = await session.receive()
-    assert isinstance(heard, Heard)
+    assert isinstance(heard, LevelReached)
 
 
 @contextlib.asynccontextmanager
 async def attached(url: str, *scopes: str, process: str = "here") -> AsyncIterator[PostgresSession]:
-    async with postgres.engine(url).connect(process) as session:
+    async with PostgresEngine(url).connect(process) as session:
         await session.attach(dict.fromkeys(scopes))
         yield session
 
@@ -187,7 +200,7 @@ def test_a_transaction_that_stays_open_holds_nothing_back_and_lets_nothing_grow(
                 assert len(await paths(session, 200)) == 200
                 await quiet(session)
                 assert len(session._snapshot.running) == 1
-                cursor = await session.stamp()
+                cursor = await session.current_stamp()
                 known = await history(session, since=cursor)
                 assert known.level == cursor
                 slow.commit()
@@ -238,7 +251,7 @@ def test_a_trigger_may_tell_of_changes(url: str) -> None:
 
 @pytest.mark.parametrize("wake", ["notify reactive", "select reactive.rx_wake()"])
 def test_a_wake_up_is_read_at_once(url: str, wake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "_POLL", 3600.0)
+    monkeypatch.setattr(session_module, "_POLL", 3600.0)
 
     async def test() -> None:
         async with attached(url, "s") as session:
@@ -247,8 +260,8 @@ def test_a_wake_up_is_read_at_once(url: str, wake: str, monkeypatch: pytest.Monk
                 user.execute("select reactive.rx_emit('s', '{a}', 'tab', '{ann}')")
                 user.execute(wake.encode())
             assert await waiting == [{"a"}]
-            await session.send(Batch(events=[ChangeEvent("s", {"b"}), ChangeEvent("s", {"c"})]))
-            await session.send(Batch(events=[ChangeEvent("s", {"d"})]))
+            await session.send(Outgoing(events=[ChangeEvent("s", {"b"}), ChangeEvent("s", {"c"})]))
+            await session.send(Outgoing(events=[ChangeEvent("s", {"d"})]))
             assert await paths(session, 3) == [{"b"}, {"c"}, {"d"}]
 
     run(test)
@@ -257,7 +270,7 @@ def test_a_wake_up_is_read_at_once(url: str, wake: str, monkeypatch: pytest.Monk
 def test_a_publisher_wakes_others_with_each_emit_for_its_loop_rests_in_between(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "_DEBOUNCE", 10.0)  # what a bus puts off would not come
+    monkeypatch.setattr(waker_module, "_DEBOUNCE", 10.0)  # what a bus puts off would not come
     with Publisher.from_url(url) as publisher, sql(url) as listener:
         publisher.emit("s", "a")
         listener.execute("listen reactive")
@@ -270,16 +283,18 @@ def test_a_wake_up_tells_what_a_reading_then_tells_no_more(url: str) -> None:
     async def test() -> None:
         async with attached(url, "s", "t") as session:
             event = ChangeEvent("s", {"a", "b"}, "tab", {"ann"})
-            await session.send(Batch(events=[event, ChangeEvent("elsewhere", {"a"})]))
+            await session.send(Outgoing(events=[event, ChangeEvent("elsewhere", {"a"})]))
             (arrived,) = await session.receive()
-            assert isinstance(arrived, Arrived)
+            assert isinstance(arrived, DeliveredEvent)
             assert arrived.event == event
             (heard,) = await session.receive()
-            assert isinstance(heard, Heard)
+            assert isinstance(heard, LevelReached)
             assert heard.level >= arrived.stamp
             many = [ChangeEvent("t", {f"p{number}"}, f"tab{number}") for number in range(500)]
-            await session.send(Batch(events=many))
-            assert [each.event for each in await receive(session, number=500) if isinstance(each, Arrived)] == many
+            await session.send(Outgoing(events=many))
+            assert [
+                each.event for each in await receive(session, number=500) if isinstance(each, DeliveredEvent)
+            ] == many
 
     run(test)
 
@@ -287,17 +302,17 @@ def test_a_wake_up_tells_what_a_reading_then_tells_no_more(url: str) -> None:
 def test_a_wake_up_that_says_nothing_has_what_was_committed_read_at_once(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "_HEAD_START", 60.0)
+    monkeypatch.setattr(session_module, "_HEAD_START", 60.0)
 
     async def test() -> None:
         async with attached(url, "s") as session:
-            await session.send(Batch(events=[ChangeEvent("s", {"first"})]))
+            await session.send(Outgoing(events=[ChangeEvent("s", {"first"})]))
             with sql(url) as user:
                 user.execute("select reactive.rx_emit('s', '{second}')")
                 user.execute("notify reactive")
             await asyncio.sleep(0.2)  # both wake-ups are there
             assert await paths(session, 1) == [{"first"}]
-            await session.send(Batch(events=[ChangeEvent("s", {"third"})]))
+            await session.send(Outgoing(events=[ChangeEvent("s", {"third"})]))
             assert await paths(session, 2) == [{"second"}, {"third"}]
 
     run(test)
@@ -308,11 +323,13 @@ def test_what_a_wake_up_says_is_not_told_before_what_was_committed_earlier(url: 
         async with attached(url, "s") as session:
             events = [ChangeEvent("s", {f"p{number}"}) for number in range(100)]
             for number, event in enumerate(events):
-                await session.send(Batch(events=[event]))
+                await session.send(Outgoing(events=[event]))
                 await asyncio.sleep(
                     number % 4 / 2000
                 )  # now within the time in which no second wake-up is sent, now not
-            assert [each.event for each in await receive(session, number=100) if isinstance(each, Arrived)] == events
+            assert [
+                each.event for each in await receive(session, number=100) if isinstance(each, DeliveredEvent)
+            ] == events
 
     run(test)
 
@@ -380,13 +397,13 @@ async def test_viewers_see_what_sql_alone_said(world: World) -> None:
     [
         ("'', '{a}'", "the scope is empty"),
         ("null, '{a}'", "the scope is empty"),
-        ("'s', '{}'", "the paths are no paths"),
-        ("'s', null", "the paths are no paths"),
-        ("'s', array['a', null]", "the paths are no paths"),
-        ("'s', '{a..b}'", "the paths are no paths"),
-        ("'s', '{a.*}'", "the paths are no paths"),
-        ("'s', array['a b']", "the paths are no paths"),
-        ("'s', array[E'a\\x01']", "the paths are no paths"),
+        ("'s', '{}'", "the paths are invalid"),
+        ("'s', null", "the paths are invalid"),
+        ("'s', array['a', null]", "the paths are invalid"),
+        ("'s', '{a..b}'", "the paths are invalid"),
+        ("'s', '{a.*}'", "the paths are invalid"),
+        ("'s', array['a b']", "the paths are invalid"),
+        ("'s', array[E'a\\x01']", "the paths are invalid"),
     ],
 )
 def test_what_is_no_event_is_refused_where_it_is_said(server: PostgresServer, arguments: str, what: str) -> None:
@@ -403,8 +420,8 @@ def test_a_row_that_is_no_event_is_taken_for_everything(url: str) -> None:
                 user.execute("insert into reactive.log (scope, paths, audience) values ('s', '{a b,c}', '{ann,\"\"}')")
                 user.execute("select reactive.rx_emit('s', array[U&'zero\\200Bwidth'], '', '{}')")
             (strange, other) = await receive(session, number=2)
-            assert isinstance(strange, Arrived)
-            assert isinstance(other, Arrived)
+            assert isinstance(strange, DeliveredEvent)
+            assert isinstance(other, DeliveredEvent)
             assert strange.event == ChangeEvent("s", {"*", "c"}, None, {"ann"})
             assert other.event == ChangeEvent("s", {"*"}, None, frozenset())
             assert {record.path for record in (await history(session)).records} == {"*", "c"}
@@ -417,17 +434,17 @@ def test_any_text_may_name_a_scope_a_user_and_a_tab(url: str, text: str) -> None
     async def test() -> None:
         async with attached(url, text) as session:
             event = ChangeEvent(text, {"a"}, text, {text})
-            seen = Seen(text, text, 17.25)
+            seen = RemoteMember(text, text, 17.25)
             await session.enroll([])
-            await session.beat(60)
-            await session.send(Batch([(text, text, seen)], [(text, text)], [event]))
+            await session.renew_lease(60)
+            await session.send(Outgoing([(text, text, seen)], [(text, text)], [event]))
             found: list[Message] = []
             while len(found) < 3:
-                found += [message for message in await session.receive() if not isinstance(message, Heard)]
-            arrived = next(each for each in found if isinstance(each, Arrived))
+                found += [message for message in await session.receive() if not isinstance(message, LevelReached)]
+            arrived = next(each for each in found if isinstance(each, DeliveredEvent))
             assert arrived.event == event
-            assert Presence(text, "here", text, seen) in found
-            assert UserEnded("here", text, text) in found
+            assert MemberChange(text, "here", text, seen) in found
+            assert EndUser("here", text, text) in found
             known, roster = (await session.attach({text: None}))[text]
             assert [(record.path, record.audience, record.origin) for record in known.records] == [
                 ("a", frozenset({text}), text)
@@ -450,7 +467,7 @@ def test_a_history_tells_the_last_change_of_each_path_and_audience(url: str) -> 
                 ChangeEvent("s", {"a"}, None, {"ann", "bob"}),
                 ChangeEvent("t", {"a"}),
             ):
-                await session.send(Batch(events=[event]))
+                await session.send(Outgoing(events=[event]))
             known = await history(session)
             found = {(record.path, record.audience, record.origin): record for record in known.records}
             assert set(found) == {("a", None, "two"), ("b", None, "one"), ("a", frozenset({"ann", "bob"}), None)}
@@ -468,13 +485,13 @@ def test_a_history_of_too_much_says_from_where_on_it_is_whole(url: str, monkeypa
     async def test() -> None:
         async with attached(url) as session:
             for number in range(300):
-                await session.send(Batch(events=[ChangeEvent("s", {f"p{number}"})]))
+                await session.send(Outgoing(events=[ChangeEvent("s", {f"p{number}"})]))
             known = await history(session)
             assert {record.path for record in known.records} == {f"p{number}" for number in range(44, 300)}
             with sql(url) as user:
                 left_out = value(user, "select xid::text::bigint from reactive.log where paths = '{p43}'")
             assert known.floor == left_out
-            monkeypatch.setattr(postgres, "_EVENTS_OF_A_SCOPE", 10)
+            monkeypatch.setattr(session_module, "_EVENTS_OF_A_SCOPE", 10)
             known = await history(session)
             assert len(known.records) == 10
             assert known.floor == min(record.stamp for record in known.records)
@@ -499,7 +516,7 @@ def test_nothing_is_missed_or_told_twice_while_a_scope_is_attached(url: str) -> 
             async def follow() -> None:
                 while sum(map(len, found.values())) < 400:
                     for message in await session.receive():
-                        if isinstance(message, Arrived):
+                        if isinstance(message, DeliveredEvent):
                             found[message.event.scope] += message.event.changed_paths
 
             following = asyncio.create_task(follow())
@@ -585,7 +602,7 @@ def test_trimming_and_emitting_do_not_wait_for_each_other(url: str) -> None:
 def test_a_session_that_has_not_read_for_long_ends(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         async with attached(url) as session:
-            monkeypatch.setattr(postgres, "_UNREAD", -1.0)
+            monkeypatch.setattr(session_module, "_UNREAD", -1.0)
             with pytest.raises(ConnectionError, match="was not read for"):
                 await session.receive()
 
@@ -643,13 +660,13 @@ def test_who_was_ended_is_told_after_a_crash_and_once(tmp_path: Path) -> None:
         async def test() -> None:
             here = PostgresEngine(server.url)
             async with here.connect("here") as session:
-                await session.send(Batch(ended=[("ann", None)]))
-                assert await receive(session, until=UserEnded) == [UserEnded("here", "ann", None)]
+                await session.send(Outgoing(ended_users=[("ann", None)]))
+                assert await receive(session, until=EndUser) == [EndUser("here", "ann", None)]
             async with PostgresEngine(server.url).connect("there") as session:
-                await session.send(Batch(ended=[("bob", "s")]))
+                await session.send(Outgoing(ended_users=[("bob", "s")]))
             server.restart()
             async with here.connect("here") as session:
-                assert await receive(session, until=UserEnded) == [UserEnded("there", "bob", "s")]
+                assert await receive(session, until=EndUser) == [EndUser("there", "bob", "s")]
                 await quiet(session)
             async with PostgresEngine(server.url).connect("new") as session:
                 await quiet(session)
@@ -696,8 +713,8 @@ def test_many_processes_may_start_at_once(url: str) -> None:
 
 
 async def _connect(url: str) -> None:
-    async with postgres.engine(url).connect("here") as session:
-        await session.beat(1)
+    async with PostgresEngine(url).connect("here") as session:
+        await session.renew_lease(1)
 
 
 def test_the_schema_is_made_by_a_migration_tool_within_its_transaction(url: str) -> None:
@@ -728,7 +745,7 @@ def role(url: str) -> Iterator[str]:
 
 def test_a_role_that_may_not_make_the_schema_is_told_what_to_do(url: str) -> None:
     with role(url) as app, sql(url) as user:
-        with pytest.raises(ReactiveError, match=r"'app' may not .* run .*postgres.DDL once, in a migration"):
+        with pytest.raises(ReactiveError, match=r"'app' may neither .* run .*POSTGRES_DDL once, in a migration"):
             run(lambda: _connect(app))
         user.execute(DDL.encode())
         with pytest.raises(ReactiveError, match=r"grant usage on schema reactive to"):
@@ -744,9 +761,9 @@ def test_a_role_that_may_not_make_the_schema_is_told_what_to_do(url: str) -> Non
                     emitter.execute("select reactive.rx_emit('s', '{a}')")
                     emitter.execute("notify reactive")
                 assert await paths(session, 1) == [{"a"}]
-                await session.enroll([("s", "1", Seen("tab", None, 1.0))])
-                await session.send(Batch([("s", "1", None)], [("ann", None)], [ChangeEvent("s", {"c"})]))
-                await session.beat(60)
+                await session.enroll([("s", "1", RemoteMember("tab", None, 1.0))])
+                await session.send(Outgoing([("s", "1", None)], [("ann", None)], [ChangeEvent("s", {"c"})]))
+                await session.renew_lease(60)
                 assert await paths(session, 1) == [{"c"}]
                 assert {record.path for record in (await history(session)).records} == {"a", "c"}
 
@@ -757,7 +774,7 @@ def test_another_layout_is_refused(url: str) -> None:
     with sql(url) as user:
         user.execute(DDL.encode())
         user.execute("create or replace function reactive.rx_version() returns integer language sql as 'select 99'")
-    with pytest.raises(ReactiveError, match=r"the layout 99, and this release of starlette-reactive knows 1"):
+    with pytest.raises(ReactiveError, match=r"layout 99, but this release of starlette-reactive needs layout 1"):
         run(lambda: _connect(url))
 
 
@@ -779,7 +796,7 @@ def test_a_database_of_another_encoding_is_refused(server: PostgresServer) -> No
     with sql(server.url) as user:
         user.execute("drop database if exists latin")
         user.execute("create database latin encoding 'LATIN1' template template0")
-    with pytest.raises(ReactiveError, match=r"encoding is LATIN1: the bus needs one that was created with UTF8"):
+    with pytest.raises(ReactiveError, match=r"is LATIN1: use a database that was created with UTF8"):
         run(lambda: _connect(server.url.removesuffix("/postgres") + "/latin"))
 
 
@@ -817,14 +834,14 @@ def test_what_is_given_up_on_a_frozen_server_ends_at_once(tmp_path: Path) -> Non
     with PostgresServer(tmp_path) as server:
 
         async def test() -> None:
-            async with open_line(server.url) as line:
+            async with open_connection(server.url) as connection:
                 server.freeze()
                 try:
                     with pytest.raises(TimeoutError):
                         async with asyncio.timeout(0.1):
-                            await line.fetch("select 1")
+                            await connection.fetch("select 1")
                     with pytest.raises(psycopg.Error):
-                        await line.fetch("select 1")
+                        await connection.fetch("select 1")
                 finally:
                     server.thaw()
 
@@ -863,27 +880,27 @@ async def test_ten_thousand_scopes_need_two_connections(world: World) -> None:
 _OURS = "application_name = 'starlette-reactive'"
 
 
-# Presence
+# MemberChange
 
 
 def test_a_process_that_comes_back_tells_only_what_has_changed(url: str) -> None:
-    stays, leaves, comes = (Seen(each, None, 1.0) for each in ("stays", "leaves", "comes"))
+    stays, leaves, comes = (RemoteMember(each, None, 1.0) for each in ("stays", "leaves", "comes"))
 
     async def test() -> None:
         async with attached(url, "s", process="there") as there, attached(url, process="here") as here:
             await here.enroll([("s", "1", stays), ("s", "2", leaves)])
-            assert len(await receive(there, until=Presence, number=2)) == 2
+            assert len(await receive(there, until=MemberChange, number=2)) == 2
             await here.enroll([("s", "1", stays), ("s", "3", comes)])
-            found = await receive(there, until=Presence, number=2)
+            found = await receive(there, until=MemberChange, number=2)
             assert set(map(str, found)) == {
-                str(Presence("s", "here", "2", None)),
-                str(Presence("s", "here", "3", comes)),
+                str(MemberChange("s", "here", "2", None)),
+                str(MemberChange("s", "here", "3", comes)),
             }
             assert (await there.attach({"s": None}))["s"][1] == {"here": {"1": stays, "3": comes}}
             await here.enroll([])
-            await receive(there, until=Presence, number=2)
+            await receive(there, until=MemberChange, number=2)
             assert (await there.attach({"s": None}))["s"][1] == {}
-            assert await there.living(["here"]) == frozenset()
+            assert await there.alive(["here"]) == frozenset()
 
     run(test)
 
@@ -891,11 +908,11 @@ def test_a_process_that_comes_back_tells_only_what_has_changed(url: str) -> None
 def test_the_registers_of_the_dead_are_ignored_and_cleared_away(url: str) -> None:
     async def test() -> None:
         async with attached(url, process="here") as here, attached(url, process="there") as there:
-            await here.enroll([("s", "1", Seen("tab", None, 1.0))])
-            await here.beat(60)
-            assert await there.living(["here", "nobody"]) == {"here"}
-            await here.beat(0)
-            assert await there.living(["here"]) == frozenset()
+            await here.enroll([("s", "1", RemoteMember("tab", None, 1.0))])
+            await here.renew_lease(60)
+            assert await there.alive(["here", "nobody"]) == {"here"}
+            await here.renew_lease(0)
+            assert await there.alive(["here"]) == frozenset()
             assert (await there.attach({"s": None}))["s"][1] == {}
             with sql(url) as user:
                 user.execute("update reactive.processes set expires = expires - interval '2 min'")

@@ -20,16 +20,15 @@ from redis import Redis
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, EmitTimeoutError, ReactiveBus, ReactiveError, Subscription
 from starlette_reactive._bus.bus import hub_of
-from starlette_reactive._engines.engine import (
-    Arrived,
-    Batch,
-    Heard,
-    LeaseLapsedError,
+from starlette_reactive._engines.engine import LeaseLapsedError, Session
+from starlette_reactive._engines.messages import (
+    DeliveredEvent,
+    EndUser,
+    LevelReached,
+    MemberChange,
     Message,
-    Presence,
-    Seen,
-    Session,
-    UserEnded,
+    Outgoing,
+    RemoteMember,
 )
 from starlette_reactive._engines.redis import engine as redis_module
 from starlette_reactive._engines.redis import scripts
@@ -41,6 +40,7 @@ from .test_conformance import take, told, users
 
 ALL = frozenset({"*"})
 ROOT = "starlette-reactive:1:0"
+ENGINE = "starlette_reactive._engines.redis"
 NAMES = [name for name in scripts.__all__ if name.isupper() and name != "SCRIPTS"]
 IN_THE_RELAYS_LOOP = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
@@ -193,7 +193,7 @@ async def test_what_did_not_change_for_a_day_is_forgotten_and_told_to_who_left_b
 
 def seldom_beating(world: World) -> ReactiveBus:
     """Return the bus of a process whose heartbeats forget nothing while a test runs."""
-    return world.hasty_process(beat=600.0, lease=1800.0)
+    return world.hasty_process(heartbeat=600.0, lease=1800.0)
 
 
 async def emit_until(bus: ReactiveBus, scope: str, condition: Callable[[], bool]) -> None:
@@ -210,7 +210,7 @@ def age(client: Any, scope: str, *, seconds: int) -> None:
 async def test_more_scopes_than_are_kept_push_out_the_oldest(
     world: World, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scripts, "_MEMORY", scripts._MEMORY.replace("- 1 - 100000", "- 1 - 3"))
+    monkeypatch.setattr(scripts, "_PREAMBLE", scripts._PREAMBLE.replace("- 1 - 100000", "- 1 - 3"))
     names = {name: scripts.Script(getattr(scripts, name).body) for name in NAMES}
     monkeypatch.setattr(scripts, "SCRIPTS", tuple(names.values()))
     for name, script in names.items():
@@ -378,10 +378,9 @@ def test_a_url_that_means_nothing_is_refused() -> None:
 
 
 def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == "redis"]:
+    for name in [name for name in sys.modules if f"{name}.".startswith(("redis.", f"{ENGINE}."))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "redis", None)
-    monkeypatch.delitem(sys.modules, "starlette_reactive._engines.redis.engine")
     with pytest.raises(ReactiveError, match=r"install starlette-reactive\[redis\]"):
         ReactiveBus.from_url("redis://localhost")
 
@@ -398,35 +397,37 @@ async def test_what_is_heard_or_level_leaves_out_nothing(world: World) -> None:
     async def write() -> None:
         async with session(world.url) as sender:
             for number in range(100):
-                await sender.send(Batch(events=[ChangeEvent(scope, {f"p{number}"}) for scope in scopes[::3]]))
+                await sender.send(Outgoing(events=[ChangeEvent(scope, {f"p{number}"}) for scope in scopes[::3]]))
 
     async with session(world.url) as mine, received(mine) as messages, asyncio.TaskGroup() as tasks:
         await mine.enroll(())
         writers = [tasks.create_task(write()) for _ in range(2)]
         told_after: dict[str, tuple[int, int]] = {}
         while not all(writer.done() for writer in writers):
-            await mine.beat(5)
+            await mine.renew_lease(5)
             found = await mine.attach(dict.fromkeys(scopes, 1))
             told_after |= {scope: (len(messages), history.level) for scope, (history, _) in found.items()}
-            levels.append(await mine.stamp())
+            levels.append(await mine.current_stamp())
             for scope, (number, known) in told_after.items():
-                later = [each for each in messages[number:] if isinstance(each, Arrived) and each.event.scope == scope]
+                later = [
+                    each for each in messages[number:] if isinstance(each, DeliveredEvent) and each.event.scope == scope
+                ]
                 assert all(each.stamp > known for each in later)
         await mine.attach({scopes[0]: 1})
-    arrived = [each for each in messages if isinstance(each, Arrived)]
+    arrived = [each for each in messages if isinstance(each, DeliveredEvent)]
     assert [each.stamp for each in arrived] == sorted({each.stamp for each in arrived})
     assert levels == sorted(levels)
     for place, message in enumerate(messages):
-        if isinstance(message, Heard):
-            assert all(each.stamp > message.level for each in messages[place:] if isinstance(each, Arrived))
+        if isinstance(message, LevelReached):
+            assert all(each.stamp > message.level for each in messages[place:] if isinstance(each, DeliveredEvent))
 
 
 @IN_THE_RELAYS_LOOP
 async def test_histories_leave_out_what_is_known(world: World) -> None:
     async with session(world.url) as mine, received(mine):
-        before = await mine.stamp()
-        await mine.send(Batch(events=[ChangeEvent(world.scope, {"a"}), ChangeEvent(world.scope, {"a"}, "tab")]))
-        after = await mine.stamp()
+        before = await mine.current_stamp()
+        await mine.send(Outgoing(events=[ChangeEvent(world.scope, {"a"}), ChangeEvent(world.scope, {"a"}, "tab")]))
+        after = await mine.current_stamp()
         for known, number in ((None, 1), (before, 1), (after, 0)):
             history, _ = (await mine.attach({world.scope: known}))[world.scope]
             assert len(history.records) == number
@@ -442,23 +443,23 @@ async def test_who_was_to_be_ended_is_told_to_a_process_that_was_away(world: Wor
 
     async def ended(process: str) -> list[Message]:
         async with engine.connect(process) as found:
-            return [each for each in await found.receive() if isinstance(each, UserEnded)]
+            return [each for each in await found.receive() if isinstance(each, EndUser)]
 
     name = secrets.token_hex(4)
     assert await ended(name) == []
     async with session(world.url, "other") as other:
         await other.enroll(())
-        await other.send(Batch(ended=[(name, None), (f"{name}2", "scope")]))
+        await other.send(Outgoing(ended_users=[(name, None), (f"{name}2", "scope")]))
     assert await ended("new") == []
     async with engine.connect(name):
         pass  # it ended before it told anything
-    assert await ended(name) == [UserEnded("other", name, None), UserEnded("other", f"{name}2", "scope")]
+    assert await ended(name) == [EndUser("other", name, None), EndUser("other", f"{name}2", "scope")]
     assert await ended(name) == []
 
 
 @IN_THE_RELAYS_LOOP
 async def test_enrolling_shows_exactly_those_who_are_there(world: World, client: Any) -> None:
-    ann, bob = Seen("1", "ann", 17.0), Seen("2", None, 18.5)
+    ann, bob = RemoteMember("1", "ann", 17.0), RemoteMember("2", None, 18.5)
     name = secrets.token_hex(4)
     async with session(world.url) as other, received(other) as messages:
         async with session(world.url, name) as mine:
@@ -470,7 +471,7 @@ async def test_enrolling_shows_exactly_those_who_are_there(world: World, client:
             await mine.enroll([(world.scope, "2", bob)])
             _, roster = (await other.attach({world.scope: None}))[world.scope]
             assert roster == {name: {"2": bob}}
-            assert Presence(world.scope, name, "1", None) in messages
+            assert MemberChange(world.scope, name, "1", None) in messages
 
 
 @IN_THE_RELAYS_LOOP
@@ -478,12 +479,15 @@ async def test_a_session_that_another_has_followed_writes_no_more(world: World) 
     name = secrets.token_hex(4)
     async with session(world.url, name) as old, session(world.url, name) as new:
         await old.enroll(())
-        await old.beat(5)
+        await old.renew_lease(5)
         await new.enroll(())
-        for write in (old.beat(5), old.send(Batch(presence=[(world.scope, "1", Seen("1", None, 0.0))]))):
+        for write in (
+            old.renew_lease(5),
+            old.send(Outgoing(members=[(world.scope, "1", RemoteMember("1", None, 0.0))])),
+        ):
             with pytest.raises(LeaseLapsedError):
                 await write
-        await new.beat(5)
+        await new.renew_lease(5)
 
 
 async def test_a_process_that_was_taken_for_dead_shows_its_viewers_again(world: World, client: Any) -> None:
@@ -503,14 +507,16 @@ async def test_a_process_that_was_taken_for_dead_shows_its_viewers_again(world: 
 async def test_what_a_dead_process_left_is_removed(world: World, client: Any) -> None:
     name = secrets.token_hex(4)
     async with session(world.url, name) as dead:
-        await dead.enroll([(f"{world.scope}-{number}", str(number), Seen("1", None, 0.0)) for number in range(250)])
+        await dead.enroll(
+            [(f"{world.scope}-{number}", str(number), RemoteMember("1", None, 0.0)) for number in range(250)]
+        )
     assert client.keys(f"{ROOT}:who:{world.scope}-*")
     client.delete(f"{ROOT}:lease:{name}")
     client.zadd(f"{ROOT}:processes", {name: int((time.time() - 61) * 1000)})
     async with session(world.url) as other:
         await other.enroll(())
         for _ in range(3):
-            await other.beat(5)
+            await other.renew_lease(5)
     assert not client.keys(f"{ROOT}:who:{world.scope}-*")
     assert client.zscore(f"{ROOT}:processes", name) is None
 
@@ -518,10 +524,12 @@ async def test_what_a_dead_process_left_is_removed(world: World, client: Any) ->
 @IN_THE_RELAYS_LOOP
 async def test_the_viewers_of_a_long_life_stay(world: World, client: Any) -> None:
     async with session(world.url) as mine:
-        await mine.enroll([(f"{world.scope}-{number}", str(number), Seen("1", None, 0.0)) for number in range(300)])
+        await mine.enroll(
+            [(f"{world.scope}-{number}", str(number), RemoteMember("1", None, 0.0)) for number in range(300)]
+        )
         keys = client.keys(f"{ROOT}:who:{world.scope}-*")
         for key in keys:
             client.expire(key, 1000)
-        await mine.beat(5)
-        await mine.beat(5)
+        await mine.renew_lease(5)
+        await mine.renew_lease(5)
         assert {client.ttl(key) > 80_000 for key in keys} == {True}

@@ -1,7 +1,7 @@
-"""How events, viewers and histories stand in rows of PostgreSQL.
+"""Translates between the facts of the package and rows of PostgreSQL.
 
-Text goes there as it is, so that SQL can name a scope as the program does; only what PostgreSQL or UTF-8 cannot hold
-is written as an escape character and four digits.
+Text is stored as it is, so that SQL can name a scope as the program does. Only the characters that PostgreSQL or UTF-8
+cannot store are replaced, by an escape character and four digits.
 """
 
 from __future__ import annotations
@@ -10,169 +10,147 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..._core.events import ChangeEvent
 from ..._core.paths import ALL, validate_path
 from ..._log.changelog import PATHS_PER_SCOPE
 from ..._log.replica import History, Record
-from ..engine import Batch, Seen
 from ..event_json import event_json
+from ..messages import Outgoing, RemoteMember
 
 __all__ = [
-    "Snapshot",
-    "batch_json",
     "decode",
-    "emit_words",
+    "emit_parameters",
     "encode",
-    "event_of",
-    "events_of_hint",
     "hint_json",
-    "histories",
     "members_json",
-    "seen_of",
+    "outgoing_json",
+    "parse_event",
+    "parse_hint",
+    "parse_histories",
+    "parse_member",
 ]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.engines")
 
 _UNFIT = re.compile("[\x00\x1b\ud800-\udfff]")
 _ESCAPED = re.compile("\x1b([0-9a-f]{4})")
-_FACTS = ("scope", "paths", "origin", "audience")
-_HINT_LIMIT = 7900  # bytes that a notification can hold, but for the transaction's number
+_EVENT_KEYS = ("scope", "paths", "origin", "audience")
+_HINT_LIMIT = 7900  # bytes; a notification holds 8000, including the number of the transaction
 
 
 def encode(text: str) -> str:
-    """Return a text as PostgreSQL can hold it."""
+    """Return a text as PostgreSQL can store it."""
     if text.isascii() and text.isprintable():
         return text
     return _UNFIT.sub(lambda found: f"\x1b{ord(found[0]):04x}", text)
 
 
 def decode(text: str) -> str:
-    """Return what was encoded."""
+    """Undo :func:`encode`."""
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "\x1b" in text else text
 
 
-def _encode_if(text: str | None) -> str | None:
+def _encode_optional(text: str | None) -> str | None:
     return None if text is None else encode(text)
 
 
-def _decode_if(text: str | None) -> str | None:
+def _decode_optional(text: str | None) -> str | None:
     return decode(text) if text else None
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Which transactions a query saw: all below ``ends`` but those in ``running``.
-
-    Args:
-        level: The number up to which all transactions had ended.
-        ends: The number that had not been given out yet.
-        running: Those between that had not ended.
-    """
-
-    level: int
-    ends: str
-    running: list[str]
-
-    @classmethod
-    def parse(cls, text: str) -> Snapshot:
-        """Return the snapshot that a text stands for."""
-        xmin, xmax, running = text.split(":")
-        return cls(int(xmin) - 1, xmax, running.split(",") if running else [])
-
-    def sees(self, xid: str) -> bool:
-        """Return whether the query saw what a transaction, which has been committed since or before, wrote."""
-        return int(xid) <= self.level or (int(xid) < int(self.ends) and xid not in self.running)
+# Sent
 
 
-# To the server
-
-
-def batch_json(batch: Batch) -> str:
-    """Return a batch as ``rx_send`` takes it."""
+def outgoing_json(outgoing: Outgoing) -> str:
+    """Return the ``batch`` parameter of ``rx_send``."""
     return json.dumps(
         {
-            "members": [_member(*change) for change in batch.presence],
-            "ended": [{"user": encode(user_id), "scope": _encode_if(scope)} for user_id, scope in batch.ended],
-            "events": [dict(zip(_FACTS, _facts(event), strict=True)) for event in batch.events],
+            "members": [_member(*change) for change in outgoing.members],
+            "ended": [
+                {"user": encode(user_id), "scope": _encode_optional(scope)} for user_id, scope in outgoing.ended_users
+            ],
+            "events": [dict(zip(_EVENT_KEYS, _event(event), strict=True)) for event in outgoing.events],
         }
     )
 
 
 def hint_json(events: Sequence[ChangeEvent]) -> str | None:
-    """Return events as a wake-up tells them; ``None``: there is none, or it could not hold them."""
-    hint = f"[{', '.join(event_json(*_facts(event)) for event in events)}]"
+    """Return events as a wake-up contains them, or ``None`` if there are none or they do not fit into it."""
+    hint = f"[{', '.join(event_json(*_event(event)) for event in events)}]"
     return hint if events and len(hint) <= _HINT_LIMIT else None
 
 
-def emit_words(event: ChangeEvent) -> list[str | None]:
-    """Return an event as ``rx_emit`` takes it, and as a wake-up tells it."""
+def emit_parameters(event: ChangeEvent) -> list[str | None]:
+    """Return the parameters of ``queries.EMIT``: those of ``rx_emit``, and the hint of the wake-up."""
     audience = None if event.audience is None else _array(map(encode, event.audience))
-    return [encode(event.scope), _array(event.changed_paths), _encode_if(event.origin), audience, hint_json([event])]
+    origin = _encode_optional(event.origin)
+    return [encode(event.scope), _array(event.changed_paths), origin, audience, hint_json([event])]
 
 
 def _array(texts: Iterable[str]) -> str:
-    """Return an array in the server's own notation."""
-    return "{" + ",".join(map(_in_array, sorted(texts))) + "}"
+    """Return an array literal."""
+    return "{" + ",".join(map(_array_element, sorted(texts))) + "}"
 
 
-def _in_array(text: str) -> str:
+def _array_element(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def members_json(members: Iterable[tuple[str, str, Seen]]) -> str:
-    """Return viewers as ``rx_enroll`` takes them."""
+def members_json(members: Iterable[tuple[str, str, RemoteMember]]) -> str:
+    """Return the ``members`` parameter of ``rx_enroll``."""
     return json.dumps([_member(*member) for member in members])
 
 
-def _member(scope: str, key: str, seen: Seen | None) -> dict[str, Any]:
-    member: dict[str, Any] = {"scope": encode(scope), "key": encode(key)}
-    if seen is not None:
-        member |= {"session": encode(seen.session_id), "user": _encode_if(seen.user_id), "since": seen.since}
-    return member
+def _member(scope: str, key: str, member: RemoteMember | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"scope": encode(scope), "key": encode(key)}
+    if member is not None:
+        user_id = _encode_optional(member.user_id)
+        found |= {"session": encode(member.session_id), "user": user_id, "since": member.since}
+    return found
 
 
-def _facts(event: ChangeEvent) -> tuple[str, list[str], str | None, list[str] | None]:
+def _event(event: ChangeEvent) -> tuple[str, list[str], str | None, list[str] | None]:
+    """Return the values of ``_EVENT_KEYS``."""
     audience = None if event.audience is None else sorted(map(encode, event.audience))
-    return encode(event.scope), sorted(event.changed_paths), _encode_if(event.origin), audience
+    return encode(event.scope), sorted(event.changed_paths), _encode_optional(event.origin), audience
 
 
-# From the server
+# Received
 
 
-def event_of(scope: str, paths: Sequence[str], origin: str | None, audience: Sequence[str] | None) -> ChangeEvent:
-    """Return the event of a row, whoever wrote it; what is no path stands for all."""
-    facts = _decode_if(origin), _audience(audience)
+def parse_event(scope: str, paths: Sequence[str], origin: str | None, audience: Sequence[str] | None) -> ChangeEvent:
+    """Return the event of a row, which any program may have written. An invalid path stands for every path."""
+    rest = _decode_optional(origin), _audience(audience)
     try:
-        return ChangeEvent(decode(scope), paths, *facts)
+        return ChangeEvent(decode(scope), paths, *rest)
     except ValueError:
-        return ChangeEvent(decode(scope), map(_path, paths), *facts)
+        return ChangeEvent(decode(scope), map(_path, paths), *rest)
 
 
-def events_of_hint(payload: str) -> tuple[str, list[ChangeEvent]]:
-    """Return the transaction and the events that a wake-up tells of, if it does."""
+def parse_hint(payload: str) -> tuple[str, list[ChangeEvent]]:
+    """Return the transaction and the events that a wake-up contains, or ``("", [])`` if it contains none."""
     xid, _, hint = payload.partition(" ")
     try:
-        return str(int(xid)), [event_of(**event) for event in json.loads(hint)]
-    except (ValueError, TypeError):  # anybody may notify, and say anything
+        return str(int(xid)), [parse_event(**event) for event in json.loads(hint)]
+    except (ValueError, TypeError):  # any program may notify, with any payload
         return "", []
 
 
-def seen_of(member: Mapping[str, Any]) -> Seen | None:
-    """Return the viewer of a row; ``None``: who left."""
+def parse_member(member: Mapping[str, Any]) -> RemoteMember | None:
+    """Return the member of a row, or ``None`` if it has left."""
     if "session" not in member or member["session"] is None:
         return None
-    return Seen(decode(member["session"]), _decode_if(member["user"]), float(member["since"]))
+    return RemoteMember(decode(member["session"]), _decode_optional(member["user"]), float(member["since"]))
 
 
 def _path(path: str) -> str:
     try:
         return validate_path(path)
     except ValueError as error:
-        logger.warning("what PostgreSQL's log says changed is taken for everything: %s", error)
+        logger.warning("invalid path in PostgreSQL's log, rendering everything: %s", error)
         return ALL
 
 
@@ -181,17 +159,18 @@ def _audience(users: Sequence[str] | None) -> frozenset[str] | None:
 
 
 _Key = tuple[frozenset[str] | None, str]
+"""Audience and path."""
 
 
-def histories(level: int, floor: int, rows: Iterable[Sequence[Any]], limit: int) -> dict[str, History]:
+def parse_histories(level: int, floor: int, rows: Iterable[Sequence[Any]], limit: int) -> dict[str, History]:
     """Return the histories of scopes.
 
     Args:
-        level: Up to where they tell everything.
-        floor: Up to where nothing is known.
+        level: The stamp up to which they are complete.
+        floor: The stamp up to which no changes are known.
         rows: The newest stamp of each scope, audience, path and origin, as ``(scope, audience, path, origin, stamp,
-            0)``; and of each scope the oldest stamp that was read, and how many events, as ``(scope, None, None, None,
-            stamp, count)``.
+            0)``; and for each scope the oldest stamp and the number of the events that were read, as ``(scope, None,
+            None, None, stamp, count)``.
         limit: How many events of a scope were read at most.
     """
     floors: dict[str, int] = {}
@@ -201,7 +180,7 @@ def histories(level: int, floor: int, rows: Iterable[Sequence[Any]], limit: int)
             floors[scope] = max(floor, int(stamp)) if count >= limit else floor
         else:
             origins = stamps.setdefault(scope, {}).setdefault((_audience(audience), _path(path)), {})
-            name = _decode_if(origin)
+            name = _decode_optional(origin)
             origins[name] = max(int(stamp), origins.get(name, 0))
     return {scope: _history(level, floors.get(scope, floor), found) for scope, found in stamps.items()}
 

@@ -1,7 +1,7 @@
-"""A connection to PostgreSQL: how it is opened, what is asked of the server, and how it ends.
+"""Connections to PostgreSQL: how they are opened, and which servers are refused.
 
-A connection does one thing at a time. When what it does is given up, it is cut: nothing may wait for a server that
-does not answer, and the session ends with it.
+A connection does one thing at a time. Cancelling a query cuts the connection, because nothing may wait for a server
+that does not answer. The session ends with it.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from ..._core.errors import ReactiveError
-from .schema import DDL, SCHEMA, VERSION
 
-__all__ = ["Line", "arguments", "install", "installation", "open_line"]
+__all__ = ["PostgresConnection", "connection_options", "open_connection"]
 
 Row = Sequence[Any]
 
+_MINIMUM_VERSION = 13
 _STATEMENT_SECONDS = 8
 _NETWORK = {
     "connect_timeout": 5,
@@ -32,192 +32,166 @@ _NETWORK = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-"""What libpq does about a path that is dead; milliseconds for the last one, seconds else."""
+"""How soon libpq notices a dead network path. The last value is in milliseconds, the others are in seconds."""
 _SETTINGS = {
     "statement_timeout": f"{_STATEMENT_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{_STATEMENT_SECONDS}s",
     "default_transaction_isolation": r"read\ committed",
-    "plan_cache_mode": "force_custom_plan",  # a plan for any transaction number at all would read the whole log
+    "plan_cache_mode": "force_custom_plan",  # a generic plan, for any transaction number, would read the whole log
     "enable_seqscan": "off",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
 }
-_CUT_SECONDS = 1.0
+_CUT_SECONDS = 1.0  # how long the driver may take to notice that its connection was cut
 
-_ABOUT = """
+_SERVER_INFO = """
     select pg_is_in_recovery(), current_setting('server_encoding'), current_setting('server_version_num')::integer,
         current_setting('statement_timeout')
 """
 
 
-class Line:
-    """One connection, used by one task at a time."""
+class PostgresConnection:
+    """A connection that is used by one task at a time."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        self.connection = connection
+        self._connection = connection
         self._lock = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
-        self._watched: int | None = None  # the descriptor of which the loop tells
+        self._watched: int | None = None  # the file descriptor that the loop watches
         self._waiter: asyncio.Future[None] = self._loop.create_future()
 
+    @property
+    def user(self) -> str:
+        """The role of this connection."""
+        return self._connection.info.user
+
     async def fetch(self, query: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
-        """Run a query and return its rows; giving it up cuts the connection."""
+        """Run a query and return its rows. Cancelling it cuts the connection."""
         async with self._lock:
             task = asyncio.create_task(self._fetch(query, parameters))
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
-                self._cut()  # so the driver does not wait for the server to confirm
+                self._cut()  # so that the driver does not wait for the server to confirm
                 await asyncio.wait([task], timeout=_CUT_SECONDS)
                 if task.done() and not task.cancelled():
                     task.exception()
                 raise
 
     async def _fetch(self, query: str, parameters: Mapping[str, object] | None) -> list[Row]:
-        self._watched = None  # the driver has the loop tell it instead
-        cursor = await self.connection.execute(query.encode(), parameters)
+        self._watched = None  # the driver registers its own reader, which replaces ours
+        cursor = await self._connection.execute(query.encode(), parameters)
         return await cursor.fetchall() if cursor.description else []
 
-    async def readable(self, timeout: float) -> None:
-        """Wait until something has come, or for so long."""
+    async def wait_readable(self, timeout: float) -> None:
+        """Wait until something has arrived, at most ``timeout`` seconds."""
         async with self._lock:
             if self._watched is None:
-                self._watched = self.connection.fileno()
-                self._loop.add_reader(self._watched, self._take_in)
+                self._watched = self._connection.fileno()
+                self._loop.add_reader(self._watched, self._consume_input)
             self._waiter = self._loop.create_future()
-            patience = self._loop.call_later(timeout, self.nudge)
+            timer = self._loop.call_later(timeout, self.wake)
             try:
                 await self._waiter
             finally:
-                patience.cancel()
+                timer.cancel()
 
-    def _take_in(self) -> None:
-        """Take in what has come, for the loop tells of it in each turn until then."""
+    def _consume_input(self) -> None:
+        """Consume what has arrived: until then, the loop calls this in each of its turns."""
         try:
-            self.connection.pgconn.consume_input()
-        except psycopg.Error:  # the connection has ended, and says so again to whoever uses it next
+            self._connection.pgconn.consume_input()
+        except psycopg.Error:  # the connection has ended, and raises again for its next user
             self.unwatch()
-        self.nudge()
+        self.wake()
 
     def unwatch(self) -> None:
-        """Have the loop forget the connection, before it is closed."""
+        """Remove the reader from the loop, before the connection is closed."""
         watched, self._watched = self._watched, None
         if watched is not None:
             self._loop.remove_reader(watched)
 
-    def nudge(self) -> None:
-        """Have who waits go on."""
+    def wake(self) -> None:
+        """End :meth:`wait_readable`."""
         if not self._waiter.done():
             self._waiter.set_result(None)
 
+    def on_notification(self, handler: Callable[[str], None]) -> None:
+        """Call a function with the payload of each notification that arrives while a query runs."""
+        self._connection.add_notify_handler(lambda notification: handler(notification.payload))
+
     def take_notifications(self) -> list[str]:
-        """Take in what has come, without waiting, and return what it says.
+        """Return the payloads of the notifications that have arrived, without waiting.
 
         Raises:
             psycopg.OperationalError: The connection has ended.
         """
-        self.connection.pgconn.consume_input()
+        self._connection.pgconn.consume_input()
         found: list[str] = []
-        while notification := self.connection.pgconn.notifies():
+        while notification := self._connection.pgconn.notifies():
             found.append(notification.extra.decode())
         return found
 
     def _cut(self) -> None:
-        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.connection.fileno())) as end:
+        with (
+            contextlib.suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(self._connection.fileno())) as end,
+        ):
             end.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.asynccontextmanager
-async def open_line(url: str) -> AsyncIterator[Line]:
-    """Connect to a server that can be written to, directly.
+async def open_connection(url: str) -> AsyncIterator[PostgresConnection]:
+    """Connect directly to a server that accepts writes.
 
     Raises:
-        ReactiveError: The server, or what lies before it, is not of use.
-        psycopg.Error: There is no connection.
+        ReactiveError: The server is unsuitable, or something between here and it is.
+        psycopg.Error: Connecting has failed.
     """
+    options = connection_options(url, options=_startup_options(url))
     try:
-        connection = await psycopg.AsyncConnection.connect(autocommit=True, **arguments(url, options=_options(url)))
+        connection = await psycopg.AsyncConnection.connect(autocommit=True, **options)
     except psycopg.OperationalError as error:
         if "startup parameter" in str(error):
-            raise _pooled() from error
+            raise _pooler_error() from error
         raise
-    line = Line(connection)
+    wrapped = PostgresConnection(connection)
     try:
-        _check(*(await line.fetch(_ABOUT))[0])
-        yield line
+        _check_server(*(await wrapped.fetch(_SERVER_INFO))[0])
+        yield wrapped
     finally:
-        line.unwatch()
+        wrapped.unwatch()
         await connection.close()
 
 
-def arguments(url: str, **ours: Any) -> dict[str, Any]:
-    """Return what a connection is opened with: what the URL says, and what it may not say otherwise."""
+def connection_options(url: str, **ours: Any) -> dict[str, Any]:
+    """Return the options to connect with: defaults, overridden by the URL, overridden by ``ours``."""
     defaults = {"application_name": "starlette-reactive", **_NETWORK}
     return {**defaults, **conninfo_to_dict(url), "client_encoding": "utf8", **ours}
 
 
-def _options(url: str) -> str:
+def _startup_options(url: str) -> str:
     settings = (f"-c {name}={value}" for name, value in _SETTINGS.items())
     return " ".join((str(conninfo_to_dict(url).get("options") or ""), *settings)).strip()
 
 
-def _check(is_standby: bool, encoding: str, version: int, statement_timeout: str) -> None:
+def _check_server(is_standby: bool, encoding: str, version: int, statement_timeout: str) -> None:
     if is_standby:
         raise ReactiveError(
-            "this PostgreSQL server is a standby, which cannot be written to: name the primary, or several hosts with "
-            "target_session_attrs=read-write"
+            "this PostgreSQL server is a standby, which accepts no writes: use the URL of the primary, or list several "
+            "hosts with target_session_attrs=read-write"
         )
-    if version < 130000:
-        raise ReactiveError(f"this PostgreSQL server is of version {version // 10000}: the bus needs 13 or newer")
+    if version < _MINIMUM_VERSION * 10000:
+        raise ReactiveError(
+            f"this PostgreSQL server has version {version // 10000}: use version {_MINIMUM_VERSION} or newer"
+        )
     if encoding != "UTF8":
-        raise ReactiveError(f"this database's encoding is {encoding}: the bus needs one that was created with UTF8")
+        raise ReactiveError(f"the encoding of this database is {encoding}: use a database that was created with UTF8")
     if statement_timeout != f"{_STATEMENT_SECONDS}s":
-        raise _pooled()
+        raise _pooler_error()
 
 
-def _pooled() -> ReactiveError:
+def _pooler_error() -> ReactiveError:
     return ReactiveError(
-        "something between here and PostgreSQL, such as PgBouncer, did not pass on the connection's settings: a bus "
-        "listens, which needs a direct connection; name the server's own host and port"
+        "a pooler between here and PostgreSQL, such as PgBouncer, did not pass on the settings of the connection: a "
+        "bus listens, which needs a direct connection; name the server's own host and port"
     )
-
-
-async def install(line: Line) -> None:
-    """Make what the bus needs in the database, where it is not there yet.
-
-    Raises:
-        ReactiveError: It is not there and must not be made, or it is of another release.
-    """
-    steps = installation(line.connection.info.user)
-    with contextlib.suppress(StopIteration):
-        query = next(steps)
-        while True:
-            try:
-                rows = await line.fetch(query)
-            except psycopg.Error as error:
-                query = steps.throw(error)
-            else:
-                query = steps.send(rows[0][0] if rows else None)
-
-
-def installation(user: str) -> Generator[str, str | None, None]:
-    """Yield the queries that make what the bus needs; each is to be answered with the first value that it returns.
-
-    Args:
-        user: The role that runs them.
-    """
-    try:
-        if (yield f"select (to_regprocedure('{SCHEMA}.rx_version()') is not null)::text") != "true":
-            yield DDL
-        found = yield f"select {SCHEMA}.rx_version()::text"
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise ReactiveError(
-            f"the role {user!r} may not use or make the schema {SCHEMA}: run "
-            "starlette_reactive.engines.POSTGRES_DDL once, in a migration, as a role that may create schemas, and then "
-            f"'grant usage on schema {SCHEMA} to …; grant select on all tables in schema {SCHEMA} to …': {error}"
-        ) from error
-    if found != str(VERSION):
-        raise ReactiveError(
-            f"the schema {SCHEMA} has the layout {found}, and this release of starlette-reactive knows {VERSION}: "
-            "bring all processes to one release"
-        )

@@ -1,14 +1,29 @@
-"""What the bus asks PostgreSQL, as SQL with named parameters."""
+"""The SQL that the bus runs, with named parameters."""
 
 from __future__ import annotations
 
 from .schema import CHANNEL
 
-__all__ = ["BEAT", "EMIT", "ENDED", "ENROLL", "HISTORY", "LIVING", "NOW", "READ", "ROSTER", "SEND", "TRIM", "WAKE"]
+__all__ = [
+    "ALIVE",
+    "BEAT",
+    "EMIT",
+    "ENDED",
+    "ENROLL",
+    "EPOCH",
+    "HISTORY",
+    "NOW",
+    "READ",
+    "ROSTER",
+    "SEND",
+    "TRIM",
+    "WAKE",
+]
 
 WAKE = f"pg_notify('{CHANNEL}', pg_current_xact_id_if_assigned()::text || ' ' || %(hint)s)"
-"""Part of a ``select`` that changes something: sent when it is committed, with the transaction's number."""
+"""Part of a ``select`` that changes something: a wake-up with the number of the transaction, sent when it commits."""
 
+EPOCH = "select reactive.rx_begin()"
 NOW = "select pg_current_snapshot()::text, extract(epoch from clock_timestamp())::float8"
 READ = """
     select 'now', 0, 0::text::xid8, pg_current_snapshot()::text, null::text[], null::text[], null, null::jsonb,
@@ -58,9 +73,9 @@ EMIT = f"""
     select reactive.rx_emit($1, $2::text[], $3, $4::text[]),
         pg_notify('{CHANNEL}', pg_current_xact_id_if_assigned()::text || ' ' || $5)
 """
-"""What a program without an event loop asks, in the server's own notation."""
+"""For programs without an event loop, with the numbered parameters of the protocol."""
 SEND = "reactive.rx_send(%(process)s, %(batch)s::jsonb)"
 ENROLL = "reactive.rx_enroll(%(process)s, %(members)s::jsonb)"
 BEAT = "reactive.rx_beat(%(process)s, make_interval(secs => %(lease)s))"
-LIVING = "select process from reactive.processes where process = any(%(processes)s) and expires > clock_timestamp()"
+ALIVE = "select process from reactive.processes where process = any(%(processes)s) and expires > clock_timestamp()"
 TRIM = "select reactive.rx_trim(%(keep)s::interval, %(most)s, %(batch)s)"

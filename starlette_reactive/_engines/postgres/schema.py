@@ -1,16 +1,16 @@
-"""What stands in a PostgreSQL database for the bus: the schema ``reactive``, as one text.
+"""The schema ``reactive`` of a PostgreSQL database, as one SQL statement.
 
-- ``log`` holds who changed what, and who came and went, each row with the number of the transaction that wrote it.
+- ``log`` holds the events, and the members that joined or left, each row with the number of its transaction.
 - ``ended`` holds the users whose streams were ended in the last minutes.
-- ``members`` and ``processes`` hold who views what where, and until when each process is taken to live.
-- ``life`` has one row for one life of all this. Its tables are unlogged, so a crash of the server empties them, and a
-  standby has none of it: whoever connects then begins a new life, of which no older cursor means anything.
+- ``members`` and ``processes`` hold the members of each process, and when the lease of each process ends.
+- ``life`` has one row for one life of the log. Its tables are unlogged, so a crash of the server empties them, and a
+  standby does not have them. Whoever connects next begins a new life, in which older cursors are invalid.
 
-Unlogged tables cost the transactions that use them no write-ahead log, and a transaction that writes nothing else no
-wait for the disk. Only ``ended`` is logged: what it says cannot be made up for by rendering everything.
+Transactions that use unlogged tables write no write-ahead log for them, and do not wait for the disk if they write
+nothing else. Only ``ended`` is logged, because rendering everything does not make up for its loss.
 
-Rows are deleted once they are old, or too many, and were there to be read for half a minute. In the same transaction
-the *floor* rises to them: below it nothing is known.
+Rows are deleted once they are too old or too many, after they could be read for half a minute. The same transaction
+raises the *floor* to them: below it, no changes are known.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["CHANNEL", "DDL", "SCHEMA", "VERSION"]
 
 SCHEMA = "reactive"
 CHANNEL = "reactive"
-"""The channel on which a wake-up is sent."""
+"""The channel of the wake-ups."""
 VERSION = 1
-"""The layout that this release knows."""
+"""The layout of the schema that this release needs."""
 
 _TABLES = """
     create schema if not exists reactive;
@@ -87,7 +87,7 @@ _EMIT = r"""
             select from unnest(paths) as path
             where path is null or path !~ '^([*]|[^\s\u0001-\u001f.*]+([.][^\s\u0001-\u001f.*]+)*)$'
         ) then
-            raise exception using errcode = '22023', message = 'rx_emit: the paths are no paths',
+            raise exception using errcode = '22023', message = 'rx_emit: the paths are invalid',
                 detail = coalesce(paths::text, 'null'),
                 hint = 'Write context paths, such as ''{tasks,doc.title}'', or ''{*}'' for all.';
         end if;
@@ -137,7 +137,7 @@ _SEND = """
             select * from reactive.members as old where old.process = rx_enroll.process except select * from given
         ), new as (
             select * from given except select * from reactive.members as old where old.process = rx_enroll.process
-        ), told as (
+        ), logged as (
             insert into reactive.log (scope, origin, member)
             select gone.scope, rx_enroll.process, jsonb_build_object('key', gone.key) from gone
             where not exists (select from given where given.key = gone.key and given.scope = gone.scope)
@@ -222,7 +222,7 @@ _TRIM = """
             update reactive.life set floor = cut;
             return trimmed;
         end if;
-        -- what was committed only after the floor had passed it
+        -- rows that were committed after the floor had passed them
         delete from reactive.log
         where xid = any(known.late) and xid <= known.floor and pg_visible_in_snapshot(xid, known.seen);
         update reactive.life
@@ -242,14 +242,15 @@ _VERSION = f"""
 DDL = f"""do $reactive$
 begin
     perform pg_advisory_xact_lock(7307497, 1);
-    perform from pg_proc limit 1;  -- the first use of a table makes known what others have committed meanwhile
+    perform from pg_proc limit 1;  -- the first use of a table makes commits of others visible
     if to_regprocedure('reactive.rx_version()') is not null then
         return;
     end if;
 {_TABLES}{_EMIT}{_SEND}{_BEGIN}{_TRIM}{_VERSION}
 end $reactive$"""
-"""Makes all that the bus needs in a database; does nothing where it is there already.
+"""The SQL statement that creates the schema ``reactive``, which a bus needs in its PostgreSQL database.
 
-It is one statement without parameters, so every driver and every migration tool takes it, and several may run it at
-the same time. A bus runs it by itself if its role may create a schema.
+Run it in a migration if the application's role may not create schemas; otherwise the bus runs it. It does nothing if
+the schema exists. It is one statement without parameters, which every driver and every migration tool accepts, and
+several processes may run it at the same time.
 """

@@ -1,8 +1,7 @@
-"""A connection to PostgreSQL for a program without an event loop.
+"""A connection to PostgreSQL for programs without an event loop.
 
-It does not listen, so a pooler may lie between; and it gives the connection no settings, which a pooler would refuse.
-psycopg's own ``execute`` waits for as long as the server takes, so what libpq has for programs that wait themselves is
-used instead.
+It does not listen and sets no connection options, so it may go through a pooler. psycopg's ``execute`` has no timeout,
+so the nonblocking functions of libpq are used instead.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from psycopg import pq
 
 from ..._core.events import ChangeEvent
 from . import queries
-from .codec import emit_words
-from .connection import arguments, installation
+from .codec import emit_parameters
+from .connection import connection_options
+from .installation import installation
 
 __all__ = ["PostgresSender"]
 
@@ -27,22 +27,23 @@ class PostgresSender:
     """A connection that only emits.
 
     Args:
-        url: Where the server is.
+        url: The URL of the server.
         timeout: Seconds that connecting may take, for each address.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._connection = psycopg.connect(autocommit=True, **arguments(url, connect_timeout=math.ceil(timeout)))
+        options = connection_options(url, connect_timeout=math.ceil(timeout))
+        self._connection = psycopg.connect(autocommit=True, **options)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._connection.fileno(), selectors.EVENT_READ)
         self._has_installed = False
 
     def send(self, event: ChangeEvent, timeout: float) -> None:
-        """Commit an event, and wake those who read."""
+        """Commit an event and wake the sessions that read the log."""
         deadline = time.monotonic() + timeout
         if not self._has_installed:
             self._install(deadline)
-        self._ask(queries.EMIT, deadline, *emit_words(event))
+        self._ask(queries.EMIT, deadline, *emit_parameters(event))
 
     def _install(self, deadline: float) -> None:
         steps = installation(self._connection.info.user)
@@ -58,7 +59,7 @@ class PostgresSender:
         self._has_installed = True
 
     def _ask(self, query: str, deadline: float, *parameters: str | None) -> str | None:
-        """Run a query, and return the first value of its answer."""
+        """Run a query and return the first value of its answer."""
         server = self._connection.pgconn
         server.send_query_params(query.encode(), [None if each is None else each.encode() for each in parameters])
         while server.flush():

@@ -1,8 +1,10 @@
-"""How events, viewers and histories stand in Redis: as JSON in ASCII, while names of scopes stand as they are."""
+"""Translates between the facts of the package and what Redis stores.
+
+Everything is stored as ASCII JSON, except for the names of scopes, which are stored as they are.
+"""
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 
@@ -10,56 +12,36 @@ from ..._core.events import ChangeEvent
 from ..._core.paths import ALL
 from ..._log.changelog import PATHS_PER_SCOPE
 from ..._log.replica import History, Record
-from ..engine import Arrived, Presence, Roster, Seen, UserEnded
 from ..event_json import event_json, list_json, quoted, text_json
+from ..messages import DeliveredEvent, EndUser, MemberChange, RemoteMember, RemoteRoster
 from . import scripts
-from .connection import Words
 
 __all__ = [
-    "Call",
-    "Calls",
-    "arrived",
+    "ScriptCall",
     "emit_call",
     "encode",
-    "history",
-    "load_commands",
-    "place_of",
-    "presence",
-    "roster",
-    "show_words",
-    "user_ended",
+    "member_arguments",
+    "parse_end_user",
+    "parse_event",
+    "parse_history",
+    "parse_member_change",
+    "parse_membership",
+    "parse_roster",
 ]
 
-Call = tuple[scripts.Script, Words]
+ScriptCall = tuple[scripts.Script, Sequence[str | bytes | int]]
 """A script and its arguments."""
 
 
-class Calls:
-    """Makes commands of calls.
-
-    Args:
-        prefix: What all names begin with.
-        name: The caller's.
-    """
-
-    def __init__(self, prefix: str, name: str) -> None:
-        self._prefix = prefix
-        self._name = name
-        self._number = itertools.count()
-
-    def command(self, call: Call) -> Words:
-        """Return the command of a call, with a token that no other has."""
-        script, arguments = call
-        token = f"{self._name}-{next(self._number)}-"
-        return ("EVALSHA", script.digest, 1, self._prefix, token, *map(encode, arguments))
+# Sent
 
 
-def load_commands() -> list[Words]:
-    """Return the commands that make all scripts known."""
-    return [("SCRIPT", "LOAD", script.source) for script in scripts.SCRIPTS]
+def encode(argument: str | bytes | int) -> bytes | int:
+    """Return an argument as it is sent. Text may contain lone surrogates."""
+    return argument.encode("utf-8", "surrogatepass") if isinstance(argument, str) else argument
 
 
-def emit_call(event: ChangeEvent) -> Call:
+def emit_call(event: ChangeEvent) -> ScriptCall:
     """Return the call that emits an event."""
     audience = None if event.audience is None else sorted(event.audience)
     paths = sorted(event.changed_paths)
@@ -70,21 +52,36 @@ def emit_call(event: ChangeEvent) -> Call:
     return scripts.EMIT, (event.scope, body, text_json(event.origin), *entries)
 
 
-def arrived(data: bytes) -> Arrived:
-    """Return what a message says after its kind and the memory's birth."""
+def member_arguments(process: str, scope: str, key: str, member: RemoteMember | None) -> tuple[str, str]:
+    """Return what is stored for a member, which is empty if it has left, and the message to other processes."""
+    facts = None if member is None else [member.session_id, member.user_id, member.since]
+    return json.dumps(facts) if facts else "", json.dumps([process, key, scope, facts])
+
+
+# Received
+
+
+def parse_event(data: bytes) -> DeliveredEvent:
+    """Parse ``STAMP PREVIOUS BODY``."""
     stamp, previous, body = data.split(b" ", 2)
     facts = json.loads(body.decode())
     event = ChangeEvent(facts["scope"], facts["paths"], facts["origin"], facts["audience"])
-    return Arrived(event, int(stamp), int(previous))
+    return DeliveredEvent(event, int(stamp), int(previous))
 
 
-def user_ended(body: bytes) -> UserEnded:
-    """Return whose streams are to end."""
-    return UserEnded(*json.loads(body))
+def parse_end_user(body: bytes) -> EndUser:
+    """Parse a request to end a user's streams."""
+    return EndUser(*json.loads(body))
 
 
-def history(level: int, floor: int, entries: Sequence[bytes]) -> History:
-    """Return a scope's history from its log's entries, names and changes by turns."""
+def parse_member_change(body: bytes) -> MemberChange:
+    """Parse the message that :func:`member_arguments` makes."""
+    process, key, scope, facts = json.loads(body)
+    return MemberChange(scope, process, key, None if facts is None else RemoteMember(*facts))
+
+
+def parse_history(level: int, floor: int, entries: Sequence[bytes]) -> History:
+    """Parse the entries of a scope's log: alternately the name of an entry and its last change."""
     pairs = zip(entries[::2], entries[1::2], strict=True)
     return History(level, floor, [_record(name, change) for name, change in pairs if name])
 
@@ -95,42 +92,26 @@ def _record(name: bytes, change: bytes) -> Record:
     return Record(path, None if audience is None else frozenset(audience), int(stamp), json.loads(origin), int(other))
 
 
-def roster(viewers: Sequence[bytes]) -> Roster:
-    """Return a scope's viewers, given by turns as process with key, and facts."""
-    found: dict[str, dict[str, Seen]] = {}
-    for viewer, seen in zip(viewers[::2], viewers[1::2], strict=True):
-        process, key = _halves(viewer)
-        found.setdefault(process, {})[key] = Seen(*json.loads(seen))
+def parse_roster(entries: Sequence[bytes]) -> RemoteRoster:
+    """Parse the members of a scope: alternately a process with a key, and the member."""
+    found: dict[str, dict[str, RemoteMember]] = {}
+    for name, facts in zip(entries[::2], entries[1::2], strict=True):
+        process, key = _split(name)
+        found.setdefault(process, {})[key] = RemoteMember(*json.loads(facts))
     return found
 
 
-def place_of(place: bytes) -> tuple[str, str]:
-    """Return the scope and the key of a viewer of the process."""
-    key, scope = _halves(place)
+def parse_membership(data: bytes) -> tuple[str, str]:
+    """Return the scope and the key of a membership of a process."""
+    key, scope = _split(data)
     return scope, key
 
 
-def _halves(joined: bytes) -> tuple[str, str]:
+def _split(joined: bytes) -> tuple[str, str]:
+    """Split ``LENGTH:`` and two texts, of which the first has that length in bytes."""
     length, _, rest = joined.partition(b":")
     return _text(rest[: int(length)]), _text(rest[int(length) :])
 
 
-def encode(word: str | bytes | int) -> bytes | int:
-    """Return a word as it is sent; text may hold halves of surrogate pairs."""
-    return word.encode("utf-8", "surrogatepass") if isinstance(word, str) else word
-
-
-def presence(body: bytes) -> Presence:
-    """Return who came or left."""
-    process, key, scope, seen = json.loads(body)
-    return Presence(scope, process, key, None if seen is None else Seen(*seen))
-
-
-def show_words(process: str, scope: str, key: str, seen: Seen | None) -> tuple[str, str]:
-    """Return what is kept of a viewer, nothing if it left, and what others are told."""
-    facts = None if seen is None else [seen.session_id, seen.user_id, seen.since]
-    return json.dumps(facts) if facts else "", json.dumps([process, key, scope, facts])
-
-
-def _text(word: bytes) -> str:
-    return word.decode("utf-8", "surrogatepass")
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")

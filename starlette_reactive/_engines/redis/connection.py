@@ -1,7 +1,7 @@
-"""A connection to Redis: how it is opened, and how commands are sent and answers read.
+"""Connections to Redis.
 
-redis-py's own connection does the protocol. It would retry, connect anew and subscribe again by itself, and lose
-messages without a word; here a connection that has failed stays so.
+redis-py's connections implement the protocol. By default they would retry, reconnect and subscribe again by themselves,
+losing messages silently. Here all of that is off: a connection that has failed stays failed.
 """
 
 from __future__ import annotations
@@ -19,69 +19,71 @@ from redis.backoff import NoBackoff
 from redis.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
-__all__ = ["Connection", "Line", "Place", "Words"]
+__all__ = ["Command", "RedisAddress", "RedisConnection", "SyncConnection"]
 
-Words = Sequence[str | bytes | int]
-"""A command."""
+Command = Sequence[str | bytes | int]
+"""A Redis command with its arguments."""
 
 _PREFIX = "starlette-reactive"
-_VERSION = 1  # of what stands under the prefix
-_ALWAYS: dict[str, Any] = {
+_VERSION = 1  # of the layout of the keys
+_CONNECT_TIMEOUT = 5.0  # seconds, unless the URL sets it
+_OPTIONS: dict[str, Any] = {
     "retry_on_timeout": False,
     "health_check_interval": 0,
     "protocol": 2,
     "decode_responses": False,
 }
-_ASYNCIO: dict[str, Any] = {
+_ASYNCIO_OPTIONS: dict[str, Any] = {
     "retry": asyncio_retry.Retry(NoBackoff(), 0),
-    "socket_timeout": None,  # a subscription may be quiet: whoever waits for an answer gives a time
-    **_ALWAYS,
+    "socket_timeout": None,  # a subscription may be silent; callers that expect an answer have a timeout of their own
+    **_OPTIONS,
 }
-"""How redis-py is told to leave failures to us, whatever the URL says."""
-_CONNECT_TIMEOUT = 5.0  # seconds, unless the URL says otherwise
+"""These turn redis-py's recovery off, and override the URL."""
 
 
-class Place:
-    """Where a Redis is, and where in it.
+class RedisAddress:
+    """A Redis server, and the prefix of the keys to use there.
 
     Args:
-        url: As redis-py takes it, and with a query argument ``prefix`` if one likes.
+        url: A URL as redis-py takes it, with an optional query argument ``prefix``.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The URL is invalid.
     """
 
     def __init__(self, url: str) -> None:
-        self._url, prefix = _own_options(url)
-        self._pool = AsyncioConnectionPool.from_url(self._url, socket_connect_timeout=_CONNECT_TIMEOUT, **_ASYNCIO)
+        self._url, prefix = _split_options(url)
+        self._pool = AsyncioConnectionPool.from_url(
+            self._url, socket_connect_timeout=_CONNECT_TIMEOUT, **_ASYNCIO_OPTIONS
+        )
         self.prefix: str = f"{prefix}:{_VERSION}:{self._pool.connection_kwargs.get('db', 0)}"
 
     @asynccontextmanager
-    async def open_line(self) -> AsyncIterator[Line]:
+    async def open_connection(self) -> AsyncIterator[RedisConnection]:
         """Open a connection."""
         connection: _AsyncioConnection = cast("Any", self._pool).make_connection()
         try:
             await connection.connect()
-            yield Line(connection)
+            yield RedisConnection(connection)
         finally:
             await connection.disconnect(nowait=True)
 
-    def connect(self, timeout: float) -> Connection:
-        """Open a connection for a program without an event loop, on which an answer comes within so many seconds."""
+    def open_sync_connection(self, timeout: float) -> SyncConnection:
+        """Open a connection for a program without an event loop. Each answer may take ``timeout`` seconds."""
         pool = ConnectionPool.from_url(
             self._url,
             socket_connect_timeout=timeout,
             socket_timeout=timeout,
             retry=retry.Retry(NoBackoff(), 0),
-            **_ALWAYS,
+            **_OPTIONS,
         )
-        connection: Connection = cast("Any", pool).make_connection()
+        connection: SyncConnection = cast("Any", pool).make_connection()
         connection.connect()
         return connection
 
 
-class Connection(Protocol):
-    """What is used of redis-py's connection for programs without an event loop."""
+class SyncConnection(Protocol):
+    """The methods that are used of redis-py's synchronous connection."""
 
     def connect(self) -> None: ...
     def disconnect(self) -> None: ...
@@ -91,7 +93,7 @@ class Connection(Protocol):
 
 
 class _AsyncioConnection(Protocol):
-    """What is used of redis-py's connection for asyncio."""
+    """The methods that are used of redis-py's asyncio connection."""
 
     @property
     def is_connected(self) -> bool: ...
@@ -99,29 +101,29 @@ class _AsyncioConnection(Protocol):
     async def disconnect(self, nowait: bool = False) -> None: ...
     async def read_response(self, disable_decoding: bool = False) -> Any: ...
     async def send_packed_command(self, command: Iterable[bytes]) -> None: ...
-    def pack_commands(self, commands: Iterable[Words]) -> list[bytes]: ...
+    def pack_commands(self, commands: Iterable[Command]) -> list[bytes]: ...
 
 
-class Line:
-    """A connection that is never opened again once it has failed."""
+class RedisConnection:
+    """A connection that is never reopened after a failure."""
 
     def __init__(self, connection: _AsyncioConnection) -> None:
         self._connection = connection
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
-    async def write(self, commands: Sequence[Words]) -> None:
-        """Send commands."""
+    async def write(self, commands: Sequence[Command]) -> None:
+        """Send commands without reading their answers."""
         self._check()
         await self._connection.send_packed_command(self._connection.pack_commands(commands))
 
     async def read(self) -> Any:
-        """Wait for an answer, or for what comes by a subscription."""
+        """Wait for one answer, or for one message of a subscription."""
         self._check()
         return await self._connection.read_response(disable_decoding=True)
 
-    async def ask(self, commands: Sequence[Words]) -> list[Any]:
-        """Send commands and return their answers, of which some may be errors."""
-        async with self._turn:
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands and return their answers. Errors of single commands are returned, not raised."""
+        async with self._lock:
             await self.write(commands)
             return [await self._answer() for _ in commands]
 
@@ -132,13 +134,13 @@ class Line:
             return error
 
     def _check(self) -> None:
-        if not self._connection.is_connected:  # redis-py would connect anew
+        if not self._connection.is_connected:  # redis-py would reconnect
             raise ConnectionError("the connection to Redis is closed")
 
 
-def _own_options(url: str) -> tuple[str, str]:
-    """Return a URL without the options that are ours to set, and the prefix that it asks for."""
+def _split_options(url: str) -> tuple[str, str]:
+    """Return a URL without the options that are set here, and the prefix that it asks for."""
     parts = urlsplit(url)
     query = parse_qsl(parts.query, keep_blank_values=True)
-    rest = [(name, value) for name, value in query if name != "prefix" and name not in _ASYNCIO]
+    rest = [(name, value) for name, value in query if name != "prefix" and name not in _ASYNCIO_OPTIONS]
     return urlunsplit(parts._replace(query=urlencode(rest))), dict(query).get("prefix") or _PREFIX

@@ -1,19 +1,23 @@
-"""What Redis does for a bus in one step each, as Lua.
+"""The Lua scripts, each of which does one thing for a bus in a single step, and the layout of the keys.
 
-Keys and channels share a prefix. All that is kept has an expiry, so nothing stays behind for good:
+Keys and channels share a prefix. Every key has an expiry, so nothing stays behind forever:
 
-- ``root``: a hash of ``birth``, ``last`` and ``floor``: which memory this is, the last stamp given out, and the stamp
-  up to which nothing is known of a scope that is not in the index.
-- ``scopes``: the index, a sorted set of scopes by the stamp of their last event. An empty name is always in it: where
-  the root or the index is gone, for whatever reason, the memory is another one, with a new birth and all forgotten.
-- ``log:BIRTH:SCOPE``: a hash with the last change of each (path, audience), as ``stamp other-stamp origin``, and under
-  an empty name the scope's own floor. Where it is gone though the index has the scope, all that was before is unknown.
-- ``who:SCOPE``: a hash of viewers by process and key; ``of:PROCESS``: the set of where a process shows viewers.
-- ``lease:PROCESS``: the session that writes for a process; gone when the process is dead. ``processes``: all of them by
-  the time until which they live, so that others may remove what dead ones left.
+- ``root``: a hash of ``birth``, ``last`` and ``floor``: the id of this data, the last stamp given out, and the stamp
+  up to which nothing is known about a scope that is not in the index.
+- ``scopes``: the index, a sorted set of scopes by the stamp of their last event. It always contains an empty name. If
+  the root or the index is missing, for whatever reason, the data has been lost: it begins again with a new birth.
+- ``log:BIRTH:SCOPE``: a hash with the last change of each (path, audience), as ``stamp other-stamp origin``. The entry
+  with the empty name is the scope's floor. If it is missing while the scope is in the index, its history is unknown.
+- ``who:SCOPE``: a hash of members by process and key; ``of:PROCESS``: the set of memberships of a process.
+- ``lease:PROCESS``: the session that writes for a process, missing if the process is dead; ``processes``: all
+  processes by the time at which their leases end, so that others can remove what dead ones left.
 - ``ended``: users whose streams were ended in the last minutes, by stamp.
 
-A stamp is higher than every one before, whatever the clock does, and as high as the clock in microseconds if it can be.
+Messages are ``KIND BIRTH BODY``, with the kinds ``e`` for an event, ``p`` for a member that joined or left, ``u`` for a
+user whose streams are to end, ``h`` for a level that was reached and ``m`` for a mark.
+
+Each stamp is higher than every stamp before it, whatever the clock does. It equals the clock in microseconds unless
+that would not be higher.
 """
 
 from __future__ import annotations
@@ -26,11 +30,11 @@ from ..._log.changelog import PATHS_PER_SCOPE
 __all__ = ["ATTACH", "BEAT", "BEGIN", "EMIT", "END", "ENROLL", "MARK", "SCRIPTS", "SHOW", "STAMP", "Script"]
 
 _DAY = 86_400
-_SCOPES = 100_000  # how many scopes the index holds
-_MINUTES = 300  # seconds that the end of a user's streams is kept
-_LEFT = PATHS_PER_SCOPE * 3 // 4  # paths that are left when a log is trimmed, so that this happens seldom
+_SCOPES = 100_000  # that the index holds
+_ENDED_SECONDS = 300  # for which the end of a user's streams is kept
+_TRIMMED_PATHS = PATHS_PER_SCOPE * 3 // 4  # left after a log is trimmed, so that it is trimmed rarely
 
-_MEMORY = f"""
+_PREAMBLE = f"""
 local prefix = KEYS[1]
 local root, index = prefix .. ':root', prefix .. ':scopes'
 local time = redis.call('TIME')
@@ -76,10 +80,14 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script with its digest; its first argument is a token that is new with each call.
+    """A script. Its first argument is a token that no other call has.
 
     Args:
-        body: What it does, after it has found the memory. It returns a list that begins with the memory's birth.
+        body: The Lua code after the preamble. It returns a list that begins with the birth of the data.
+
+    Attributes:
+        source: The whole script.
+        digest: Its digest, by which it is called.
     """
 
     body: str
@@ -87,19 +95,19 @@ class Script:
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "source", _MEMORY + self.body)
+        object.__setattr__(self, "source", _PREAMBLE + self.body)
         object.__setattr__(self, "digest", hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest())
 
 
 BEGIN = Script("return {birth, text(level_now()), redis.call('ZRANGE', prefix .. ':ended', 0, -1)}")
-"""→ level, and what was ended, each as ``stamp body``."""
+"""→ level, and the entries of ``ended``, each as ``stamp body``."""
 
 STAMP = Script("return {birth, text(level_now())}")
 """→ level."""
 
 EMIT = Script(f"""
 local scope, body, origin = ARGV[2], ARGV[3], ARGV[4]
-if now % 32 == 0 then forget_oldest(64) end -- the clock's microseconds choose one emit in some
+if now % 32 == 0 then forget_oldest(64) end -- the microseconds select about one emit in 32
 local log = log_of(scope)
 local stamp = next_stamp()
 local before = tonumber(redis.call('ZSCORE', index, scope))
@@ -122,7 +130,7 @@ if redis.call('HSET', log, unpack(changes)) > 0 and redis.call('HLEN', log) > {P
     if all[i] ~= '' then ages[#ages + 1] = {{tonumber(string.match(all[i + 1], '^%d+')), all[i]}} end
   end
   table.sort(ages, function(one, other) return one[1] < other[1] end)
-  for i = 1, #ages - {_LEFT} do gone[i] = ages[i][2] end
+  for i = 1, #ages - {_TRIMMED_PATHS} do gone[i] = ages[i][2] end
   redis.call('HDEL', log, unpack(gone))
   redis.call('HSET', log, '', text(ages[#gone][1]))
 end
@@ -132,13 +140,13 @@ redis.call('PUBLISH', prefix .. ':scope:' .. scope,
   'e ' .. birth .. ' ' .. text(stamp) .. ' ' .. text(before or 0) .. ' ' .. body)
 return {{birth, text(stamp)}}
 """)
-"""Scope, body, origin and the names of the log's entries → stamp."""
+"""Scope, body, origin, and the names of the entries of the log → stamp."""
 
 END = Script(f"""
 local ended, stamp = prefix .. ':ended', text(next_stamp())
-redis.call('ZREMRANGEBYSCORE', ended, '-inf', text(now - {_MINUTES * 1_000_000}))
+redis.call('ZREMRANGEBYSCORE', ended, '-inf', text(now - {_ENDED_SECONDS * 1_000_000}))
 redis.call('ZADD', ended, stamp, stamp .. ' ' .. ARGV[2])
-redis.call('EXPIRE', ended, {_MINUTES})
+redis.call('EXPIRE', ended, {_ENDED_SECONDS})
 redis.call('PUBLISH', prefix .. ':all', 'u ' .. birth .. ' ' .. stamp .. ' ' .. ARGV[2])
 return {{birth}}
 """)
@@ -151,26 +159,26 @@ redis.call('ZADD', prefix .. ':processes', text(now / 1000 + lease), process)
 redis.call('EXPIRE', prefix .. ':processes', {_DAY})
 return {{birth, redis.call('SMEMBERS', prefix .. ':of:' .. process)}}
 """)
-"""Process, session and lease in ms → where the process was shown, each as the key's length, ``:``, key and scope."""
+"""Process, session, lease in ms → memberships of the process, each as the key's length, ``:``, key and scope."""
 
 SHOW = Script(f"""
-local process, session, scope, key, seen, body = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local process, session, scope, key, member, body = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 if redis.call('GET', prefix .. ':lease:' .. process) ~= session then return {{birth, 'lapsed'}} end
 local who, of = prefix .. ':who:' .. scope, prefix .. ':of:' .. process
-local viewer, place = #process .. ':' .. process .. key, #key .. ':' .. key .. scope
-if seen == '' then
-  redis.call('HDEL', who, viewer)
-  redis.call('SREM', of, place)
+local name, membership = #process .. ':' .. process .. key, #key .. ':' .. key .. scope
+if member == '' then
+  redis.call('HDEL', who, name)
+  redis.call('SREM', of, membership)
 else
-  redis.call('HSET', who, viewer, seen)
-  redis.call('SADD', of, place)
+  redis.call('HSET', who, name, member)
+  redis.call('SADD', of, membership)
   redis.call('EXPIRE', who, {_DAY})
   redis.call('EXPIRE', of, {_DAY})
 end
 redis.call('PUBLISH', prefix .. ':scope:' .. scope, 'p ' .. birth .. ' ' .. body)
 return {{birth}}
 """)
-"""Process, session, scope, key, the viewer or nothing, and body → ``lapsed`` if the session writes no more."""
+"""Process, session, scope, key, member or empty, body → ``lapsed`` if the session may no longer write."""
 
 BEAT = Script(f"""
 local process, session, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -185,18 +193,18 @@ for i = 5, #ARGV do redis.call('EXPIRE', prefix .. ':who:' .. ARGV[i], {_DAY}) e
 forget_oldest(100)
 local dead = redis.call('ZRANGEBYSCORE', prefix .. ':processes', '-inf', text(now / 1000 - 60000), 'LIMIT', 0, 1)[1]
 if dead then
-  local places = redis.call('SPOP', prefix .. ':of:' .. dead, 200)
-  for i = 1, #places do
-    local length, rest = string.match(places[i], '^(%d+):(.*)$')
+  local memberships = redis.call('SPOP', prefix .. ':of:' .. dead, 200)
+  for i = 1, #memberships do
+    local length, rest = string.match(memberships[i], '^(%d+):(.*)$')
     local key, scope = string.sub(rest, 1, length), string.sub(rest, length + 1)
     redis.call('HDEL', prefix .. ':who:' .. scope, #dead .. ':' .. dead .. key)
   end
-  if #places == 0 then redis.call('ZREM', prefix .. ':processes', dead) end
+  if #memberships == 0 then redis.call('ZREM', prefix .. ':processes', dead) end
 end
 redis.call('PUBLISH', prefix .. ':to:' .. process, 'h ' .. birth .. ' ' .. text(level_now()))
 return {{birth}}
 """)
-"""Process, session, lease in ms and scopes in which it shows viewers → ``lapsed`` if the session writes no more."""
+"""Process, session, lease in ms, scopes to renew → ``lapsed`` if the session may no longer write."""
 
 ATTACH = Script("""
 local found, alive = {birth, text(level_now())}, {}
@@ -205,28 +213,28 @@ local function lives(one)
   return alive[one]
 end
 for i = 2, #ARGV, 2 do
-  local scope, told, log = ARGV[i], tonumber(ARGV[i + 1]), log_of(ARGV[i])
-  local stamp, entries, viewers = tonumber(redis.call('ZSCORE', index, scope)), {}, {}
+  local scope, level, log = ARGV[i], tonumber(ARGV[i + 1]), log_of(ARGV[i])
+  local stamp, entries, members = tonumber(redis.call('ZSCORE', index, scope)), {}, {}
   local begin = stamp and redis.call('HGET', log, '') or text(stamp or floor)
-  if stamp and stamp > told then entries = redis.call('HGETALL', log) end
+  if stamp and stamp > level then entries = redis.call('HGETALL', log) end
   local who = redis.call('HGETALL', prefix .. ':who:' .. scope)
   for j = 1, #who, 2 do
     local length, rest = string.match(who[j], '^(%d+):(.*)$')
     if lives(string.sub(rest, 1, length)) then
-      viewers[#viewers + 1] = who[j]
-      viewers[#viewers + 1] = who[j + 1]
+      members[#members + 1] = who[j]
+      members[#members + 1] = who[j + 1]
     end
   end
-  found[#found + 1] = {begin, entries, viewers}
+  found[#found + 1] = {begin, entries, members}
 end
 return found
 """)
-"""Scopes, each with the stamp up to which it is known or -1 → level, and floor, entries and viewers of each."""
+"""Scopes, each with the stamp up to which it is known or -1 → level, and for each its floor, entries and members."""
 
 MARK = Script("""
 redis.call('PUBLISH', prefix .. ':to:' .. ARGV[2], 'm ' .. birth .. ' ' .. ARGV[3])
 return {birth}
 """)
-"""Process and mark → nothing; the mark comes by way of the subscription, after all that was published before."""
+"""Process, mark → nothing. The mark arrives by subscription, after everything that was published before it."""
 
 SCRIPTS = (BEGIN, STAMP, EMIT, END, ENROLL, SHOW, BEAT, ATTACH, MARK)

@@ -1,4 +1,4 @@
-"""A connection to Redis for a program without an event loop."""
+"""A connection to Redis for programs without an event loop."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 from redis.exceptions import NoScriptError, RedisError
 
 from ..._core.events import ChangeEvent
-from . import codec as words
-from .connection import Place, Words
+from .codec import emit_call
+from .connection import Command, RedisAddress
+from .script_runner import CallEncoder, load_commands
 
 __all__ = ["RedisSender"]
 
@@ -19,26 +20,26 @@ class RedisSender:
     """A connection that only emits.
 
     Args:
-        place: Where Redis is.
+        address: The server.
         timeout: Seconds that connecting may take.
     """
 
-    def __init__(self, place: Place, timeout: float) -> None:
-        self._connection = place.connect(timeout)
-        self._calls = words.Calls(place.prefix, secrets.token_hex(8))
+    def __init__(self, address: RedisAddress, timeout: float) -> None:
+        self._connection = address.open_sync_connection(timeout)
+        self._encoder = CallEncoder(address.prefix, secrets.token_hex(8))
 
     def send(self, event: ChangeEvent, timeout: float) -> None:
-        """Have Redis accept an event."""
+        """Send an event and wait until Redis has accepted it."""
         deadline = time.monotonic() + timeout
-        command = self._calls.command(words.emit_call(event))
+        command = self._encoder.command(emit_call(event))
         try:
             self._ask(command, deadline)
         except NoScriptError:
-            for script in words.load_commands():
-                self._ask(script, deadline)
+            for load in load_commands():
+                self._ask(load, deadline)
             self._ask(command, deadline)
 
-    def _ask(self, command: Words, deadline: float) -> None:
+    def _ask(self, command: Command, deadline: float) -> None:
         self._connection.send_command(*command)
         if not self._connection.can_read(max(0.0, deadline - time.monotonic())):
             raise TimeoutError("Redis has not answered in time")

@@ -1,0 +1,96 @@
+"""What passes between a relay and an engine: the messages that arrive, and what is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .._core.events import ChangeEvent
+
+__all__ = [
+    "DeliveredEvent",
+    "EndUser",
+    "LevelReached",
+    "MemberChange",
+    "Message",
+    "Outgoing",
+    "RemoteMember",
+    "RemoteRoster",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMember:
+    """A member of a scope, as one process shows it to the others.
+
+    Args:
+        session_id: The session id of its connection.
+        user_id: The user id of its connection.
+        since: When it connected, in seconds since 1970: processes do not share a monotonic clock.
+    """
+
+    session_id: str
+    user_id: str | None
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredEvent:
+    """An event, emitted by any process.
+
+    Args:
+        event: The event.
+        stamp: Its stamp.
+        previous: The stamp of the event before it in the same scope, or 0 if there is none. ``None`` if the engine's
+            stamps may arrive out of order; such an engine guarantees by itself that no event is missing.
+    """
+
+    event: ChangeEvent
+    stamp: int
+    previous: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LevelReached:
+    """Every message with a stamp up to ``level`` has arrived."""
+
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """A member joined a scope in some process, or left it: then ``member`` is ``None``."""
+
+    scope: str
+    process: str
+    key: str
+    member: RemoteMember | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndUser:
+    """A process asks all others to end a user's streams in one scope, or in every scope if ``scope`` is ``None``."""
+
+    process: str
+    user_id: str
+    scope: str | None
+
+
+Message = DeliveredEvent | LevelReached | MemberChange | EndUser
+RemoteRoster = Mapping[str, Mapping[str, RemoteMember]]
+"""The members of a scope in all processes, by process and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What is sent to an engine at once, in this order.
+
+    Args:
+        members: Members of this process that joined or left, as ``(scope, key, member or None)``.
+        ended_users: Users whose streams other processes are to end, as ``(user_id, scope or None)``.
+        events: The events.
+    """
+
+    members: Sequence[tuple[str, str, RemoteMember | None]] = field(default=())
+    ended_users: Sequence[tuple[str, str | None]] = field(default=())
+    events: Sequence[ChangeEvent] = field(default=())
