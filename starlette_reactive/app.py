@@ -57,7 +57,7 @@ class Reactive:
         heartbeat: Seconds of silence after which a stream sends a comment.
         prefix: The path prefix of this object's routes.
         viewer_names: Context variables that belong to one viewer, in addition to the usual ones, such as ``user``.
-        max_age: Seconds for which a live URL can be used. ``None`` means for ever.
+        max_age: Seconds for which a live URL can be used. ``None`` means no limit.
         state_names: The lifespan state that updates of pages see in ``request.state``. They see nothing else there, so
             that middleware determines for each update who the viewer is.
         inspector: Whether to serve a page at ``/_reactive/inspector`` that shows what happens. It requires ``debug``.

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from .browser.support import chromium_path, launch_chromium
+from .browser.support import chromium_path, running_chromium
 from .support import require
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")  # a machine that has other things to do fails no test
+settings.load_profile("untimed")  # no test fails because the machine is busy
 
 if os.environ.get("REACTIVE_REQUIRE_ALL") == "1" and not importlib.util.find_spec("playwright"):
     raise pytest.UsageError("REACTIVE_REQUIRE_ALL=1 lets nothing be skipped, and the package playwright is missing")
@@ -33,14 +33,23 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium. Each module has its own: an open Playwright holds its thread's event loop."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is missing")
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[str]:
+    """The address of the session's Chromium, for Playwright's ``connect``."""
+    pytest.importorskip("playwright", reason="the package playwright is not installed")
     require(chromium_path(), "Chromium")
-    playwright.expect.set_options(timeout=30_000)  # milliseconds, for a machine that has other things to do
-    with playwright.sync_playwright() as running:
-        browser = launch_chromium(running)
+    with running_chromium() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Chromium, over a connection that lasts for one module: an open Playwright occupies its thread's event loop."""
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=30_000)  # milliseconds, enough for a busy machine
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.connect(chromium)
         yield browser
         browser.close()
 

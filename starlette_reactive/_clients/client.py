@@ -1,4 +1,4 @@
-"""What every client has in common: how it takes a patch, and how it is told that its stream is over."""
+"""What every client has in common: how it takes a patch, and how its stream ends for good."""
 
 from __future__ import annotations
 

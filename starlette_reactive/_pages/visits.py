@@ -122,7 +122,7 @@ class Signer:
 
     Args:
         secret: The key. Defaults to the environment variable ``REACTIVE_SECRET``, else a random one.
-        max_age: Seconds for which a signature is valid. ``None`` means for ever.
+        max_age: Seconds for which a signature is valid. ``None`` means no limit.
         purpose: What the URLs are for. Those of another purpose are not valid.
     """
 

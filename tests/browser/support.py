@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +42,29 @@ def chromium_path() -> str | None:
 
 def launch_chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=chromium_path(), args=list(CHROMIUM_OPTIONS))
+
+
+@contextmanager
+def running_chromium() -> Iterator[str]:
+    """Run Chromium in a server of Playwright's until the block ends, and yield the server's address."""
+    options = {"executablePath": chromium_path(), "args": CHROMIUM_OPTIONS, "host": "127.0.0.1"}
+    with NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(options, file)
+        file.flush()
+        command = [sys.executable, "-m", "playwright", "launch-server", "--browser", "chromium", "--config", file.name]
+        with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as process:
+            try:
+                yield _first_line(process)
+            finally:
+                _stop(process)
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline().strip()
+    if not line:
+        raise RuntimeError("Chromium did not start")
+    return line
 
 
 @dataclass
