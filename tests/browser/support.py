@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -52,11 +54,20 @@ def running_chromium() -> Iterator[str]:
         json.dump(options, file)
         file.flush()
         command = [sys.executable, "-m", "playwright", "launch-server", "--browser", "chromium", "--config", file.name]
-        with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, start_new_session=True) as process:
             try:
                 yield _first_line(process)
             finally:
-                _stop(process)
+                _stop_group(process)
+
+
+def _stop_group(process: subprocess.Popen[str]) -> None:
+    """Stop a process that leads a session, with the processes that it has started."""
+    for stopping in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, stopping)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:
