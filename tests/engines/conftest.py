@@ -24,7 +24,7 @@ MEMORY, REDIS, POSTGRES = "memory", "redis", "postgresql"
 
 @dataclass
 class World:
-    """Processes that share an engine. In memory there is only one, whose bus stands for all of them.
+    """Processes that share an engine. In memory there is only one, so all buses are the same one.
 
     Args:
         kind: The engine.

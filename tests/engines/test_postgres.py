@@ -102,8 +102,8 @@ async def paths(session: PostgresSession, number: int) -> list[frozenset[str]]:
 
 async def quiet(session: PostgresSession) -> None:
     """Check that one reading returns nothing new."""
-    (heard,) = await session.receive()
-    assert isinstance(heard, LevelReached)
+    (reached,) = await session.receive()
+    assert isinstance(reached, LevelReached)
 
 
 @contextlib.asynccontextmanager
@@ -285,9 +285,9 @@ def test_an_event_in_a_hint_is_not_delivered_again_by_the_reading(url: str) -> N
             (arrived,) = await session.receive()
             assert isinstance(arrived, DeliveredEvent)
             assert arrived.event == event
-            (heard,) = await session.receive()
-            assert isinstance(heard, LevelReached)
-            assert heard.level >= arrived.stamp
+            (reached,) = await session.receive()
+            assert isinstance(reached, LevelReached)
+            assert reached.level >= arrived.stamp
             many = [ChangeEvent("t", {f"p{number}"}, f"tab{number}") for number in range(500)]
             await session.send(Outgoing(events=many))
             assert [
