@@ -26,9 +26,9 @@ class Inbound:
         with self._inbox:
             self._replica.begin(epoch)
 
-    def heard(self, level: int) -> None:
+    def reach_level(self, level: int) -> None:
         with self._inbox:
-            self._replica.heard(level)
+            self._replica.reach_level(level)
 
     def level(self, scope: str) -> int | None:
         with self._inbox:

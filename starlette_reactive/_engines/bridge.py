@@ -1,4 +1,4 @@
-"""The relay to any engine: a thread with an event loop, in which sessions with the engine are held.
+"""The relay to any engine: a thread with an event loop, in which it talks to the engine.
 
 The thread makes the bus independent of the application's event loops: any thread may emit, on asyncio or trio,
 whatever the engine's driver needs. Everything in the relay runs in the thread's loop. Other threads post functions,
@@ -6,7 +6,7 @@ which are called in the loop in the order in which they were posted.
 
 The parts of a relay:
 
-- ``Connector`` holds one session after the other.
+- ``Connector`` keeps a session open, and reconnects when it fails.
 - ``Receiver`` receives messages, and ends a silent session.
 - ``ScopeFollower`` loads the histories of scopes, and delivers their events to the bus.
 - ``SendQueue`` sends what the bus publishes, from the ``Outbox`` and the ``LocalMembers``.
@@ -119,7 +119,7 @@ class Bridge:
         self._thread.post(functools.partial(self._scopes.attach, scope))
 
     def detach(self, scope: str) -> None:
-        """Note that nobody views a scope any more."""
+        """Note that a scope has no viewers any more."""
         self._thread.post(lambda: self._scopes.detach(scope, time.monotonic()), start=False)
 
     def join(self, scope: str, key: int, connection: ConnectionInfo) -> None:
@@ -139,7 +139,7 @@ class Bridge:
         self._thread.post(functools.partial(self._queue.end_user, user_id, scope))
 
     def request_stamp(self, callback: StampCallback) -> None:
-        """Ask the engine for a stamp that stands for now."""
+        """Ask the engine for its current stamp."""
         self._thread.post(functools.partial(self._queue.request_stamp, callback))
 
     def health(self) -> Health:

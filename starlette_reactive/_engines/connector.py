@@ -1,4 +1,4 @@
-"""Keeping a session with an engine open, and connecting again with a growing pause when it fails."""
+"""Keeping a session with an engine open: when it fails, a new one is opened after a growing pause."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ SessionTask = Callable[[Session], Coroutine[None, None, None]]
 
 
 class Connector:
-    """Holds one session after the other until the relay stops. Everything runs in the relay's event loop.
+    """Keeps a session open until the relay stops. Everything runs in the relay's event loop.
 
     Args:
         engine: The engine.
         patience: How long to wait for an answer of the engine, in seconds.
-        alarms: Tells when the relay stops.
-        queue: Holds the requests that are refused while there is no session.
+        alarms: Know whether the relay is stopping.
+        queue: Answers requests for a stamp with ``None`` while there is no session.
         begin: Called with each new session before its tasks start.
         tasks: What runs during a session.
 
@@ -65,7 +65,7 @@ class Connector:
         self.last_error: str | None = None
 
     async def run(self, process: str) -> None:
-        """Hold sessions for a process until the relay stops."""
+        """Keep a session of a process open until the relay stops."""
         failures = 0
         while not self._alarms.stopping:
             self._connected_at = None

@@ -74,13 +74,13 @@ class Session(Protocol):
         """Return which of these processes have a lease."""
 
     async def changed_since(self, levels: Mapping[str, int]) -> Sequence[str]:
-        """Return the scopes that have changed after these stamps, as far as the engine's stamps tell.
+        """Return the scopes that have changed after these stamps, or none if the stamps may arrive out of order.
 
-        Every message that was on its way has been received when this returns. What is missing then is lost.
+        When this returns, every message that was in transit has been received. What is still missing is lost.
         """
 
     async def current_stamp(self) -> int:
-        """Return a stamp that stands for now in every scope."""
+        """Return the current stamp, which is comparable with those of every scope."""
 
 
 class Engine(Protocol):

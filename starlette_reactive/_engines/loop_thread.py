@@ -19,7 +19,7 @@ class LoopThread:
     """Runs a coroutine function in the event loop of a thread. Thread-safe.
 
     The thread starts when the first function is posted. After ``main`` has returned, the next post starts it again.
-    After a fork, the child starts a thread of its own.
+    After a fork, the child starts its own thread.
 
     Args:
         main: The coroutine function. It must call :meth:`call_posted` once before anything else.

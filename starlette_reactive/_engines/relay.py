@@ -35,11 +35,11 @@ class LocalBus(Protocol):
             level: The stamp up to which every event of its scope has been delivered with it, if that is known.
         """
 
-    def heard(self, level: int) -> None:
+    def reach_level(self, level: int) -> None:
         """Record that every event up to a stamp has been delivered, in all loaded scopes."""
 
     def unload(self, scope: str) -> bool:
-        """Drop a scope unless somebody views it, and return whether it was dropped."""
+        """Drop a scope unless it has viewers, and return whether it was dropped."""
 
     def end_user(self, user_id: str, scope: str | None) -> None:
         """End a user's streams in this process."""
@@ -75,7 +75,7 @@ class Relay(Protocol):
         """Load the history of a scope, and deliver its events from now on."""
 
     def detach(self, scope: str) -> None:
-        """Note that nobody views a scope any more."""
+        """Note that a scope has no viewers any more."""
 
     def join(self, scope: str, key: int, connection: ConnectionInfo) -> None:
         """Show a member of a scope to other processes."""
@@ -90,7 +90,7 @@ class Relay(Protocol):
         """End a user's streams in other processes."""
 
     def request_stamp(self, callback: Callable[[int | None], None]) -> None:
-        """Ask for a stamp that stands for now. ``callback`` gets it in any thread, or ``None`` if there is none."""
+        """Ask for the current stamp. ``callback`` gets it in any thread, or ``None`` if the engine is unreachable."""
 
     def health(self) -> Health:
         """Return the state of the connection."""

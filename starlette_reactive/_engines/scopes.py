@@ -79,7 +79,7 @@ class ScopeFollower:
         self._wanted[scope] = None
 
     def detach(self, scope: str, now: float) -> None:
-        """Note that nobody views a scope any more."""
+        """Note that a scope has no viewers any more."""
         if scope in self._wanted:
             self._wanted[scope] = now
 
@@ -110,7 +110,7 @@ class ScopeFollower:
     def reach_level(self, message: LevelReached) -> None:
         """Pass a level on to the bus, unless events up to it may still be held or missing."""
         if not self._held and not self._to_attach:
-            self.bus.heard(message.level)
+            self.bus.reach_level(message.level)
 
     def _hold(self, scope: str, message: DeliveredEvent | MemberChange) -> bool:
         """Hold a message back if its scope's history is loading, and return whether it is."""

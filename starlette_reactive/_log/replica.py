@@ -177,7 +177,7 @@ class Replica(ChangeLog):
             for scope in self._replicas:
                 self.forget(scope)
 
-    def heard(self, level: int) -> None:
+    def reach_level(self, level: int) -> None:
         """Record that every change of loaded scopes up to a stamp has arrived."""
         self._level = max(level, self._level or 0)
 

@@ -1,4 +1,4 @@
-"""The engines that a bus may run on, each with a server of its own, for the tests that hold for all of them."""
+"""The engines that a bus can run on, each with a private server, for the tests that hold on all of them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MEMORY, REDIS, POSTGRES = "memory", "redis", "postgresql"
 
 @dataclass
 class World:
-    """Processes that share an engine; in memory there is one process, whose bus stands for all of them.
+    """Processes that share an engine. In memory there is only one, so all buses are the same one.
 
     Args:
         kind: The engine.
         server: Its server, if it has one.
-        stack: What is undone in the end.
+        stack: Closed at the end of the test.
     """
 
     kind: str
@@ -43,15 +43,15 @@ class World:
         return "memory://" if self.server is None else self.server.url
 
     def process(self, **options: Any) -> ReactiveBus:
-        """Return the bus of one more process."""
+        """Return the bus of another process."""
         if self.server is not None:
             return self._started(ReactiveBus.from_url(self.url, **options))
         if self._bus is None or options:
             self._bus = self._started(ReactiveBus.from_url(self.url, **options))
         return self._bus
 
-    def hasty_process(self, *, heartbeat: float = 0.1, lease: float = 1.0, patience: float = 20.0) -> ReactiveBus:
-        """Return the bus of one more process, which soon takes others for dead."""
+    def impatient_process(self, *, heartbeat: float = 0.1, lease: float = 1.0, patience: float = 20.0) -> ReactiveBus:
+        """Return the bus of another process, with short timeouts."""
         relay = Bridge(engine_from_url(self.url), heartbeat=heartbeat, lease=lease, patience=patience)
         return self._started(ReactiveBus(relay=relay))
 
@@ -62,18 +62,18 @@ class World:
 
 
 async def soon(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds, on however busy a machine."""
+    """Wait until a condition holds, with a timeout for a busy machine."""
     await eventually(condition, timeout=60)
 
 
 async def level(*buses: ReactiveBus) -> None:
-    """Wait until buses are connected, and know where the engine's history stands."""
+    """Wait until buses are connected and know the engine's level."""
     await soon(lambda: all(bus.health().connected for bus in buses))
     await soon(lambda: not any(hub_of(bus).latest_cursor().endswith("unknown") for bus in buses))
 
 
 class Servers:
-    """The servers that run, by engine; each is started when it is first asked for."""
+    """The running servers by engine. Each is started on first use."""
 
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         self._directory = directory
@@ -106,7 +106,7 @@ def _world(kind: str, servers: Servers) -> Iterator[World]:
 
 @pytest.fixture(params=[MEMORY, REDIS, POSTGRES])
 def world(request: pytest.FixtureRequest, servers: Servers) -> Iterator[World]:
-    """Processes on each engine, memory being one."""
+    """Processes on each engine, memory included."""
     yield from _world(request.param, servers)
 
 

@@ -1,4 +1,4 @@
-"""An engine in this process's memory that several buses share, and that can be made to fail in every way."""
+"""An engine in the memory of this process, shared by several buses, that can be made to fail in many ways."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ LIMIT = 256
 
 
 @dataclass
-class Kept:
-    """What the engine keeps of a scope."""
+class StoredScope:
+    """What the engine stores about a scope."""
 
     last: int = 0
     floor: int = 0
@@ -49,68 +49,66 @@ class Kept:
 
 
 class Server:
-    """The engine's server."""
+    """The server of the engine."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.up = True
         self.frozen = threading.Event()
-        self.losing = False  # what is published reaches nobody, though it is kept
+        self.losing = False  # whether messages get lost, although events are logged
         self.epoch = secrets.token_hex(4)
         self.clock = 1000
         self.floor = 1000
-        self.scopes: dict[str, Kept] = {}
+        self.scopes: dict[str, StoredScope] = {}
         self.rosters: dict[str, dict[str, dict[str, RemoteMember]]] = {}
         self.leases: dict[str, float] = {}
-        self.ended: list[EndUser] = []
         self.sessions: set[MemorySession] = set()
         self.attach_delay = 0.0
-        self.beaten: list[str] = []
 
     def kill(self) -> None:
-        """Go down; with what is in memory."""
+        """Stop, and disconnect every session."""
         with self.lock:
             self.up = False
             for session in list(self.sessions):
-                session.break_off()
+                session.disconnect()
 
-    def start(self, *, with_memory: bool = True) -> None:
+    def start(self, *, with_data: bool = True) -> None:
         with self.lock:
             self.up = True
-            if not with_memory:
+            if not with_data:
                 self.epoch = secrets.token_hex(4)
                 self.scopes.clear()
                 self.rosters.clear()
                 self.leases.clear()
                 self.floor = self.clock
 
-    async def thawed(self) -> None:
+    async def wait_until_thawed(self) -> None:
         while self.frozen.is_set():  # noqa: ASYNC110 - other threads freeze and thaw it
             await asyncio.sleep(0.005)
 
     def cut(self) -> None:
-        """Break every connection, and take new ones."""
+        """Disconnect every session."""
         with self.lock:
             for session in list(self.sessions):
-                session.break_off()
+                session.disconnect()
 
     def publish(self, event: ChangeEvent) -> None:
         self.clock += 1
-        kept = self.scopes.setdefault(event.scope, Kept(floor=self.floor))
-        previous = kept.last
-        kept.note(event, self.clock)
-        self.tell(event.scope, DeliveredEvent(event, self.clock, previous))
+        stored = self.scopes.setdefault(event.scope, StoredScope(floor=self.floor))
+        previous = stored.last
+        stored.note(event, self.clock)
+        self.deliver(event.scope, DeliveredEvent(event, self.clock, previous))
 
-    def tell(self, scope: str | None, message: Message) -> None:
+    def deliver(self, scope: str | None, message: Message) -> None:
         if self.losing:
             return
         for session in self.sessions:
             if scope is None or scope in session.attached:
-                session.hear(message)
+                session.put(message)
 
     def history(self, scope: str) -> History:
-        kept = self.scopes.get(scope, Kept(floor=self.floor))
-        return History(self.clock, kept.floor, tuple(kept.records.values()))
+        stored = self.scopes.get(scope, StoredScope(floor=self.floor))
+        return History(self.clock, stored.floor, tuple(stored.records.values()))
 
 
 class MemorySession:
@@ -123,49 +121,49 @@ class MemorySession:
         self.attached: set[str] = set()
         self.loop = asyncio.get_running_loop()
         self.inbox: asyncio.Queue[Message | asyncio.Event | None] = asyncio.Queue()
-        self.broken = False
+        self.disconnected = False
 
-    def break_off(self) -> None:
-        self.broken = True
+    def disconnect(self) -> None:
+        self.disconnected = True
         self.server.sessions.discard(self)
         self.loop.call_soon_threadsafe(self.inbox.put_nowait, None)
 
-    def hear(self, message: Message) -> None:
+    def put(self, message: Message) -> None:
         self.loop.call_soon_threadsafe(self.inbox.put_nowait, message)
 
-    async def _reach(self) -> None:
-        await self.server.thawed()
-        if self.broken or not self.server.up:
-            raise ConnectionResetError("the connection is broken")
+    async def _check(self) -> None:
+        await self.server.wait_until_thawed()
+        if self.disconnected or not self.server.up:
+            raise ConnectionResetError("the connection is closed")
 
     async def receive(self) -> Sequence[Message]:
         message = await self.inbox.get()
-        await self._reach()
+        await self._check()
         if message is None:
-            raise ConnectionResetError("the connection is broken")
-        if isinstance(message, asyncio.Event):  # what came before it has been received
+            raise ConnectionResetError("the connection is closed")
+        if isinstance(message, asyncio.Event):  # every message before it has been received
             message.set()
             return []
         return [message]
 
     async def attach(self, scopes: Mapping[str, int | None]) -> Mapping[str, tuple[History, RemoteRoster]]:
-        await self._reach()
+        await self._check()
         with self.server.lock:
             self.attached |= set(scopes)
             found = {
                 scope: (self.server.history(scope), {p: dict(m) for p, m in self.server.rosters.get(scope, {}).items()})
                 for scope in scopes
             }
-        await asyncio.sleep(self.server.attach_delay)  # the answer is on its way, and so is what comes after it
+        await asyncio.sleep(self.server.attach_delay)  # meanwhile later messages arrive
         return found
 
     async def detach(self, scopes: Sequence[str]) -> None:
-        await self._reach()
+        await self._check()
         with self.server.lock:
             self.attached -= set(scopes)
 
     async def send(self, outgoing: Outgoing) -> None:
-        await self._reach()
+        await self._check()
         with self.server.lock:
             for scope, key, member in outgoing.members:
                 members = self.server.rosters.setdefault(scope, {}).setdefault(self.process, {})
@@ -173,49 +171,49 @@ class MemorySession:
                     members.pop(key, None)
                 else:
                     members[key] = member
-                self.server.tell(scope, MemberChange(scope, self.process, key, member))
+                self.server.deliver(scope, MemberChange(scope, self.process, key, member))
             for user_id, within in outgoing.ended_users:
-                self.server.tell(None, EndUser(self.process, user_id, within))
+                self.server.deliver(None, EndUser(self.process, user_id, within))
             for event in outgoing.events:
                 self.server.publish(event)
 
     async def enroll(self, members: Sequence[tuple[str, str, RemoteMember]]) -> None:
-        await self._reach()
+        await self._check()
         with self.server.lock:
             for scope, processes in self.server.rosters.items():
                 for key in processes.pop(self.process, {}):
-                    self.server.tell(scope, MemberChange(scope, self.process, key, None))
+                    self.server.deliver(scope, MemberChange(scope, self.process, key, None))
         await self.send(Outgoing(members=members))
 
     async def renew_lease(self, seconds: float) -> None:
-        await self._reach()
+        await self._check()
         with self.server.lock:
             self.server.clock += 1
             self.server.leases[self.process] = time.monotonic() + seconds
-            self.server.beaten.append(self.process)
             if not self.server.losing:
-                self.hear(LevelReached(self.server.clock))
+                self.put(LevelReached(self.server.clock))
 
     async def alive(self, processes: Sequence[str]) -> frozenset[str]:
-        await self._reach()
+        await self._check()
         return frozenset(each for each in processes if self.server.leases.get(each, 0) > time.monotonic())
 
     async def changed_since(self, levels: Mapping[str, int]) -> Sequence[str]:
-        await self._reach()
+        await self._check()
         with self.server.lock:
-            late = [scope for scope, level in levels.items() if self.server.scopes.get(scope, Kept()).last > level]
+            scopes = self.server.scopes
+            changed = [scope for scope, level in levels.items() if scope in scopes and scopes[scope].last > level]
         passed = asyncio.Event()
         self.loop.call_soon_threadsafe(self.inbox.put_nowait, passed)
         await passed.wait()
-        return late
+        return changed
 
     async def current_stamp(self) -> int:
-        await self._reach()
+        await self._check()
         return self.server.clock
 
 
 class MemoryEngine:
-    """How a bus reaches the server."""
+    """The engine."""
 
     name = "memory-server"
 
@@ -224,9 +222,9 @@ class MemoryEngine:
 
     @asynccontextmanager
     async def connect(self, process: str) -> AsyncIterator[MemorySession]:
-        await self.server.thawed()
+        await self.server.wait_until_thawed()
         if not self.server.up:
-            raise ConnectionRefusedError("nobody listens")
+            raise ConnectionRefusedError("the server is down")
         session = MemorySession(self.server, process)
         with self.server.lock:
             self.server.sessions.add(session)
@@ -240,14 +238,14 @@ class MemoryEngine:
 
 
 class MemorySender:
-    """A connection that only sends."""
+    """A connection that only emits."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
 
     def send(self, event: ChangeEvent, timeout: float) -> None:
         if not self.server.up:
-            raise ConnectionRefusedError("nobody listens")
+            raise ConnectionRefusedError("the server is down")
         with self.server.lock:
             self.server.publish(event)
 

@@ -1,7 +1,7 @@
-"""Private servers of Redis, PostgreSQL and PgBouncer, of the machine's own binaries; a test may kill and freeze them.
+"""Private servers of Redis, PostgreSQL and PgBouncer that a test can kill and freeze. They use installed binaries.
 
-Each has a port of its own, which stays the same over restarts, and data of its own. As context managers they start on
-entering; on leaving, their processes and their data are gone, whatever happened in between.
+Each has its own data, and its own port, which survives restarts. As a context manager, a server starts on entry, and
+its processes and its data are removed on exit, whatever happened in between.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ __all__ = [
     "redis_binary",
 ]
 
-_START_SECONDS = 60.0  # on a busy machine, PostgreSQL's recovery included
-_POSTGRES_USER = "postgres"  # whom the server runs as where the tests run as root, whom it refuses
+_START_SECONDS = 60.0  # on a busy machine, including the recovery of PostgreSQL
+_POSTGRES_USER = "postgres"  # the user to run the server as if the tests run as root, which it refuses
 
 _REDIS_SETTINGS = ("--appendonly", "no", "--bind", "127.0.0.1", "--databases", "16")
 _POSTGRES_SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "fsync": "off",  # what the kernel has been given survives the death of a process, if not of the machine
+    "fsync": "off",  # written data survives a killed process, although not a crash of the machine
     "max_connections": "200",
     "shared_buffers": "16MB",
     "max_wal_size": "64MB",
-    "dynamic_shared_memory_type": "mmap",  # files in the data, which go with it
+    "dynamic_shared_memory_type": "mmap",  # files in the data directory, which are removed with it
     "logging_collector": "off",
 }
 
 
 def redis_binary() -> Path | None:
-    """Return where the Redis server is, if it is installed."""
+    """Return the path of the Redis server, if it is installed."""
     found = shutil.which("redis-server")
     return None if found is None else Path(found)
 
 
 def postgres_binaries() -> Path | None:
-    """Return the directory that holds ``initdb`` and ``postgres``, of the newest version installed."""
+    """Return the directory of ``initdb`` and ``postgres`` of the newest installed version."""
     found = [each.parent for each in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     if found:
         return max(found, key=lambda path: float(path.parent.name))
@@ -67,13 +67,13 @@ def postgres_binaries() -> Path | None:
 
 
 def pgbouncer_binary() -> Path | None:
-    """Return where PgBouncer is, if it is installed."""
+    """Return the path of PgBouncer, if it is installed."""
     found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     return None if found is None else Path(found)
 
 
 def quiet_port() -> int:
-    """Return a free port that no outgoing connection takes while the server that listens on it is down."""
+    """Return a free port that no outgoing connection uses while its server is down."""
     while True:
         port = random.randint(10_000, 32_000)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -84,7 +84,7 @@ class EngineServer(ABC):
     """A server that a test owns.
 
     Args:
-        directory: Where its log goes.
+        directory: The directory of its log.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -96,24 +96,24 @@ class EngineServer(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """What ``ReactiveBus.from_url`` takes."""
+        """The URL for ``ReactiveBus.from_url``."""
 
     @abstractmethod
     def answers(self) -> bool:
-        """Tell whether it serves clients now."""
+        """Return whether it serves clients now."""
 
     @abstractmethod
     def _launch(self) -> subprocess.Popen[bytes]: ...
 
     @abstractmethod
     def _clear(self) -> None:
-        """Remove what its processes left behind."""
+        """Remove what its processes leave behind."""
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
-        assert self._process is None, "it runs already"
+        """Start the server and wait until it answers."""
+        assert self._process is None, "the server is already running"
         process = self._process = self._launch()
-        self._finalizer = weakref.finalize(self, _kill_tree, process)  # where a test is not even left properly
+        self._finalizer = weakref.finalize(self, _kill_tree, process)  # in case the test process exits early
         deadline = time.monotonic() + _START_SECONDS
         while not self.answers():
             assert process.poll() is None, f"the server ended: {self.log_path.read_text()[-3000:]}"
@@ -121,28 +121,28 @@ class EngineServer(ABC):
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """End all its processes at once with SIGKILL, as a crash would; killing a dead one changes nothing."""
+        """Kill all its processes with SIGKILL, like a crash. Idempotent."""
         if self._process is not None:
             _kill_tree(self._process)
             self._process = None
 
     def restart(self) -> None:
-        """Kill it and start it anew, on the same port and with the data it had."""
+        """Kill it and start it again, on the same port and with the same data."""
         self.kill()
         self.start()
 
     def freeze(self) -> None:
-        """Stop all its processes where they are (SIGSTOP): connections stay open and nothing is answered."""
+        """Suspend all its processes with SIGSTOP. Connections stay open, but nothing is answered."""
         for process in self._processes():
             _signal(process, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let frozen processes go on."""
+        """Resume frozen processes."""
         for process in self._processes():
             _signal(process, signal.SIGCONT)
 
     def close(self) -> None:
-        """End it, and remove its data."""
+        """Kill it and remove its data."""
         self.kill()
         self._clear()
 
@@ -158,12 +158,12 @@ class EngineServer(ABC):
         self.close()
 
     def _processes(self) -> list[psutil.Process]:
-        assert self._process is not None, "it does not run"
+        assert self._process is not None, "the server is not running"
         return _tree(self._process)
 
 
 def _tree(root: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Return a process and its descendants: PostgreSQL's have process groups of their own."""
+    """Return a process and its descendants. Those of PostgreSQL have their own process groups."""
     try:
         parent = psutil.Process(root.pid)
         return [parent, *parent.children(recursive=True)]
@@ -174,7 +174,7 @@ def _tree(root: subprocess.Popen[bytes]) -> list[psutil.Process]:
 def _kill_tree(root: subprocess.Popen[bytes]) -> None:
     if root.poll() is None:
         with contextlib.suppress(ProcessLookupError):
-            root.send_signal(signal.SIGSTOP)  # so that it starts no child behind our back
+            root.send_signal(signal.SIGSTOP)  # so that it starts no further child
         processes = _tree(root)
         for process in processes:
             _signal(process, signal.SIGKILL)
@@ -188,11 +188,11 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 
 class RedisServer(EngineServer):
-    """A Redis server, which by default forgets everything when it ends.
+    """A Redis server. By default it loses its data when it ends.
 
     Args:
-        directory: Where its log and its file are.
-        settings: Further settings, as on the command line: ``("--maxmemory", "10mb")``.
+        directory: The directory of its log and its data file.
+        settings: More settings as on the command line, such as ``("--maxmemory", "10mb")``.
     """
 
     def __init__(self, directory: Path, *, settings: tuple[str, ...] = ()) -> None:
@@ -211,30 +211,30 @@ class RedisServer(EngineServer):
             return False
 
     def command(self, *words: str, timeout: float = 10) -> bytes:
-        """Send one command on a connection of its own, and return the first bytes of the answer, as they are."""
+        """Send one command on a new connection, and return the first bytes of the raw answer."""
         request = f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
             connection.sendall(request.encode())
             return connection.recv(65536)
 
     def save(self) -> bytes:
-        """Write its data to the file, and return the file's bytes, for :meth:`restore`."""
+        """Save its data to the file, and return the content for :meth:`restore`."""
         answer = self.command("SAVE")
         assert answer.startswith(b"+OK"), answer
         return self._file.read_bytes()
 
     def restore(self, data: bytes) -> None:
-        """Give it an old file, which it reads when it starts; it must be dead now."""
-        assert self._process is None, "kill it first: it reads the file when it starts"
+        """Replace its data file, which it reads when it starts. The server must not be running."""
+        assert self._process is None, "kill the server first: it reads the file when it starts"
         self._file.write_bytes(data)
 
     def _launch(self) -> subprocess.Popen[bytes]:
         binary = redis_binary()
         assert binary is not None, "redis-server is not installed"
-        place = ("--port", str(self.port), "--dir", str(self._file.parent), "--dbfilename", self._file.name)
+        options = ("--port", str(self.port), "--dir", str(self._file.parent), "--dbfilename", self._file.name)
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
-                [binary, *place, "--save", "", *_REDIS_SETTINGS, *self._settings],
+                [binary, *options, "--save", "", *_REDIS_SETTINGS, *self._settings],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -248,17 +248,17 @@ class RedisServer(EngineServer):
 class PostgresServer(EngineServer):
     """A PostgreSQL server with one superuser and one database, both named ``postgres``, and no password.
 
-    Its data is in a temporary directory of its own: it may run as another user than the tests, who cannot enter theirs.
+    Its data is in its own temporary directory, because it may run as a user who cannot read the tests' directories.
 
     Args:
-        directory: Where its log goes.
-        settings: Further settings, as in ``postgresql.conf``.
+        directory: The directory of its log.
+        settings: More settings as in ``postgresql.conf``.
     """
 
     def __init__(self, directory: Path, *, settings: dict[str, str] | None = None) -> None:
         super().__init__(directory)
         self._settings = {**_POSTGRES_SETTINGS, "port": str(self.port), **(settings or {})}
-        self._place: tempfile.TemporaryDirectory[str] | None = None
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def url(self) -> str:
@@ -272,15 +272,15 @@ class PostgresServer(EngineServer):
         return ready.returncode == 0
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        if self._place is None:
-            self._place = _private_directory()
-            _run("cp", "-a", f"{_fresh_data()}/.", self._place.name)
-        command = [str(_binary("postgres")), "-D", self._place.name]
+        if self._directory is None:
+            self._directory = _private_directory()
+            _run("cp", "-a", f"{_fresh_data()}/.", self._directory.name)
+        command = [str(_binary("postgres")), "-D", self._directory.name]
         command += [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
                 command,
-                cwd=self._place.name,
+                cwd=self._directory.name,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -289,14 +289,14 @@ class PostgresServer(EngineServer):
             )
 
     def _clear(self) -> None:
-        if self._place is not None:
-            self._remove_shared_memory(Path(self._place.name, "postmaster.pid"))
-            self._place.cleanup()
-            self._place = None
+        if self._directory is not None:
+            self._remove_shared_memory(Path(self._directory.name, "postmaster.pid"))
+            self._directory.cleanup()
+            self._directory = None
 
     @staticmethod
     def _remove_shared_memory(lock_file: Path) -> None:
-        """Remove the segment that a killed server leaves; the lock file's seventh line names it."""
+        """Remove the segment that a killed server leaves behind. The seventh line of the lock file names it."""
         with contextlib.suppress(OSError, IndexError):
             segment = lock_file.read_text().splitlines()[6].split()[1]
             subprocess.run(["ipcrm", "-m", segment], check=False, capture_output=True)
@@ -306,16 +306,16 @@ class PgBouncer(EngineServer):
     """A pooler in front of a PostgreSQL server.
 
     Args:
-        directory: Where its log goes.
+        directory: The directory of its log.
         behind: The server.
-        settings: Further settings, as in ``pgbouncer.ini``.
+        settings: More settings as in ``pgbouncer.ini``.
     """
 
     def __init__(self, directory: Path, behind: PostgresServer, *, settings: dict[str, str] | None = None) -> None:
         super().__init__(directory)
         self._behind = behind
         self._settings = settings or {}
-        self._place = _private_directory()
+        self._directory = _private_directory()
 
     @property
     def url(self) -> str:
@@ -338,7 +338,7 @@ class PgBouncer(EngineServer):
         }
         lines = [f"{name} = {value}" for name, value in settings.items()]
         database = f"postgres = host=127.0.0.1 port={self._behind.port} user=postgres"
-        path = Path(self._place.name, "pgbouncer.ini")
+        path = Path(self._directory.name, "pgbouncer.ini")
         path.write_text("\n".join(["[databases]", database, "[pgbouncer]", *lines, ""]))
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
@@ -351,7 +351,7 @@ class PgBouncer(EngineServer):
             )
 
     def _clear(self) -> None:
-        self._place.cleanup()
+        self._directory.cleanup()
 
 
 def _binary(name: str) -> Path:
@@ -361,32 +361,32 @@ def _binary(name: str) -> Path:
 
 
 def _as_postgres() -> dict[str, Any]:
-    """Return what makes a process run as somebody whom PostgreSQL accepts."""
+    """Return the arguments that run a process as a user that PostgreSQL accepts."""
     if os.geteuid() != 0:
         return {}
     return {"user": _POSTGRES_USER, "group": _POSTGRES_USER, "extra_groups": ()}
 
 
 def _private_directory() -> tempfile.TemporaryDirectory[str]:
-    place = tempfile.TemporaryDirectory(prefix="postgres-")
+    directory = tempfile.TemporaryDirectory(prefix="postgres-")
     if os.geteuid() == 0:
-        shutil.chown(place.name, _POSTGRES_USER, _POSTGRES_USER)
-    return place
+        shutil.chown(directory.name, _POSTGRES_USER, _POSTGRES_USER)
+    return directory
 
 
 @functools.cache
 def _templates() -> tempfile.TemporaryDirectory[str]:
-    place = _private_directory()
+    directory = _private_directory()
     _run(
-        *(str(_binary("initdb")), "-D", place.name, "-U", "postgres", "--auth", "trust", "--no-sync"),
+        *(str(_binary("initdb")), "-D", directory.name, "-U", "postgres", "--auth", "trust", "--no-sync"),
         *("--encoding", "UTF8", "--locale", "C", "--wal-segsize", "1"),
         **_as_postgres(),
     )
-    return place
+    return directory
 
 
 def _fresh_data() -> str:
-    """Return the data of a server that has never run: made once, and copied for each server."""
+    """Return the data directory of a server that has never run. It is created once, and copied for each server."""
     return _templates().name
 
 

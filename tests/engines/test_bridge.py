@@ -1,4 +1,4 @@
-"""The relay between a bus and any engine, on an engine in memory that is made to fail."""
+"""The relay, on an engine in memory that is made to fail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._engines import Bridge, Publisher
 from starlette_reactive._engines import heartbeat as heartbeat_module
 from starlette_reactive._engines.engine import Sender
-from starlette_reactive._engines.outbox import Outbox
 
 from ..support import eventually
 from .engine import MemoryEngine, Server
@@ -35,7 +34,7 @@ def server() -> Server:
 
 @contextmanager
 def buses(server: Server, number: int, **options: float) -> Iterator[list[ReactiveBus]]:
-    """Buses of as many processes."""
+    """Start the buses of some processes."""
     options = {"heartbeat": 0.1, "lease": 1.0, "patience": 20.0} | options
     with ExitStack() as stack:
         made = [ReactiveBus(relay=Bridge(MemoryEngine(server), **options)) for _ in range(number)]
@@ -68,7 +67,7 @@ async def test_an_emit_reaches_every_process(server: Server) -> None:
         assert there.emitted_count == 0
 
 
-async def test_a_cursor_of_one_process_means_the_same_in_another(server: Server) -> None:
+async def test_a_cursor_is_valid_in_every_process(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
         await here.emit(ChangeEvent("s", {"before"}))
@@ -82,7 +81,7 @@ async def test_a_cursor_of_one_process_means_the_same_in_another(server: Server)
             assert newest.drain() == []
 
 
-async def test_a_subscription_that_begins_before_its_scope_is_level_misses_nothing(server: Server) -> None:
+async def test_a_subscription_to_a_scope_that_is_not_loaded_misses_nothing(server: Server) -> None:
     server.attach_delay = 0.05
     with buses(server, 2) as (here, there):
         await connected(here, there)
@@ -99,7 +98,7 @@ async def test_a_subscription_that_begins_before_its_scope_is_level_misses_nothi
             assert "*" not in seen
 
 
-async def test_what_happened_while_the_connection_was_cut_is_told(server: Server) -> None:
+async def test_events_emitted_while_the_connection_is_cut_are_delivered(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
         with there.subscribe("s") as theirs:
@@ -115,21 +114,21 @@ async def test_what_happened_while_the_connection_was_cut_is_told(server: Server
             assert "*" not in seen
 
 
-async def test_after_the_engine_lost_its_memory_everybody_is_told_everything(server: Server) -> None:
+async def test_after_the_engine_lost_its_data_everything_is_rendered(server: Server) -> None:
     with buses(server, 1) as (bus,):
         await connected(bus)
         with bus.subscribe("s") as subscription:
             await bus.ready("s")
             cursor = bus.cursor("s")
             server.kill()
-            server.start(with_memory=False)
+            server.start(with_data=False)
             with anyio.fail_after(20):
                 assert (await anext(subscription)).changed_paths == ALL
             with bus.subscribe("s", after=cursor) as returning, anyio.fail_after(20):
                 assert (await anext(returning)).changed_paths == ALL
 
 
-async def test_an_event_that_got_lost_on_the_way_is_noticed_by_the_next(server: Server) -> None:
+async def test_the_next_event_reveals_a_lost_event(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
         with there.subscribe("s") as theirs:
@@ -142,11 +141,9 @@ async def test_an_event_that_got_lost_on_the_way_is_noticed_by_the_next(server: 
                 assert (await anext(theirs)).changed_paths in (ALL, {"lost"})
 
 
-async def test_an_event_that_got_lost_is_noticed_by_the_check_of_positions(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_position_check_reveals_a_lost_event(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat_module, "_CHECK_INTERVAL", 0.05)
-    with buses(server, 2, heartbeat=0.5) as (here, there):  # so seldom that no session ends while the server is silent
+    with buses(server, 2, heartbeat=0.5) as (here, there):  # long enough for no session to end while messages get lost
         await connected(here, there)
         with there.subscribe("s") as theirs:
             await there.ready("s")
@@ -157,7 +154,7 @@ async def test_an_event_that_got_lost_is_noticed_by_the_check_of_positions(
                 assert (await anext(theirs)).changed_paths == ALL
 
 
-async def test_silence_ends_a_session(server: Server) -> None:
+async def test_a_silent_session_is_ended(server: Server) -> None:
     with buses(server, 1, heartbeat=0.02) as (bus,):
         await connected(bus)
         server.frozen.set()
@@ -168,7 +165,7 @@ async def test_silence_ends_a_session(server: Server) -> None:
         assert bus.health().connections > 1
 
 
-async def test_emits_wait_while_the_engine_is_away_and_are_sent_when_it_is_back(server: Server) -> None:
+async def test_events_wait_while_the_engine_is_down_and_are_sent_when_it_is_back(server: Server) -> None:
     with buses(server, 2, patience=0.2) as (here, there):
         await connected(here, there)
         with there.subscribe("s") as theirs:
@@ -187,7 +184,7 @@ async def test_emits_wait_while_the_engine_is_away_and_are_sent_when_it_is_back(
             await eventually(lambda: here.health().waiting == 0)
 
 
-async def test_more_than_is_kept_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_outbox_refuses_events(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("starlette_reactive._engines.outbox.SCOPE_LIMIT", 3)
     server.up = False
     with buses(server, 1) as (bus,):
@@ -198,7 +195,7 @@ async def test_more_than_is_kept_is_refused(server: Server, monkeypatch: pytest.
             bus.emit_sync(ChangeEvent("s4", {"a"}))
 
 
-async def test_presence_is_that_of_all_processes(server: Server) -> None:
+async def test_presence_covers_all_processes(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
         one, other = ConnectionInfo("one", "anna"), ConnectionInfo("other", "ben")
@@ -213,7 +210,7 @@ async def test_presence_is_that_of_all_processes(server: Server) -> None:
         await eventually(lambda: not there.presence("s"))
 
 
-async def test_a_process_that_nobody_views_a_scope_in_can_ask_who_does(server: Server) -> None:
+async def test_presence_now_asks_the_engine_about_a_scope_without_viewers_here(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
         with here.subscribe("s", connection=ConnectionInfo("one")):
@@ -221,7 +218,7 @@ async def test_a_process_that_nobody_views_a_scope_in_can_ask_who_does(server: S
             assert {each.session_id for each in await there.presence_now("s")} == {"one"}
 
 
-async def test_a_viewer_who_comes_while_others_are_asked_for_is_shown(server: Server) -> None:
+async def test_a_member_that_joins_while_the_roster_is_loading_is_shown(server: Server) -> None:
     server.attach_delay = 0.05
     with buses(server, 2) as (here, there):
         await connected(here, there)
@@ -232,8 +229,8 @@ async def test_a_viewer_who_comes_while_others_are_asked_for_is_shown(server: Se
 
 
 @asynccontextmanager
-async def viewed_from_elsewhere(server: Server) -> AsyncIterator[tuple[ReactiveBus, ReactiveBus, Subscription]]:
-    """A process, another one in which somebody views a scope, and what the first is told of it from then on."""
+async def viewed_in_another_process(server: Server) -> AsyncIterator[tuple[ReactiveBus, ReactiveBus, Subscription]]:
+    """Yield two buses and a subscription of the first to a scope that is viewed in the second."""
     with buses(server, 2) as (here, there):
         await connected(here, there)
         with there.subscribe("s", connection=ConnectionInfo("viewer")), here.subscribe("s") as mine:
@@ -252,8 +249,8 @@ def process_of(bus: ReactiveBus) -> str:
     return str(bridge_of(bus)._process)
 
 
-async def test_the_viewers_of_a_process_that_died_are_gone_and_pages_are_told(server: Server) -> None:
-    async with viewed_from_elsewhere(server) as (here, dying, mine):
+async def test_the_members_of_a_dead_process_are_removed_and_their_scopes_rendered(server: Server) -> None:
+    async with viewed_in_another_process(server) as (here, dying, mine):
         with anyio.fail_after(20):
             while here.presence("s"):
                 server.leases.pop(process_of(dying), None)
@@ -261,7 +258,7 @@ async def test_the_viewers_of_a_process_that_died_are_gone_and_pages_are_told(se
             assert (await anext(mine)).changed_paths == ALL
 
 
-async def test_a_viewer_who_takes_the_key_of_another_is_shown(server: Server) -> None:
+async def test_a_member_that_reuses_a_key_replaces_the_former_one(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
         relay = bridge_of(here)
@@ -274,25 +271,25 @@ async def test_a_viewer_who_takes_the_key_of_another_is_shown(server: Server) ->
             await eventually(lambda: {each.user_id for each in there.presence("s")} == {"ben"})
 
 
-async def test_pages_are_told_of_a_process_that_died_while_the_connection_was_cut(server: Server) -> None:
-    async with viewed_from_elsewhere(server) as (here, _, mine):
+async def test_members_lost_while_the_connection_was_cut_cause_a_render(server: Server) -> None:
+    async with viewed_in_another_process(server) as (here, _, mine):
         with server.lock:
             server.rosters.clear()
             for session in [each for each in server.sessions if each.process == process_of(here)]:
-                session.break_off()
+                session.disconnect()
         await eventually(lambda: not here.presence("s"))
         with anyio.fail_after(20):
             assert (await anext(mine)).changed_paths == ALL
 
 
-async def test_a_process_that_was_taken_for_dead_shows_its_viewers_again_and_pages_are_told(server: Server) -> None:
+async def test_a_process_that_was_taken_for_dead_enrolls_its_members_again_and_pages_render(server: Server) -> None:
     with buses(server, 1) as (here,), buses(server, 1, lease=0.4) as (sleepy,):
         await connected(here, sleepy)
         with sleepy.subscribe("s", connection=ConnectionInfo("one")), here.subscribe("s") as mine:
             await eventually(lambda: len(here.presence("s")) == 1)
             asleep = bridge_of(sleepy)
             awake = threading.Event()
-            asleep._thread.post(lambda: awake.wait(60))  # nothing of the process goes on
+            asleep._thread.post(lambda: awake.wait(60))  # block the whole relay
             await eventually(lambda: not here.presence("s"))
             mine.drain()
             awake.set()
@@ -301,13 +298,13 @@ async def test_a_process_that_was_taken_for_dead_shows_its_viewers_again_and_pag
                 assert (await anext(mine)).changed_paths == ALL
 
 
-async def test_after_the_engine_lost_its_memory_viewers_are_shown_again(server: Server) -> None:
+async def test_after_the_engine_lost_its_data_members_are_enrolled_again(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
         with here.subscribe("s", connection=ConnectionInfo("one")), there.subscribe("s"):
             await eventually(lambda: len(there.presence("s")) == 1)
             server.kill()
-            server.start(with_memory=False)
+            server.start(with_data=False)
             await eventually(lambda: there.health().connections >= 2)
             await eventually(lambda: {each.session_id for each in there.presence("s")} == {"one"})
 
@@ -329,7 +326,7 @@ async def test_close_user_reaches_all_processes(server: Server) -> None:
             bens.close()
 
 
-async def test_a_scope_that_nobody_views_is_let_go_after_a_while(
+async def test_a_scope_without_viewers_is_detached_after_a_while(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat_module, "_LINGER", 0.1)
@@ -342,7 +339,7 @@ async def test_a_scope_that_nobody_views_is_let_go_after_a_while(
             await eventually(lambda: not any("s" in session.attached for session in server.sessions))
 
 
-async def test_many_threads_may_emit_at_once(server: Server) -> None:
+async def test_many_threads_can_emit_at_once(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
         with there.subscribe("s") as theirs:
@@ -361,7 +358,7 @@ async def test_many_threads_may_emit_at_once(server: Server) -> None:
                     seen |= (await anext(theirs)).changed_paths
 
 
-async def test_a_bus_that_was_stopped_connects_again_when_it_is_used(server: Server) -> None:
+async def test_a_stopped_bus_connects_again_when_it_is_used(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
         with there.subscribe("s") as theirs:
@@ -376,7 +373,7 @@ async def test_a_bus_that_was_stopped_connects_again_when_it_is_used(server: Ser
                 assert (await anext(theirs)).changed_paths == {"b"}
 
 
-async def test_whoever_waits_for_an_engine_that_stays_away_gives_up_and_leaves_nothing(server: Server) -> None:
+async def test_waiting_for_an_unreachable_engine_times_out_and_leaves_no_waiters(server: Server) -> None:
     server.up = False
     with buses(server, 1, patience=0.05) as (bus,):
         assert not await bus.ready("s")
@@ -386,14 +383,14 @@ async def test_whoever_waits_for_an_engine_that_stays_away_gives_up_and_leaves_n
         assert (await bus.cursor_now("s")).endswith("unknown")
 
 
-async def test_a_relay_serves_one_bus(server: Server) -> None:
+async def test_a_relay_serves_only_one_bus(server: Server) -> None:
     relay = Bridge(MemoryEngine(server))
     ReactiveBus(relay=relay)
     with pytest.raises(ValueError, match="serves another bus"):
         ReactiveBus(relay=relay)
 
 
-async def test_observers_see_each_event_that_is_delivered(server: Server) -> None:
+async def test_observers_see_each_delivered_event(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
         seen: list[ChangeEvent] = []
@@ -408,19 +405,19 @@ async def test_observers_see_each_event_that_is_delivered(server: Server) -> Non
             assert len(seen) == 1
 
 
-def test_a_publisher_waits_until_the_engine_has_accepted(server: Server) -> None:
+def test_a_publisher_waits_until_the_engine_has_accepted_the_event(server: Server) -> None:
     with Publisher(MemoryEngine(server), patience=1.5) as publisher:
         publisher.emit("s", "a", "b", audience=["anna"])
         assert {key[1] for key in server.scopes["s"].records} == {"a", "b"}
         server.kill()
-        with pytest.raises(EmitTimeoutError, match="nobody listens"):
+        with pytest.raises(EmitTimeoutError, match="the server is down"):
             publisher.emit("s", "c")
         server.start()
         publisher.emit("s", "c")
         assert len(server.scopes["s"].records) == 3
 
 
-def test_a_publisher_that_slept_for_too_long_still_gives_time_to_connect(
+def test_a_publisher_whose_pause_exceeds_the_deadline_never_connects_with_a_negative_timeout(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[float] = []
@@ -428,11 +425,11 @@ def test_a_publisher_that_slept_for_too_long_still_gives_time_to_connect(
     class Away(MemoryEngine):
         def open_sender(self, timeout: float) -> Sender:
             given.append(timeout)
-            raise ConnectionRefusedError("nobody listens")
+            raise ConnectionRefusedError("the server is down")
 
     sleep = time.sleep
     monkeypatch.setattr(time, "sleep", lambda _: sleep(2.1))
-    with Publisher(Away(server), patience=2) as publisher, pytest.raises(EmitTimeoutError, match="nobody listens"):
+    with Publisher(Away(server), patience=2) as publisher, pytest.raises(EmitTimeoutError, match="the server is down"):
         publisher.emit("s", "a")
     assert len(given) == 2
     assert min(given) > 0
@@ -440,7 +437,7 @@ def test_a_publisher_that_slept_for_too_long_still_gives_time_to_connect(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_of_a_fork_connects_for_itself() -> None:
+def test_a_forked_child_connects_on_its_own() -> None:
     server = Server()
     with buses(server, 1) as (bus,):
         while not bus.health().connected:
@@ -448,7 +445,7 @@ def test_a_child_of_a_fork_connects_for_itself() -> None:
         mine = process_of(bus)
         child = os.fork()
         if child == 0:
-            server.lock = threading.Lock()  # the engine is this process itself here, and its lock may be held
+            server.lock = threading.Lock()  # the engine is in this process, and the fork may have copied a held lock
             bus.emit_sync(ChangeEvent("s", {"a"}))
             until = time.monotonic() + 20
             while not server.scopes and time.monotonic() < until:
@@ -460,7 +457,7 @@ def test_a_child_of_a_fork_connects_for_itself() -> None:
         assert not server.scopes
 
 
-def test_an_emit_in_a_signal_handler_is_taken() -> None:
+def test_a_signal_handler_can_emit() -> None:
     server = Server()
     with buses(server, 1) as (bus,):
         before = signal.signal(signal.SIGUSR1, lambda *_: bus.emit_sync(ChangeEvent("signal", {"a"})))
@@ -474,56 +471,3 @@ def test_an_emit_in_a_signal_handler_is_taken() -> None:
         while set(server.scopes) != {"signal", "s"} and time.monotonic() < until:
             time.sleep(0.001)
         assert set(server.scopes) == {"signal", "s"}
-
-
-# What waits
-
-
-def test_what_waits_is_merged_by_scope_origin_and_audience() -> None:
-    outbox = Outbox()
-    for event in (
-        ChangeEvent("s", {"a"}),
-        ChangeEvent("s", {"b"}),
-        ChangeEvent("s", {"c"}, "x"),
-        ChangeEvent("t", {"d"}, None, {"u"}),
-    ):
-        outbox.put(event, [])
-    assert len(outbox) == 3
-    assert [letter.event for letter in outbox.take(10)] == [
-        ChangeEvent("s", {"a", "b"}),
-        ChangeEvent("s", {"c"}, "x"),
-        ChangeEvent("t", {"d"}, None, {"u"}),
-    ]
-    assert len(outbox) == 0
-
-
-def test_too_many_letters_of_a_scope_become_one_for_everybody() -> None:
-    outbox = Outbox()
-    for number in range(100):
-        outbox.put(ChangeEvent("s", {"a"}, f"tab{number}"), [])
-    letters = outbox.take(200)
-    assert letters[0].event == ChangeEvent("s", {"a"})
-    assert len(letters) < 50
-    assert len(outbox) == 0
-
-
-def test_too_many_paths_become_all() -> None:
-    outbox = Outbox()
-    for number in range(300):
-        outbox.put(ChangeEvent("s", {f"p{number}"}), [])
-    assert "*" in outbox.take(1)[0].event.changed_paths
-
-
-def test_what_could_not_be_sent_waits_again_before_what_came_since() -> None:
-    outbox = Outbox()
-    told: list[str] = []
-    outbox.put(ChangeEvent("s", {"a"}), [lambda: told.append("a")])
-    letters = outbox.take(10)
-    outbox.put(ChangeEvent("s", {"b"}), [lambda: told.append("b")])
-    outbox.put(ChangeEvent("t", {"c"}), [])
-    outbox.put_back(letters)
-    first, second = outbox.take(10)
-    assert (first.event, second.event) == (ChangeEvent("s", {"a", "b"}), ChangeEvent("t", {"c"}))
-    for accepted in first.accepted:
-        accepted()
-    assert told == ["a", "b"]

@@ -1,6 +1,6 @@
-"""What holds for a bus on every engine, and on none: the same words mean the same everywhere.
+"""What holds for a bus on every engine, and for a bus without one.
 
-``here`` and ``there`` are two processes; in memory they are one.
+``here`` and ``there`` are two processes. In memory they are the same.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ..support import connect, environment
 from .conftest import MEMORY, POSTGRES, World, level, soon
 
 ALL = frozenset({"*"})
-STRANGE = [
+UNUSUAL_TEXTS = [
     "plain",
     "with: colons, spaces and 'quotes' \"of\" both kinds",
     "back\\slash %percent% {brace} [bracket] *star* ?",
@@ -53,16 +53,16 @@ async def take(subscription: Subscription, timeout: float = 60) -> ChangeEvent:
         return await anext(subscription)
 
 
-async def told_next(world: World, subscription: Subscription, path: str) -> None:
-    """Be told of a path next; a cursor of PostgreSQL may be older than the event that was told last."""
+async def take_next(world: World, subscription: Subscription, path: str) -> None:
+    """Take an event for a path. On PostgreSQL, an event may repeat: a cursor may be older than the last event."""
     if world.kind == POSTGRES:
-        await told(subscription, path)
+        await take_until(subscription, path)
     else:
         assert (await take(subscription)).changed_paths == {path}
 
 
-async def told(subscription: Subscription, *paths: str, timeout: float = 60) -> list[ChangeEvent]:
-    """Take events until all of these paths have been told of, and return them."""
+async def take_until(subscription: Subscription, *paths: str, timeout: float = 60) -> list[ChangeEvent]:
+    """Take events until they contain all of these paths, and return them."""
     events: list[ChangeEvent] = []
     with anyio.fail_after(timeout):
         while not set(paths) <= {path for event in events for path in event.changed_paths}:
@@ -91,7 +91,7 @@ async def test_an_emit_reaches_every_process_in_order(world: World) -> None:
             assert [await take(subscription) for _ in events] == events
 
 
-async def test_a_scope_hears_nothing_of_another(world: World) -> None:
+async def test_a_subscription_gets_no_events_of_other_scopes(world: World) -> None:
     here, there = await processes(world, 2)
     with there.subscribe(world.scope) as theirs:
         await there.ready(world.scope)
@@ -100,9 +100,9 @@ async def test_a_scope_hears_nothing_of_another(world: World) -> None:
         assert (await take(theirs)).changed_paths == {"own"}
 
 
-async def test_an_event_arrives_as_it_was_emitted(world: World) -> None:
+async def test_an_event_arrives_unchanged(world: World) -> None:
     here, there = await processes(world, 2)
-    for number, text in enumerate(STRANGE):
+    for number, text in enumerate(UNUSUAL_TEXTS):
         scope = f"{world.scope} {text}"
         event = ChangeEvent(scope, {"a.b", f"n{number}", "*"}, text, {text, "somebody"})
         with there.subscribe(scope, connection=ConnectionInfo("tab", text)) as theirs:
@@ -116,7 +116,7 @@ async def test_an_event_arrives_as_it_was_emitted(world: World) -> None:
                 assert own.drain() == []
 
 
-async def test_only_its_audience_is_told(world: World) -> None:
+async def test_only_the_audience_is_notified(world: World) -> None:
     here, there = await processes(world, 2)
     with ExitStack() as stack:
         ann, bob, nobody = (
@@ -132,7 +132,7 @@ async def test_only_its_audience_is_told(world: World) -> None:
         assert (await take(nobody)).changed_paths == {"open"}
 
 
-async def test_nobody_is_told_of_their_own_change(world: World) -> None:
+async def test_the_origin_is_not_notified_of_its_own_change(world: World) -> None:
     here, there = await processes(world, 2)
     with there.subscribe(world.scope, origin="tab") as own, there.subscribe(world.scope, origin="else") as other:
         await there.ready(world.scope)
@@ -142,7 +142,7 @@ async def test_nobody_is_told_of_their_own_change(world: World) -> None:
         assert [(await take(other)).changed_paths for _ in range(2)] == [{"a"}, {"b"}]
 
 
-async def test_an_event_of_many_paths_arrives_whole(world: World) -> None:
+async def test_an_event_with_many_paths_arrives_complete(world: World) -> None:
     here, there = await processes(world, 2)
     paths = {f"rows.r{number}" for number in range(1000)}
     with there.subscribe(world.scope) as theirs:
@@ -156,7 +156,7 @@ async def test_an_event_of_many_paths_arrives_whole(world: World) -> None:
             assert (await take(late)).changed_paths in (ALL, paths | {"last"})
 
 
-async def test_many_threads_may_emit_at_once(world: World) -> None:
+async def test_many_threads_can_emit_at_once(world: World) -> None:
     here, there = await processes(world, 2)
     with there.subscribe(world.scope) as theirs:
         await there.ready(world.scope)
@@ -169,13 +169,13 @@ async def test_many_threads_may_emit_at_once(world: World) -> None:
         for thread in threads:
             thread.start()
         expected = {f"t{thread}.n{number}" for thread in range(8) for number in range(50)}
-        seen = {path for event in await told(theirs, *expected) for path in event.changed_paths}
+        seen = {path for event in await take_until(theirs, *expected) for path in event.changed_paths}
         assert seen == expected
         for thread in threads:
             thread.join()
 
 
-async def test_thousands_of_scopes_each_hear_their_own(world: World) -> None:
+async def test_thousands_of_scopes_each_get_their_own_events(world: World) -> None:
     here, there = await processes(world, 2)
     scopes = [f"{world.scope}-{number}" for number in range(3000)]
     with ExitStack() as stack:
@@ -189,7 +189,7 @@ async def test_thousands_of_scopes_each_hear_their_own(world: World) -> None:
             assert subscription.drain() == []
 
 
-async def test_observers_see_what_is_delivered_here(world: World) -> None:
+async def test_observers_see_the_events_delivered_in_their_process(world: World) -> None:
     here, there = await processes(world, 2)
     seen: list[ChangeEvent] = []
     end = there.observe(seen.append)
@@ -201,14 +201,14 @@ async def test_observers_see_what_is_delivered_here(world: World) -> None:
         end()
 
 
-async def test_what_is_emitted_is_counted_where_it_was(world: World) -> None:
+async def test_an_emit_is_counted_in_the_emitting_process(world: World) -> None:
     here, there = await processes(world, 2)
     before = here.emitted_count, there.emitted_count
     with there.subscribe(world.scope) as theirs:
         await there.ready(world.scope)
         await here.emit(ChangeEvent(world.scope, {"a"}))
         here.emit_sync(ChangeEvent(world.scope, {"b"}))
-        await told(theirs, "a", "b")
+        await take_until(theirs, "a", "b")
         assert there.subscriber_count == 1
     assert here.emitted_count == before[0] + 2
     assert there.emitted_count == before[1] + (2 if here is there else 0)
@@ -216,7 +216,7 @@ async def test_what_is_emitted_is_counted_where_it_was(world: World) -> None:
 
 
 @pytest.mark.parametrize("overflow", ["coalesce", "drop"])
-async def test_a_slow_reader_loses_nothing_or_what_is_counted(world: World, overflow: str) -> None:
+async def test_a_slow_reader_loses_nothing_that_is_not_counted(world: World, overflow: str) -> None:
     dropped: list[ChangeEvent] = []
     there = world.process(maxsize=2, overflow=overflow, on_drop=lambda _, event: dropped.append(event))
     here = world.process()
@@ -240,7 +240,7 @@ async def test_a_slow_reader_loses_nothing_or_what_is_counted(world: World, over
 # Cursors and catching up
 
 
-async def test_what_happened_after_a_cursor_is_told_in_one_event(world: World) -> None:
+async def test_changes_after_a_cursor_arrive_as_one_event(world: World) -> None:
     here, there = await processes(world, 2)
     await here.emit(ChangeEvent(world.scope, {"before"}))
     cursor = await here.cursor_now(world.scope)
@@ -249,10 +249,10 @@ async def test_what_happened_after_a_cursor_is_told_in_one_event(world: World) -
     with there.subscribe(world.scope, after=cursor) as late:
         assert (await take(late)).changed_paths == {"a", "b", "c"}
         await here.emit(ChangeEvent(world.scope, {"later"}))
-        await told_next(world, late, "later")
+        await take_next(world, late, "later")
 
 
-async def test_a_cursor_of_now_leaves_nothing_to_tell(world: World) -> None:
+async def test_nothing_follows_a_cursor_of_now(world: World) -> None:
     here, there = await processes(world, 2)
     await here.emit(ChangeEvent(world.scope, {"before"}))
     await there.ready(world.scope)
@@ -262,17 +262,17 @@ async def test_a_cursor_of_now_leaves_nothing_to_tell(world: World) -> None:
             assert late.drain() == []
 
 
-async def test_a_cursor_that_is_known_without_asking_leaves_out_nothing(world: World) -> None:
+async def test_a_cursor_taken_without_asking_the_engine_misses_nothing(world: World) -> None:
     here, there = await processes(world, 2)
     for number in range(10):
         cursor = there.cursor(world.scope)
         await here.emit(ChangeEvent(world.scope, {f"p{number}"}))
         with there.subscribe(world.scope, after=cursor) as late:
             while not (await take(late)).changed_paths & {f"p{number}", "*"}:
-                assert world.kind == POSTGRES  # whose cursor may be too old to leave out the path before
+                assert world.kind == POSTGRES  # its cursor may be older than the path before
 
 
-async def test_a_cursor_is_valid_in_another_scope_than_it_was_taken_for(world: World) -> None:
+async def test_a_cursor_is_valid_in_other_scopes(world: World) -> None:
     here, there = await processes(world, 2)
     other = f"{world.scope}-other"
     await here.emit(ChangeEvent(other, {"before"}))
@@ -282,7 +282,7 @@ async def test_a_cursor_is_valid_in_another_scope_than_it_was_taken_for(world: W
         assert "after" in (await take(late)).changed_paths
 
 
-async def test_catching_up_leaves_out_own_changes_and_those_for_others(world: World) -> None:
+async def test_catching_up_skips_own_changes_and_those_for_others(world: World) -> None:
     here, there = await processes(world, 2)
     cursor = await here.cursor_now(world.scope)
     await here.emit(ChangeEvent(world.scope, {"both"}, origin="other"))
@@ -298,7 +298,7 @@ async def test_catching_up_leaves_out_own_changes_and_those_for_others(world: Wo
         assert (await take(late)).changed_paths == {"both", "own", "all"}
 
 
-async def test_a_change_after_which_one_made_it_oneself_is_still_told(world: World) -> None:
+async def test_a_change_before_the_cursor_is_not_repeated_when_the_origin_changes_the_same_path(world: World) -> None:
     here, there = await processes(world, 2)
     await here.emit(ChangeEvent(world.scope, {"a"}, origin="other"))
     cursor = await here.cursor_now(world.scope)
@@ -312,13 +312,13 @@ async def test_a_change_after_which_one_made_it_oneself_is_still_told(world: Wor
 @pytest.mark.parametrize(
     "cursor", ["", "nonsense", "0-0", "000000000000-5", "unknown", "-", "12-99999999999999999999999"]
 )
-async def test_after_a_cursor_that_means_nothing_everything_is_told(world: World, cursor: str) -> None:
+async def test_an_invalid_cursor_causes_an_event_for_all_paths(world: World, cursor: str) -> None:
     (there,) = await processes(world, 1)
     with there.subscribe(world.scope, after=cursor) as late:
         assert (await take(late)).changed_paths == ALL
 
 
-async def test_after_more_changes_than_are_kept_everything_is_told(world: World) -> None:
+async def test_a_cursor_older_than_the_log_causes_an_event_for_all_paths(world: World) -> None:
     here, there = await processes(world, 2)
     cursor = await here.cursor_now(world.scope)
     for number in range(300):
@@ -333,7 +333,7 @@ async def test_after_more_changes_than_are_kept_everything_is_told(world: World)
 
 
 async def test_no_change_is_lost_between_a_page_and_its_stream(world: World) -> None:
-    """A page takes a cursor, reads its data and is sent; then its stream begins, in any process."""
+    """A page takes a cursor and reads its data. Its stream starts later, in any process."""
     here, there = await processes(world, 2)
     state = {"value": 0}
     done = threading.Event()
@@ -360,12 +360,12 @@ async def test_no_change_is_lost_between_a_page_and_its_stream(world: World) -> 
                 assert (await take(subscription)).changed_paths <= {"value", "*"}
 
 
-async def test_a_scope_that_was_let_go_tells_what_happened_meanwhile(
+async def test_a_detached_scope_catches_up_when_it_is_viewed_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat_module, "_LINGER", 0.05)
     here = world.process()
-    there = here if world.kind == MEMORY else world.hasty_process()
+    there = here if world.kind == MEMORY else world.impatient_process()
     await level(here, there)
     with there.subscribe(world.scope) as first:
         await there.ready(world.scope)
@@ -376,9 +376,9 @@ async def test_a_scope_that_was_let_go_tells_what_happened_meanwhile(
     await soon(lambda: link is None or not link.replica.is_open(world.scope))
     await here.emit(ChangeEvent(world.scope, {"b"}))
     with there.subscribe(world.scope, after=cursor) as again:
-        await told_next(world, again, "b")
+        await take_next(world, again, "b")
         await here.emit(ChangeEvent(world.scope, {"c"}))
-        await told_next(world, again, "c")
+        await take_next(world, again, "c")
 
 
 # Streams
@@ -403,7 +403,7 @@ def streams(scope: str, state: Mapping[str, Any]) -> Callable[..., Any]:
     return stream
 
 
-async def test_a_stream_resumes_in_another_process_where_it_broke_off(world: World) -> None:
+async def test_a_stream_resumes_in_another_process(world: World) -> None:
     here, there = await processes(world, 2)
     state = {"title": "Board", "count": 0}
     stream = streams(world.scope, state)
@@ -419,7 +419,7 @@ async def test_a_stream_resumes_in_another_process_where_it_broke_off(world: Wor
     await here.emit(ChangeEvent(world.scope, {"count"}))
     async with connect(stream(there), headers={"Last-Event-ID": last or ""}) as connection:
         while (update := await connection.next_update(60)).event != "count":
-            assert (update.event, update.data) == ("title", "New")  # what the last id was too old to leave out
+            assert (update.event, update.data) == ("title", "New")  # the cursor of the last id may be older
         assert update.data == "7"
         state["title"] = "Newest"
         await here.emit(ChangeEvent(world.scope, {"title"}))
@@ -428,7 +428,7 @@ async def test_a_stream_resumes_in_another_process_where_it_broke_off(world: Wor
         assert len(connection.updates) == 2 or (world.kind == POSTGRES and len(connection.updates) <= 4)
 
 
-async def test_a_stream_begins_at_its_pages_cursor(world: World) -> None:
+async def test_a_stream_starts_at_the_cursor_of_its_page(world: World) -> None:
     here, there = await processes(world, 2)
     state = {"title": "Board", "count": 0}
     cursor = await here.cursor_now(world.scope)
@@ -439,7 +439,7 @@ async def test_a_stream_begins_at_its_pages_cursor(world: World) -> None:
         assert (update.event, update.data) == ("count", "1")
 
 
-async def test_a_stream_of_a_strange_cursor_renders_everything(world: World) -> None:
+async def test_a_stream_with_a_foreign_cursor_renders_everything(world: World) -> None:
     (there,) = await processes(world, 1)
     state = {"title": "Board", "count": 3}
     async with connect(streams(world.scope, state)(there), headers={"Last-Event-ID": "0-17"}) as connection:
@@ -454,7 +454,7 @@ def users(bus: ReactiveBus, scope: str) -> list[tuple[str, str | None]]:
     return sorted((each.session_id, each.user_id) for each in bus.presence(scope))
 
 
-async def test_presence_is_that_of_all_processes(world: World) -> None:
+async def test_presence_covers_all_processes(world: World) -> None:
     here, there = await processes(world, 2)
     with here.subscribe(world.scope, connection=ConnectionInfo("1", "ann")), there.subscribe(world.scope):
         await there.ready(world.scope)
@@ -467,7 +467,7 @@ async def test_presence_is_that_of_all_processes(world: World) -> None:
     await soon(lambda: users(there, world.scope) == [])
 
 
-async def test_presence_shows_a_viewer_of_two_tabs_until_both_are_gone(world: World) -> None:
+async def test_presence_shows_a_user_with_two_tabs_until_both_are_closed(world: World) -> None:
     here, there = await processes(world, 2)
     with there.subscribe(world.scope):
         await there.ready(world.scope)
@@ -480,17 +480,17 @@ async def test_presence_shows_a_viewer_of_two_tabs_until_both_are_gone(world: Wo
         await soon(lambda: users(there, world.scope) == [])
 
 
-async def test_who_views_a_scope_elsewhere_can_be_asked(world: World) -> None:
+async def test_presence_now_returns_members_of_other_processes(world: World) -> None:
     here, there = await processes(world, 2)
-    with here.subscribe(world.scope, connection=ConnectionInfo("1", STRANGE[4])) as subscription:
+    with here.subscribe(world.scope, connection=ConnectionInfo("1", UNUSUAL_TEXTS[4])) as subscription:
         await here.ready(world.scope)
         await here.emit(ChangeEvent(world.scope, {"a"}))
-        await told(subscription, "a")
+        await take_until(subscription, "a")
         found = await there.presence_now(world.scope)
-        assert [(each.session_id, each.user_id) for each in found] == [("1", STRANGE[4])]
+        assert [(each.session_id, each.user_id) for each in found] == [("1", UNUSUAL_TEXTS[4])]
 
 
-async def test_who_came_or_left_is_known_when_a_change_tells_of_it(world: World) -> None:
+async def test_presence_is_current_when_a_later_event_arrives(world: World) -> None:
     here, there = await processes(world, 2)
     seen: dict[str, int] = {}
 
@@ -511,7 +511,7 @@ async def test_who_came_or_left_is_known_when_a_change_tells_of_it(world: World)
     assert {path: count for path, count in seen.items() if count != path.startswith("came")} == {}
 
 
-async def test_presence_of_one_scope_is_not_that_of_another(world: World) -> None:
+async def test_presence_is_separate_for_each_scope(world: World) -> None:
     here, there = await processes(world, 2)
     other = f"{world.scope}-other"
     with (
@@ -525,7 +525,7 @@ async def test_presence_of_one_scope_is_not_that_of_another(world: World) -> Non
 
 
 @pytest.mark.parametrize("only_one_scope", [True, False])
-async def test_close_user_ends_a_users_streams_everywhere(world: World, only_one_scope: bool) -> None:
+async def test_close_user_ends_a_users_streams_in_every_process(world: World, only_one_scope: bool) -> None:
     here, there = await processes(world, 2)
     other = f"{world.scope}-other"
     with ExitStack() as stack:
@@ -535,22 +535,22 @@ async def test_close_user_ends_a_users_streams_everywhere(world: World, only_one
             return stack.enter_context(bus.subscribe(scope, connection=connection))
 
         ann, bob = subscribe(here, world.scope, "ann"), subscribe(here, world.scope, "bob")
-        ann_there, ann_elsewhere = subscribe(there, world.scope, "ann"), subscribe(there, other, "ann")
+        ann_there, ann_in_another_scope = subscribe(there, world.scope, "ann"), subscribe(there, other, "ann")
         for bus in (here, there):
             await bus.ready(world.scope)
             await bus.ready(other)
-        everything = [ann, ann_there] if only_one_scope else [ann, ann_there, ann_elsewhere]
+        everything = [ann, ann_there] if only_one_scope else [ann, ann_there, ann_in_another_scope]
         ended = here.close_user("ann", scope=world.scope if only_one_scope else None)
         assert ended == (len(everything) if here is there else 1)
         await soon(lambda: all(subscription._subscriber.closed for subscription in everything))
         await here.emit(ChangeEvent(world.scope, {"a"}))
         await here.emit(ChangeEvent(other, {"a"}))
-        await told(bob, "a")
+        await take_until(bob, "a")
         if only_one_scope:
-            await told(ann_elsewhere, "a")
+            await take_until(ann_in_another_scope, "a")
 
 
-async def test_close_ends_the_streams_of_this_process(world: World) -> None:
+async def test_close_ends_the_streams_of_its_process(world: World) -> None:
     (here,) = await processes(world, 1)
     with here.subscribe(world.scope) as subscription:
         await here.ready(world.scope)
@@ -560,15 +560,15 @@ async def test_close_ends_the_streams_of_this_process(world: World) -> None:
     with here.subscribe(world.scope) as again:
         await here.ready(world.scope)
         await here.emit(ChangeEvent(world.scope, {"a"}))
-        await told(again, "a")
+        await take_until(again, "a")
 
 
-# Engines alone
+# Engines only
 
 
-async def test_what_is_emitted_while_the_engine_is_away_is_sent_when_it_is_back(shared: World) -> None:
+async def test_events_emitted_while_the_engine_is_down_are_sent_when_it_is_back(shared: World) -> None:
     assert shared.server is not None
-    here, there = shared.hasty_process(heartbeat=0.5, patience=0.5), shared.hasty_process(heartbeat=0.5)
+    here, there = shared.impatient_process(heartbeat=0.5, patience=0.5), shared.impatient_process(heartbeat=0.5)
     await level(here, there)
     with here.subscribe(shared.scope) as mine, there.subscribe(shared.scope) as theirs:
         await here.ready(shared.scope)
@@ -590,12 +590,12 @@ async def test_what_is_emitted_while_the_engine_is_away_is_sent_when_it_is_back(
                 while "*" not in seen and not {"a", "b"} <= seen:
                     seen |= (await anext(subscription)).changed_paths
         await here.emit(ChangeEvent(shared.scope, {"after"}))
-        await told(theirs, "after")
+        await take_until(theirs, "after")
 
 
-async def test_everything_accepted_before_a_crash_is_told_after_it(shared: World) -> None:
+async def test_events_accepted_before_a_crash_are_delivered_after_it(shared: World) -> None:
     assert shared.server is not None
-    here, there = shared.hasty_process(heartbeat=0.5), shared.hasty_process(heartbeat=0.5)
+    here, there = shared.impatient_process(heartbeat=0.5), shared.impatient_process(heartbeat=0.5)
     await level(here, there)
     cursor = await here.cursor_now(shared.scope)
     await here.emit(ChangeEvent(shared.scope, {"a"}))
@@ -604,9 +604,12 @@ async def test_everything_accepted_before_a_crash_is_told_after_it(shared: World
         assert (await take(late)).changed_paths & {"a", "*"}
 
 
-async def test_what_a_frozen_engine_held_back_is_told(shared: World) -> None:
+async def test_events_held_up_by_a_frozen_engine_are_delivered(shared: World) -> None:
     assert shared.server is not None
-    here, there = shared.hasty_process(heartbeat=0.2, patience=1), shared.hasty_process(heartbeat=0.2, patience=1)
+    here, there = (
+        shared.impatient_process(heartbeat=0.2, patience=1),
+        shared.impatient_process(heartbeat=0.2, patience=1),
+    )
     await level(here, there)
     with there.subscribe(shared.scope) as theirs:
         await there.ready(shared.scope)
@@ -616,7 +619,7 @@ async def test_what_a_frozen_engine_held_back_is_told(shared: World) -> None:
             await soon(lambda: not there.health().connected)
         finally:
             shared.server.thaw()
-        assert {path for event in await told(theirs, "a") for path in event.changed_paths} <= {"a", "*"}
+        assert {path for event in await take_until(theirs, "a") for path in event.changed_paths} <= {"a", "*"}
 
 
 VIEWER = """
@@ -634,8 +637,8 @@ asyncio.run(view(*sys.argv[1:]))
 """
 
 
-async def test_the_viewers_of_a_killed_process_are_gone(shared: World) -> None:
-    here = shared.hasty_process()
+async def test_the_members_of_a_killed_process_are_removed(shared: World) -> None:
+    here = shared.impatient_process()
     await level(here)
     with here.subscribe(shared.scope) as mine:
         await here.ready(shared.scope)
@@ -646,12 +649,12 @@ async def test_the_viewers_of_a_killed_process_are_gone(shared: World) -> None:
             viewer.kill()
         await viewer.aclose()
         await soon(lambda: users(here, shared.scope) == [])
-        await told(mine, "*")
-        late = shared.hasty_process()
+        await take_until(mine, "*")
+        late = shared.impatient_process()
         assert not await late.presence_now(shared.scope)
 
 
-async def test_a_stopped_bus_has_sent_what_waited_and_shows_nobody(shared: World) -> None:
+async def test_a_stopping_bus_sends_waiting_events_and_removes_its_members(shared: World) -> None:
     here, there = shared.process(), shared.process()
     await level(here, there)
     with there.subscribe(shared.scope) as theirs, here.subscribe(shared.scope, connection=ConnectionInfo("1")):
@@ -659,14 +662,14 @@ async def test_a_stopped_bus_has_sent_what_waited_and_shows_nobody(shared: World
         await soon(lambda: users(there, shared.scope) == [("1", None)])
         here.emit_sync(ChangeEvent(shared.scope, {"last"}))
         here.stop()
-        await told(theirs, "last")
+        await take_until(theirs, "last")
         await soon(lambda: users(there, shared.scope) == [])
         assert not here.health().connected
         await here.emit(ChangeEvent(shared.scope, {"again"}))
-        await told(theirs, "again")
+        await take_until(theirs, "again")
 
 
-async def test_a_publisher_tells_every_process(shared: World) -> None:
+async def test_a_publisher_reaches_every_process(shared: World) -> None:
     here, there = shared.process(), shared.process()
     await level(here, there)
 
@@ -685,8 +688,10 @@ async def test_a_publisher_tells_every_process(shared: World) -> None:
             assert (await take(late)).changed_paths == {"c"}
 
 
-async def test_what_a_publisher_emits_comes_as_it_is(shared: World) -> None:
-    event = ChangeEvent("; ".join(STRANGE), {'a"b', "c\\d", "{e,f}", "null", "ü"}, STRANGE[-1], STRANGE)
+async def test_events_of_a_publisher_arrive_unchanged(shared: World) -> None:
+    event = ChangeEvent(
+        "; ".join(UNUSUAL_TEXTS), {'a"b', "c\\d", "{e,f}", "null", "ü"}, UNUSUAL_TEXTS[-1], UNUSUAL_TEXTS
+    )
 
     def publish() -> None:
         with Publisher.from_url(shared.url) as publisher:
@@ -694,13 +699,13 @@ async def test_what_a_publisher_emits_comes_as_it_is(shared: World) -> None:
 
     bus = shared.process()
     await level(bus)
-    with bus.subscribe(event.scope, connection=ConnectionInfo("1", STRANGE[0])) as mine:
+    with bus.subscribe(event.scope, connection=ConnectionInfo("1", UNUSUAL_TEXTS[0])) as mine:
         await bus.ready(event.scope)
         await anyio.to_thread.run_sync(publish)
         assert await take(mine) == event
 
 
-async def test_a_publisher_says_that_the_engine_does_not_answer(shared: World) -> None:
+async def test_a_publisher_raises_if_the_engine_is_down(shared: World) -> None:
     assert shared.server is not None
 
     def publish(patience: float) -> None:
@@ -716,7 +721,7 @@ async def test_a_publisher_says_that_the_engine_does_not_answer(shared: World) -
     await anyio.to_thread.run_sync(publish, 20)
 
 
-def test_a_publisher_does_not_wait_for_ever(shared: World) -> None:
+def test_a_publisher_does_not_wait_forever(shared: World) -> None:
     assert shared.server is not None
     with Publisher.from_url(shared.url, patience=1) as publisher:
         publisher.emit(shared.scope, "a")
@@ -731,6 +736,6 @@ def test_a_publisher_does_not_wait_for_ever(shared: World) -> None:
         publisher.emit(shared.scope, "c")
 
 
-async def test_a_publisher_is_not_for_an_event_loop(shared: World) -> None:
+async def test_a_publisher_refuses_to_block_an_event_loop(shared: World) -> None:
     with Publisher.from_url(shared.url) as publisher, pytest.raises(RuntimeError, match="use a ReactiveBus here"):
         publisher.emit(shared.scope, "a")

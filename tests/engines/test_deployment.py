@@ -1,4 +1,4 @@
-"""What the page on deployment says of engines is enough for them."""
+"""The settings in the deployment guide are sufficient."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .servers import RedisServer, redis_binary
 PAGE = (Path(__file__).parents[2] / "docs/deployment.md").read_text()
 
 
-async def test_the_rights_on_redis_are_enough(tmp_path: Path) -> None:
+async def test_the_documented_redis_acl_is_sufficient(tmp_path: Path) -> None:
     require(redis_binary(), "redis-server")
-    rights = re.search(r"^user bus on >password (.*)$", PAGE, re.MULTILINE)
-    assert rights is not None
+    acl = re.search(r"^user bus on >password (.*)$", PAGE, re.MULTILINE)
+    assert acl is not None
     with RedisServer(tmp_path) as server:
-        assert server.command("ACL", "SETUSER", "bus", "on", ">password", *rights[1].split()).startswith(b"+OK")
+        assert server.command("ACL", "SETUSER", "bus", "on", ">password", *acl[1].split()).startswith(b"+OK")
         url = server.url.replace("redis://", "redis://bus:password@")
         here, there = ReactiveBus.from_url(url), ReactiveBus.from_url(url)
         here.start()

@@ -1,4 +1,4 @@
-"""What holds on PostgreSQL alone: transactions, the schema, privileges, and what lies between."""
+"""What holds only on PostgreSQL: transactions, the schema, privileges and poolers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def server(servers: Servers) -> PostgresServer:
 
 @pytest.fixture
 def url(server: PostgresServer) -> Iterator[str]:
-    """A server whose database has nothing of the bus yet."""
+    """The URL of a database without the schema."""
     for step in range(2):
         with sql(server.url) as user:
             user.execute("drop schema if exists reactive cascade")
@@ -77,7 +77,7 @@ def value(user: psycopg.Connection[Any], query: str) -> Any:
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
-    """Run a test of what the relay does within its own loop."""
+    """Run a test that uses a session, which needs asyncio."""
 
     async def bounded() -> None:
         async with asyncio.timeout(60):
@@ -87,7 +87,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 
 
 async def receive(session: PostgresSession, *, until: type[Message] = DeliveredEvent, number: int = 1) -> list[Message]:
-    """Receive until so many messages of a kind have come, and return those."""
+    """Receive until ``number`` messages of a kind have arrived, and return them."""
     found: list[Message] = []
     while len(found) < number:
         found += [message for message in await session.receive() if isinstance(message, until)]
@@ -101,9 +101,9 @@ async def paths(session: PostgresSession, number: int) -> list[frozenset[str]]:
 
 
 async def quiet(session: PostgresSession) -> None:
-    """Read once, and find nothing."""
-    (heard,) = await session.receive()
-    assert isinstance(heard, LevelReached)
+    """Check that one reading returns nothing new."""
+    (reached,) = await session.receive()
+    assert isinstance(reached, LevelReached)
 
 
 @contextlib.asynccontextmanager
@@ -118,12 +118,12 @@ async def history(session: PostgresSession, scope: str = "s", since: int | None 
 
 
 def age(user: psycopg.Connection[Any]) -> None:
-    """Make the log seem to have been there to be read for a minute."""
+    """Pretend that the rows of the log could be read for a minute."""
     user.execute("update reactive.life set seen_at = seen_at - interval '1 min'")
 
 
 def trim(user: psycopg.Connection[Any], *, keep: str = "10 min", most: int = 100_000) -> int:
-    """Trim until nothing is left to trim."""
+    """Trim until nothing is left to trim, and return the number of deleted rows."""
     trimmed = 0
     while found := user.execute("select reactive.rx_trim(%s::interval, %s, 50)", (keep, most)).fetchone()[0]:  # type: ignore[index]
         trimmed += found
@@ -133,7 +133,7 @@ def trim(user: psycopg.Connection[Any], *, keep: str = "10 min", most: int = 100
 # Transactions
 
 
-def test_an_event_is_told_when_its_transaction_commits_and_not_if_it_does_not(url: str) -> None:
+def test_an_event_is_delivered_if_and_only_if_its_transaction_commits(url: str) -> None:
     async def test() -> None:
         async with attached(url, "s") as session:
             with sql(url, autocommit=False) as user:
@@ -150,7 +150,7 @@ def test_an_event_is_told_when_its_transaction_commits_and_not_if_it_does_not(ur
     run(test)
 
 
-def test_every_row_is_told_once_in_whatever_order_transactions_end(url: str) -> None:
+def test_every_row_is_delivered_once_in_any_order_of_commits(url: str) -> None:
     async def test() -> None:
         async with attached(url, "s") as session:
             users = [sql(url, autocommit=False) for _ in range(4)]
@@ -190,7 +190,7 @@ def test_many_writers_at_once_lose_nothing(url: str) -> None:
     run(test)
 
 
-def test_a_transaction_that_stays_open_holds_nothing_back_and_lets_nothing_grow(url: str) -> None:
+def test_an_open_transaction_delays_no_other_events_and_leaks_nothing(url: str) -> None:
     async def test() -> None:
         async with attached(url, "s") as session:
             with sql(url, autocommit=False) as slow, sql(url) as user:
@@ -212,7 +212,7 @@ def test_a_transaction_that_stays_open_holds_nothing_back_and_lets_nothing_grow(
     run(test)
 
 
-def test_a_prepared_transaction_is_told_when_it_is_committed(tmp_path: Path) -> None:
+def test_the_events_of_a_prepared_transaction_arrive_when_it_commits(tmp_path: Path) -> None:
     require(postgres_binaries(), "PostgreSQL's server")
     with PostgresServer(tmp_path, settings={"max_prepared_transactions": "4"}) as server:
 
@@ -230,18 +230,18 @@ def test_a_prepared_transaction_is_told_when_it_is_committed(tmp_path: Path) -> 
         run(test)
 
 
-def test_a_trigger_may_tell_of_changes(url: str) -> None:
+def test_a_trigger_can_emit(url: str) -> None:
     async def test() -> None:
         async with attached(url, "board:7") as session:
             with sql(url) as user:
                 user.execute("""
                     create temporary table tasks (board integer, title text);
-                    create function pg_temp.tell() returns trigger language plpgsql as $$
+                    create function pg_temp.emit() returns trigger language plpgsql as $$
                     begin
                         perform reactive.rx_emit('board:' || new.board, '{tasks}');
                         return new;
                     end $$;
-                    create trigger tell after insert or update on tasks for each row execute function pg_temp.tell();
+                    create trigger emit after insert or update on tasks for each row execute function pg_temp.emit();
                     insert into tasks values (7, 'one');
                 """)
             assert await paths(session, 1) == [{"tasks"}]
@@ -250,7 +250,7 @@ def test_a_trigger_may_tell_of_changes(url: str) -> None:
 
 
 @pytest.mark.parametrize("wake", ["notify reactive", "select reactive.rx_wake()"])
-def test_a_wake_up_is_read_at_once(url: str, wake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wake_up_causes_an_immediate_reading(url: str, wake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "_POLL", 3600.0)
 
     async def test() -> None:
@@ -267,10 +267,8 @@ def test_a_wake_up_is_read_at_once(url: str, wake: str, monkeypatch: pytest.Monk
     run(test)
 
 
-def test_a_publisher_wakes_others_with_each_emit_for_its_loop_rests_in_between(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(waker_module, "_DEBOUNCE", 10.0)  # what a bus puts off would not come
+def test_a_publisher_sends_a_wake_up_with_each_emit(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waker_module, "_DEBOUNCE", 10.0)  # a wake-up that is put off would not arrive
     with Publisher.from_url(url) as publisher, sql(url) as listener:
         publisher.emit("s", "a")
         listener.execute("listen reactive")
@@ -279,17 +277,17 @@ def test_a_publisher_wakes_others_with_each_emit_for_its_loop_rests_in_between(
         assert len(list(listener.notifies(timeout=5, stop_after=5))) == 5
 
 
-def test_a_wake_up_tells_what_a_reading_then_tells_no_more(url: str) -> None:
+def test_an_event_in_a_hint_is_not_delivered_again_by_the_reading(url: str) -> None:
     async def test() -> None:
         async with attached(url, "s", "t") as session:
             event = ChangeEvent("s", {"a", "b"}, "tab", {"ann"})
-            await session.send(Outgoing(events=[event, ChangeEvent("elsewhere", {"a"})]))
+            await session.send(Outgoing(events=[event, ChangeEvent("another", {"a"})]))
             (arrived,) = await session.receive()
             assert isinstance(arrived, DeliveredEvent)
             assert arrived.event == event
-            (heard,) = await session.receive()
-            assert isinstance(heard, LevelReached)
-            assert heard.level >= arrived.stamp
+            (reached,) = await session.receive()
+            assert isinstance(reached, LevelReached)
+            assert reached.level >= arrived.stamp
             many = [ChangeEvent("t", {f"p{number}"}, f"tab{number}") for number in range(500)]
             await session.send(Outgoing(events=many))
             assert [
@@ -299,9 +297,7 @@ def test_a_wake_up_tells_what_a_reading_then_tells_no_more(url: str) -> None:
     run(test)
 
 
-def test_a_wake_up_that_says_nothing_has_what_was_committed_read_at_once(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wake_up_without_a_hint_causes_an_immediate_reading(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "_HEAD_START", 60.0)
 
     async def test() -> None:
@@ -310,7 +306,7 @@ def test_a_wake_up_that_says_nothing_has_what_was_committed_read_at_once(
             with sql(url) as user:
                 user.execute("select reactive.rx_emit('s', '{second}')")
                 user.execute("notify reactive")
-            await asyncio.sleep(0.2)  # both wake-ups are there
+            await asyncio.sleep(0.2)  # both wake-ups have arrived
             assert await paths(session, 1) == [{"first"}]
             await session.send(Outgoing(events=[ChangeEvent("s", {"third"})]))
             assert await paths(session, 2) == [{"second"}, {"third"}]
@@ -318,15 +314,13 @@ def test_a_wake_up_that_says_nothing_has_what_was_committed_read_at_once(
     run(test)
 
 
-def test_what_a_wake_up_says_is_not_told_before_what_was_committed_earlier(url: str) -> None:
+def test_hints_do_not_overtake_earlier_commits(url: str) -> None:
     async def test() -> None:
         async with attached(url, "s") as session:
             events = [ChangeEvent("s", {f"p{number}"}) for number in range(100)]
             for number, event in enumerate(events):
                 await session.send(Outgoing(events=[event]))
-                await asyncio.sleep(
-                    number % 4 / 2000
-                )  # now within the time in which no second wake-up is sent, now not
+                await asyncio.sleep(number % 4 / 2000)  # sometimes shorter than the debounce, sometimes longer
             assert [
                 each.event for each in await receive(session, number=100) if isinstance(each, DeliveredEvent)
             ] == events
@@ -354,7 +348,7 @@ def test_what_a_wake_up_says_is_not_told_before_what_was_committed_earlier(url: 
         '999999999 [{"scope": "s", "paths": [], "origin": null, "audience": null}]',
     ],
 )
-def test_a_wake_up_that_makes_no_sense_is_a_wake_up(url: str, payload: str) -> None:
+def test_a_malformed_hint_still_wakes_readers(url: str, payload: str) -> None:
     async def test() -> None:
         async with attached(url, "s") as session:
             with sql(url) as user:
@@ -366,7 +360,7 @@ def test_a_wake_up_that_makes_no_sense_is_a_wake_up(url: str, payload: str) -> N
     run(test)
 
 
-def test_what_a_wake_up_makes_up_is_told_and_forgotten(url: str) -> None:
+def test_a_made_up_hint_is_delivered_and_forgotten(url: str) -> None:
     async def test() -> None:
         async with attached(url, "s") as session:
             event = '[{"scope": "s", "paths": ["a"], "origin": null, "audience": null}]'
@@ -379,7 +373,7 @@ def test_what_a_wake_up_makes_up_is_told_and_forgotten(url: str) -> None:
     run(test)
 
 
-async def test_viewers_see_what_sql_alone_said(world: World) -> None:
+async def test_viewers_get_events_emitted_in_sql(world: World) -> None:
     bus = world.process()
     await level(bus)
     with bus.subscribe(world.scope) as subscription, sql(world.url) as user:
@@ -389,7 +383,7 @@ async def test_viewers_see_what_sql_alone_said(world: World) -> None:
         assert event == ChangeEvent(world.scope, {"tasks", "doc.title"}, "tab")
 
 
-# What rx_emit takes
+# Arguments of rx_emit
 
 
 @pytest.mark.parametrize(
@@ -406,31 +400,31 @@ async def test_viewers_see_what_sql_alone_said(world: World) -> None:
         ("'s', array[E'a\\x01']", "the paths are invalid"),
     ],
 )
-def test_what_is_no_event_is_refused_where_it_is_said(server: PostgresServer, arguments: str, what: str) -> None:
+def test_rx_emit_rejects_invalid_arguments(server: PostgresServer, arguments: str, what: str) -> None:
     with sql(server.url) as user:
         user.execute(DDL.encode())
         with pytest.raises(psycopg.errors.InvalidParameterValue, match=what):
             user.execute(f"select reactive.rx_emit({arguments})".encode())
 
 
-def test_a_row_that_is_no_event_is_taken_for_everything(url: str) -> None:
+def test_an_invalid_path_in_the_log_stands_for_all_paths(url: str) -> None:
     async def test() -> None:
         async with attached(url, "s") as session:
             with sql(url) as user:
                 user.execute("insert into reactive.log (scope, paths, audience) values ('s', '{a b,c}', '{ann,\"\"}')")
                 user.execute("select reactive.rx_emit('s', array[U&'zero\\200Bwidth'], '', '{}')")
-            (strange, other) = await receive(session, number=2)
-            assert isinstance(strange, DeliveredEvent)
-            assert isinstance(other, DeliveredEvent)
-            assert strange.event == ChangeEvent("s", {"*", "c"}, None, {"ann"})
-            assert other.event == ChangeEvent("s", {"*"}, None, frozenset())
+            first, second = await receive(session, number=2)
+            assert isinstance(first, DeliveredEvent)
+            assert isinstance(second, DeliveredEvent)
+            assert first.event == ChangeEvent("s", {"*", "c"}, None, {"ann"})
+            assert second.event == ChangeEvent("s", {"*"}, None, frozenset())
             assert {record.path for record in (await history(session)).records} == {"*", "c"}
 
     run(test)
 
 
 @pytest.mark.parametrize("text", ["nul \0 and \x1b and \x1b0041", "half a pair \ud83d", "x" * 100_000, "é\u200b"])
-def test_any_text_may_name_a_scope_a_user_and_a_tab(url: str, text: str) -> None:
+def test_any_text_can_name_a_scope_a_user_and_a_tab(url: str, text: str) -> None:
     async def test() -> None:
         async with attached(url, text) as session:
             event = ChangeEvent(text, {"a"}, text, {text})
@@ -457,7 +451,7 @@ def test_any_text_may_name_a_scope_a_user_and_a_tab(url: str, text: str) -> None
 # History
 
 
-def test_a_history_tells_the_last_change_of_each_path_and_audience(url: str) -> None:
+def test_a_history_contains_the_last_change_of_each_path_and_audience(url: str) -> None:
     async def test() -> None:
         async with attached(url) as session:
             for event in (
@@ -481,7 +475,7 @@ def test_a_history_tells_the_last_change_of_each_path_and_audience(url: str) -> 
     run(test)
 
 
-def test_a_history_of_too_much_says_from_where_on_it_is_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_floor_of_a_truncated_history_shows_where_it_is_complete(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         async with attached(url) as session:
             for number in range(300):
@@ -499,7 +493,7 @@ def test_a_history_of_too_much_says_from_where_on_it_is_whole(url: str, monkeypa
     run(test)
 
 
-def test_nothing_is_missed_or_told_twice_while_a_scope_is_attached(url: str) -> None:
+def test_attaching_a_scope_neither_misses_nor_repeats_events(url: str) -> None:
     def write(scopes: Sequence[str]) -> None:
         with sql(url) as user:
             for number in range(20):
@@ -534,13 +528,13 @@ def test_nothing_is_missed_or_told_twice_while_a_scope_is_attached(url: str) -> 
 # Trimming
 
 
-def test_trimming_raises_the_floor_to_what_is_gone(url: str) -> None:
+def test_trimming_raises_the_floor_to_the_last_deleted_row(url: str) -> None:
     async def test() -> None:
         async with attached(url) as session:
             with sql(url) as user:
                 for number in range(200):
                     user.execute("select reactive.rx_emit('s', %s)", ([f"p{number}"],))
-                assert trim(user, keep="0") == 0  # it was not there to be read for long enough
+                assert trim(user, keep="0") == 0  # it could not be read for long enough
                 age(user)
                 trim(user)
                 age(user)
@@ -557,7 +551,7 @@ def test_trimming_raises_the_floor_to_what_is_gone(url: str) -> None:
     run(test)
 
 
-def test_what_was_committed_late_is_trimmed_once_it_was_there_to_be_read(url: str) -> None:
+def test_rows_committed_late_are_trimmed_after_they_could_be_read(url: str) -> None:
     async def test() -> None:
         async with attached(url, "s") as session:
             with sql(url) as user, sql(url, autocommit=False) as slow:
@@ -594,12 +588,12 @@ def test_trimming_and_emitting_do_not_wait_for_each_other(url: str) -> None:
                 assert value(trimmer, "select reactive.rx_trim('0', 100000, 50)") == 1
                 user.execute("set lock_timeout = '1s'")
                 user.execute("select reactive.rx_emit('s', '{new}')")
-                assert trim(user, keep="0") == 0  # one trims at a time, and nobody waits
+                assert trim(user, keep="0") == 0  # only one trims at a time, and nobody waits
 
     run(test)
 
 
-def test_a_session_that_has_not_read_for_long_ends(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_has_not_read_for_too_long_ends(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         async with attached(url) as session:
             monkeypatch.setattr(session_module, "_UNREAD", -1.0)
@@ -609,7 +603,7 @@ def test_a_session_that_has_not_read_for_long_ends(url: str, monkeypatch: pytest
     run(test)
 
 
-# Lives of the log
+# Epochs
 
 
 async def epoch(url: str) -> str:
@@ -617,7 +611,7 @@ async def epoch(url: str) -> str:
         return session.epoch
 
 
-def test_the_log_lives_on_until_the_server_or_the_schema_ends(tmp_path: Path) -> None:
+def test_the_epoch_changes_with_the_server_and_with_the_schema(tmp_path: Path) -> None:
     require(postgres_binaries(), "PostgreSQL's server")
     with PostgresServer(tmp_path) as server:
 
@@ -653,7 +647,7 @@ def wait_for(server: PostgresServer) -> None:
         pass
 
 
-def test_who_was_ended_is_told_after_a_crash_and_once(tmp_path: Path) -> None:
+def test_requests_to_end_users_survive_a_crash_and_are_delivered_once(tmp_path: Path) -> None:
     require(postgres_binaries(), "PostgreSQL's server")
     with PostgresServer(tmp_path) as server:
 
@@ -685,7 +679,7 @@ def in_threads(function: Callable[[], object], number: int = 8) -> None:
         together.wait()
         try:
             function()
-        except BaseException as error:  # noqa: BLE001 - it is shown by the test
+        except BaseException as error:  # noqa: BLE001 - the test shows it
             failures.append(error)
 
     threads = [threading.Thread(target=attempt) for _ in range(number)]
@@ -697,7 +691,7 @@ def in_threads(function: Callable[[], object], number: int = 8) -> None:
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
-def test_the_schema_may_be_made_by_many_at_once_and_again(url: str, isolation: str) -> None:
+def test_the_schema_can_be_created_concurrently_and_repeatedly(url: str, isolation: str) -> None:
     def make() -> None:
         with sql(url) as user:
             user.execute(f"set default_transaction_isolation = '{isolation}'".encode())
@@ -708,7 +702,7 @@ def test_the_schema_may_be_made_by_many_at_once_and_again(url: str, isolation: s
     in_threads(make)
 
 
-def test_many_processes_may_start_at_once(url: str) -> None:
+def test_many_processes_can_start_at_once(url: str) -> None:
     in_threads(lambda: run(lambda: _connect(url)))
 
 
@@ -717,7 +711,7 @@ async def _connect(url: str) -> None:
         await session.renew_lease(1)
 
 
-def test_the_schema_is_made_by_a_migration_tool_within_its_transaction(url: str) -> None:
+def test_a_migration_tool_can_create_the_schema_in_its_transaction(url: str) -> None:
     engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with contextlib.suppress(ZeroDivisionError), engine.begin() as migration:
         migration.execute(sqlalchemy.text(DDL))
@@ -733,7 +727,7 @@ def test_the_schema_is_made_by_a_migration_tool_within_its_transaction(url: str)
 
 @contextlib.contextmanager
 def role(url: str) -> Iterator[str]:
-    """Make a role that may do nothing, and return the URL with which it connects."""
+    """Create a role without privileges, and yield its URL."""
     with sql(url) as user:
         user.execute("create role app login")
         try:
@@ -743,7 +737,7 @@ def role(url: str) -> Iterator[str]:
             user.execute("drop role app")
 
 
-def test_a_role_that_may_not_make_the_schema_is_told_what_to_do(url: str) -> None:
+def test_the_error_for_a_role_without_privileges_contains_the_fix(url: str) -> None:
     with role(url) as app, sql(url) as user:
         with pytest.raises(ReactiveError, match=r"'app' may neither .* run .*POSTGRES_DDL once, in a migration"):
             run(lambda: _connect(app))
@@ -770,7 +764,7 @@ def test_a_role_that_may_not_make_the_schema_is_told_what_to_do(url: str) -> Non
         run(test)
 
 
-def test_another_layout_is_refused(url: str) -> None:
+def test_a_schema_with_another_layout_is_refused(url: str) -> None:
     with sql(url) as user:
         user.execute(DDL.encode())
         user.execute("create or replace function reactive.rx_version() returns integer language sql as 'select 99'")
@@ -778,21 +772,21 @@ def test_another_layout_is_refused(url: str) -> None:
         run(lambda: _connect(url))
 
 
-# What lies between
+# Servers and poolers
 
 
 def test_a_standby_is_refused(tmp_path: Path) -> None:
     require(postgres_binaries(), "PostgreSQL's server")
     with PostgresServer(tmp_path) as server:
         server.kill()
-        assert server._place is not None
-        Path(server._place.name, "standby.signal").touch()
+        assert server._directory is not None
+        Path(server._directory.name, "standby.signal").touch()
         server.start()
         with pytest.raises(ReactiveError, match=r"is a standby.* target_session_attrs=read-write"):
             run(lambda: _connect(server.url))
 
 
-def test_a_database_of_another_encoding_is_refused(server: PostgresServer) -> None:
+def test_a_database_with_another_encoding_is_refused(server: PostgresServer) -> None:
     with sql(server.url) as user:
         user.execute("drop database if exists latin")
         user.execute("create database latin encoding 'LATIN1' template template0")
@@ -802,14 +796,14 @@ def test_a_database_of_another_encoding_is_refused(server: PostgresServer) -> No
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 @pytest.mark.parametrize("more", [{}, {"ignore_startup_parameters": "options"}], ids=["strict", "lenient"])
-def test_a_pooler_between_is_noticed(server: PostgresServer, tmp_path: Path, mode: str, more: dict[str, str]) -> None:
+def test_a_pooler_is_refused(server: PostgresServer, tmp_path: Path, mode: str, more: dict[str, str]) -> None:
     require(pgbouncer_binary(), "PgBouncer")
     refused = pytest.raises(ReactiveError, match=r"such as PgBouncer.* name the server's own host and port")
     with PgBouncer(tmp_path, server, settings={"pool_mode": mode, **more}) as pooler, refused:
         run(lambda: _connect(pooler.url))
 
 
-async def test_what_is_emitted_in_sql_may_come_through_a_pooler(world: World, tmp_path: Path) -> None:
+async def test_sql_and_publishers_can_emit_through_a_pooler(world: World, tmp_path: Path) -> None:
     require(pgbouncer_binary(), "PgBouncer")
     bus = world.process()
     await level(bus)
@@ -829,7 +823,7 @@ async def test_what_is_emitted_in_sql_may_come_through_a_pooler(world: World, tm
         assert (await anext(subscription)).changed_paths == {"b"}
 
 
-def test_what_is_given_up_on_a_frozen_server_ends_at_once(tmp_path: Path) -> None:
+def test_cancelling_a_query_on_a_frozen_server_returns_at_once(tmp_path: Path) -> None:
     require(postgres_binaries(), "PostgreSQL's server")
     with PostgresServer(tmp_path) as server:
 
@@ -848,7 +842,7 @@ def test_what_is_given_up_on_a_frozen_server_ends_at_once(tmp_path: Path) -> Non
         run(test)
 
 
-async def test_a_bus_whose_connections_are_ended_goes_on(world: World) -> None:
+async def test_a_bus_survives_the_termination_of_its_connections(world: World) -> None:
     bus = world.process()
     await level(bus)
     with bus.subscribe(world.scope) as subscription, sql(world.url) as user:
@@ -880,10 +874,10 @@ async def test_ten_thousand_scopes_need_two_connections(world: World) -> None:
 _OURS = "application_name = 'starlette-reactive'"
 
 
-# MemberChange
+# Presence
 
 
-def test_a_process_that_comes_back_tells_only_what_has_changed(url: str) -> None:
+def test_enrolling_again_announces_only_what_has_changed(url: str) -> None:
     stays, leaves, comes = (RemoteMember(each, None, 1.0) for each in ("stays", "leaves", "comes"))
 
     async def test() -> None:
@@ -905,7 +899,7 @@ def test_a_process_that_comes_back_tells_only_what_has_changed(url: str) -> None
     run(test)
 
 
-def test_the_registers_of_the_dead_are_ignored_and_cleared_away(url: str) -> None:
+def test_members_of_dead_processes_are_ignored_and_deleted(url: str) -> None:
     async def test() -> None:
         async with attached(url, process="here") as here, attached(url, process="there") as there:
             await here.enroll([("s", "1", RemoteMember("tab", None, 1.0))])
@@ -923,11 +917,11 @@ def test_the_registers_of_the_dead_are_ignored_and_cleared_away(url: str) -> Non
     run(test)
 
 
-def test_the_engine_says_what_it_is() -> None:
+def test_health_names_the_engine() -> None:
     assert ReactiveBus.from_url("postgresql://nobody@127.0.0.1:1/none").health().engine == "postgresql"
 
 
-async def test_health_says_why_there_is_no_connection(server: PostgresServer) -> None:
+async def test_health_shows_why_there_is_no_connection(server: PostgresServer) -> None:
     bus = ReactiveBus.from_url(server.url.replace("postgres@", "nobody@"))
     bus.start()
     try:

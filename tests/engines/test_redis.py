@@ -1,4 +1,4 @@
-"""Redis as an engine: what it forgets, restores and loses must never go unnoticed."""
+"""Redis as an engine: no loss of data, messages or connections goes unnoticed."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from starlette_reactive._engines.redis import scripts
 from ..support import require
 from .conftest import REDIS, Servers, World, level, soon
 from .servers import RedisServer, redis_binary
-from .test_conformance import take, told, users
+from .test_conformance import take, take_until, users
 
 ALL = frozenset({"*"})
 ROOT = "starlette-reactive:1:0"
 ENGINE = "starlette_reactive._engines.redis"
 NAMES = [name for name in scripts.__all__ if name.isupper() and name != "SCRIPTS"]
-IN_THE_RELAYS_LOOP = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def session(url: str, process: str | None = None) -> AsyncIterator[Session
 
 @contextlib.asynccontextmanager
 async def received(session: Session) -> AsyncIterator[list[Message]]:
-    """Receive in the background, into a list."""
+    """Receive in the background, and yield the list of messages."""
     messages: list[Message] = []
 
     async def receive() -> None:
@@ -88,14 +88,14 @@ async def received(session: Session) -> AsyncIterator[list[Message]]:
 
 
 async def paths(subscription: Subscription, *expected: str) -> set[str]:
-    return {path for event in await told(subscription, *expected) for path in event.changed_paths}
+    return {path for event in await take_until(subscription, *expected) for path in event.changed_paths}
 
 
-# What Redis forgets
+# Loss of data
 
 
-async def test_after_flushall_everybody_is_told_everything(world: World, client: Any) -> None:
-    here, there = world.hasty_process(), world.hasty_process()
+async def test_after_flushall_everything_is_rendered(world: World, client: Any) -> None:
+    here, there = world.impatient_process(), world.impatient_process()
     await level(here, there)
     with there.subscribe(world.scope, connection=ConnectionInfo("1", "ann")) as theirs, here.subscribe(world.scope):
         await here.ready(world.scope)
@@ -104,14 +104,14 @@ async def test_after_flushall_everybody_is_told_everything(world: World, client:
             cursor = await here.cursor_now(world.scope)
             connections = here.health().connections
             client.flushall()
-            await told(theirs, "*")
+            await take_until(theirs, "*")
             await soon(functools.partial(reconnected, here, connections))
             await here.ready(world.scope)
             with here.subscribe(world.scope, after=cursor) as late:
                 assert (await take(late)).changed_paths == ALL
         await soon(lambda: users(here, world.scope) == [("1", "ann")])
         await here.emit(ChangeEvent(world.scope, {"a"}))
-        await told(theirs, "a")
+        await take_until(theirs, "a")
 
 
 def reconnected(bus: ReactiveBus, connections: int) -> bool:
@@ -119,41 +119,41 @@ def reconnected(bus: ReactiveBus, connections: int) -> bool:
 
 
 @pytest.mark.parametrize("key", ["root", "scopes"])
-async def test_a_memory_that_is_lost_in_part_is_lost(world: World, client: Any, key: str) -> None:
-    here = world.hasty_process()
+async def test_a_partial_loss_of_data_counts_as_a_loss(world: World, client: Any, key: str) -> None:
+    here = world.impatient_process()
     await level(here)
     cursor = await here.cursor_now(world.scope)
     with here.subscribe(world.scope) as mine:
         await here.ready(world.scope)
         await here.emit(ChangeEvent(world.scope, {"a"}))
-        await told(mine, "a")
+        await take_until(mine, "a")
         client.delete(f"{ROOT}:{key}")
-        await told(mine, "*")
+        await take_until(mine, "*")
     await here.ready(world.scope)
     with here.subscribe(world.scope, after=cursor) as late:
         assert (await take(late)).changed_paths == ALL
 
 
-async def test_what_an_old_file_does_not_hold_is_told(world: World, server: RedisServer) -> None:
-    here, there = world.hasty_process(), world.hasty_process()
+async def test_changes_missing_from_a_restored_file_are_rendered(world: World, server: RedisServer) -> None:
+    here, there = world.impatient_process(), world.impatient_process()
     await level(here, there)
     with there.subscribe(world.scope) as theirs:
         await there.ready(world.scope)
         await here.emit(ChangeEvent(world.scope, {"a"}))
-        await told(theirs, "a")
+        await take_until(theirs, "a")
         old = server.save()
         cursor = await here.cursor_now(world.scope)
         await here.emit(ChangeEvent(world.scope, {"b"}))
         server.kill()
         server.restore(old)
         server.start()
-        await told(theirs, "*")
+        await take_until(theirs, "*")
         await soon(lambda: here.health().connected)
         with here.subscribe(world.scope, after=cursor) as late:
             assert (await take(late)).changed_paths == ALL
 
 
-async def test_a_scope_whose_log_is_gone_is_unknown(world: World, client: Any) -> None:
+async def test_a_scope_without_its_log_has_an_unknown_history(world: World, client: Any) -> None:
     here, there = world.process(), world.process()
     await level(here, there)
     cursor = await here.cursor_now(world.scope)
@@ -169,10 +169,10 @@ async def test_a_scope_whose_log_is_gone_is_unknown(world: World, client: Any) -
         assert (await take(late)).changed_paths == ALL
 
 
-async def test_what_did_not_change_for_a_day_is_forgotten_and_told_to_who_left_before(
+async def test_a_scope_unchanged_for_a_day_is_forgotten_and_rendered_for_older_cursors(
     world: World, client: Any
 ) -> None:
-    here, there = seldom_beating(world), seldom_beating(world)
+    here, there = process_without_heartbeats(world), process_without_heartbeats(world)
     await level(here, there)
     before = await here.cursor_now(world.scope)
     await here.emit(ChangeEvent(world.scope, {"a"}))
@@ -191,13 +191,13 @@ async def test_what_did_not_change_for_a_day_is_forgotten_and_told_to_who_left_b
         assert late.drain() == []
 
 
-def seldom_beating(world: World) -> ReactiveBus:
-    """Return the bus of a process whose heartbeats forget nothing while a test runs."""
-    return world.hasty_process(heartbeat=600.0, lease=1800.0)
+def process_without_heartbeats(world: World) -> ReactiveBus:
+    """Return the bus of a process without a heartbeat during the test, which would forget old scopes."""
+    return world.impatient_process(heartbeat=600.0, lease=1800.0)
 
 
 async def emit_until(bus: ReactiveBus, scope: str, condition: Callable[[], bool]) -> None:
-    """Emit until what one emit in some does has been done."""
+    """Emit until a condition holds: only some emits forget old scopes."""
     with anyio.fail_after(30):
         while not condition():
             await bus.emit(ChangeEvent(scope, {"a"}))
@@ -207,7 +207,7 @@ def age(client: Any, scope: str, *, seconds: int) -> None:
     client.zadd(f"{ROOT}:scopes", {scope: int((time.time() - seconds) * 1e6)}, xx=True)
 
 
-async def test_more_scopes_than_are_kept_push_out_the_oldest(
+async def test_the_oldest_scopes_are_forgotten_when_there_are_too_many(
     world: World, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scripts, "_PREAMBLE", scripts._PREAMBLE.replace("- 1 - 100000", "- 1 - 3"))
@@ -215,7 +215,7 @@ async def test_more_scopes_than_are_kept_push_out_the_oldest(
     monkeypatch.setattr(scripts, "SCRIPTS", tuple(names.values()))
     for name, script in names.items():
         monkeypatch.setattr(scripts, name, script)
-    here = seldom_beating(world)
+    here = process_without_heartbeats(world)
     await level(here)
     cursors = []
     for number in range(10):
@@ -224,17 +224,17 @@ async def test_more_scopes_than_are_kept_push_out_the_oldest(
             await emit_until(here, f"{world.scope}-8", lambda: client.zcard(f"{ROOT}:scopes") <= 4)
             assert len(client.keys(f"{ROOT}:log:*")) <= 3
         await here.emit(ChangeEvent(f"{world.scope}-{number}", {"a"}))
-    there = seldom_beating(world)
+    there = process_without_heartbeats(world)
     await level(there)
     for number, after, expected in ((0, 0, ALL), (9, 0, ALL), (9, 9, {"a"})):
         with there.subscribe(f"{world.scope}-{number}", after=cursors[after]) as late:
             assert (await take(late)).changed_paths == expected
 
 
-async def test_a_clock_that_steps_back_changes_nothing(world: World, client: Any) -> None:
+async def test_a_clock_that_is_set_back_changes_nothing(world: World, client: Any) -> None:
     here, there = world.process(), world.process()
     await level(here, there)
-    client.hset(f"{ROOT}:root", "last", int((time.time() + 3600) * 1e6))  # as if it had been an hour later
+    client.hset(f"{ROOT}:root", "last", int((time.time() + 3600) * 1e6))  # as if the clock had been an hour ahead
     with there.subscribe(world.scope) as theirs:
         await there.ready(world.scope)
         for number in range(5):
@@ -247,7 +247,7 @@ async def test_a_clock_that_steps_back_changes_nothing(world: World, client: Any
                 assert late.drain() == []
 
 
-async def test_nothing_is_kept_for_ever_and_a_log_is_bounded(world: World, client: Any) -> None:
+async def test_every_key_expires_and_logs_are_bounded(world: World, client: Any) -> None:
     here = world.process()
     await level(here)
     with here.subscribe(world.scope, connection=ConnectionInfo("1", "ann")) as mine:
@@ -256,7 +256,7 @@ async def test_nothing_is_kept_for_ever_and_a_log_is_bounded(world: World, clien
         for number in range(600):
             await here.emit(ChangeEvent(world.scope, {f"p{number}"}))
         await here.emit(ChangeEvent(world.scope, {f"q{number}" for number in range(2000)}))
-        await told(mine, "q1999")
+        await take_until(mine, "q1999")
         [log] = client.keys(f"{ROOT}:log:*:{world.scope}")
         assert 150 < client.hlen(log) <= 257
         kinds = {key.decode().split(":")[3] for key in client.keys(f"{ROOT}:*")}
@@ -264,12 +264,12 @@ async def test_nothing_is_kept_for_ever_and_a_log_is_bounded(world: World, clien
         assert [key for key in client.keys(f"{ROOT}:*") if client.ttl(key) < 0] == []
 
 
-# What connections suffer
+# Failures of connections
 
 
 @pytest.mark.parametrize("kind", ["pubsub", "normal"])
 async def test_a_killed_connection_loses_nothing(world: World, server: RedisServer, kind: str) -> None:
-    here, there = world.hasty_process(), world.hasty_process()
+    here, there = world.impatient_process(), world.impatient_process()
     await level(here, there)
     with there.subscribe(world.scope) as theirs:
         await there.ready(world.scope)
@@ -284,8 +284,8 @@ async def test_a_killed_connection_loses_nothing(world: World, server: RedisServ
         assert there.health().connections > 1
 
 
-async def test_a_reader_that_is_cut_off_for_being_slow_loses_nothing(world: World, server: RedisServer) -> None:
-    here, there = world.hasty_process(), world.hasty_process()
+async def test_a_slow_reader_that_redis_disconnects_loses_nothing(world: World, server: RedisServer) -> None:
+    here, there = world.impatient_process(), world.impatient_process()
     await level(here, there)
     with there.subscribe(world.scope) as theirs:
         await there.ready(world.scope)
@@ -296,7 +296,7 @@ async def test_a_reader_that_is_cut_off_for_being_slow_loses_nothing(world: Worl
         finally:
             server.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 60")
         await here.emit(ChangeEvent(world.scope, {"last"}))
-        await told(theirs, f"long.path{'x' * 200}.n249", "last")
+        await take_until(theirs, f"long.path{'x' * 200}.n249", "last")
 
 
 async def test_flushed_scripts_are_loaded_again_in_the_same_session(world: World, server: RedisServer) -> None:
@@ -306,12 +306,12 @@ async def test_flushed_scripts_are_loaded_again_in_the_same_session(world: World
         await here.ready(world.scope)
         server.command("SCRIPT", "FLUSH")
         await here.emit(ChangeEvent(world.scope, {"a"}))
-        await told(mine, "a")
+        await take_until(mine, "a")
     assert here.health().connections == 1
 
 
-async def test_a_server_that_became_a_replica_accepts_nothing(world: World, server: RedisServer) -> None:
-    here = world.hasty_process(patience=0.5)
+async def test_a_server_that_became_a_replica_accepts_no_events(world: World, server: RedisServer) -> None:
+    here = world.impatient_process(patience=0.5)
     await level(here)
     with here.subscribe(world.scope) as mine:
         await here.ready(world.scope)
@@ -322,10 +322,10 @@ async def test_a_server_that_became_a_replica_accepts_nothing(world: World, serv
             assert "read only" in (here.health().last_error or "")
         finally:
             server.command("REPLICAOF", "NO", "ONE")
-        await told(mine, "a")
+        await take_until(mine, "a")
 
 
-async def test_a_process_holds_two_connections_however_many_scopes(world: World, client: Any) -> None:
+async def test_a_process_needs_two_connections_for_any_number_of_scopes(world: World, client: Any) -> None:
     before = len(client.client_list())
     here = world.process()
     await level(here)
@@ -338,7 +338,7 @@ async def test_a_process_holds_two_connections_however_many_scopes(world: World,
         assert len(client.client_list()) == before + 2
 
 
-async def test_applications_and_databases_are_apart(world: World, server: RedisServer) -> None:
+async def test_prefixes_and_databases_are_separate(world: World, server: RedisServer) -> None:
     url = server.url.removesuffix("/0")
     buses = [
         world._started(ReactiveBus.from_url(f"{url}/{place}"))
@@ -358,7 +358,7 @@ async def test_applications_and_databases_are_apart(world: World, server: RedisS
             assert await paths(subscription, "p2", "p3") == {"p2", "p3"}
 
 
-async def test_a_unix_socket_will_do(world: World, tmp_path: Path) -> None:
+async def test_a_unix_socket_works(world: World, tmp_path: Path) -> None:
     require(redis_binary(), "redis-server")
     with tempfile.TemporaryDirectory(prefix="r-") as place:
         path = f"{place}/socket"
@@ -368,16 +368,16 @@ async def test_a_unix_socket_will_do(world: World, tmp_path: Path) -> None:
             with here.subscribe(world.scope) as mine:
                 await here.ready(world.scope)
                 await here.emit(ChangeEvent(world.scope, {"a"}))
-                await told(mine, "a")
+                await take_until(mine, "a")
             here.stop()
 
 
-def test_a_url_that_means_nothing_is_refused() -> None:
+def test_an_invalid_url_is_refused() -> None:
     with pytest.raises(ValueError, match="Invalid value"):
         ReactiveBus.from_url("redis://localhost/0?max_connections=many")
 
 
-def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_driver_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if f"{name}.".startswith(("redis.", f"{ENGINE}."))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "redis", None)
@@ -388,9 +388,9 @@ def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.Monke
 # Sessions
 
 
-@IN_THE_RELAYS_LOOP
-async def test_what_is_heard_or_level_leaves_out_nothing(world: World) -> None:
-    """After a level has been told, nothing comes that is stamped up to it, in any scope."""
+@ON_ASYNCIO
+async def test_no_event_below_a_reached_level_arrives_later(world: World) -> None:
+    """After a level has been reached, no event with a stamp up to it arrives in any scope."""
     scopes = [f"{world.scope}-{number}" for number in range(20)]
     levels: list[int] = []
 
@@ -402,13 +402,13 @@ async def test_what_is_heard_or_level_leaves_out_nothing(world: World) -> None:
     async with session(world.url) as mine, received(mine) as messages, asyncio.TaskGroup() as tasks:
         await mine.enroll(())
         writers = [tasks.create_task(write()) for _ in range(2)]
-        told_after: dict[str, tuple[int, int]] = {}
+        known_after: dict[str, tuple[int, int]] = {}
         while not all(writer.done() for writer in writers):
             await mine.renew_lease(5)
             found = await mine.attach(dict.fromkeys(scopes, 1))
-            told_after |= {scope: (len(messages), history.level) for scope, (history, _) in found.items()}
+            known_after |= {scope: (len(messages), history.level) for scope, (history, _) in found.items()}
             levels.append(await mine.current_stamp())
-            for scope, (number, known) in told_after.items():
+            for scope, (number, known) in known_after.items():
                 later = [
                     each for each in messages[number:] if isinstance(each, DeliveredEvent) and each.event.scope == scope
                 ]
@@ -422,8 +422,8 @@ async def test_what_is_heard_or_level_leaves_out_nothing(world: World) -> None:
             assert all(each.stamp > message.level for each in messages[place:] if isinstance(each, DeliveredEvent))
 
 
-@IN_THE_RELAYS_LOOP
-async def test_histories_leave_out_what_is_known(world: World) -> None:
+@ON_ASYNCIO
+async def test_histories_omit_what_is_known(world: World) -> None:
     async with session(world.url) as mine, received(mine):
         before = await mine.current_stamp()
         await mine.send(Outgoing(events=[ChangeEvent(world.scope, {"a"}), ChangeEvent(world.scope, {"a"}, "tab")]))
@@ -437,8 +437,8 @@ async def test_histories_leave_out_what_is_known(world: World) -> None:
         assert before < record.other_stamp < record.stamp < after
 
 
-@IN_THE_RELAYS_LOOP
-async def test_who_was_to_be_ended_is_told_to_a_process_that_was_away(world: World) -> None:
+@ON_ASYNCIO
+async def test_requests_to_end_users_reach_a_process_that_was_disconnected(world: World) -> None:
     engine = redis_module.engine(world.url)
 
     async def ended(process: str) -> list[Message]:
@@ -452,13 +452,13 @@ async def test_who_was_to_be_ended_is_told_to_a_process_that_was_away(world: Wor
         await other.send(Outgoing(ended_users=[(name, None), (f"{name}2", "scope")]))
     assert await ended("new") == []
     async with engine.connect(name):
-        pass  # it ended before it told anything
+        pass  # the session ends before it returns anything
     assert await ended(name) == [EndUser("other", name, None), EndUser("other", f"{name}2", "scope")]
     assert await ended(name) == []
 
 
-@IN_THE_RELAYS_LOOP
-async def test_enrolling_shows_exactly_those_who_are_there(world: World, client: Any) -> None:
+@ON_ASYNCIO
+async def test_enrolling_shows_exactly_the_given_members(world: World, client: Any) -> None:
     ann, bob = RemoteMember("1", "ann", 17.0), RemoteMember("2", None, 18.5)
     name = secrets.token_hex(4)
     async with session(world.url) as other, received(other) as messages:
@@ -474,8 +474,8 @@ async def test_enrolling_shows_exactly_those_who_are_there(world: World, client:
             assert MemberChange(world.scope, name, "1", None) in messages
 
 
-@IN_THE_RELAYS_LOOP
-async def test_a_session_that_another_has_followed_writes_no_more(world: World) -> None:
+@ON_ASYNCIO
+async def test_a_superseded_session_can_no_longer_write(world: World) -> None:
     name = secrets.token_hex(4)
     async with session(world.url, name) as old, session(world.url, name) as new:
         await old.enroll(())
@@ -490,8 +490,8 @@ async def test_a_session_that_another_has_followed_writes_no_more(world: World) 
         await new.renew_lease(5)
 
 
-async def test_a_process_that_was_taken_for_dead_shows_its_viewers_again(world: World, client: Any) -> None:
-    here, there = world.hasty_process(), world.hasty_process()
+async def test_a_process_that_was_taken_for_dead_enrolls_its_members_again(world: World, client: Any) -> None:
+    here, there = world.impatient_process(), world.impatient_process()
     await level(here, there)
     with here.subscribe(world.scope, connection=ConnectionInfo("1", "ann")), there.subscribe(world.scope):
         await there.ready(world.scope)
@@ -503,8 +503,8 @@ async def test_a_process_that_was_taken_for_dead_shows_its_viewers_again(world: 
         await soon(lambda: users(there, world.scope) == [("1", "ann")])
 
 
-@IN_THE_RELAYS_LOOP
-async def test_what_a_dead_process_left_is_removed(world: World, client: Any) -> None:
+@ON_ASYNCIO
+async def test_the_members_of_a_dead_process_are_deleted(world: World, client: Any) -> None:
     name = secrets.token_hex(4)
     async with session(world.url, name) as dead:
         await dead.enroll(
@@ -521,8 +521,8 @@ async def test_what_a_dead_process_left_is_removed(world: World, client: Any) ->
     assert client.zscore(f"{ROOT}:processes", name) is None
 
 
-@IN_THE_RELAYS_LOOP
-async def test_the_viewers_of_a_long_life_stay(world: World, client: Any) -> None:
+@ON_ASYNCIO
+async def test_renewing_the_lease_renews_the_expiry_of_members(world: World, client: Any) -> None:
     async with session(world.url) as mine:
         await mine.enroll(
             [(f"{world.scope}-{number}", str(number), RemoteMember("1", None, 0.0)) for number in range(300)]

@@ -1,4 +1,4 @@
-"""The servers that other tests kill: they come back with what they should have, and leave nothing behind."""
+"""The servers for other tests: a killed one restarts with the expected data, and none leaves anything behind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
         yield made
 
 
-def test_a_killed_server_comes_back_on_its_port(server: EngineServer) -> None:
+def test_a_killed_server_restarts_on_its_port(server: EngineServer) -> None:
     port = server.port
     processes = server._processes()
     server.kill()
@@ -43,7 +43,7 @@ def test_a_killed_server_comes_back_on_its_port(server: EngineServer) -> None:
     assert server.answers()
 
 
-def test_a_frozen_server_takes_connections_and_answers_nothing(server: EngineServer) -> None:
+def test_a_frozen_server_accepts_connections_but_does_not_answer(server: EngineServer) -> None:
     server.freeze()
     with socket.create_connection(("127.0.0.1", server.port), timeout=0.3) as connection:
         connection.sendall(b"PING\r\n")
@@ -60,7 +60,7 @@ def test_a_frozen_server_can_be_closed_and_leaves_no_process(server: EngineServe
     assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
 
 
-def test_redis_forgets_when_it_is_killed_and_remembers_what_it_is_given_back(redis: RedisServer) -> None:
+def test_redis_loses_its_data_when_killed_and_reads_a_restored_file(redis: RedisServer) -> None:
     redis.command("SET", "name", "old")
     file = redis.save()
     redis.command("SET", "name", "new")

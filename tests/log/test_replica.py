@@ -17,7 +17,7 @@ USERS = [None, "u"]
 def loaded(history: History | None = None, *, level: int = 10) -> Replica:
     replica = Replica()
     replica.begin("epoch")
-    replica.heard(level)
+    replica.reach_level(level)
     replica.open("s")
     assert replica.load("s", history or History(level, 0)) == []
     return replica
@@ -51,7 +51,7 @@ def test_a_history_with_too_many_records_is_treated_as_unknown() -> None:
     history = History(10_000, 0, [Record(f"p{number}", None, number) for number in range(1, PATHS_PER_SCOPE + 2)])
     replica = Replica()
     replica.begin("epoch")
-    replica.heard(5000)
+    replica.reach_level(5000)
     replica.open("s")
     assert [event.changed_paths for _, event in replica.load("s", history)] == [{"*"}]
 
@@ -72,7 +72,7 @@ def test_a_cursor_of_another_epoch_or_of_a_scope_that_is_not_loaded_is_unknown()
 def test_changes_between_opening_and_loading_are_reported() -> None:
     replica = Replica()
     replica.begin("epoch")
-    replica.heard(5)
+    replica.reach_level(5)
     replica.open("s")
     before = replica.position("s")
     history = History(9, 0, [Record("a", None, 4), Record("b", None, 8, "x", other_stamp=6)])
@@ -112,7 +112,7 @@ def test_a_cursor_given_out_before_a_late_stamp_still_covers_it() -> None:
     replica.note_stamped(ChangeEvent("s", {"a"}), 15, None)
     between = replica.position("s")
     replica.note_stamped(ChangeEvent("s", {"b"}), 12, None)
-    replica.heard(20)
+    replica.reach_level(20)
     assert since(replica, replica.cursor("s", before)) == {"a", "b"}
     assert "b" in since(replica, replica.cursor("s", between))
     assert since(replica, now(replica)) == set()
@@ -136,7 +136,7 @@ def test_no_cursor_skips_a_change_that_its_reader_is_entitled_to(
     for number, (event, stamp) in enumerate(zip(events, stamps, strict=True), 1):
         here.note_stamped(event, stamp, None)
         later = stamps[number:]
-        here.heard(max([10, *(each for each in range(10, 60) if all(each < other for other in later))]))
+        here.reach_level(max([10, *(each for each in range(10, 60) if all(each < other for other in later))]))
         cursors.append((number, now(here)))
     for event, stamp in zip(events, stamps, strict=True):
         there.note_stamped(event, stamp, None)
@@ -164,7 +164,7 @@ def test_the_cursor_of_a_position_reports_at_least_what_the_position_does(
         event = ChangeEvent("s", {path}, origin, None if user is None else {user})
         replica.note_stamped(event, 20 + number + delay, None)
         positions.append(replica.position("s"))
-    replica.heard(60)
+    replica.reach_level(60)
     position = positions[min(at, len(positions) - 1)]
     cursor = replica.cursor("s", position)
     for user in USERS:

@@ -128,7 +128,7 @@ class PostgresSession:
         found: dict[tuple[str, ChangeEvent], None] = {}
         for xid, events in map(parse_hint, notified):
             if not xid:
-                self._due = 0.0  # only a reading finds what it stands for, which was committed before what follows
+                self._due = 0.0  # only a reading finds what was committed without a hint, before the next hints
                 break
             if not self._snapshot.sees(xid):
                 found.update({(xid, event): None for event in events if self._is_new(event.scope, xid)})

@@ -45,7 +45,7 @@ class Waker:
             await self._connection.fetch(f"select {call}", parameters)
             self._wake_later()
             return
-        hint = None if self._is_late else hint  # readers must find what was committed before, too
+        hint = None if self._is_late else hint  # only a reading finds what was committed without a wake-up
         await self._connection.fetch(f"select {call}, {queries.WAKE}", {**parameters, "hint": hint})
         self._woken_at = time.monotonic()
 

@@ -213,7 +213,7 @@ class RedisSession:
         return changed
 
     async def current_stamp(self) -> int:
-        """Return a stamp that stands for now in every scope."""
+        """Return the current stamp, which is comparable with those of every scope."""
         [(level,)] = await self._scripts.run([(scripts.STAMP, ())])
         return int(level)
 
