@@ -177,7 +177,7 @@ class DependencyIndex:
         Raises:
             TypeError: ``changed_paths`` is a bare string.
         """
-        return self._registry.affected(_paths(changed_paths))
+        return self._registry.tables().affected(_paths(changed_paths))
 
     def explain_affected(self, changed_paths: Iterable[str]) -> Explanation:
         """Return what :meth:`affected_blocks` does, step by step."""
