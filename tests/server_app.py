@@ -56,7 +56,7 @@ async def emit(request: Request) -> Response:
 
 def emit_from_a_thread(request: Request) -> Response:
     def later() -> None:
-        time.sleep(0.3)  # by then the loop sleeps
+        time.sleep(0.3)  # until the loop sleeps
         state["number"] = int(request.query_params["number"])
         bus.emit_sync(ChangeEvent("s", {"number"}))
 

@@ -1,4 +1,4 @@
-"""What several tests need: a required-or-skipped part, and a client that speaks ASGI to one response."""
+"""Helpers for tests: requirements, environments of templates, and an ASGI client of one stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message
 
 
 def require(present: object, what: str) -> None:
-    """Skip the test where ``what`` is missing, or fail it where everything is required."""
+    """Skip the test if ``what`` is missing. With ``REACTIVE_REQUIRE_ALL=1``, fail it."""
     if present:
         return
     if os.environ.get("REACTIVE_REQUIRE_ALL") == "1":
@@ -25,14 +25,14 @@ def require(present: object, what: str) -> None:
 
 
 def environment(**templates: str) -> Environment:
-    """Return an environment of templates given as ``name=source``, each called ``name.html``."""
+    """Return an environment of templates from ``name=source``. Each template is named ``name.html``."""
     return Environment(
         loader=DictLoader({f"{name}.html": source for name, source in templates.items()}), autoescape=True
     )
 
 
 async def eventually(condition: Callable[[], object], *, timeout: float = 20) -> None:
-    """Let other tasks and threads go on until a condition holds."""
+    """Wait until a condition holds."""
     with anyio.fail_after(timeout):
         while not condition():  # noqa: ASYNC110 - threads and sockets set no event
             await anyio.sleep(0.001)
@@ -40,7 +40,7 @@ async def eventually(condition: Callable[[], object], *, timeout: float = 20) ->
 
 @dataclass
 class Frame:
-    """One frame of an event stream, as a browser would read it; comments are frames here too."""
+    """One frame of an event stream, as a browser reads it. Comments are frames too."""
 
     event: str | None = None
     data: str | None = None
@@ -50,9 +50,9 @@ class Frame:
 
 
 def parse(text: str) -> list[Frame]:
-    """Read complete frames."""
+    """Parse a text of complete frames."""
     assert "\r" not in text
-    assert not text or text.endswith("\n\n"), f"a frame is cut: {text!r}"
+    assert not text or text.endswith("\n\n"), f"incomplete frame: {text!r}"
     return [_frame(part) for part in text.split("\n\n")[:-1]]
 
 
@@ -129,7 +129,7 @@ async def connect(
         app: The response, or any ASGI application.
         query: The query string.
         headers: The request's headers.
-        reading: Whether the client takes what is sent; ``connection.accepts.set()`` lets it begin.
+        reading: Whether the client reads from the start. Otherwise ``connection.accepts.set()`` makes it read.
         wait: Whether to wait for the first bytes.
     """
     connection = Connection()

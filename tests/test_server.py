@@ -1,4 +1,4 @@
-"""Streams over real sockets from real servers."""
+"""Streams from uvicorn over real sockets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def free_port() -> int:
 
 
 class Server:
-    """A server process and what it answers."""
+    """A server process and requests to it."""
 
     def __init__(self, command: list[str], port: int) -> None:
         self.port = port
@@ -51,7 +51,7 @@ class Server:
         return found
 
     async def wait_for(self, **counts: int) -> None:
-        """Wait until the server counts what is expected."""
+        """Wait until the server reports these counts."""
         found: dict[str, int] = {}
         with anyio.move_on_after(60):
             while not counts.items() <= (found := await self.get("/counts")).items():  # noqa: ASYNC110 - another process
@@ -133,12 +133,14 @@ async def test_one_worker_serves_200_streams_and_stops_while_they_are_open(serve
     assert server.process.returncode in (0, -signal.SIGTERM)
 
 
-async def test_clients_that_vanish_without_a_word_leave_nothing(server: Server) -> None:
+async def test_clients_that_reset_their_connections_leave_nothing_behind(server: Server) -> None:
     async with reading(server, [f"/stream?session={number}" for number in range(40)] + ["/ticks"] * 10) as readers:
         await server.wait_for(present=40, subscribers=50)
         for reader in readers:
             raw = reader.connection.extra(anyio.abc.SocketAttribute.raw_socket)
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not a farewell
+            raw.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )  # reset the connection on close
         for reader in readers:
             await reader.connection.aclose()
         await server.wait_for(present=0, subscribers=0, left=40)
@@ -150,7 +152,7 @@ async def test_an_event_from_a_thread_arrives_while_the_loop_sleeps(server: Serv
         await eventually(lambda: b"data: 7\n" in reader.received)
 
 
-async def test_a_stuck_client_does_not_keep_the_server_from_stopping(server: Server) -> None:
+async def test_a_stalled_client_does_not_keep_the_server_from_stopping(server: Server) -> None:
     stuck = await server.open("/stream")
     async with stuck, reading(server, ["/stream"]):
         await server.wait_for(subscribers=2)

@@ -1,4 +1,4 @@
-"""The servers that the browser looks at, and its pages."""
+"""Fixtures: servers, and pages in Chromium."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OpenPage = Callable[[str], "Page"]
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The example on a database of its own."""
+    """The example with an empty database."""
     with running_example(tmp_path_factory.mktemp("example") / "workspace.sqlite3") as server:
         yield server
     assert "Traceback" not in "".join(server.output)
@@ -40,7 +40,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def open_page(context: BrowserContext) -> Iterator[OpenPage]:
-    """Open an address in a tab of its own; at the end no tab may have complained in its console."""
+    """Return a function that opens an address in a new tab. Fail afterwards if a tab logged a warning or an error."""
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of pages look for: contrast, overflow, labels and repeated ids, as computed in the page itself."""
+"""Problems of a page that the page itself can compute: contrast, overflow, labels and repeated ids."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _FAULTS = (Path(__file__).parent / "look.js").read_text()
 WATCH_SHIFTS = """window.shifted = 0
 new PerformanceObserver(list => list.getEntries().forEach(each => shifted += each.value))
   .observe({ type: "layout-shift", buffered: true })"""
-"""Adds up what moved by itself in the page; changes within half a second of an input are counted, too."""
+"""Add up the layout shifts of the page, including those within half a second of an input."""
 
 
 def faults_of(page: Page) -> list[str]:
-    """Return what nobody should have to put up with on a page."""
+    """Return the problems of a page."""
     return [str(fault) for fault in page.evaluate(_FAULTS)]
 
 

@@ -1,4 +1,4 @@
-"""Real servers and a real browser, for the tests here and for the script that makes the README's pictures."""
+"""Real servers and Chromium, for these tests and for the script that takes the screenshots of the README."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def launch_chromium(playwright: Playwright) -> Browser:
 
 @contextmanager
 def running_chromium() -> Iterator[str]:
-    """Run Chromium in a server of Playwright's until the block ends, and yield the server's address."""
+    """Run Chromium in a Playwright server until the block ends, and yield the address of the server."""
     options = {"executablePath": chromium_path(), "args": CHROMIUM_OPTIONS, "host": "127.0.0.1"}
     with NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(options, file)
@@ -80,7 +80,7 @@ def _first_line(process: subprocess.Popen[str]) -> str:
 
 @dataclass
 class Server:
-    """A server in a process of its own, and what it has printed so far."""
+    """A server process, and what it has printed so far."""
 
     url: str = ""
     output: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Server:
 
 @contextmanager
 def running(arguments: Sequence[str], *, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Run ``python`` with these arguments, which start uvicorn on a free port, until the block ends."""
+    """Run ``python`` with arguments that start uvicorn, on a free port, until the block ends."""
     command = [sys.executable, *arguments, "--port", "0"]
     with subprocess.Popen(
         command, cwd=cwd, env=os.environ | dict(env or {}), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -132,7 +132,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def running_example(database: Path, **env: str) -> Iterator[Server]:
-    """Run the workspace on a SQLite file of its own."""
+    """Run the workspace with a SQLite file."""
     with running(["-m", "example_app"], env={"DATABASE_URL": f"sqlite:///{database}", **env}) as server:
         yield server
 

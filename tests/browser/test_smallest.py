@@ -1,4 +1,4 @@
-"""The README's smallest complete program does what the README says of it."""
+"""The smallest complete program does what the README describes."""
 
 from __future__ import annotations
 

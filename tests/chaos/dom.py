@@ -1,4 +1,4 @@
-"""What a browser's page holds, for pages that are nothing but nested ``div`` elements with an ``id`` each."""
+"""The document of a browser, for pages of nested ``div`` elements that each have an ``id``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _SHOWN = re.compile(r"(\w+)=(-?\d+)")
 
 
 def inner_html(page: str, element: str) -> str:
-    """Return what an element holds."""
+    """Return the inner HTML of an element."""
     start, end = _bounds(page, element)
     return page[start:end]
 
 
 def with_inner_html(page: str, element: str, html: str) -> str:
-    """Return the page with what an element holds replaced."""
+    """Return the page with the inner HTML of an element replaced."""
     start, end = _bounds(page, element)
     return page[:start] + html + page[end:]
 
@@ -33,6 +33,6 @@ def _bounds(page: str, element: str) -> tuple[int, int]:
 
 
 def own_values(page: str, element: str, paths: list[str]) -> tuple[int, ...]:
-    """Return what an element shows of its own paths."""
+    """Return the values that an element itself shows."""
     shown = dict(_SHOWN.findall(inner_html(page, element)))
     return tuple(int(shown[path]) for path in paths)

@@ -1,4 +1,4 @@
-"""A proxy between viewers and the server that answers 502 and cuts connections when it is told to."""
+"""A proxy between viewers and the server that answers 502 and cuts connections on request."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import random
 import re
 import socket
 
-BUFFER = 4096  # bytes on each side, so that a viewer that does not read is soon felt by the server
+BUFFER = 4096  # bytes on each side: small, so that a viewer that does not read soon blocks the server
 
 BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\nConnection: close\r\n\r\nsorry"
 
 
-_KEEP_ALIVE = re.compile(rb"Connection: keep-alive\r\n", re.IGNORECASE)  # one request a connection, to see them all
+_KEEP_ALIVE = re.compile(
+    rb"Connection: keep-alive\r\n", re.IGNORECASE
+)  # one request per connection, so that the proxy sees each one
 
 
 class _Link:
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.writers = (client, server)
-        self.cut_at: float | None = None  # which part of the next bytes still gets through
+        self.cut_at: float | None = None  # the part of the next bytes to forward before the cut
 
     def cut(self) -> None:
         for writer in self.writers:
@@ -27,7 +29,7 @@ class _Link:
 
 
 class Proxy:
-    """Listens on a port of its own and passes on to another."""
+    """Listens on one port and forwards to another."""
 
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
@@ -53,7 +55,7 @@ class Proxy:
         self.cut_now()
 
     def hold(self, requests: bytes) -> None:
-        """Let requests that have these bytes in their head wait until :meth:`release`."""
+        """Hold requests with these bytes in their head until :meth:`release`."""
         self.held = requests
         self._released.clear()
 
@@ -67,7 +69,7 @@ class Proxy:
             link.cut()
 
     def cut(self, chance: random.Random, *, share: float) -> None:
-        """Cut some of the connections amid the next bytes that the server sends through them."""
+        """Cut some of the connections in the middle of the next bytes from the server."""
         for link in self._links:
             if chance.random() < share:
                 link.cut_at = chance.random()
@@ -121,7 +123,7 @@ class Proxy:
             upstream.cancel()
             self._links.discard(link)
             if link.cut_at is not None:
-                to_client.close()  # what was written still leaves
+                to_client.close()  # what was written is still sent
                 to_server.transport.abort()
             else:
                 to_server.close()
@@ -131,7 +133,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 writer.write(data)
-        writer.close()  # the client has left, and the server is to know
+        writer.close()  # the client has left, so close the connection to the server
 
 
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -1,7 +1,7 @@
-"""The application that the chaos is done to. Its data is in a file that outlives it, shared with the test.
+"""The application under test. It shares its data with the test, in a file that survives it.
 
-A page is a tree of ``div`` elements, each the place of one block, some inside others. Every path shows as
-``name=value``, so that what a page holds can be read back and compared with what it should hold.
+A page is a tree of ``div`` elements, one for each block, some inside others. Every path appears as ``name=value``, so
+that the test can parse a page and compare it with the expected values.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ BLOCKS = {
     "wide": ["p17", "p18"],
     "heavy": ["p19"],
 }
-"""Each block with the paths that it shows itself, outside the blocks inside it."""
+"""Each block with the paths that it shows itself, without those of the blocks in it."""
 INSIDE = {"branch": "tree", "leaf": "branch", "twig": "tree"}
-"""Which block stands in which."""
+"""The parent of each nested block."""
 DERIVED = {"total": ("p3", "p4", "p5")}
 WEIGHT = "<!-- ballast -->" * (int(os.environ["CHAOS_WEIGHT"]) // 16)
 
@@ -63,22 +63,22 @@ chance = random.Random(os.environ["CHAOS_SEED"])
 
 _locate = Hub.locate
 if os.environ.get("CHAOS_BLIND") == "1":
-    # The control: whatever a viewer says it has seen, nothing is said to have changed before its stream began.
+    # The control: whatever cursor a viewer sends, nothing is reported as changed before its stream began.
     Hub.locate = lambda self, scope, cursor: _locate(self, scope, None)  # type: ignore[method-assign]
 
 
 class Faults:
-    """What context builders of a scope suffer."""
+    """Faults of the context builders of a scope."""
 
     def __init__(self) -> None:
-        self.failing = 0.0  # how many of them raise
+        self.failing = 0.0  # the share that raises
         self.delay = 0.0  # seconds between reading the data and rendering
 
     async def strike(self) -> None:
         if self.delay:
             await asyncio.sleep(self.delay * chance.random())
         if chance.random() < self.failing:
-            raise RuntimeError("the data could not be read, as the test wishes")
+            raise RuntimeError("injected failure to read the data")
 
 
 faults: dict[str, Faults] = {}
@@ -118,7 +118,7 @@ async def stream(request: Request) -> Response:
 
 
 async def change(request: Request) -> Response:
-    """Change values, tell of it, and answer as a form's handler would: with the page anew and what it affects."""
+    """Change values, emit the change, and answer as the handler of a form: with the page and the affected blocks."""
     scope, asked = request.path_params["scope"], await request.json()
     state.write(scope, asked["values"])
     await asyncio.sleep(asked["pause"])  # from the commit to the emit
@@ -149,7 +149,7 @@ async def trouble(request: Request) -> Response:
 
 
 async def stuff(request: Request) -> Response:
-    """Emit many events, a few at a time, so that everything else goes on."""
+    """Emit many events, a few at a time, so that other tasks run in between."""
     scope, asked = request.path_params["scope"], await request.json()
     for number in range(asked["events"]):
         state.write(scope, {"p19": number})

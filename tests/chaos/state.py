@@ -1,4 +1,4 @@
-"""The data of the application under test, in a file that a killed server leaves as it was."""
+"""The data of the application under test, in a file that survives a killed server."""
 
 from __future__ import annotations
 

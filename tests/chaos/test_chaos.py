@@ -1,4 +1,4 @@
-"""Whatever happens between server and browser: once changes stop, every page shows what a fresh page would show."""
+"""After any faults between server and browser, every page shows what a new page would show once changes stop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def endure(chaos: Chaos, rounds: int) -> None:
             await chaos.round(number)
 
 
-def test_once_changes_stop_every_page_is_what_a_fresh_one_would_be(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+def test_every_page_matches_a_new_one_once_changes_stop(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     rounds = int(pytestconfig.getoption("--chaos-rounds"))
     chaos = Chaos(tmp_path, seed_of(pytestconfig))
     print(f"seed {chaos.seed}")

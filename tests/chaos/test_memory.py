@@ -1,4 +1,4 @@
-"""A viewer that reads nothing costs the server nothing that grows."""
+"""A viewer that reads nothing does not make the memory of the server grow without bound."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .proxy import connect
 EVENTS = 100_000
 STUCK = 10
 MEBIBYTE = 1 << 20
-ALLOWED = 24 * MEBIBYTE  # a few batches for each viewer; all of them would be more than a hundred
+ALLOWED = 24 * MEBIBYTE  # a few batches per viewer; all events would take more than a hundred
 
 
 async def watch(process: psutil.Process, peaks: list[int]) -> None:
@@ -48,7 +48,7 @@ async def read_until(reader: asyncio.StreamReader, wanted: bytes) -> bytes:
 
 
 async def emit_past_viewers_that_read_nothing(server: Server) -> tuple[int, bytes]:
-    """Return by how many bytes the server grew, and what one of the viewers finally read."""
+    """Return how many bytes the server grew by, and what one of the viewers read in the end."""
     await server.start()
     assert server.process is not None
     process = psutil.Process(server.process.pid)

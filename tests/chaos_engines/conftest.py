@@ -1,4 +1,4 @@
-"""Engines of their own for the tests that break them."""
+"""A separate engine for each test, because the tests break it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel and the sdist, built once, and fresh environments with them."""
+"""Fixtures: the wheel and the sdist, built once per session, and new environments with them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXTRAS = tuple(PROJECT["optional-dependencies"])
 
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> str:
-    """Run a command, and return what it printed; no setting of this environment reaches it."""
+    """Run a command without the settings of this environment, and return what it printed."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "REACTIVE"))}
     done = subprocess.run(
         [str(word) for word in command],
@@ -40,7 +40,7 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> str:
 
 @dataclass(frozen=True)
 class Built:
-    """Both distributions."""
+    """The wheel and the sdist."""
 
     wheel: Path
     sdist: Path
@@ -48,7 +48,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Shelf:
-    """A folder of wheels: all that the package may need, and nothing else is taken from anywhere."""
+    """A folder of wheels with everything that the package can depend on. Installations use nothing else."""
 
     folder: Path
 
@@ -56,9 +56,9 @@ class Shelf:
         """Install into a new environment, and return its Python.
 
         Args:
-            place: Where the environment is made.
-            requirement: What is installed, with all that it needs.
-            beside: An environment's Python whose packages, but for the package itself, are there already.
+            place: The directory of the environment.
+            requirement: What to install, with its dependencies.
+            beside: The Python of an environment whose packages to reuse, except the package itself.
         """
         venv.create(place, with_pip=False, symlinks=True)
         python = place / "bin" / "python"
@@ -79,7 +79,7 @@ def packages(python: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Build the sdist, and the wheel out of the sdist."""
+    """Build the sdist, and the wheel from the sdist."""
     require(importlib.util.find_spec("build"), "the package build")
     out = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, ROOT, cwd=out)
@@ -89,7 +89,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(scope="session")
 def shelf(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
-    """Fetch once what all environments together need."""
+    """Download the dependencies of all environments once."""
     folder = tmp_path_factory.mktemp("wheels")
     command = (sys.executable, "-m", "pip", "download", "-q", "--dest", folder, "--prefer-binary")
     wanted = f"starlette-reactive[{','.join(EXTRAS)}] @ {built.wheel.as_uri()}"

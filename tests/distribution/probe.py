@@ -1,5 +1,6 @@
-"""Run in a fresh environment, with the names of the packages that are not installed there: what works must work, and
-what needs one of them must say which extra brings it."""
+"""A script for new environments. Its arguments are the packages that are missing there.
+
+What needs none of them must work. What needs one of them must name the extra that installs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the wheel and the sdist hold, and what they say of themselves."""
+"""The contents and the metadata of the wheel and the sdist."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def in_checkout(folder: str) -> set[str]:
     }
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(in_wheel: dict[str, bytes]) -> None:
+def test_the_wheel_contains_the_package_and_nothing_else(in_wheel: dict[str, bytes]) -> None:
     package = {name for name in in_wheel if ".dist-info/" not in name}
     assert package == in_checkout("starlette_reactive")
 
 
-def test_the_wheel_says_that_it_is_typed_and_has_its_licence_and_those_of_what_it_brings(
+def test_the_wheel_is_typed_and_contains_its_licence_and_those_of_vendored_files(
     in_wheel: dict[str, bytes],
 ) -> None:
     assert "starlette_reactive/py.typed" in in_wheel
@@ -59,13 +59,13 @@ def test_the_wheel_says_that_it_is_typed_and_has_its_licence_and_those_of_what_i
             assert f"{Path(name).parent.as_posix()}/LICENSE" in in_wheel
 
 
-def test_the_wheel_brings_the_command_and_the_pytest_plugin(in_wheel: dict[str, bytes]) -> None:
+def test_the_wheel_provides_the_command_and_the_pytest_plugin(in_wheel: dict[str, bytes]) -> None:
     (text,) = (text for name, text in in_wheel.items() if name.endswith("entry_points.txt"))
     assert "starlette-reactive = starlette_reactive._cli.main:main" in text.decode()
     assert "starlette_reactive = starlette_reactive.pytest_plugin" in text.decode()
 
 
-def test_the_sdist_holds_what_it_takes_to_build_test_and_document_the_package(in_sdist: set[str]) -> None:
+def test_the_sdist_contains_what_building_testing_and_documenting_the_package_needs(in_sdist: set[str]) -> None:
     for folder in ("starlette_reactive", "tests", "docs", "example_app", "benchmarks"):
         assert in_checkout(folder) <= in_sdist
     assert {"pyproject.toml", "mkdocs.yml", "noxfile.py", ".pre-commit-config.yaml", ".ci/run"} <= in_sdist
@@ -86,7 +86,7 @@ def test_the_metadata_is_complete(metadata: Message) -> None:
     assert {f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)} <= set(classifiers)
 
 
-def test_what_is_installed_without_extras_is_named_by_no_extra(metadata: Message) -> None:
+def test_only_the_known_dependencies_are_installed_without_extras(metadata: Message) -> None:
     required = metadata.get_all("Requires-Dist", [])
     always = {re.split(r"[<>=\[; ]", each)[0] for each in required if "extra ==" not in each}
     assert always == {"anyio", "itsdangerous", "jinja2", "pydantic", "sse-starlette", "starlette"}

@@ -1,4 +1,4 @@
-"""The wheel in fresh environments: without extras, and with each of them."""
+"""The wheel in new environments: without extras, and with each extra."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BROUGHT = {
     "testing": {"httpx2"},
     "example": {"fastapi", "sqlalchemy"},
 }
-"""What each extra brings of that for which something in the package asks."""
+"""The optional dependencies that each extra installs."""
 OPTIONAL = set[str]().union(*BROUGHT.values())
 
 SUITE = """
@@ -61,7 +61,7 @@ Install = Callable[[str], Path]
 
 @pytest.fixture
 def install(shelf: Shelf, built: Built, bare: Path, tmp_path: Path) -> Install:
-    """Add the wheel with an extra to what the package needs without it; return the environment's Python."""
+    """Return a function that creates an environment with an extra and returns its Python."""
     place = tmp_path / "env"
     return lambda extra: shelf.install(place, f"starlette-reactive[{extra}] @ {built.wheel.as_uri()}", beside=bare)
 
@@ -75,16 +75,16 @@ def test_the_wheel_works_without_extras_and_names_those_that_are_missing(bare: P
     assert "Traceback" not in asked.stderr
 
 
-def test_every_extra_that_users_install_is_tried() -> None:
+def test_every_extra_is_tested() -> None:
     assert set(BROUGHT) == {"", *EXTRAS}
 
 
 @pytest.mark.parametrize("extra", [extra for extra in EXTRAS if extra not in ("cli", "testing", "example")])
-def test_an_extra_brings_what_its_part_of_the_package_needs(install: Install, extra: str) -> None:
+def test_an_extra_installs_what_its_part_of_the_package_needs(install: Install, extra: str) -> None:
     probe(install(extra), extra)
 
 
-def test_the_extra_cli_brings_the_command(install: Install, tmp_path: Path) -> None:
+def test_the_extra_cli_installs_the_command(install: Install, tmp_path: Path) -> None:
     python = install("cli")
     probe(python, "cli")
     (tmp_path / "shown.py").write_text(
@@ -94,7 +94,7 @@ def test_the_extra_cli_brings_the_command(install: Install, tmp_path: Path) -> N
     assert run(python.with_name("starlette-reactive"), "check", "shown:reactive", cwd=tmp_path) == "No issues found.\n"
 
 
-def test_the_extra_testing_brings_the_pytest_plugin(install: Install, tmp_path: Path) -> None:
+def test_the_extra_testing_installs_the_pytest_plugin(install: Install, tmp_path: Path) -> None:
     python = install("testing")
     probe(python, "testing")
     suite = tmp_path / "suite"

@@ -1,4 +1,4 @@
-"""What type checkers see of the installed package: a known type for everything that it exports."""
+"""Type checkers know the type of everything that the installed package exports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def found(shelf: Shelf, built: Built, bare: Path, place: Path) -> Found:
     everything = f"starlette-reactive[{','.join(EXTRAS)}] @ {built.wheel.as_uri()}"
     python = shelf.install(place / "env", everything, beside=bare)
     command = (sys.executable, "-m", "pyright", "--verifytypes", "starlette_reactive", "--ignoreexternal")
-    path = os.pathsep.join((str(python.parent), os.environ["PATH"]))  # it asks the first Python there
+    path = os.pathsep.join((str(python.parent), os.environ["PATH"]))  # pyright asks the first Python on the path
     kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
         (*command, "--outputjson"), cwd=place, env=kept | {"PATH": path}, capture_output=True, text=True, check=False

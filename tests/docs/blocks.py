@@ -1,4 +1,4 @@
-"""The code blocks of Markdown pages, as a reader sees them: with snippets put in, and with the place they come from."""
+"""The code blocks of Markdown pages, with their snippets inserted and their positions."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Block:
     Args:
         page: The page's file.
         line: The line of its fence, from 1.
-        language: What the fence says it is.
-        title: What is shown above it; empty: nothing.
-        text: What is in it.
+        language: The language that the fence names.
+        title: The title above the block, or an empty string.
+        text: The content.
     """
 
     page: Path
@@ -40,12 +40,12 @@ class Block:
 
     @property
     def place(self) -> str:
-        """Where it stands."""
+        """The path and the line."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
     @property
     def not_run(self) -> str | None:
-        """Why it is not run, as its title tells the reader."""
+        """The reason in the title why the block is not run, if it has one."""
         found = _NOT_RUN.search(self.title)
         return found["reason"] if found else None
 
@@ -79,7 +79,7 @@ def _blocks(page: Path, lines: list[str]) -> Iterator[Block]:
 
 
 def _heading(before: list[str]) -> str:
-    """Return the file that the line before a block names, where the block itself cannot, as in the README."""
+    """Return the file that the line before a block names. In the README, blocks have no titles."""
     text = next((line for line in reversed(before) if line), "")
     found = re.fullmatch(r"`([\w./-]+)`:", text)
     return found[1] if found else ""
@@ -98,5 +98,5 @@ def _expanded(lines: list[str]) -> Iterator[str]:
 
 
 def dedented(block: Block) -> str:
-    """Return a block's text without the indentation that all of its lines have."""
+    """Return the text of a block without common indentation."""
     return textwrap.dedent(block.text)

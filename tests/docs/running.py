@@ -1,4 +1,4 @@
-"""Running a page's Python as its reader would: programs from their files, fragments one after the other."""
+"""Run the Python of a page as its reader would: programs from files, fragments in order."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .blocks import Block, dedented, name_of
 __all__ = ["PRELUDES", "run_page"]
 
 PRELUDES = Path(__file__).parent / "preludes"
-"""What the fragments of a page take for granted, in a file for each page that needs it."""
+"""Code that runs before the fragments of a page, in one file for each page that needs it."""
 
 
 def run_page(page: Path, blocks: list[Block], folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Run a page's blocks in a folder of their own, and return the names of the last program or fragment.
+    """Run the blocks of a page in a folder, and return the names of the last program or fragment.
 
-    Every block with a title that is a file name is written there, and once more below ``templates``. A Python file is
-    then imported as a program of its own. A block without a title is a fragment: it goes on with the names of the
-    fragments and the program before it. The first fragment begins with the page's prelude.
+    A block whose title is a file name is written to the folder and to ``templates`` in it. A Python file is then
+    imported as a separate program. A block without a title is a fragment: it runs with the names of the fragments and
+    the program before it. The first fragment runs with the names of the prelude of the page.
 
     Raises:
         AssertionError: A program's pages do not answer, or its check finds something.
@@ -60,7 +60,7 @@ def run_page(page: Path, blocks: list[Block], folder: Path, monkeypatch: pytest.
 
 
 def is_file(block: Block) -> bool:
-    """Tell whether a block is shown as a file."""
+    """Return whether a block is shown as a file."""
     return block.title.endswith((".py", ".html", ".toml")) and " " not in block.title
 
 
@@ -94,13 +94,13 @@ def _execute(block: Block, names: dict[str, Any]) -> None:
 
 
 def _run(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Run a coroutine in a thread, for there may be an event loop in this one."""
+    """Run a coroutine in another thread, because this one may run an event loop."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, coroutine).result()
 
 
 def _compiled(block: Block) -> CodeType:
-    # Lines are counted as on the page, so that a traceback leads there.
+    # Keep the line numbers of the page, so that a traceback leads there.
     text = "\n" * block.line + dedented(block)
     code: CodeType = compile(
         text, block.place.partition(":")[0], "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
@@ -109,7 +109,7 @@ def _compiled(block: Block) -> CodeType:
 
 
 async def _look_at(values: Iterable[Any]) -> None:
-    """See that a program's pages answer, and that nothing is found wrong with them."""
+    """Check that the pages of a program answer, and that the check reports no issue."""
     for value in list(values):
         if isinstance(value, Reactive):
             assert [issue for issue in value.check() if issue.severity is not Severity.INFO] == list[Issue]()

@@ -1,4 +1,4 @@
-"""Commands in the documentation: what is ours must exist, with the options and extras that it is shown with."""
+"""Check the commands in the documentation: those of this project must exist, with their options and extras."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OTHERS = {
     "psql",
     "redis-cli",
 }
-"""Commands of others; what they are given is theirs."""
+"""Commands of other projects, whose arguments are not checked."""
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = frozenset(PYPROJECT["project"]["optional-dependencies"])
@@ -40,10 +40,10 @@ GROUPS = frozenset(PYPROJECT["dependency-groups"])
 
 
 def check_commands(text: str) -> None:
-    """See that each command of a shell block exists.
+    """Check that each command of a shell block exists.
 
     Raises:
-        AssertionError: One does not, or not so.
+        AssertionError: A command does not exist, or lacks an option or extra.
     """
     for words in _commands(text):
         program = words[0].rpartition("/")[2]
@@ -83,7 +83,7 @@ def _check_pip(words: list[str]) -> None:
 
 
 def _check_click(load: Callable[[], Any]) -> Callable[[list[str]], None]:
-    """Return what parses a command's arguments as the command itself does, without running it."""
+    """Return a function that parses the arguments of a command as the command does, without running it."""
 
     def check(words: list[str]) -> None:
         command = load()

@@ -1,4 +1,4 @@
-"""Every block of code in README and documentation is what it says it is: it runs, parses, or exists."""
+"""Every code block in the README and the documentation runs, parses, or names commands that exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .running import PRELUDES, run_page
 from .shell import check_commands
 
 RUN_ELSEWHERE = {"testing.md": "tests/testing/test_recipes.py"}
-"""Pages whose test files are run by a test that does more with them."""
+"""Pages whose test files another test runs."""
 
 ALLOWED_NOT_RUN = 6
 
@@ -26,12 +26,12 @@ def _parse_jinja(text: str) -> object:
     return Environment(extensions=["jinja2.ext.i18n", "jinja2.ext.do", "jinja2.ext.loopcontrols"]).parse(text)
 
 
-def _look_at_diff(text: str) -> None:
+def _check_diff(text: str) -> None:
     assert all(line[:1] in ("+", "-", " ", "@", "") for line in text.splitlines()), text
 
 
 CHECKS: dict[str, Callable[[str], object]] = {
-    "diff": _look_at_diff,
+    "diff": _check_diff,
     "html": _parse_jinja,
     "jinja": _parse_jinja,
     "json": json.loads,
@@ -39,7 +39,7 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "toml": tomllib.loads,
 }
 NOT_CODE = {"css", "ini", "javascript", "nginx", "python", "sql", "text"}
-"""Python is run; the others are read by programs that are not here, or by nobody."""
+"""Languages that are not parsed. Python is run, and the others belong to programs that are not installed."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -59,12 +59,12 @@ def test_a_block_is_sound(block: Block) -> None:
     CHECKS[block.language](dedented(block))
 
 
-def test_every_block_says_what_language_it_is_in() -> None:
+def test_every_block_names_its_language() -> None:
     blocks = [block for page in PAGES for block in BLOCKS[page]]
     assert [block.place for block in blocks if block.language not in {*CHECKS, *NOT_CODE}] == []
 
 
-def test_few_blocks_are_not_run_and_their_titles_say_why() -> None:
+def test_few_blocks_are_not_run_and_their_titles_give_the_reason() -> None:
     blocks = [block for page in PAGES for block in BLOCKS[page] if block.not_run]
     assert len(blocks) <= ALLOWED_NOT_RUN, [block.place for block in blocks]
 
@@ -75,6 +75,6 @@ def test_pages_run_elsewhere_are_run_there() -> None:
         assert f'"{page}"' in (root / test).read_text()
 
 
-def test_every_prelude_is_a_pages() -> None:
+def test_every_prelude_belongs_to_a_page() -> None:
     names = {name_of(page).replace("/", "_").replace("-", "_").removesuffix(".md") for page in PAGES}
     assert {path.stem for path in PRELUDES.glob("*.py")} <= {*names, "__init__"}

@@ -1,4 +1,4 @@
-"""README, documentation and changelog say what is so."""
+"""The README, the documentation and the changelog match the project."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_smallest_program_has_the_examples_scripts() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+def test_every_link_to_a_file_has_a_target(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
@@ -64,7 +64,7 @@ def test_every_page_is_in_the_menu() -> None:
     assert sorted(menu) == sorted(name_of(page) for page in PAGES if page.is_relative_to(DOCS))
 
 
-def test_the_changelog_holds_the_version_of_the_package() -> None:
+def test_the_changelog_has_an_entry_for_the_version_of_the_package() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[:2] == ["Unreleased", version]

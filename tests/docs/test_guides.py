@@ -1,4 +1,4 @@
-"""The programs of the guides and the tutorial do and print what their pages say."""
+"""The programs of the guides and the tutorial do what their pages describe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Program = Callable[[str], Names]
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
-    """Run a page up to its first ``app.py``, and give the program's names."""
+    """Return a function that runs a page up to its first ``app.py`` and returns the names of the program."""
 
     def run(page: str) -> Names:
         blocks = blocks_of(DOCS / page)
@@ -35,7 +35,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     return run
 
 
-async def test_a_member_is_told_and_one_who_is_removed_is_not(program: Program) -> None:
+async def test_a_member_receives_updates_until_removed(program: Program) -> None:
     names = program("guides/fastapi.md")
     async with TestClient(names["app"], cookies={"user": "ada"}) as ada, TestClient(names["app"]) as stranger:
         assert (await stranger.get("/boards/1")).status_code == 403
@@ -70,9 +70,7 @@ async def test_the_parts_make_the_same_page_as_the_decorator(program: Program) -
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_prices_are_told_by_the_generator_before_the_move(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_generator_sends_prices_before_the_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = DOCS / "guides" / "from-sse-starlette.md"
     before = next(block for block in blocks_of(page) if block.title == "before.py")
     templates = [block for block in blocks_of(page) if block.title.endswith(".html")]
@@ -99,7 +97,7 @@ async def test_jobs_are_live_instead_of_polled(program: Program) -> None:
         await page.expect("#jobs", "backup")
 
 
-def test_the_refusal_that_is_shown_is_the_one_that_comes(
+def test_the_refusal_in_the_guide_is_the_real_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = DOCS / "guides" / "security.md"
@@ -109,7 +107,7 @@ def test_the_refusal_that_is_shown_is_the_one_that_comes(
     assert capsys.readouterr().out == shown
 
 
-def test_what_the_tutorial_says_the_command_prints_is_what_it_prints(
+def test_the_command_prints_what_the_tutorial_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for name, text in stages()[-1].items():

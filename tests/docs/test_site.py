@@ -1,4 +1,4 @@
-"""The built documentation as readers see it: in Chromium, narrow and wide, light and dark, without a network."""
+"""The built documentation in Chromium: narrow and wide, light and dark, without a network."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False
     )
     assert built.returncode == 0, built.stderr
-    index = folder / "search" / "search_index.json"  # the browser makes tables of it on every page, which takes long
+    index = folder / "search" / "search_index.json"  # indexing it on every page takes the browser long
     index.write_text(json.dumps({**json.loads(index.read_text()), "docs": []}))
     return folder
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files, and says nothing."""
+    """A file server that logs nothing."""
 
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002 - the name that it overrides
+    def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002 - the overridden name
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +63,12 @@ def url(site: Path) -> Iterator[str]:
 
 
 class Window:
-    """A browser's window, and what its pages complained of."""
+    """A browser window, and the problems of its pages."""
 
     def __init__(self, browser: Browser, url: str) -> None:
         self.url = url
         self.faults: list[str] = []
-        # There is nothing at the proxy, and nothing but the site is asked for without it.
+        # Nothing listens at the address of the proxy. Only requests to the site bypass it.
         self._context: BrowserContext = browser.new_context(
             proxy={"server": "http://127.0.0.1:9", "bypass": "127.0.0.1"}
         )
@@ -83,7 +83,7 @@ class Window:
             self.faults.append(f"asks for {request.url}")
 
     def look_at(self, name: str) -> list[str]:
-        """Load a page and look at it in both widths, light and dark."""
+        """Load a page and return its problems in both widths, light and dark."""
         self.faults.clear()
         self._page.goto(f"{self.url}/{name}")
         self._page.add_style_tag(content="* { transition: none !important }")
@@ -102,7 +102,7 @@ def window(browser: Browser, url: str) -> Window:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_fits_and_can_be_read_and_asks_nobody_for_anything(name: str, window: Window) -> None:
+def test_a_page_fits_is_readable_and_makes_no_outside_requests(name: str, window: Window) -> None:
     faults = window.look_at(name)
     assert not faults, "\n".join(faults)
 
@@ -123,7 +123,7 @@ FAULTY = """<!doctype html>
 </script>"""
 
 
-def test_the_look_at_a_page_is_not_blind(site: Path, window: Window) -> None:
+def test_the_look_at_a_page_finds_each_kind_of_problem(site: Path, window: Window) -> None:
     (site / "faulty.html").write_text(FAULTY)
     faults = "\n".join(window.look_at("faulty.html"))
     (site / "faulty.html").unlink()
@@ -136,7 +136,7 @@ def test_the_look_at_a_page_is_not_blind(site: Path, window: Window) -> None:
 
 
 class Links(HTMLParser):
-    """The links of a page, its ids, and what its pictures are called."""
+    """The links of a page, its ids, and its images without alternative text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ def pages(site: Path) -> dict[str, Links]:
     return {str(path.relative_to(site)): Links(path.read_text()) for path in sorted(site.rglob("*.html"))}
 
 
-def test_every_link_within_the_documentation_leads_somewhere(site: Path, pages: dict[str, Links]) -> None:
+def test_every_link_within_the_documentation_has_a_target(site: Path, pages: dict[str, Links]) -> None:
     dead = []
     for name, page in pages.items():
         for link in page.links:
@@ -176,7 +176,7 @@ def test_every_link_within_the_documentation_leads_somewhere(site: Path, pages: 
     assert dead == []
 
 
-def test_every_picture_says_what_it_shows(pages: dict[str, Links]) -> None:
+def test_every_image_has_an_alternative_text(pages: dict[str, Links]) -> None:
     assert {name: page.nameless for name, page in pages.items() if page.nameless} == {}
     for path in (DOCS / "images").glob("*.svg"):
         if path.name != "performance.svg":  # is an image with an alternative text

@@ -1,4 +1,4 @@
-"""People in a workspace of the test's own, without a server."""
+"""Fixtures: an empty workspace for each test, and people in it, without a server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Enter = Callable[..., Awaitable[TestClient]]
 
 @pytest.fixture
 def anyio_backend() -> str:
-    return "asyncio"  # aiosqlite runs on nothing else
+    return "asyncio"  # aiosqlite requires asyncio
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def app(database: URL) -> FastAPI:
 
 @pytest.fixture
 async def enter(app: FastAPI) -> AsyncIterator[Enter]:
-    """Let somebody in, with cookies of their own."""
+    """Return a function that signs somebody in with separate cookies."""
     async with AsyncExitStack() as stack:
 
         async def enter(name: str | None, htmx: int = 2) -> TestClient:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module", params=["redis", "postgresql"])
 def urls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Two processes of the workspace, on engines of their own."""
+    """The URLs of two processes of the workspace that share engines."""
     require(postgres_binaries(), "PostgreSQL")
     folder = tmp_path_factory.mktemp("engines")
     with ExitStack() as stack:
@@ -50,14 +50,14 @@ async def read_until(
     ready: anyio.Event | None = None,
     both: Callable[[], Awaitable[None]] | None = None,
 ) -> str:
-    """Read the stream of a page until it brings a text, and return what it brought.
+    """Read the stream of a page until it contains a text, and return what was read.
 
     Args:
-        client: Whose page it is.
+        client: The client that opens the page.
         page: The page.
         wanted: The text.
-        ready: Is set when the stream has begun.
-        both: Is called when the text is there; the stream ends after it.
+        ready: An event to set when the stream has begun.
+        both: A function to call when the text has arrived, before the stream closes.
     """
     found = re.search(r'sse-connect="([^"]+)"', (await client.get(page)).text)
     assert found is not None
@@ -70,7 +70,7 @@ async def read_until(
                     ready.set()
                 if wanted in got:
                     if both is not None:
-                        await both()  # in here, for the stream ends with the loop
+                        await both()  # while the stream is open
                     break
     return got
 
@@ -111,7 +111,7 @@ async def test_who_is_here_is_known_across_processes(urls: tuple[str, str]) -> N
         tasks.start_soon(watch, 1, ben, "Ada")
 
 
-async def test_only_the_audience_is_told_across_processes(urls: tuple[str, str]) -> None:
+async def test_only_the_audience_is_notified_across_processes(urls: tuple[str, str]) -> None:
     async with somebody(urls[0], "Ada") as ada, somebody(urls[1], "Ben") as ben, anyio.create_task_group() as tasks:
         ready = anyio.Event()
         tasks.start_soon(read_until, ben, "/notifications", "are you there?", ready)

@@ -1,4 +1,4 @@
-"""A page whose number is in a file, for each kind of client."""
+"""A page that shows a number from a file, for each kind of client."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAGE = """<!doctype html>
 
 
 class QuickStream(LiveStream):
-    """A stream whose clients come back soon, to save the tests time."""
+    """A stream whose clients reconnect soon, to keep the tests short."""
 
     def __init__(self, group_options: GroupOptions, options: ViewerOptions) -> None:
         super().__init__(group_options, replace(options, retry=300))

@@ -1,4 +1,4 @@
-"""A server that can be stopped and started, behind a proxy that can fail, for tests that run outside of its loop."""
+"""A server that tests can kill and restart, behind a proxy that can fail, both outside the event loop of the tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Site:
-    """The page's server and the proxy in front of it."""
+    """The server of the page and the proxy in front of it."""
 
     def __init__(self, directory: Path) -> None:
         self.number = directory / "number"
@@ -60,7 +60,7 @@ class Site:
         self.wait_until(self._answers, 30)
 
     def begin_anew(self) -> None:
-        """See that nobody is connected, and forget what was."""
+        """Wait until nobody is connected, and reset the number and the recorded requests."""
         self.wait_until(lambda: self.viewers() == 0)
         self.number.write_text("0")
         self.proxy.heads.clear()
@@ -80,7 +80,7 @@ class Site:
 
     @property
     def url(self) -> str:
-        """Where browsers find it."""
+        """The URL for browsers."""
         return f"http://127.0.0.1:{self.proxy.port}"
 
     def change(self, number: int) -> None:
@@ -95,7 +95,7 @@ class Site:
             return json.load(answer)
 
     def tell(self, do: Callable[[], None]) -> None:
-        """Have the proxy do something, in its own loop."""
+        """Call a function in the event loop of the proxy."""
 
         async def tell() -> None:
             do()
@@ -103,12 +103,12 @@ class Site:
         asyncio.run_coroutine_threadsafe(tell(), self._loop).result(30)
 
     def refuse(self) -> None:
-        """Answer 502 from now on, and cut what is open."""
+        """Answer 502, and cut open connections."""
         self.proxy.refusing = True
         self.tell(self.proxy.cut_now)
 
     def accept(self) -> None:
-        """Pass on again."""
+        """Forward requests again."""
         self.proxy.refusing = False
 
     def streams(self) -> list[str]:
@@ -119,5 +119,5 @@ class Site:
     def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, "it took too long"
+            assert time.monotonic() < deadline, "timed out"
             time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A page in Chromium shows what changed while it could not be told."""
+"""A page in Chromium shows what changed while it was disconnected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHOW = """
   delete document.visibilityState;
   document.dispatchEvent(new Event('visibilitychange'));
 """
-PATIENCE = 60_000.0  # milliseconds; clients wait a few seconds before they come back
+PATIENCE = 60_000.0  # milliseconds; clients wait a few seconds before they reconnect
 
 CLOSES_WHILE_HIDDEN = {"htmx2": False, "htmx2 with script": True, "htmx4": True}
 
@@ -61,7 +61,7 @@ def load(page: Page, site: Site, client: str) -> None:
 
 
 def connected(page: Page, site: Site, client: str) -> None:
-    """Load the page and see one change come, so that an id is known."""
+    """Load the page and wait for one change, so that the client knows an event id."""
     load(page, site, client)
     site.wait_until(lambda: site.viewers() == 1)
     site.change(1)
@@ -92,7 +92,7 @@ def test_a_change_while_the_server_is_down_arrives_after_its_restart(page: Page,
     shows(page, 2)
 
 
-def test_a_change_while_a_proxy_answers_502_arrives_thereafter(page: Page, site: Site, client: str) -> None:
+def test_a_change_while_a_proxy_answers_502_arrives_afterwards(page: Page, site: Site, client: str) -> None:
     connected(page, site, client)
     seen = len(site.streams())
     site.refuse()
@@ -125,7 +125,9 @@ def test_a_change_while_the_tab_is_hidden_arrives_when_it_is_shown(page: Page, s
     shows(page, 3)
 
 
-def test_a_page_hidden_amid_an_outage_shows_what_changed_when_it_is_shown(page: Page, site: Site, client: str) -> None:
+def test_a_page_hidden_during_an_outage_shows_what_changed_when_it_is_shown(
+    page: Page, site: Site, client: str
+) -> None:
     connected(page, site, client)
     site.refuse()
     page.evaluate(HIDE)

@@ -1,4 +1,4 @@
-"""The application that each server runs: a stream with short intervals, and what tells of its state."""
+"""The application that each server runs: a stream with short intervals, and a report of its state."""
 
 from __future__ import annotations
 

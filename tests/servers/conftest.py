@@ -1,4 +1,4 @@
-"""Each test runs against each server, in a process of its own."""
+"""Fixtures that run each test against each server, in a separate process."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ COMMANDS = {
     "uvicorn": ["-m", "uvicorn", APP, "--log-level", "warning", "--port", "{port}"],
     "hypercorn-asyncio": [*HYPERCORN, "asyncio"],
     "hypercorn-trio": [*HYPERCORN, "trio"],
-    # granian tells its applications nothing of a stop and waits for open responses without end, unless told a limit
+    # granian does not notify its applications of a stop, and without a limit it waits for open responses for ever
     "granian": [*GRANIAN, "--workers-kill-timeout", "2"],
 }
 
 
 class GroupOfProcesses(Server):
-    """A server whose workers are processes of their own: they end with it, whatever happens."""
+    """A server with worker processes, which always end with it."""
 
     def __init__(self, name: str, command: list[str], port: int) -> None:
         self.name = name
         self.port = port
-        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115 - a pipe, unread until the end, would fill up
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115 - an unread pipe would fill up
         self.process = subprocess.Popen(
             command,
             stdout=self._output,
@@ -58,7 +58,7 @@ class GroupOfProcesses(Server):
         return output
 
     def kill(self) -> str:
-        """End all that is left of the server, and return what it printed."""
+        """Kill the server and its workers, and return what it printed."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=10)
@@ -71,7 +71,7 @@ class GroupOfProcesses(Server):
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The clients' own event loop; the servers' are what is tested."""
+    """The event loop of the clients. The tests vary the one of the servers."""
     return "asyncio"
 
 

@@ -1,4 +1,4 @@
-"""The stream's own way of sending, under each server that it is to work under."""
+"""Streams under each supported server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..support import eventually
 from ..test_server import Reader, reading
 from .conftest import GroupOfProcesses
 
-_LARGE = 2_000_000  # bytes: more than the buffers between server and client take, after some
+_LARGE = 2_000_000  # bytes: a few of these fill the buffers between server and client
 
 
 async def test_the_first_bytes_come_at_once_then_updates_and_heartbeats(server: GroupOfProcesses) -> None:
@@ -35,18 +35,20 @@ async def test_the_first_bytes_come_at_once_then_updates_and_heartbeats(server: 
         await eventually(lambda: all(b": heartbeat\n" in reader.received for reader in readers))
 
 
-async def test_who_leaves_leaves_nothing_behind(server: GroupOfProcesses) -> None:
+async def test_clients_that_leave_leave_nothing_behind(server: GroupOfProcesses) -> None:
     async with reading(server, ["/stream"] * 10) as readers:
         await server.wait_for(subscribers=1)
         for reader in readers[::2]:
             raw = reader.connection.extra(anyio.abc.SocketAttribute.raw_socket)
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not a farewell
+            raw.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )  # reset the connection on close
         for reader in readers:
             await reader.connection.aclose()
         await server.wait_for(present=0, subscribers=0, left=10)
 
 
-async def test_who_reads_nothing_is_sent_away_and_others_are_not(server: GroupOfProcesses) -> None:
+async def test_a_stalled_client_is_disconnected_and_others_are_not(server: GroupOfProcesses) -> None:
     with socket.socket() as stuck:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stuck.connect(("127.0.0.1", server.port))
@@ -58,7 +60,7 @@ async def test_who_reads_nothing_is_sent_away_and_others_are_not(server: GroupOf
                 await eventually(functools.partial(_has_received, reader, (number + 1) * _LARGE), timeout=60)
             if (
                 server.name == "hypercorn-trio"
-            ):  # its writes cannot be cancelled: the viewer stays until its socket ends
+            ):  # its writes cannot be cancelled: the viewer stays until its socket closes
                 stuck.close()
             await server.wait_for(present=1, left=1, subscribers=1)
             await server.get("/emit?text=after")
@@ -69,7 +71,7 @@ def _has_received(reader: Reader, size: int) -> bool:
     return len(reader.received) > size
 
 
-async def test_a_server_that_is_told_to_stop_does_so_with_streams_open(server: GroupOfProcesses) -> None:
+async def test_a_server_stops_on_sigterm_with_streams_open(server: GroupOfProcesses) -> None:
     stuck = await server.open("/stream")
     async with stuck, reading(server, ["/stream"] * 20) as readers:
         await server.wait_for(subscribers=1)
@@ -81,7 +83,7 @@ async def test_a_server_that_is_told_to_stop_does_so_with_streams_open(server: G
         await eventually(lambda: all(reader.ended for reader in readers))
 
 
-async def test_a_server_that_is_told_to_stop_does_so_once_viewers_have_left(server: GroupOfProcesses) -> None:
+async def test_a_server_stops_on_sigterm_after_its_viewers_leave(server: GroupOfProcesses) -> None:
     async with reading(server, ["/stream"] * 20):
         await server.wait_for(subscribers=1)
         server.process.send_signal(signal.SIGTERM)
@@ -90,5 +92,5 @@ async def test_a_server_that_is_told_to_stop_does_so_once_viewers_have_left(serv
 
 
 def _waits_for_clients(server: GroupOfProcesses) -> bool:
-    """Tell whether a server stops only when all clients have left, as hypercorn 0.18 does with newer asyncio."""
+    """Return whether a server stops only after all clients have left, as hypercorn 0.18 does with newer asyncio."""
     return server.name == "hypercorn-asyncio" and sys.version_info >= (3, 12, 1)
