@@ -136,9 +136,13 @@ class Hub:
     def latest_cursor(self) -> str:
         """Return a cursor that stands for now in every scope, for a caller that does not know its scope yet.
 
-        It takes no lock: an event that is being emitted meanwhile gets a later position.
+        In memory it takes no lock: an event that is being emitted meanwhile gets a later position. With an engine, the
+        epoch and the level of the cursor must belong together.
         """
-        return self._log.latest_cursor()
+        if self.link is None:
+            return self._log.latest_cursor()
+        with self._inbox:
+            return self._log.latest_cursor()
 
     async def cursor_now(self, scope: str) -> str:
         """Return the engine's cursor, or :meth:`cursor` if there is no engine or it does not answer in time."""

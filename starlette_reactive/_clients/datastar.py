@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_event
@@ -42,12 +43,6 @@ def sink_attributes(url: str, _origin: str) -> str:
 
 
 def _javascript_string(text: str) -> str:
-    r"""Return a JavaScript string literal in single quotes that is safe in an attribute in double quotes.
-
-    Quotes, backslashes and control characters become ``\uXXXX``.
-    """
-    return (
-        "'"
-        + "".join(each if each.isprintable() and each not in "'\"\\" else f"\\u{ord(each):04x}" for each in text)
-        + "'"
-    )
+    """Return a JavaScript string literal in single quotes, without any other quote."""
+    body = json.dumps(text)[1:-1].replace('\\"', "\\u0022").replace("'", "\\u0027")
+    return f"'{body}'"

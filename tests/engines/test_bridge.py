@@ -67,6 +67,25 @@ async def test_an_emit_reaches_every_process(server: Server) -> None:
         assert there.emitted_count == 0
 
 
+async def test_a_cursor_has_the_epoch_and_the_level_of_one_moment(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with buses(server, 1) as (bus,):
+        await connected(bus)
+        hub = hub_of(bus)
+        assert hub.link is not None
+        replica, held = hub.link.replica, list[bool]()
+        compute = replica.latest_cursor
+
+        def observed() -> str:
+            held.append(hub._inbox._lock.locked())  # else the engine may begin a new epoch between the two
+            return compute()
+
+        monkeypatch.setattr(replica, "latest_cursor", observed)
+        hub.latest_cursor()
+        assert held == [True]
+
+
 async def test_a_cursor_is_valid_in_every_process(server: Server) -> None:
     with buses(server, 2) as (here, there):
         await connected(here, there)
