@@ -18,8 +18,10 @@ nox.options.error_on_missing_interpreters = False
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 NEEDS_NOTHING = ("-n", "auto", "-m", "not browser and not engine and not slow")
-DEPENDENT = [f"tests/{room}" for room in ("bus", "clients", "core", "index", "log", "pages", "streams")]
+DEPENDENT = [f"tests/{room}" for room in ("bus", "checks", "clients", "core", "index", "log", "pages", "streams")]
 """The tests of the rooms that depend on the versions of other packages."""
+TOOLS = ("httpx", "hypothesis", "psutil", "pytest-xdist", "trio")
+"""What these tests need in addition to the extras."""
 
 
 @nox.session(python=PYTHONS)
@@ -33,9 +35,12 @@ def test(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests of the main rooms with the lowest supported version of each dependency."""
     extras = ",".join(PROJECT["project"]["optional-dependencies"])
+    lowest = f"{session.create_tmp()}/lowest.txt"
     session.install("uv")
-    session.run("uv", "pip", "install", "-q", "--resolution", "lowest-direct", "-e", f".[{extras}]")
-    session.run("uv", "pip", "install", "-q", "-e", ".", "--group", "test")
+    session.run(
+        "uv", "pip", "compile", "-q", "--all-extras", "--resolution", "lowest-direct", "-o", lowest, "pyproject.toml"
+    )
+    session.install("-c", lowest, "-e", f".[{extras}]", *TOOLS)
     session.run("python", "-m", "pytest", *NEEDS_NOTHING, *(session.posargs or DEPENDENT))
 
 
