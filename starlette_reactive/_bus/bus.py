@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
-from .._core.events import ChangeEvent, ConnectionInfo, Health
+from .._core.events import ChangeEvent, ConnectionInfo, Health, UserId
 from .._engines import Relay, relay_from_url
 from .backlog import DropCallback
 from .hub import Hub
@@ -134,10 +134,16 @@ class ReactiveBus:
         """
         self._hub.close(scope)
 
-    def close_user(self, user_id: str, *, scope: str | None = None) -> int:
+    def close_user(self, user_id: UserId, *, scope: str | None = None) -> int:
         """End the subscriptions and streams of a user, in one scope or in every scope, and return their number.
 
-        With an engine, those of other processes are ended too but not counted.
+        A connection that was made before this call ends too when it is registered within the next ten minutes, so none
+        slips through between its permission check and its registration. With an engine, those of other processes are
+        ended too but not counted.
+
+        Raises:
+            TypeError: ``user_id`` is not an id.
+            ValueError: ``user_id`` is empty.
         """
         return self._hub.close_user(user_id, scope)
 
@@ -194,6 +200,21 @@ class ReactiveBus:
         return self._hub.health()
 
     # Counters
+
+    @property
+    def waiting_update_count(self) -> int:
+        """The number of updates of pages that wait until others have ended."""
+        return self._hub.counts.waiting_updates
+
+    @property
+    def timed_out_update_count(self) -> int:
+        """The number of updates of pages that timed out."""
+        return self._hub.counts.timed_out_updates
+
+    @property
+    def refused_stream_count(self) -> int:
+        """The number of streams that were refused because there were too many."""
+        return self._hub.counts.refused_streams
 
     @property
     def emitted_count(self) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import anyio
 from anyio.lowlevel import checkpoint
 
+from .._core.emit_filters import emit_filter
 from .._core.errors import EmitTimeoutError
 from .._core.events import ChangeEvent
 from .._engines import Relay
@@ -54,6 +55,18 @@ class Emitter:
         """
         if not isinstance(event, ChangeEvent):
             raise TypeError(f"emit takes a ChangeEvent, not {type(event).__name__}: {event!r}")
+        allowed = emit_filter.get()
+        filtered = event if allowed is None else allowed(event)
+        if filtered is not None:
+            self._emit(filtered, accepted)
+        elif accepted is not None:
+            accepted()
+
+    def emit_unfiltered(self, event: ChangeEvent) -> None:
+        """Emit an event whatever context it is in."""
+        self._emit(event, None)
+
+    def _emit(self, event: ChangeEvent, accepted: Callable[[], None] | None) -> None:
         if self._relay is None:
             self._inbox.do(functools.partial(self._accept, event))
         else:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .._core.events import ConnectionInfo, Health
+from .._core.counts import Counts
+from .._core.events import RESERVED, ConnectionInfo, Health, as_user_id
 from .._engines import Relay
 from .._log.changelog import ChangeLog, Reading
 from .._log.replica import Replica
@@ -25,6 +26,8 @@ from .roster import Member, Roster
 from .subscription import Subscriber, Subscription
 
 __all__ = ["Hub", "Location"]
+
+_SESSION = RESERVED  # before the name of a session, where engines and the roster expect a user id
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Hub:
 
     def __init__(self, maxsize: int, overflow: str, on_drop: DropCallback | None, relay: Relay | None) -> None:
         self._inbox = Inbox()
+        self.counts: Counts = Counts()
         self.link: Link | None = None if relay is None else Link(relay, Replica())
         self._log: ChangeLog = ChangeLog() if self.link is None else self.link.replica
         self._roster = Roster(self._inbox, self.link)
@@ -77,16 +81,26 @@ class Hub:
         """
         return self.subscribe(Subscriber(scope, watches=True), None)
 
-    def join(self, scope: str, connection: ConnectionInfo | None, end: Callable[[], object]) -> Member:
+    def join(
+        self,
+        scope: str,
+        connection: ConnectionInfo | None,
+        end: Callable[[], object],
+        session: str | None = None,
+    ) -> Member:
         """Count a connection that is notified by other means than a subscription.
 
         Args:
             scope: The scope that it views.
             connection: Who views it, for presence and ``close_user``.
             end: Called when the bus ends the connection, in any thread. It must not raise or block.
+            session: The viewer's session, for :meth:`end_session`.
+
+        Returns:
+            The member. It has ended already if its user or session was ended after the connection was made.
         """
         _check_scope(scope)
-        return self._roster.join(scope, connection, end)
+        return self._roster.join(scope, connection, end, None if session is None else _SESSION + session)
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Call a function for each event delivered in this process. Returns a function that stops it."""
@@ -96,8 +110,15 @@ class Hub:
         """End all subscriptions and members of a scope, or of every scope."""
         self._roster.close(scope)
 
-    def close_user(self, user_id: str, scope: str | None) -> int:
+    def close_user(self, user_id: object, scope: str | None) -> int:
         """End the subscriptions and members of a user, here and in other processes; return the number ended here."""
+        return self._end(as_user_id("user_id", user_id), scope)
+
+    def end_session(self, session: str) -> int:
+        """End the members of a session, here and in other processes; return the number ended here."""
+        return self._end(_SESSION + session, None)
+
+    def _end(self, user_id: str, scope: str | None) -> int:
         ended = self._roster.end_user(user_id, scope)
         if self.link is not None:
             self.link.relay.end_user(user_id, scope)
@@ -108,6 +129,10 @@ class Hub:
         remote = frozenset() if self.link is None else self.link.relay.presence(scope)
         with self._inbox:
             return remote | self._roster.connections(scope)
+
+    def has_twin(self, scope: str, session_id: str | None) -> bool:
+        """Return whether several connections of a scope have a session id, in any process."""
+        return sum(connection.session_id == session_id for connection in self.presence(scope)) > 1
 
     # The change log
 

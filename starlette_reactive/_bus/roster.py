@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from .._core.events import ConnectionInfo
 from .._core.loops import LoopClosedError
+from .ended import EndedUsers
 from .inbox import Inbox
 from .link import Link
 from .subscription import Sleepers, Subscriber, Subscription
@@ -28,9 +29,10 @@ class Member:
         connection: Who views it.
         end: Called when the bus ends the connection, in any thread. It must not raise or block.
         leave: Removes the member from the bus.
+        session: Its session, as :meth:`Roster.end_user` names it.
     """
 
-    __slots__ = ("_leave", "connection", "end", "scope")
+    __slots__ = ("_leave", "connection", "end", "has_ended", "scope", "session")
 
     def __init__(
         self,
@@ -38,7 +40,10 @@ class Member:
         connection: ConnectionInfo | None,
         end: Callable[[], object],
         leave: Callable[[Member], None],
+        session: str | None = None,
     ) -> None:
+        self.has_ended: bool = False
+        self.session: str | None = session
         self.scope: str = scope
         self.connection: ConnectionInfo | None = connection
         self.end: Callable[[], object] = end
@@ -78,6 +83,7 @@ class Roster:
         self._inbox = inbox
         self._link = link
         self._scopes: dict[str, _ScopeRoster] = {}
+        self._ended = EndedUsers()
         self.subscriber_count: int = 0
 
     def __contains__(self, scope: str) -> bool:
@@ -88,15 +94,24 @@ class Roster:
     def add(self, subscriber: Subscriber) -> Subscription:
         """Register a subscriber and return its subscription."""
         subscription = subscriber.handle = Subscription(self._inbox, subscriber, self._close_subscriber)
+        if self._ended.includes(subscriber.scope, subscriber.connection, None):
+            subscriber.finish()
+            self._report_end(subscriber)
+            return subscription
         self._scope(subscriber.scope).subscribers[subscriber] = None
         self.subscriber_count += 1
         self._show(subscriber)
         return subscription
 
-    def join(self, scope: str, connection: ConnectionInfo | None, end: Callable[[], object]) -> Member:
-        """Register a member and return it."""
-        member = Member(scope, connection, end, self._leave_soon)
+    def join(
+        self, scope: str, connection: ConnectionInfo | None, end: Callable[[], object], session: str | None
+    ) -> Member:
+        """Register a member and return it. One whose user or session has been ended since it connected has ended."""
+        member = Member(scope, connection, end, self._leave_soon, session)
         with self._inbox:
+            if self._ended.includes(scope, connection, session):
+                member.has_ended = True
+                return member
             self._scope(scope).members[member] = None
             self._show(member)
         return member
@@ -168,10 +183,14 @@ class Roster:
         self.wake(sleepers)
 
     def end_user(self, user_id: str, scope: str | None) -> int:
-        """End the subscribers and members of a user, in one scope or in every scope, and return their number."""
+        """End the subscribers and members of a user, in one scope or in every scope, and return their number.
+
+        Those that connected before and are registered within the next minutes have ended, too.
+        """
         ended = 0
         sleepers: Sleepers = {}
         with self._inbox:
+            self._ended.add(user_id, scope)
             for each in self._selected(scope):
                 for member in [member for member in each.members if _belongs_to(member, user_id)]:
                     self._end_member(member)
@@ -188,6 +207,7 @@ class Roster:
         return [self._scopes[name]] if name in self._scopes else []
 
     def _end_member(self, member: Member) -> None:
+        member.has_ended = True
         self._inbox.call_back(member.end)
         self._leave(member)
 
@@ -221,6 +241,9 @@ class Roster:
         self.subscriber_count -= 1
         self._hide(subscriber)
         self._forget_if_empty(subscriber.scope)
+        self._report_end(subscriber)
+
+    def _report_end(self, subscriber: Subscriber) -> None:
         if subscriber.on_disconnect is not None:
             self._inbox.call_back(functools.partial(subscriber.on_disconnect, subscriber.scope, subscriber.connection))
 
@@ -233,4 +256,6 @@ class Roster:
 
 
 def _belongs_to(registered: Subscriber | Member, user_id: str) -> bool:
+    if isinstance(registered, Member) and registered.session == user_id:
+        return True
     return registered.connection is not None and registered.connection.user_id == user_id

@@ -13,6 +13,7 @@ __all__ = [
     "OutboxFullError",
     "ReactiveError",
     "StreamEndedError",
+    "StreamRestartError",
     "TemplateLoadError",
     "ViewerNameError",
 ]
@@ -56,6 +57,10 @@ class BlockRenderError(ReactiveError):
 
 class StreamEndedError(ReactiveError):
     """The page no longer exists for these viewers, so their streams end."""
+
+
+class StreamRestartError(ReactiveError):
+    """A viewer has become somebody else, so its stream ends, and its browser connects again."""
 
 
 class ViewerNameError(ReactiveError, ValueError):

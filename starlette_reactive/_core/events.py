@@ -8,10 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from .paths import freeze_paths
 
-__all__ = ["ChangeEvent", "ConnectionInfo", "Health"]
+__all__ = ["RESERVED", "ChangeEvent", "ConnectionInfo", "Health", "UserId", "as_user_id"]
+
+UserId = str | int | UUID
+"""A user id. Each is used as its text, so ``42`` and ``"42"`` are the same user."""
+
+RESERVED = "\x1f"
+"""What no user id begins with."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -22,7 +29,8 @@ class ChangeEvent:
         scope: What the change belongs to, such as ``"board:42"``. Viewers of that scope are notified.
         changed_paths: The context paths whose values changed, as any iterable of dotted paths. ``"*"`` means all.
         origin: The mark of the tab that made the change. Subscribers with the same origin are not notified.
-        audience: The ids of the users that the change is for, as any iterable. ``None`` means everybody.
+        audience: The ids of the users that the change is for, as any iterable of strings, integers or UUIDs. ``None``
+            means everybody.
 
     Raises:
         TypeError: ``changed_paths`` or ``audience`` is a bare string, or an argument has the wrong type.
@@ -39,7 +47,7 @@ class ChangeEvent:
         scope: str,
         changed_paths: Iterable[str],
         origin: str | None = None,
-        audience: Iterable[str] | None = None,
+        audience: Iterable[UserId] | None = None,
     ) -> None:
         set_field = object.__setattr__
         set_field(self, "scope", _named("scope", scope))
@@ -54,11 +62,13 @@ class ConnectionInfo:
 
     Args:
         session_id: Identifies the connection, such as the id of a tab or a session.
-        user_id: The user, as ``audience`` and ``close_user`` name them. ``None`` means anonymous.
-        connected_at: When it connected, in seconds of :func:`time.monotonic`.
+        user_id: The user, as ``audience`` and ``close_user`` name them: a string, an ``int`` or a ``UUID``, which is
+            kept as its text. ``None`` means anonymous.
+        connected_at: When it connected, in seconds of :func:`time.monotonic`. Take it before you check permissions,
+            because ``close_user`` also ends connections that were made before it and are registered later.
 
     Raises:
-        TypeError: An id is not a string.
+        TypeError: An id has another type.
         ValueError: An id is empty.
     """
 
@@ -69,7 +79,7 @@ class ConnectionInfo:
     def __post_init__(self) -> None:
         _named("session_id", self.session_id)
         if self.user_id is not None:
-            _named("user_id", self.user_id)
+            object.__setattr__(self, "user_id", as_user_id("user_id", self.user_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,27 @@ def _named(what: str, value: str) -> str:
     return value
 
 
-def _user_ids(audience: Iterable[str]) -> frozenset[str]:
+def as_user_id(what: str, value: object) -> str:
+    """Return a user id as text.
+
+    Args:
+        what: What it is, for the error message.
+        value: A string, an ``int`` or a ``UUID``.
+
+    Raises:
+        TypeError: It is something else.
+        ValueError: It is empty, or begins with a control character that is reserved.
+    """
+    if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    if not isinstance(value, str):
+        raise TypeError(f"{what} is a str, int or UUID, not {type(value).__name__}: {value!r}; pass the id alone")
+    if value.startswith(RESERVED):
+        raise ValueError(f"{what} begins with the reserved character {RESERVED!r}: {value!r}")
+    return _named(what, value)
+
+
+def _user_ids(audience: Iterable[UserId]) -> frozenset[str]:
     if isinstance(audience, str | bytes):
         raise TypeError(f"audience is a bare string: write {{{audience!r}}}, a set of user ids, not {audience!r}")
-    return frozenset(_named("a user id in audience", user_id) for user_id in audience)
+    return frozenset(as_user_id("a user id in audience", user_id) for user_id in audience)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._core.events import ChangeEvent
 from .._core.paths import ALL
@@ -53,6 +53,10 @@ class Change:
     def for_all(self) -> bool:
         """Whether every viewer of the scope is entitled to it."""
         return self.audience is None and self.origin is None
+
+    def of_others(self) -> Change:
+        """Return the newest change of another origin. Its own origin is not known."""
+        return Change(self.path, self.audience, self.other_position, None, 0)
 
     def position_for(self, user_id: str | None, origin: str | None) -> int:
         """Return the position of the last change that a viewer is entitled to, or 0."""
@@ -92,6 +96,18 @@ class Reading:
             return frozenset((ALL,))
         last = self.position if up_to is None else up_to
         return frozenset(change.path for change in self.changes if after < change.position_for(user_id, origin) <= last)
+
+    def without(self, origin: str, after: int) -> Reading:
+        """Return the reading without the changes of an origin.
+
+        Args:
+            origin: The origin.
+            after: The position that was read after.
+        """
+        if self.changes is None or all(change.origin != origin for change in self.changes):
+            return self
+        kept = (change.of_others() if change.origin == origin else change for change in self.changes)
+        return replace(self, changes=tuple(change for change in kept if change.position > after))
 
 
 class ScopeLog:

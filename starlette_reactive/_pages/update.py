@@ -17,20 +17,21 @@ from typing import Any
 from urllib.parse import unquote
 
 import anyio
-from anyio.lowlevel import RunVar
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 
 from .._core.blocks import BlockRef
+from .._core.counts import Counts
 from .._core.errors import ReactiveError, StreamEndedError
 from .._core.loops import spawn
 from .._streams.rendering import Rendered
+from .places import Claim, Places, places_of_loop
 
-__all__ = ["MAX_UPDATES", "UPDATE", "Update", "run_update", "update_of", "update_scope"]
+__all__ = ["CANCEL_GRACE", "UPDATE", "Update", "UpdateRunner", "update_of", "update_scope"]
 
-MAX_UPDATES = 16
-"""How many updates run at once in an event loop. Others wait, so that a change cannot crowd out ordinary requests."""
+CANCEL_GRACE = 1.0
+"""Seconds that a cancelled update has to end."""
 
 UPDATE = "starlette_reactive.update"
 """The key of the :class:`Update` in the ASGI scope of its request."""
@@ -134,85 +135,106 @@ def _is_carried(name: bytes) -> bool:
     return name not in _NOT_CARRIED and not name.startswith(_NOT_CARRIED_PREFIXES)
 
 
-async def run_update(app: ASGIApp, asgi_scope: Mapping[str, Any], page: str, blocks: Iterable[BlockRef]) -> Rendered:
-    """Run a page's request through the application and return its blocks.
+@dataclass(frozen=True, slots=True)
+class UpdateRunner:
+    """Runs the updates of one stream, or of those that share their renders.
 
     Args:
-        app: The application.
-        asgi_scope: The ASGI scope of the page's updates, from :func:`update_scope`.
-        page: The key of the page.
-        blocks: The blocks to render.
-
-    Raises:
-        StreamEndedError: The application answered that the page does not exist, or no longer exists, for this viewer.
-        ReactiveError: The application answered without running the page, or failed after it.
+        app: The application: what the server calls.
+        asgi_scope: The ASGI scope of the updates, from :func:`update_scope`.
+        claim: Whom the updates belong to.
+        timeout: Seconds that an update may run, and seconds that it may wait for a place before.
+        counts: Counts updates that wait or time out.
     """
-    update = Update(page, list(blocks))
-    limiter = await _acquire_limiter()
-    try:
-        answer = await _run(app, {**asgi_scope, "state": dict(asgi_scope["state"]), UPDATE: update})
-    finally:
-        limiter.release()
-    # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.
-    if answer.status in _GONE:
-        raise StreamEndedError(f"the page {asgi_scope['path']!r} answered {answer.status}")
-    if update.rendered is not None and answer.token == update.token and 200 <= answer.status < 300:
-        return update.rendered
-    what = f"the application answered {answer.status}"
-    if update.rendered is not None and answer.token is None:
-        what += ", which replaced the answer of the page"
-    raise ReactiveError(f"the page {page} was not rendered for {asgi_scope['path']!r}: {what}")
 
+    app: ASGIApp
+    asgi_scope: Mapping[str, Any]
+    claim: Claim
+    timeout: float
+    counts: Counts
 
-_limiters: RunVar[anyio.CapacityLimiter] = RunVar("starlette_reactive_updates")
+    async def run(self, blocks: Iterable[BlockRef]) -> Update:
+        """Run the page's request through the application, and return what the page answered.
 
+        Raises:
+            StreamEndedError: The application answered that the page does not exist, or no longer exists, for this
+                viewer.
+            ReactiveError: The application answered without running the page, failed after it, or took too long.
+        """
+        update = Update(self.claim.page, list(blocks))
+        places = places_of_loop()
+        if not places.take_now(self.claim):
+            await self._wait_for_place(places)
+        answer = await self._exchange({**self.asgi_scope, "state": dict(self.asgi_scope["state"]), UPDATE: update})
+        # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.
+        if answer.status in _GONE:
+            raise StreamEndedError(f"the page {self._path!r} answered {answer.status}")
+        if update.rendered is not None and answer.token == update.token and 200 <= answer.status < 300:
+            return update
+        what = f"the application answered {answer.status}"
+        if update.rendered is not None and answer.token is None:
+            what += ", which replaced the answer of the page"
+        raise ReactiveError(f"the page {update.page} was not rendered for {self._path!r}: {what}")
 
-async def _acquire_limiter() -> anyio.CapacityLimiter:
-    """Acquire the limit of concurrent updates: fewer than there are worker threads for plain endpoints."""
-    limiter = _limiters.get(None)
-    if limiter is None:
-        limiter = anyio.CapacityLimiter(MAX_UPDATES)
-        _limiters.set(limiter)
-    try:
-        limiter.acquire_nowait()  # acquire() always takes an iteration of the event loop
-    except anyio.WouldBlock:
-        await limiter.acquire()
-    return limiter
+    @property
+    def _path(self) -> str:
+        return str(self.asgi_scope["path"])
 
+    async def _wait_for_place(self, places: Places) -> None:
+        with self.counts.waiting(), anyio.move_on_after(self.timeout):
+            await places.take(self.claim)
+            return
+        raise self._timed_out(
+            f"no place was free for an update of the page {self.claim.page} within {self.timeout:g} s: other updates "
+            "of this page, user or address take too long; find out what they wait for"
+        )
 
-async def _run(app: ASGIApp, asgi_scope: Scope) -> _Exchange:
-    """Run a request in a task of its own, as a server does, so that context variables that it sets end with it.
+    def _timed_out(self, message: str) -> ReactiveError:
+        self.counts.time_out()
+        return ReactiveError(message)
 
-    As with a task group, which costs twice as much, the task has ended when this function returns or raises, and
-    cancelling this function cancels the task, except where the application shields itself.
-    """
-    exchange = _Exchange()
-    outcome: list[_Exchange | Exception] = []
-    cancel_scope, ended = anyio.CancelScope(), anyio.Event()
+    async def _exchange(self, asgi_scope: Scope) -> _Exchange:
+        """Run a request in a task of its own, as a server does, so that context variables that it sets end with it.
 
-    async def run() -> None:
+        As with a task group, which costs twice as much, the task has ended when this function returns or raises, and
+        cancelling this function cancels the task. But a task that cannot be cancelled, such as a worker thread that
+        hangs, is left behind after :data:`CANCEL_GRACE`. It holds its place until it ends.
+        """
+        exchange = _Exchange()
+        outcome: list[_Exchange | Exception] = []
+        cancel_scope, ended = anyio.CancelScope(), anyio.Event()
+        places = places_of_loop()
+
+        async def run() -> None:
+            try:
+                with cancel_scope:
+                    await self.app(asgi_scope, exchange.receive, exchange.send)
+                    outcome.append(exchange)
+            except Exception as error:  # noqa: BLE001 - raised below, in the waiting task
+                outcome.append(error)
+            finally:
+                places.give_back(self.claim)
+                ended.set()
+
+        spawn(run, name=f"starlette-reactive update {self._path}", context=contextvars.copy_context())
         try:
-            with cancel_scope:
-                await app(asgi_scope, exchange.receive, exchange.send)
-                outcome.append(exchange)
-        except Exception as error:  # noqa: BLE001 - raised below, in the waiting task
-            outcome.append(error)
+            with anyio.move_on_after(self.timeout):
+                await ended.wait()
         finally:
-            ended.set()
-
-    spawn(run, name=f"starlette-reactive update {asgi_scope['path']}", context=contextvars.copy_context())
-    try:
-        await ended.wait()
-    except anyio.get_cancelled_exc_class():
-        cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await ended.wait()
-        raise
-    if not outcome:
-        raise ReactiveError(f"the update of the page {asgi_scope['path']!r} was cancelled by the application")
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]
+            if not ended.is_set():
+                cancel_scope.cancel()
+                with anyio.move_on_after(CANCEL_GRACE, shield=True):
+                    await ended.wait()
+        if cancel_scope.cancel_called:
+            raise self._timed_out(
+                f"an update of the page {self.claim.page} did not end within {self.timeout:g} s: set a time-out on what "
+                "its endpoint, dependencies or middleware wait for, or pass update_timeout= to Reactive"
+            )
+        if not outcome:
+            raise ReactiveError(f"the update of the page {self._path!r} was cancelled by the application")
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        return outcome[0]
 
 
 class _Exchange:

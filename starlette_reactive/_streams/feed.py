@@ -74,6 +74,7 @@ class Feed:
         scope: The scope.
         registry: Which blocks show what.
         demand: Called with blocks that a viewer is owed and the feed does not hold, and with the paths they show.
+        ignored_origin: The origin whose changes concern no viewer of the group.
     """
 
     def __init__(
@@ -82,8 +83,10 @@ class Feed:
         scope: str,
         registry: Registry,
         demand: Callable[[Iterable[IndexedBlock], frozenset[str]], None],
+        ignored_origin: str | None = None,
     ) -> None:
         self._hub = hub
+        self._ignored_origin = ignored_origin
         self._scope = scope
         self._registry = registry
         self._demand = demand
@@ -102,6 +105,11 @@ class Feed:
     def wake(self) -> None:
         """Wake everyone who waits for :attr:`changed`."""
         self.changed.ring()
+
+    def read(self, after: int | None) -> Reading:
+        """Return what changed after a position, as far as it concerns the group. ``None`` is an unknown position."""
+        reading = self._hub.read(self._scope, after)
+        return reading if self._ignored_origin is None else reading.without(self._ignored_origin, after or 0)
 
     # Written by the group
 
@@ -274,7 +282,7 @@ class Feed:
 
     def _plan_for(self, viewer: Viewer) -> RenderPlan:
         """Return the plan of all recorded changes that a viewer is owed."""
-        reading, after = self._hub.read(self._scope, viewer.position), viewer.position or 0
+        reading, after = self.read(viewer.position), viewer.position or 0
         paths = reading.paths_for(after, viewer.user_id, viewer.origin, up_to=self.position) | viewer.repeated_paths
         if viewer.origin is not None and after < viewer.connected_at:
             paths |= reading.paths_for(after, viewer.user_id, None, up_to=min(self.position, viewer.connected_at))

@@ -21,7 +21,8 @@ import anyio
 
 from .._bus.hub import Hub
 from .._core.blocks import Patch
-from .._core.errors import StreamEndedError
+from .._core.emit_filters import UPDATE_MARK, caused_by_update
+from .._core.errors import StreamEndedError, StreamRestartError
 from .._core.loops import LoopClosedError, current_mailbox, spawn
 from .._core.paths import ALL
 from .._index.registry import Registry
@@ -56,6 +57,9 @@ class GroupOptions:
         heartbeat_interval: Seconds between heartbeats. 0 sends none.
         send_timeout: Seconds after which a stalled stream is closed. ``None`` means never.
         debug: Whether a failing block shows its error in the page.
+        authorises: Whether a viewer may be served only after a render has succeeded, which shows that the application
+            admits it.
+        own_origin: The origin of changes that were made while the group's page was updated. They are not shown to it.
     """
 
     hub: Hub
@@ -65,6 +69,8 @@ class GroupOptions:
     heartbeat_interval: float
     send_timeout: float | None
     debug: bool
+    authorises: bool = False
+    own_origin: str | None = None
 
 
 class Group:
@@ -88,12 +94,14 @@ class Group:
         self._mailbox = current_mailbox()
         self.traces: tuple[GroupTrace, ...] = traces_of(options.hub, options.scope, options.registry)
         self._subscription = options.hub.watch(options.scope)  # before the feed reads its position
-        self.feed: Feed = Feed(options.hub, options.scope, options.registry, self._demand)
+        self.feed: Feed = Feed(options.hub, options.scope, options.registry, self._demand, options.own_origin)
+        self._authorised = not options.authorises
+        self._only_by_updates: bool | None = None  # whether updates made all changes that were read since the last render
         self._viewers: dict[Viewer, None] = {}
         self._paths: set[str] = set()  # what the owed blocks show
         self._backoff = Backoff()
         self._pause = anyio.CancelScope()
-        self._demanded = False
+        self._demanded = options.authorises
         self._running = anyio.CancelScope()
         self._is_rendering = False
         self._closed = False
@@ -115,6 +123,12 @@ class Group:
         self.feed.join(viewer)
         for trace in self.traces:
             trace.viewers_changed(len(self._viewers))
+
+    async def admit(self, viewer: Viewer) -> bool:
+        """Wait until the application admits the viewers of the group. Return ``False`` if this one's stream ends."""
+        while not self._authorised and viewer.end_reason is None:
+            await self.feed.changed.wait()
+        return viewer.end_reason is None
 
     def leave(self, viewer: Viewer) -> None:
         """Remove a viewer. The last one closes the group."""
@@ -194,6 +208,10 @@ class Group:
         except StreamEndedError as ended:
             logger.info("closing the streams of scope %r: %s", self._options.scope, ended)
             self._trace_end(str(ended))
+        except StreamRestartError as restart:
+            logger.info("restarting a stream of scope %r: %s", self._options.scope, restart)
+            reason = "shutdown"
+            self._trace_end(str(restart))
         except Exception:
             logger.exception("closing the streams of scope %r because of an internal error", self._options.scope)
             reason = "shutdown"  # the page still exists, so clients reconnect
@@ -205,7 +223,8 @@ class Group:
         while await self._wait():
             demanded, self._demanded = self._demanded, False
             started = time.monotonic()
-            if self._read_changes() or (self.feed.is_owed and (demanded or self._backoff.is_due)):
+            waits = self.feed.is_owed or not self._authorised
+            if self._read_changes() or (waits and (demanded or self._backoff.is_due)):
                 await self._render()
                 if self._closed:
                     return
@@ -234,19 +253,23 @@ class Group:
     def _read_changes(self) -> bool:
         """Read the change log. Return whether there is something new to render."""
         before = self.feed.position
-        reading = self._options.hub.read(self._options.scope, before)
+        reading = self.feed.read(before)
         if reading.position == before:
             return False
         if reading.changes is None:
             changed = shown = frozenset((ALL,))
             origins: frozenset[str] = frozenset()
             whole = True
+            self._only_by_updates = False
             for viewer in self._viewers:
                 if viewer.origin is not None:
                     viewer.reset()
         else:
             changed = frozenset(change.path for change in reading.changes)
             origins = frozenset(change.origin for change in reading.changes if change.origin is not None)
+            by_updates = all((change.origin or "").startswith(UPDATE_MARK) for change in reading.changes)
+            self._only_by_updates = by_updates and self._only_by_updates is not False
+            self._part_twins(origins)
             self._note_own(reading.changes, before, origins)
             shown = self._shown(reading.changes, before)
             whole = all(change.audience is None for change in reading.changes)
@@ -264,6 +287,12 @@ class Group:
             for change in changes
             if change.for_all or any(viewer.is_owed(change, before) for viewer in self._viewers)
         )
+
+    def _part_twins(self, origins: frozenset[str]) -> None:
+        """Tell every tab of a page that was duplicated of the changes of the others."""
+        for viewer in self._viewers:
+            if viewer.origin in origins and self._options.hub.has_twin(self._options.scope, viewer.session_id):
+                viewer.origin = None
 
     def _note_own(self, changes: tuple[Change, ...], before: int, origins: frozenset[str]) -> None:
         """Record what viewers changed themselves."""
@@ -286,17 +315,26 @@ class Group:
         blocks = self.feed.owed_blocks()
         started = time.monotonic()
         self._is_rendering = True
+        caused_by_update.set(self._only_by_updates is True)
+        self._only_by_updates = None
         try:
             rendered = await self._options.render(frozenset(self._paths), [block.ref for block in blocks])
-        except StreamEndedError:
+        except (StreamEndedError, StreamRestartError):
             raise
         except Exception as error:
             logger.exception("rendering the blocks of scope %r failed", self._options.scope)
             rendered = {block.ref.key: error for block in blocks}
+        else:
+            self._authorise()
         finally:
             self._is_rendering = False
         repeated = self._publish(blocks, rendered)
         self._trace_render(blocks, rendered, repeated, started)
+
+    def _authorise(self) -> None:
+        if not self._authorised:
+            self._authorised = True
+            self.feed.wake()
 
     def _publish(self, blocks: Sequence[IndexedBlock], rendered: Rendered) -> Sequence[Patch]:
         patches, failed = [], []
@@ -311,7 +349,7 @@ class Group:
         if patches or shown:
             repeated = self.feed.publish(patches, shown)
             self._next_heartbeat = time.monotonic() + self._options.heartbeat_interval
-        if failed:
+        if failed or not self._authorised:
             self._backoff.fail()
         else:
             self._backoff.succeed()

@@ -38,6 +38,7 @@ class Viewer:
         position: The position in the change log up to which its page is known to be current. ``None`` means unknown.
         abort: Called when the stream stalls.
         connected_at: The position in the change log when it connected. Its own changes up to there are sent to it.
+        session_id: The session id of its connection. A second connection with the same one is a duplicated tab.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Viewer:
         "sending_since",
         "sent_at",
         "sequence",
+        "session_id",
         "user_id",
         "whole_since",
     )
@@ -70,7 +72,9 @@ class Viewer:
         position: int | None,
         abort: Callable[[], object],
         connected_at: int = 0,
+        session_id: str | None = None,
     ) -> None:
+        self.session_id: str | None = session_id
         self.user_id: str | None = user_id
         self.origin: str | None = origin
         self.client: Client = client
@@ -130,6 +134,12 @@ class Viewer:
         self.repeated_paths |= self.crossed_paths
         self.crossed_paths = frozenset()
         self.repeat_at = float("inf")
+
+    def become(self, user_id: str | None) -> None:
+        """Judge audiences for another user from now on, also for what it is owed already."""
+        self.user_id = user_id
+        self.plan = None
+        self.caught_up = False
 
     def reset(self) -> None:
         """Owe it all blocks: which changes were its own is no longer known."""
