@@ -56,6 +56,7 @@ class GroupOptions:
         heartbeat_interval: Seconds between heartbeats. 0 sends none.
         send_timeout: Seconds after which a stalled stream is closed. ``None`` means never.
         debug: Whether a failing block shows its error in the page.
+        renewal: Returns what an id adds to its cursor, the same for all viewers. ``None`` adds nothing.
     """
 
     hub: Hub
@@ -65,6 +66,7 @@ class GroupOptions:
     heartbeat_interval: float
     send_timeout: float | None
     debug: bool
+    renewal: Callable[[], str] | None = None
 
 
 class Group:
@@ -88,7 +90,7 @@ class Group:
         self._mailbox = current_mailbox()
         self.traces: tuple[GroupTrace, ...] = traces_of(options.hub, options.scope, options.registry)
         self._subscription = options.hub.watch(options.scope)  # before the feed reads its position
-        self.feed: Feed = Feed(options.hub, options.scope, options.registry, self._demand)
+        self.feed: Feed = Feed(options.hub, options.scope, options.registry, self._demand, options.renewal)
         self._viewers: dict[Viewer, None] = {}
         self._paths: set[str] = set()  # what the owed blocks show
         self._backoff = Backoff()

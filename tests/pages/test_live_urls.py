@@ -20,6 +20,7 @@ from tests.support import environment
 from .support import PAGE, SECRET, request, stream
 
 ENV = environment(page=PAGE)
+SALT = '["starlette-reactive.live", "/_reactive", null]'
 
 
 class Application:
@@ -50,7 +51,7 @@ class Application:
 async def test_a_url_without_a_token_or_with_a_forged_one_is_rejected() -> None:
     application = Application()
     token = (await application.url()).partition("page=")[2]
-    forged = URLSafeTimedSerializer("a guess", salt="starlette-reactive.live /_reactive").dumps(["page"] * 9)
+    forged = URLSafeTimedSerializer("a guess", salt=SALT).dumps(["page"] * 9)
     no_salt = URLSafeTimedSerializer(SECRET).dumps(["page"] * 9)
     for each in ("", "x", "a.b.c", quote("\0é"), forged, no_salt, token[:-1], token + "x", "." + token):
         await application.assert_rejected(f"/_reactive/live?page={each}")
@@ -68,7 +69,7 @@ async def test_an_altered_token_is_rejected_wherever_it_is_altered() -> None:
 
 async def test_another_secret_another_prefix_and_another_page_are_rejected() -> None:
     application = Application()
-    for other in (Application(secret="another"), Application(prefix="/elsewhere")):
+    for other in (Application(secret="another secret for tests"), Application(prefix="/elsewhere")):
         url = await other.url()
         await application.assert_rejected("/_reactive/live?" + url.partition("?")[2])
     signer = application.reactive._site._signer
@@ -79,7 +80,7 @@ async def test_another_secret_another_prefix_and_another_page_are_rejected() -> 
 
 async def test_a_token_of_another_structure_is_rejected() -> None:
     application = Application()
-    serializer = URLSafeTimedSerializer(SECRET, salt="starlette-reactive.live /_reactive")
+    serializer = URLSafeTimedSerializer(SECRET, salt=SALT)
     for value in ([], ["x"], {"a": 1}, None, 7, [1] * 9, [["list"]] * 9):
         await application.assert_rejected("/_reactive/live?page=" + str(serializer.dumps(value)))
 
@@ -99,7 +100,7 @@ async def test_a_url_expires_only_with_max_age(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_the_secret_is_the_argument_or_the_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REACTIVE_SECRET", SECRET)
-    one, same, different = Application(secret=None), Application(), Application(secret="different")
+    one, same, different = Application(secret=None), Application(), Application(secret="a different secret")
     url = await one.url()
     async with stream(same.app, url) as connection:
         assert connection.start["status"] == 200
