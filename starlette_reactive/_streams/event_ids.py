@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Scope
 
-__all__ = ["EventId"]
+from .._core.sse import SSEEvent, encode_event
+
+__all__ = ["EventId", "first_frame"]
 
 _SEPARATOR = "~"  # in no cursor, and safe in a header and in a URL
 
@@ -34,3 +36,14 @@ class EventId:
         known = (Headers(scope=asgi_scope).get("last-event-id"), query.get("resume"), query.get("cursor"))
         cursor, _, renewal = next((each for each in known if each), "").partition(_SEPARATOR)
         return cls(cursor, renewal)
+
+
+def first_frame(asgi_scope: Scope, event_id: str) -> bytes:
+    """Return the frame with the id at which a stream begins.
+
+    Without data it is no event, and browsers keep its id to themselves. That is not enough for the script for htmx 2,
+    which reads ids from events: it asks for one with the parameter ``resumable``.
+    """
+    if "resumable" in QueryParams(asgi_scope.get("query_string", b"")):
+        return encode_event(SSEEvent("", event="reactive-id", id=event_id))
+    return b"id: %b\n\n" % event_id.encode("ascii")

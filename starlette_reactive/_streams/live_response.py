@@ -19,7 +19,7 @@ from .._clients import Client
 from .._clients.htmx import stream_client
 from .._core.events import ConnectionInfo
 from .._core.sse import HEARTBEAT, with_fields
-from .event_ids import EventId
+from .event_ids import EventId, first_frame
 from .group import Group, GroupOptions
 from .groups import group_for
 from .response import CLEANUP_TIMEOUT, FAREWELL_TIMEOUT, EventStream
@@ -88,12 +88,12 @@ class LiveStream(EventStream):
         connected = False
         try:
             await hub.ready(scope)
-            with self._viewer(asgi_scope) as (group, viewer, event_id):
+            with self._viewer(asgi_scope) as (group, viewer, first):
                 connected = True
                 await _call(self._options.on_connect, scope, self._options.connection)
                 async with anyio.create_task_group() as tasks:
                     self._ending = tasks.cancel_scope
-                    tasks.start_soon(self._send_updates, group, viewer, event_id, send)
+                    tasks.start_soon(self._send_updates, group, viewer, first, send)
                     await self._wait_for_disconnect(receive)
                     tasks.cancel_scope.cancel()
         finally:
@@ -102,7 +102,7 @@ class LiveStream(EventStream):
                     await _call(self._options.on_disconnect, scope, self._options.connection)
 
     @contextmanager
-    def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, str]]:
+    def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, bytes]]:
         options, connection = self._options, self._options.connection
         hub, scope = self._group_options.hub, self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
@@ -119,15 +119,15 @@ class LiveStream(EventStream):
         group.join(viewer)
         member = hub.join(scope, connection, functools.partial(group.end_viewer, viewer))
         try:
-            yield group, viewer, group.feed.event_id(location.cursor)
+            yield group, viewer, first_frame(asgi_scope, group.feed.event_id(location.cursor))
         finally:
             member.leave()
             group.leave(viewer)
 
-    async def _send_updates(self, group: Group, viewer: Viewer, event_id: str, send: Send) -> None:
+    async def _send_updates(self, group: Group, viewer: Viewer, first: bytes, send: Send) -> None:
         viewer.sending_since = time.monotonic()
         await self._send_start(send)
-        await self._send_body(send, viewer, b"id: %b\n\n" % event_id.encode("ascii"))
+        await self._send_body(send, viewer, first)
         retry = self._retry
         while viewer.end_reason is None:
             frames = group.feed.take(viewer)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,12 +26,12 @@ def test_any_text_of_sixteen_digits_stands_for_one_number(text: str) -> None:
     assert PERMUTATION.hide(number) == text
 
 
-@pytest.mark.parametrize("text", ["", "0", "0" * 15, "0" * 17, "g" * 16, "+" + "0" * 15, "0_" * 8, " " * 16, "١" * 16])
+@pytest.mark.parametrize("text", ["", "0", "0" * 15, "0" * 17, "g" * 16, "+" + "0" * 15, "0_" * 8, "\u0661" * 16])
 def test_a_malformed_text_stands_for_none(text: str) -> None:
     assert PERMUTATION.reveal(text) is None
 
 
 def test_neighbours_have_about_half_of_their_bits_in_common() -> None:
     texts = [int(PERMUTATION.hide(number), 16) for number in range(200)]
-    differing = [(one ^ other).bit_count() for one, other in zip(texts, texts[1:], strict=False)]
+    differing = [(one ^ other).bit_count() for one, other in pairwise(texts)]
     assert 24 < sum(differing) / len(differing) < 40

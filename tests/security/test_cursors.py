@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from itsdangerous import URLSafeTimedSerializer
@@ -29,10 +30,7 @@ def numbers(cursor: str) -> set[int]:
 def distances(cursors: Sequence[str]) -> set[int]:
     """Return by how much the numbers in consecutive cursors differ."""
     return {
-        abs(one - other)
-        for before, after in zip(cursors, cursors[1:], strict=False)
-        for one in numbers(before)
-        for other in numbers(after)
+        abs(one - other) for before, after in pairwise(cursors) for one in numbers(before) for other in numbers(after)
     }
 
 

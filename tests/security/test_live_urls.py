@@ -107,7 +107,7 @@ def test_a_secret_that_can_be_guessed_is_refused_in_the_environment(monkeypatch:
 
 
 def test_a_list_of_secrets_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The list would be one long secret: the operator believes that the old one has ended, or that the new one began."""
+    """The list would be one long secret: the operator believes that it can be rotated, and a leaked one retired."""
     monkeypatch.setenv("REACTIVE_SECRET", f"{NEW},{OLD}")
     with pytest.raises(ValueError, match=r"holds one secret: pass several as secret=\[new, old\]"):
         Reactive(ENV)
