@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +26,9 @@ from ._inspector import Allow, Inspector, is_local
 from ._pages.endpoints import Call, Decorated, Endpoint
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, UserOf
 from ._pages.scopes import check_scope_format, format_scope
+from ._pages.signer import Signer
 from ._pages.site import ORIGIN_HEADER, Site, install_template_functions
-from ._pages.visits import Signer, cursor_parameter
+from ._pages.visits import cursor_parameter
 from ._streams.groups import end_streams, finish_renders
 from ._streams.live_response import ConnectionCallback
 from ._streams.stream import reactive_stream
@@ -51,21 +52,26 @@ class Reactive:
         templates: Starlette's ``Jinja2Templates``, or a Jinja environment.
         bus: The event bus. Defaults to a new in-memory bus.
         index: Which blocks show what, for :meth:`stream`, and the derived paths of all pages. Defaults to a new one.
-        secret: Signs live URLs. Defaults to the environment variable ``REACTIVE_SECRET``, else to a random one, with a
-            warning: streams of an older process or another worker then answer 403.
+        secret: Signs live URLs: at least 16 characters, or several such secrets, of which the first signs and all
+            verify. Defaults to the environment variable ``REACTIVE_SECRET``, which holds one, else to a random one,
+            with a warning: streams of an older process or another worker then answer 403.
         debug: Whether a block that fails to render shows its error in the page.
         heartbeat: Seconds of silence after which a stream sends a comment.
         prefix: The path prefix of this object's routes.
         viewer_names: Context variables that belong to one viewer, in addition to the usual ones, such as ``user``.
-        max_age: Seconds for which a live URL can be used. ``None`` means no limit.
+        max_age: Seconds for which a live URL can be used. A page that is open renews its own: it can come back for as
+            long, or for 30 days if that is more, after the last id that its stream sent. ``None`` means no limit.
         state_names: The lifespan state that updates of pages see in ``request.state``. They see nothing else there, so
             that middleware determines for each update who the viewer is.
+        app_name: The application's name. Live URLs of applications with another name are not valid, even if they have
+            the same secret, as those of a staging system may.
         inspector: Whether to serve a page at ``/_reactive/inspector`` that shows what happens. It requires ``debug``.
             ``True`` answers this machine only; a function or coroutine function of the request decides for itself.
 
     Raises:
-        TypeError: ``templates`` is not an environment.
-        ValueError: ``prefix`` does not begin with a slash, or ends with one; or ``inspector`` without ``debug``.
+        TypeError: ``templates`` is not an environment, or a secret is not a string.
+        ValueError: ``prefix`` does not begin with a slash, or ends with one; a secret is too short; ``max_age`` is not
+            positive; or ``inspector`` without ``debug``.
     """
 
     def __init__(
@@ -74,13 +80,14 @@ class Reactive:
         *,
         bus: ReactiveBus | None = None,
         index: DependencyIndex | None = None,
-        secret: str | None = None,
+        secret: str | Sequence[str] | None = None,
         debug: bool = False,
         heartbeat: float = 15.0,
         prefix: str = "/_reactive",
         viewer_names: Iterable[str] = (),
-        max_age: int | None = None,
+        max_age: int | None = 86_400,
         state_names: Iterable[str] = (),
+        app_name: str | None = None,
         inspector: bool | Allow = False,
     ) -> None:
         if not prefix.startswith("/") or prefix.endswith("/"):
@@ -103,7 +110,7 @@ class Reactive:
         self._prefix = prefix
         self._viewer_names = frozenset(viewer_names)
         self._state_names = frozenset(state_names)
-        self._site = Site(Signer(secret, max_age, purpose=prefix), prefix)
+        self._site = Site(Signer(secret, max_age, purpose=prefix, app_name=app_name), prefix)
         self._decorated = Decorated()
         self._stream_endpoints: list[Endpoint] = []
         self._contract_data: dict[str, Any] = {}

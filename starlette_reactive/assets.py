@@ -2,7 +2,11 @@
 
 After a response that is not a stream, such as a proxy's 502, htmx 2 makes a new ``EventSource``, which lacks the last
 id. It also keeps the streams of hidden tabs open, and all pages reconnect at the same intervals. The script fixes all
-three. Pages stay correct without it, because the server then uses the page's own cursor. htmx 4 does not need it.
+three. Pages stay correct without it, because the server then uses the page's own cursor, as long as the page's live URL
+has not expired. htmx 4 does not need it.
+
+The script adds query parameters to the URLs of streams: ``resumable``, which asks for the first id as an event that it
+can read, and ``resume``, which is the last id.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ class Connection:
             self.start = dict(message)
         else:
             self.chunks.append(message["body"])
-            self.complete = not message["more_body"]
+            self.complete = not message.get("more_body", False)
 
 
 @asynccontextmanager

@@ -68,11 +68,11 @@ def encode_event(event: SSEEvent) -> bytes:
     return ("\n".join(lines) + "\n\n").encode()
 
 
-def with_fields(frames: Sequence[bytes], *, cursor: str | None = None, retry: int | None = None) -> bytes:
-    """Join frames. The last one carries ``cursor`` as its id, the first one ``retry`` in milliseconds."""
+def with_fields(frames: Sequence[bytes], *, event_id: str | None = None, retry: int | None = None) -> bytes:
+    """Join frames. The last one carries ``event_id`` as its id, the first one ``retry`` in milliseconds."""
     parts = list(frames)
-    if cursor is not None:
-        parts[-1] = b"id: %b\n" % cursor.encode("ascii") + parts[-1]
+    if event_id is not None:
+        parts[-1] = b"id: %b\n" % event_id.encode("ascii") + parts[-1]
     if retry is not None:
         parts[0] = b"retry: %d\n" % retry + parts[0]
     return b"".join(parts)

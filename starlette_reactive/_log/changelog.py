@@ -2,7 +2,7 @@
 
 Blocks are rendered from current state, so no reader needs every event. The log keeps the position of the last change
 of each path of a scope. A position is a number that grows with every event. A cursor is a position with the epoch of
-its log, as opaque text.
+its log, as opaque text: the position is permuted, because it counts the events of all scopes.
 
 The log never forgets silently. It keeps a bounded number of scopes, and a bounded number of entries for each. Evicting
 an entry raises a *floor*, and a reader below the floor learns that everything may have changed.
@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 from .._core.events import ChangeEvent
 from .._core.paths import ALL
+from .permutation import Permutation
 
 __all__ = ["PATHS_PER_SCOPE", "UNKNOWN", "Change", "ChangeLog", "Key", "Reading", "ScopeLog"]
 
@@ -166,6 +167,7 @@ class ChangeLog:
         self._scope_limit = scopes
         self._scopes: OrderedDict[str, ScopeLog] = OrderedDict()
         self._epoch = secrets.token_hex(6)
+        self._permutation = Permutation()
         self._position = 0
         self._floor = 0
 
@@ -207,7 +209,7 @@ class ChangeLog:
 
         ``None`` stands for an unknown position. Its cursor parses as unknown.
         """
-        return f"{self._epoch}-{UNKNOWN if position is None else position}"
+        return f"{self._epoch}-{UNKNOWN if position is None else self._permutation.hide(position)}"
 
     def latest_cursor(self) -> str:
         """Return a cursor that stands for now in every scope."""
@@ -215,10 +217,11 @@ class ChangeLog:
 
     def parse(self, scope: str, cursor: str) -> int | None:  # noqa: ARG002 - as above
         """Return the position of a cursor, or ``None`` if it is malformed or from another log."""
-        return self._number(cursor)
+        hidden = self._in_epoch(cursor)
+        position = None if hidden is None else self._permutation.reveal(hidden)
+        return None if position is None or position > self._position else position
 
-    def _number(self, cursor: str) -> int | None:
-        epoch, _, digits = cursor.partition("-")
-        if epoch != self._epoch or not (digits.isascii() and digits.isdigit()) or len(digits) > 20:
-            return None
-        return int(digits)
+    def _in_epoch(self, cursor: str) -> str | None:
+        """Return what a cursor holds beside the epoch, or ``None`` if it is of another one."""
+        epoch, _, rest = cursor.partition("-")
+        return rest if epoch == self._epoch else None

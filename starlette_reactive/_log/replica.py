@@ -275,11 +275,17 @@ class Replica(ChangeLog):
 
     def parse(self, scope: str, cursor: str) -> int | None:
         """Return the position of a cursor, or ``None`` if it is malformed, too old, or from another epoch."""
-        stamp = self._number(cursor)
+        stamp = _stamp_of(self._in_epoch(cursor))
         replica = self._replicas.get(scope)
         if stamp is None or replica is None or not replica.loaded or stamp < replica.stamp_floor:
             return None
         return replica.position_before(stamp)
+
+
+def _stamp_of(digits: str | None) -> int | None:
+    if digits is None or not (digits.isascii() and digits.isdigit()) or len(digits) > 20:
+        return None
+    return int(digits)
 
 
 def _changes_at(record: Record, positions: dict[int, int]) -> list[tuple[Change, tuple[int, int]]]:

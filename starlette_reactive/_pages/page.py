@@ -127,13 +127,16 @@ class Page:
             return HTMLResponse(await template.render_async(context))
         return HTMLResponse(template.render(context))
 
-    async def stream(self, request: Request, visit: Visit, root_path: str) -> LiveStream:
+    async def stream(
+        self, request: Request, visit: Visit, root_path: str, renewal: Callable[[], str] | None = None
+    ) -> LiveStream:
         """Return the stream of a visit.
 
         Args:
             request: The stream's request.
             visit: The visit.
             root_path: The root path of the application that received the request.
+            renewal: Returns what an id adds to its cursor, to renew the visit's URL.
         """
         user = self.user(request) if self.user is not None else None
         if inspect.isawaitable(user):
@@ -156,10 +159,11 @@ class Page:
             heartbeat_interval=self.heartbeat,
             send_timeout=_SEND_TIMEOUT,
             debug=self.debug,
+            renewal=renewal,
         )
         options = ViewerOptions(
             # Shared or not, an update sees no context variable of the stream's request, which would be out of date.
-            share=(self.key, *visit.address, root_path) if self.shared else object(),
+            share=(request.app, self.key, *visit.address, root_path) if self.shared else object(),
             after=visit.cursor,
             origin=visit.origin,
             connection=ConnectionInfo(visit.origin, None if user is None else str(user)),

@@ -18,11 +18,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from .._core.errors import ReactiveError
+from .._streams.event_ids import EventId
 from .._templates import declare_reads
 from .endpoints import Endpoint
 from .mounts import is_mounted, path_in, root_of
 from .page import OWNER, Page
-from .visits import Signer, Visit, current_visit
+from .signer import Signer
+from .visits import Visit, current_visit
 
 __all__ = ["ORIGIN_HEADER", "Site", "install_template_functions"]
 
@@ -74,13 +76,14 @@ class Site:
 
     async def stream(self, request: Request) -> Response:
         """Answer the request of a live URL."""
-        visit = self._signer.read(request.query_params.get("page", ""))
+        visit = self._signer.read(request.query_params.get("page", ""), EventId.requested(request.scope).renewal)
         page = None if visit is None else self._pages.get(visit.page)
         if visit is None or page is None:
             return PlainTextResponse("This live URL is not valid here, or no longer valid.", status_code=403)
         if is_mounted(request):
             self._warn_of_middleware(request)
-        return await page.stream(request, visit, root_of(request, self._route_name, visit.root_path))
+        root_path = root_of(request, self._route_name, visit.root_path)
+        return await page.stream(request, visit, root_path, self._signer.renewal(visit))
 
     def _warn_of_middleware(self, request: Request) -> None:
         if not self._warned_of_middleware:

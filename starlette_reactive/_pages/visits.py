@@ -1,24 +1,19 @@
-"""Visits: what a page was when it was rendered, signed into its live URL, so that the browser need not be trusted."""
+"""Visits: what a page was when it was rendered. The signer puts it into the live URL."""
 
 from __future__ import annotations
 
 import inspect
-import logging
-import os
 import secrets
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from urllib.parse import quote
 
-from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.requests import Request
 
 from .._bus.hub import Hub
 from .update import update_of
 
-__all__ = ["Signer", "Visit", "begin_visit", "current_visit", "cursor_parameter"]
-
-logger: logging.Logger = logging.getLogger("starlette_reactive")
+__all__ = ["Visit", "begin_visit", "current_visit", "cursor_parameter"]
 
 _VISIT = "starlette_reactive.visit"
 _CURSOR = "starlette_reactive.cursor"
@@ -115,39 +110,3 @@ def cursor_parameter(hub: Hub) -> dict[str, inspect.Parameter]:
 
     name = "reactive_cursor"
     return {name: dependency(name, note)}
-
-
-class Signer:
-    """Signs visits and reads them back.
-
-    Args:
-        secret: The key. Defaults to the environment variable ``REACTIVE_SECRET``, else a random one.
-        max_age: Seconds for which a signature is valid. ``None`` means no limit.
-        purpose: What the URLs are for. Those of another purpose are not valid.
-    """
-
-    def __init__(self, secret: str | None, max_age: int | None, *, purpose: str) -> None:
-        key = secret or os.environ.get("REACTIVE_SECRET")
-        if not key:
-            key = secrets.token_urlsafe(32)
-            logger.warning(
-                "no secret is set, so live URLs are signed with a random one: after a restart, and on another worker, "
-                "open pages get 403 for their streams and must be reloaded; pass secret= or set REACTIVE_SECRET"
-            )
-        self._serializer = URLSafeTimedSerializer(key, salt=f"starlette-reactive.live {purpose}")
-        self._max_age = max_age
-
-    def sign(self, visit: Visit) -> str:
-        """Return a visit as text that is safe in a URL."""
-        signed = self._serializer.dumps(list(asdict(visit).values()))
-        return signed.decode() if isinstance(signed, bytes) else signed
-
-    def read(self, signed: str) -> Visit | None:
-        """Return the visit. ``None`` if the text is forged, altered, expired or of another application."""
-        try:
-            values = self._serializer.loads(signed, max_age=self._max_age)
-        except BadSignature:
-            return None
-        if not isinstance(values, list) or len(values) != len(fields(Visit)):
-            return None  # a URL of another version of this package
-        return Visit(*values) if all(isinstance(value, str) for value in values) else None

@@ -27,6 +27,7 @@ from .._core.sse import with_fields
 from .._index.registry import Registry
 from .._index.tables import IndexedBlock, RenderPlan
 from .._log.changelog import Change, Reading
+from .event_ids import EventId
 from .viewer import Viewer
 
 __all__ = ["Feed"]
@@ -75,6 +76,7 @@ class Feed:
         registry: Which blocks show what.
         demand: Called with blocks that a viewer is owed and the feed does not hold, and with the paths they show.
         ignored_origin: The origin whose changes concern no viewer of the group.
+        renewal: Returns what an id adds to its cursor. ``None`` adds nothing.
     """
 
     def __init__(
@@ -84,12 +86,14 @@ class Feed:
         registry: Registry,
         demand: Callable[[Iterable[IndexedBlock], frozenset[str]], None],
         ignored_origin: str | None = None,
+        renewal: Callable[[], str] | None = None,
     ) -> None:
         self._hub = hub
         self._ignored_origin = ignored_origin
         self._scope = scope
         self._registry = registry
         self._demand = demand
+        self._renewal = renewal
         self._entries: dict[BlockRef, _Entry] = {}
         self._batch: _Batch | None = None
         self._sequence = 0
@@ -252,11 +256,15 @@ class Feed:
     def _join(self, entries: list[_Entry], client: Client, position: int | None) -> bytes:
         if not entries:
             return b""
-        cursor = None
+        event_id = None
         if position is not None:
             at_feed = position == self.position
-            cursor = self._cursor if at_feed else self._hub.cursor_at(self._scope, position)
-        return with_fields([entry.frame(client) for entry in entries], cursor=cursor)
+            event_id = self.event_id(self._cursor if at_feed else self._hub.cursor_at(self._scope, position))
+        return with_fields([entry.frame(client) for entry in entries], event_id=event_id)
+
+    def event_id(self, cursor: str) -> str:
+        """Return the id to send for a cursor."""
+        return str(EventId(cursor, "" if self._renewal is None else self._renewal()))
 
     def _catch_up(self, viewer: Viewer) -> bytes:
         plan = viewer.plan if viewer.plan is not None and viewer.planned_at == self.position else self._plan_for(viewer)

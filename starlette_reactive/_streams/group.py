@@ -60,6 +60,7 @@ class GroupOptions:
         authorises: Whether a viewer may be served only after a render has succeeded, which shows that the application
             admits it.
         own_origin: The origin of changes that were made while the group's page was updated. They are not shown to it.
+        renewal: Returns what an id adds to its cursor, the same for all viewers. ``None`` adds nothing.
     """
 
     hub: Hub
@@ -71,6 +72,7 @@ class GroupOptions:
     debug: bool
     authorises: bool = False
     own_origin: str | None = None
+    renewal: Callable[[], str] | None = None
 
 
 class Group:
@@ -94,7 +96,14 @@ class Group:
         self._mailbox = current_mailbox()
         self.traces: tuple[GroupTrace, ...] = traces_of(options.hub, options.scope, options.registry)
         self._subscription = options.hub.watch(options.scope)  # before the feed reads its position
-        self.feed: Feed = Feed(options.hub, options.scope, options.registry, self._demand, options.own_origin)
+        self.feed: Feed = Feed(
+            options.hub,
+            options.scope,
+            options.registry,
+            self._demand,
+            ignored_origin=options.own_origin,
+            renewal=options.renewal,
+        )
         self._authorised = not options.authorises
         self._only_by_updates: bool | None = None  # whether updates made all changes that were read since the last render
         self._viewers: dict[Viewer, None] = {}

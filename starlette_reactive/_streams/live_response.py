@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import anyio
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from .._clients import Client
 from .._clients.htmx import stream_client
 from .._core.events import ConnectionInfo
 from .._core.sse import HEARTBEAT, with_fields
+from .event_ids import EventId, first_frame
 from .group import Group, GroupOptions
 from .groups import group_for
 from .response import CLEANUP_TIMEOUT, FAREWELL_TIMEOUT, EventStream
@@ -87,12 +88,12 @@ class LiveStream(EventStream):
         connected = False
         try:
             await hub.ready(scope)
-            with self._viewer(asgi_scope) as (group, viewer, cursor):
+            with self._viewer(asgi_scope) as (group, viewer, first):
                 connected = True
                 await _call(self._options.on_connect, scope, self._options.connection)
                 async with anyio.create_task_group() as tasks:
                     self._ending = tasks.cancel_scope
-                    tasks.start_soon(self._send_updates, group, viewer, cursor, send)
+                    tasks.start_soon(self._send_updates, group, viewer, first, send)
                     await self._wait_for_disconnect(receive)
                     tasks.cancel_scope.cancel()
         finally:
@@ -101,12 +102,12 @@ class LiveStream(EventStream):
                     await _call(self._options.on_disconnect, scope, self._options.connection)
 
     @contextmanager
-    def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, str]]:
+    def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, bytes]]:
         options, connection = self._options, self._options.connection
         hub, scope = self._group_options.hub, self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
         headers = Headers(scope=asgi_scope)
-        location = hub.locate(scope, self._cursor(headers, asgi_scope))
+        location = hub.locate(scope, EventId.requested(asgi_scope).cursor or options.after or None)
         viewer = Viewer(
             None if connection is None else connection.user_id,
             options.origin,
@@ -118,20 +119,15 @@ class LiveStream(EventStream):
         group.join(viewer)
         member = hub.join(scope, connection, functools.partial(group.end_viewer, viewer))
         try:
-            yield group, viewer, location.cursor
+            yield group, viewer, first_frame(asgi_scope, group.feed.event_id(location.cursor))
         finally:
             member.leave()
             group.leave(viewer)
 
-    def _cursor(self, headers: Headers, asgi_scope: Scope) -> str | None:
-        query = QueryParams(asgi_scope.get("query_string", b""))
-        known = (headers.get("last-event-id"), query.get("resume"), query.get("cursor"), self._options.after)
-        return next((each for each in known if each), None)
-
-    async def _send_updates(self, group: Group, viewer: Viewer, cursor: str, send: Send) -> None:
+    async def _send_updates(self, group: Group, viewer: Viewer, first: bytes, send: Send) -> None:
         viewer.sending_since = time.monotonic()
         await self._send_start(send)
-        await self._send_body(send, viewer, b"id: %b\n\n" % cursor.encode("ascii"))
+        await self._send_body(send, viewer, first)
         retry = self._retry
         while viewer.end_reason is None:
             frames = group.feed.take(viewer)

@@ -1,7 +1,7 @@
 // Streams of htmx 2 that go on where they were. Load it after htmx.
 htmx.createEventSource = url => {
   let source, timer, last, pause = 500, ended
-  const outer = new EventTarget, types = new Set
+  const outer = new EventTarget, types = new Set(["reactive-id"])
   const relay = e => {
     last = e.lastEventId || last
     outer.dispatchEvent(new MessageEvent(e.type, e))
@@ -14,8 +14,8 @@ htmx.createEventSource = url => {
   const start = () => {
     stop()
     if (ended || document.hidden) return
-    const from = last ? (url.includes("?") ? "&" : "?") + "resume=" + encodeURIComponent(last) : ""
-    source = new EventSource(url + from, { withCredentials: true })
+    const from = "resumable=1" + (last ? "&resume=" + encodeURIComponent(last) : "")
+    source = new EventSource(url + (url.includes("?") ? "&" : "?") + from, { withCredentials: true })
     source.onopen = e => {
       pause = 500
       outer.onopen?.(e)

@@ -43,7 +43,7 @@ def test_the_example_application_has_no_issues() -> None:
 def issues_of_program(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Issue]:
     """Load ``app.py`` from a folder and check it as the command does."""
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("REACTIVE_SECRET", "for tests")
+    monkeypatch.setenv("REACTIVE_SECRET", "a secret for tests")
     spec = importlib.util.spec_from_file_location("program", folder / "app.py")
     assert spec is not None
     assert spec.loader is not None
@@ -257,7 +257,7 @@ async def brief() -> AsyncIterator[int]:
 
 def application(tmp_path: Path, source: str) -> tuple[FastAPI, Reactive]:
     (tmp_path / "page.html").write_text(source)
-    app, reactive = FastAPI(), Reactive(Jinja2Templates(directory=tmp_path), secret="s")
+    app, reactive = FastAPI(), Reactive(Jinja2Templates(directory=tmp_path), secret="a secret for tests")
     app.include_router(reactive.router)
     return app, reactive
 

@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from starlette.templating import Jinja2Templates
 from starlette_reactive import Reactive
 
-reactive = Reactive(Jinja2Templates(directory=Path(__file__).parent / "templates"), secret="s")
+reactive = Reactive(Jinja2Templates(directory=Path(__file__).parent / "templates"), secret="a secret for tests")
 reactive.index.register_template(reactive.templates, "page.html")
 reactive.index.derive("count", from_paths={"tasks"})
 app = Starlette(routes=[*reactive.routes])

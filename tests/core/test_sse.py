@@ -53,7 +53,7 @@ def test_characters_that_only_python_takes_for_line_ends_stay() -> None:
 def test_the_last_frame_carries_the_cursor_and_the_first_the_retry() -> None:
     frames = [b"event: a\ndata: 1\n\n", b"event: b\ndata: 2\n\n"]
     assert with_fields(frames) == b"".join(frames)
-    assert with_fields(frames, cursor="c-1", retry=7) == (
+    assert with_fields(frames, event_id="c-1", retry=7) == (
         b"retry: 7\nevent: a\ndata: 1\n\nid: c-1\nevent: b\ndata: 2\n\n"
     )
-    assert with_fields(frames[:1], cursor="c-1", retry=7) == b"retry: 7\nid: c-1\nevent: a\ndata: 1\n\n"
+    assert with_fields(frames[:1], event_id="c-1", retry=7) == b"retry: 7\nid: c-1\nevent: a\ndata: 1\n\n"

@@ -37,7 +37,7 @@ def needs(package: str, extra: str, use: Callable[[], object]) -> None:
 assert "site-packages" in str(starlette_reactive.__file__)
 assert [package for package in sorted(ABSENT) if find_spec(package) is not None] == []
 assert all(hasattr(starlette_reactive, name) for name in starlette_reactive.__all__)
-reactive = Reactive(Environment(loader=DictLoader({"page.html": PAGE}), autoescape=True), secret="s")
+reactive = Reactive(Environment(loader=DictLoader({"page.html": PAGE}), autoescape=True), secret="a secret for tests")
 assert reactive.index.register_template(reactive.templates.env, "page.html") == 1
 assert [ref.block_name for ref in reactive.index.affected_blocks({"x"})] == ["a"]
 assert reactive.check() == []

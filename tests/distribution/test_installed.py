@@ -33,7 +33,7 @@ from starlette_reactive import Reactive
 
 count = 0
 page = '<html><body><div {{ live() }}></div><p id="count">{% block count %}{{ count }}{% endblock %}</p></body></html>'
-reactive = Reactive(Environment(loader=DictLoader({"page.html": page}), autoescape=True), secret="s")
+reactive = Reactive(Environment(loader=DictLoader({"page.html": page}), autoescape=True), secret="a secret for tests")
 
 @reactive.page("page.html", scope="room")
 def show():
@@ -89,7 +89,8 @@ def test_the_extra_cli_installs_the_command(install: Install, tmp_path: Path) ->
     probe(python, "cli")
     (tmp_path / "shown.py").write_text(
         "from jinja2 import DictLoader, Environment\nfrom starlette_reactive import Reactive\n"
-        "reactive = Reactive(Environment(loader=DictLoader({'p.html': '<html>'}), autoescape=True), secret='s')\n"
+        "reactive = Reactive(Environment(loader=DictLoader({'p.html': '<html>'}), autoescape=True), "
+        "secret='a secret for tests')\n"
     )
     assert run(python.with_name("starlette-reactive"), "check", "shown:reactive", cwd=tmp_path) == "No issues found.\n"
 

@@ -39,7 +39,7 @@ def run_page(page: Path, blocks: list[Block], folder: Path, monkeypatch: pytest.
         AssertionError: A program's pages do not answer, or its check finds something.
     """
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("REACTIVE_SECRET", "for tests")
+    monkeypatch.setenv("REACTIVE_SECRET", "a secret for tests")
     monkeypatch.syspath_prepend(str(folder))
     (folder / "static").mkdir(exist_ok=True)
     files = [block for block in blocks if is_file(block)]

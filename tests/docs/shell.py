@@ -67,7 +67,10 @@ def _commands(text: str) -> Iterator[list[str]]:
 
 
 def _check_module(words: list[str]) -> None:
-    assert words[0] == "-m", f"python {words[0]}: run a module with -m"
+    if words[0] == "-c":
+        compile(words[1], "-c", "exec", dont_inherit=True)
+        return
+    assert words[0] == "-m", f"python {words[0]}: run a module with -m, or code with -c"
     module, arguments = words[1], words[2:]
     assert importlib.util.find_spec(module), f"there is no module {module!r}"
     if module in _CHECKS:

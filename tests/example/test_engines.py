@@ -29,7 +29,7 @@ def urls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         if request.param == "redis":
             require(redis_binary(), "Redis")
             bus = stack.enter_context(RedisServer(folder))
-        env = {"DATABASE_URL": data.url, "REACTIVE_BUS_URL": bus.url, "REACTIVE_SECRET": "one for both"}
+        env = {"DATABASE_URL": data.url, "REACTIVE_BUS_URL": bus.url, "REACTIVE_SECRET": "one secret for both"}
         servers = [stack.enter_context(running(["-m", "example_app"], env=env)) for _ in range(2)]
         yield servers[0].url, servers[1].url
     for server in servers:

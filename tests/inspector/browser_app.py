@@ -19,7 +19,7 @@ FOLDER = "pages/of/the/administration/that/nobody/has/ever/opened/"
 demo = Demo()
 empty = Reactive(
     Environment(loader=DictLoader({}), autoescape=True),
-    secret="for tests",
+    secret="a secret for tests",
     debug=True,
     inspector=True,
     prefix="/_empty",
@@ -33,7 +33,7 @@ def with_many_names() -> FastAPI:
     )
     name = f"{FOLDER}{LONG}.html"
     templates = Environment(loader=DictLoader({name: f"{page}<div {{{{ live() }}}}></div>"}), autoescape=True)
-    reactive = Reactive(templates, secret="for tests", debug=True, inspector=True, prefix="/_many")
+    reactive = Reactive(templates, secret="a secret for tests", debug=True, inspector=True, prefix="/_many")
     app = FastAPI()
     app.include_router(reactive.router)
 

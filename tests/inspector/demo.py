@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from starlette_reactive import Reactive
 from starlette_reactive._bus.bus import hub_of
-from starlette_reactive._pages.visits import Signer
+from starlette_reactive._pages.signer import Signer
 from starlette_reactive._streams.groups import end_streams
 
 VENDOR = Path(__file__).parents[2] / "example_app" / "static" / "vendor" / "htmx-4.0.1"
@@ -46,7 +46,7 @@ class Demo:
 
     def __init__(self, **options: Any) -> None:
         env = Environment(loader=DictLoader({"board.html": BOARD, "news.html": NEWS}), autoescape=True)
-        self.reactive = Reactive(env, **{"secret": "for tests", "debug": True, "inspector": True, **options})
+        self.reactive = Reactive(env, **{"secret": "a secret for tests", "debug": True, "inspector": True, **options})
         self.reactive.index.derive("done", from_paths=["tasks"])
         self.tasks: dict[str, list[str]] = {}
         self.headlines = ["Nothing new"]
@@ -109,7 +109,7 @@ class Demo:
             inspector = reactive._inspector
             assert inspector is not None
             assert isinstance(inspector._live, Reactive)
-            inspector._live._site._signer = Signer("another", None, purpose="/own")
+            inspector._live._site._signer = Signer("another secret for tests", None, purpose="/own")
             end_streams(hub_of(inspector._live.bus))
 
         @self.app.post("/fails")

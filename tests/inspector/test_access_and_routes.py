@@ -31,7 +31,7 @@ BROWSER = {"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}
 
 async def test_it_is_off_by_default_even_in_debug_mode() -> None:
     for debug in (False, True):
-        reactive = Reactive(environment(), secret="s", debug=debug)
+        reactive = Reactive(environment(), secret="a secret for tests", debug=debug)
         app = FastAPI()
         app.include_router(reactive.router)
         assert await status(app) == 404
@@ -41,18 +41,18 @@ async def test_it_is_off_by_default_even_in_debug_mode() -> None:
 def test_it_requires_debug_mode() -> None:
     for inspector in (True, lambda _: True):
         with pytest.raises(ValueError, match="for development only: pass debug=True"):
-            Reactive(environment(), secret="s", inspector=inspector)
+            Reactive(environment(), secret="a secret for tests", inspector=inspector)
 
 
 def test_the_log_warns_that_it_is_on_and_where(caplog: pytest.LogCaptureFixture) -> None:
-    Reactive(environment(), secret="s", debug=True, inspector=True, prefix="/live")
+    Reactive(environment(), secret="a secret for tests", debug=True, inspector=True, prefix="/live")
     assert [record.message for record in caplog.records] == [
         "the inspector is on, at /live/inspector: it shows scopes, users and changes to this machine; it is for "
         "development"
     ]
     assert caplog.records[0].levelno == logging.WARNING
     caplog.clear()
-    Reactive(environment(), secret="s", debug=True, inspector=lambda _: True)
+    Reactive(environment(), secret="a secret for tests", debug=True, inspector=lambda _: True)
     assert "to those that its function allows" in caplog.text
 
 
@@ -256,7 +256,7 @@ async def test_two_inspectors_may_share_one_bus() -> None:
 
 
 async def test_an_application_without_pages_has_an_inspector_too() -> None:
-    reactive = Reactive(environment(), secret="s", debug=True, inspector=True)
+    reactive = Reactive(environment(), secret="a secret for tests", debug=True, inspector=True)
 
     async def home(_: Request) -> PlainTextResponse:
         return PlainTextResponse("home")

@@ -40,7 +40,7 @@ PAGE = """<!doctype html>
 </body></html>"""
 
 app = FastAPI()
-reactive = Reactive(Environment(loader=DictLoader({"page.html": PAGE}), autoescape=True), secret="for tests")
+reactive = Reactive(Environment(loader=DictLoader({"page.html": PAGE}), autoescape=True), secret="a secret for tests")
 app.include_router(reactive.router)
 app.mount("/vendor", StaticFiles(directory=ROOT / "example_app" / "static" / "vendor"))
 app.mount("/tests-vendor", StaticFiles(directory=ROOT / "tests" / "vendor"))

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support import Connection, connect
 
-SECRET = "for tests"
+SECRET = "a secret for tests"
 
 PAGE = """<!doctype html><title>{{ title }}</title>
 <body {{ live_origin() }}>

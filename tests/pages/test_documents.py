@@ -48,7 +48,7 @@ Run = Callable[[dict[str, str]], SimpleNamespace]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs a program next to its files."""
-    monkeypatch.setenv("REACTIVE_SECRET", "for tests")
+    monkeypatch.setenv("REACTIVE_SECRET", "a secret for tests")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "static").mkdir()
 

@@ -20,20 +20,22 @@ from tests.support import environment
 from .support import PAGE, SECRET, request, stream
 
 ENV = environment(page=PAGE)
+SALT = '["starlette-reactive.live", "/_reactive", null]'
 
 
 class Application:
     """A page that counts how often its endpoint ran."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, shared: bool = False, **options: Any) -> None:
         self.runs = 0
+        self.title = "t"
         self.reactive = Reactive(ENV, **{"secret": SECRET, **options})
 
         async def page(request: Request) -> dict[str, Any]:
             self.runs += 1
-            return {"title": "t", "items": []}
+            return {"title": self.title, "items": []}
 
-        decorated = self.reactive.page("page.html", scope="all")(page)
+        decorated = self.reactive.page("page.html", scope="all", shared=shared)(page)
         self.app = Starlette(routes=[*self.reactive.routes, Route("/", decorated)])
 
     async def url(self) -> str:
@@ -50,7 +52,7 @@ class Application:
 async def test_a_url_without_a_token_or_with_a_forged_one_is_rejected() -> None:
     application = Application()
     token = (await application.url()).partition("page=")[2]
-    forged = URLSafeTimedSerializer("a guess", salt="starlette-reactive.live /_reactive").dumps(["page"] * 9)
+    forged = URLSafeTimedSerializer("a guess", salt=SALT).dumps(["page"] * 9)
     no_salt = URLSafeTimedSerializer(SECRET).dumps(["page"] * 9)
     for each in ("", "x", "a.b.c", quote("\0é"), forged, no_salt, token[:-1], token + "x", "." + token):
         await application.assert_rejected(f"/_reactive/live?page={each}")
@@ -68,7 +70,7 @@ async def test_an_altered_token_is_rejected_wherever_it_is_altered() -> None:
 
 async def test_another_secret_another_prefix_and_another_page_are_rejected() -> None:
     application = Application()
-    for other in (Application(secret="another"), Application(prefix="/elsewhere")):
+    for other in (Application(secret="another secret for tests"), Application(prefix="/elsewhere")):
         url = await other.url()
         await application.assert_rejected("/_reactive/live?" + url.partition("?")[2])
     signer = application.reactive._site._signer
@@ -79,27 +81,97 @@ async def test_another_secret_another_prefix_and_another_page_are_rejected() -> 
 
 async def test_a_token_of_another_structure_is_rejected() -> None:
     application = Application()
-    serializer = URLSafeTimedSerializer(SECRET, salt="starlette-reactive.live /_reactive")
+    serializer = URLSafeTimedSerializer(SECRET, salt=SALT)
     for value in ([], ["x"], {"a": 1}, None, 7, [1] * 9, [["list"]] * 9):
         await application.assert_rejected("/_reactive/live?page=" + str(serializer.dumps(value)))
 
 
-async def test_a_url_expires_only_with_max_age(monkeypatch: pytest.MonkeyPatch) -> None:
-    short, endless = Application(max_age=60), Application()
-    urls = [await short.url(), await endless.url()]
-    for application, url in zip((short, endless), urls, strict=True):
-        async with stream(application.app, url) as connection:
-            assert connection.start["status"] == 200
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 61)
-    await short.assert_rejected(urls[0])
-    async with stream(endless.app, urls[1]) as connection:
+class Clock:
+    """The time that signatures are made and checked at."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "time", clock)
+    return clock
+
+
+async def first_id(application: Application, url: str) -> str:
+    async with stream(application.app, url) as connection:
         assert connection.start["status"] == 200
+        return connection.frames[0].id or ""
+
+
+async def test_a_url_expires_after_a_day_or_max_age_or_never(clock: Clock) -> None:
+    for options, age in (({}, 86_400), ({"max_age": 60}, 60), ({"max_age": None}, None)):
+        application = Application(**options)
+        url = await application.url()
+        clock.now += age or 10_000 * 86_400
+        await first_id(application, url)
+        if age is not None:
+            clock.now += 1
+            await application.assert_rejected(url)
+
+
+async def test_a_url_is_valid_on_a_machine_whose_clock_is_behind(clock: Clock) -> None:
+    application = Application()
+    url = await application.url()
+    event_id = await first_id(application, url)
+    clock.now -= 5
+    await first_id(application, url)
+    clock.now += 2 * 86_400
+    async with stream(application.app, url, headers={"Last-Event-ID": event_id}) as connection:
+        assert connection.start["status"] == 200
+
+
+@pytest.mark.parametrize(("max_age", "period"), [(86_400, 3600), (240, 10)])
+async def test_the_viewers_of_a_stream_are_sent_the_same_renewal_for_a_while(
+    clock: Clock, max_age: int, period: int
+) -> None:
+    application = Application(max_age=max_age, shared=True)
+    urls = [await application.url(), await application.url()]
+    async with stream(application.app, urls[0]) as one, stream(application.app, urls[1]) as other:
+        seen = [one.frames[0].id]
+        for seconds in (0, period - 1, 1):
+            clock.now += seconds
+            application.title += "+"
+            await application.reactive.emit("all", "title")
+            assert (await one.next_update()).id == (await other.next_update()).id
+            seen.append(one.updates[-1].id)
+    cursors, renewals = zip(*((each or "").split("~") for each in seen), strict=True)
+    assert len(set(cursors)) == 4
+    assert renewals[:3] == (renewals[0],) * 3
+    assert renewals[3] != renewals[0]
+
+
+async def test_the_ids_of_urls_that_never_expire_are_plain_cursors() -> None:
+    application = Application(max_age=None)
+    async with stream(application.app, await application.url()) as connection:
+        assert connection.frames[0].id == application.reactive.bus.cursor("all")
+
+
+@pytest.mark.parametrize("max_age", [0, -1])
+def test_max_age_is_a_positive_number(max_age: int) -> None:
+    with pytest.raises(ValueError, match=f"max_age is {max_age}: write how many seconds"):
+        Application(max_age=max_age)
+
+
+@pytest.mark.parametrize("secret", [["x" * 32, None], [b"x" * 32], b"x" * 32])
+def test_a_secret_that_is_not_a_string_is_refused(secret: Any) -> None:
+    with pytest.raises(TypeError, match="must be a string, not"):
+        Application(secret=secret)
 
 
 async def test_the_secret_is_the_argument_or_the_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REACTIVE_SECRET", SECRET)
-    one, same, different = Application(secret=None), Application(), Application(secret="different")
+    one, same, different = Application(secret=None), Application(), Application(secret="a different secret")
     url = await one.url()
     async with stream(same.app, url) as connection:
         assert connection.start["status"] == 200

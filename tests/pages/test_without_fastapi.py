@@ -23,7 +23,7 @@ from starlette_reactive import Reactive, ReactiveError
 from tests.pages.support import PAGE, view
 from tests.support import environment
 
-reactive = Reactive(environment(page=PAGE), secret="s")
+reactive = Reactive(environment(page=PAGE), secret="a secret for tests")
 
 @reactive.page("page.html", scope="all")
 async def page():

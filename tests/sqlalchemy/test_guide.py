@@ -27,7 +27,7 @@ BLOCKS = re.findall(r"^```(\w+)(?: title=\"(.+?)\")?\n(.*?)^```$", GUIDE, re.MUL
 def guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The program and the fragments after it in one module, except SQLModel's, which runs in its own process."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("REACTIVE_SECRET", "for tests")
+    monkeypatch.setenv("REACTIVE_SECRET", "a secret for tests")
     module = ModuleType("guide")
     monkeypatch.setitem(sys.modules, "guide", module)
     write_templates(tmp_path)

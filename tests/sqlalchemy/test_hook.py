@@ -95,7 +95,7 @@ def test_several_hooks_on_one_factory_emit_independently(engine: Engine, emitted
 
 
 def test_reactive_stands_for_its_bus(engine: Engine) -> None:
-    reactive = Reactive(Environment(loader=DictLoader({}), autoescape=True), secret="s")
+    reactive = Reactive(Environment(loader=DictLoader({}), autoescape=True), secret="a secret for tests")
     sessions = sessionmaker(engine)
     emit_on_commit(sessions, reactive, {Board: lambda board: ("boards", {"names"})})
     with sessions.begin() as session:

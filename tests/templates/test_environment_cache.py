@@ -14,7 +14,7 @@ from ..support import environment
 def test_an_environment_is_collected_together_with_its_caches() -> None:
     def use() -> weakref.ref[object]:
         env = environment(page='<p id="a">{% block a %}{{ x }}{% endblock %}</p>{{ live() }}')
-        reactive = Reactive(env, secret="s")
+        reactive = Reactive(env, secret="a secret for tests")
         reactive.page("page.html", scope="s")
         assert analyse(env, "page.html") is analyse(env, "page.html")
         assert compile_block(env, "page.html", "a").render({"x": 1}) == "1"

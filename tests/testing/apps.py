@@ -44,7 +44,7 @@ class Board:
 
 def board(*, scripts: str = "", debug: bool = False) -> Board:
     """Return a board whose page is ``/boards/1``."""
-    reactive = Reactive(environment(board=PAGE.format(scripts=scripts)), secret="secret", debug=debug)
+    reactive = Reactive(environment(board=PAGE.format(scripts=scripts)), secret="a secret for tests", debug=debug)
     made = Board(reactive)
 
     @reactive.page("board.html", scope="board:{board_id}", user=lambda request: request.cookies.get("user"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import anyio
@@ -87,6 +88,23 @@ async def test_a_page_that_was_offline_catches_up() -> None:
         await page.reconnect()
         await made.add("y")
         await page.expect("#count", "2 open")
+
+
+async def test_a_page_whose_live_url_has_expired_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = board()
+    async with TestClient(made.app) as client:
+        page = await client.live("/boards/1")
+        await made.add("x")
+        await page.expect("#count", "1 open")
+        page.go_offline()
+        monday = time.time() + 3 * 86_400
+        monkeypatch.setattr(time, "time", lambda: monday)
+        await made.add("y")
+        await page.go_online()
+        await page.expect("#count", "2 open")
+        page.streams[0].forget_events(last_event_id="unknown")
+        with pytest.raises(NoStreamError, match="answered with 403"):
+            await page.reconnect()
 
 
 async def test_the_last_event_id_is_sent_again() -> None:
