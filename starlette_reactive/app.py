@@ -14,24 +14,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.templating import Jinja2Templates
+from starlette.types import ASGIApp
 
 from ._answers.responses import respond, respond_async
 from ._bus.bus import ReactiveBus, hub_of
 from ._checks import AppDescription, DeclaredPage, Issue, check, check_contract_data, find_settings
-from ._clients import CLOSE_EVENT, wire_named
+from ._clients import wire_named
 from ._core.errors import ReactiveError
-from ._core.events import ChangeEvent, ConnectionInfo, Health
+from ._core.events import ChangeEvent, ConnectionInfo, Health, UserId
 from ._index.index import DependencyIndex, index_of_template, register_elements, registry_of, sibling_of
 from ._inspector import Allow, Inspector, is_local
+from ._pages.browser_session import BrowserSession, name_of_session
 from ._pages.endpoints import Call, Decorated, Endpoint
-from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, UserOf
-from ._pages.scopes import check_scope_format, format_scope
+from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, PageSettings, UserOf
+from ._pages.scopes import check_scope_format
 from ._pages.signer import Signer
-from ._pages.site import ORIGIN_HEADER, Site, install_template_functions
+from ._pages.site import Site, install_template_functions
+from ._pages.template_streams import stream_responder
 from ._pages.visits import cursor_parameter
 from ._streams.groups import end_streams, finish_renders
+from ._streams.limits import StreamLimits
 from ._streams.live_response import ConnectionCallback
-from ._streams.stream import reactive_stream
+from ._streams.presence import flush_presence
 from ._templates.environments import Templates, environment_of
 
 if TYPE_CHECKING:
@@ -65,13 +69,25 @@ class Reactive:
             that middleware determines for each update who the viewer is.
         app_name: The application's name. Live URLs of applications with another name are not valid, even if they have
             the same secret, as those of a staging system may.
+        app: What the server calls, if that is not the Starlette or FastAPI application that has the routes: a wrapper
+            around it, or an application that it is mounted in. Updates run through it. It can also be set later, as
+            ``reactive.app``.
+        live_path: The path of a page's stream below the page's own path, such as ``"/live"``, so that rules for paths
+            cover both. Include the routes before any route that matches every path. Defaults to one path for all.
+        update_timeout: Seconds that an update may take, and seconds that it may wait until others have ended.
+        max_streams: How many streams of pages may be open at once in this process. More are answered 503. ``None``
+            means no limit.
+        max_streams_per_user: How many of one user, as ``user=`` of the page returns it.
+        max_streams_per_address: How many of one client address. Behind a proxy, let the server read the client's
+            address from its headers first.
+        session_cookie: The name of the cookie by which :meth:`end_session` recognises a browser. ``None`` sets none.
         inspector: Whether to serve a page at ``/_reactive/inspector`` that shows what happens. It requires ``debug``.
             ``True`` answers this machine only; a function or coroutine function of the request decides for itself.
 
     Raises:
         TypeError: ``templates`` is not an environment, or a secret is not a string.
-        ValueError: ``prefix`` does not begin with a slash, or ends with one; a secret is too short; ``max_age`` is not
-            positive; or ``inspector`` without ``debug``.
+        ValueError: ``prefix`` or ``live_path`` does not begin with a slash, or ends with one; a secret is too short;
+            ``max_age``, ``update_timeout`` or a limit is not positive; or ``inspector`` without ``debug``.
     """
 
     def __init__(
@@ -88,12 +104,20 @@ class Reactive:
         max_age: int | None = 86_400,
         state_names: Iterable[str] = (),
         app_name: str | None = None,
+        app: ASGIApp | None = None,
+        live_path: str | None = None,
+        update_timeout: float = 30.0,
+        max_streams: int | None = 10_000,
+        max_streams_per_user: int | None = 100,
+        max_streams_per_address: int | None = None,
+        session_cookie: str | None = "reactive_session",
         inspector: bool | Allow = False,
     ) -> None:
-        if not prefix.startswith("/") or prefix.endswith("/"):
-            raise ValueError(
-                f"prefix is {prefix!r}: write it with a leading slash and no trailing one, as '/_reactive'"
-            )
+        for name, path in (("prefix", prefix), ("live_path", live_path)):
+            if path is not None and (not path.startswith("/") or path.endswith("/")):
+                raise ValueError(f"{name} is {path!r}: write it with a leading slash and no trailing one, as '/live'")
+        if update_timeout <= 0:
+            raise ValueError(f"update_timeout is {update_timeout}: write how many seconds an update may take")
         if inspector and not debug:
             raise ValueError(
                 "inspector shows scopes, users and changes, so it is for development only: pass debug=True as well, "
@@ -109,8 +133,20 @@ class Reactive:
         self._heartbeat = heartbeat
         self._prefix = prefix
         self._viewer_names = frozenset(viewer_names)
-        self._state_names = frozenset(state_names)
-        self._site = Site(Signer(secret, max_age, purpose=prefix, app_name=app_name), prefix)
+        signer = Signer(secret, max_age, purpose=prefix, app_name=app_name)
+        self._sessions = BrowserSession(signer, session_cookie)
+        self._site = Site(signer, prefix, live_path)
+        self._site.app = app
+        self._page_settings = PageSettings(
+            hub=hub_of(self.bus),
+            templates=self.templates,
+            debug=debug,
+            heartbeat=heartbeat,
+            state_names=frozenset(state_names),
+            update_timeout=update_timeout,
+            limits=StreamLimits(max_streams, max_streams_per_user, max_streams_per_address),
+            sessions=self._sessions,
+        )
         self._decorated = Decorated()
         self._stream_endpoints: list[Endpoint] = []
         self._contract_data: dict[str, Any] = {}
@@ -134,10 +170,19 @@ class Reactive:
         )
 
     @property
+    def app(self) -> ASGIApp | None:
+        """What the server calls. ``None`` means the application that has the routes."""
+        return self._site.app
+
+    @app.setter
+    def app(self, app: ASGIApp) -> None:
+        self._site.app = app
+
+    @property
     def routes(self) -> list[BaseRoute]:
         """The routes of this object, for Starlette."""
         inspector = () if self._inspector is None else self._inspector.routes(f"{self._prefix}/inspector")
-        return [self._site.route(self._live), *inspector]
+        return [*self._site.routes(self._live), *inspector]
 
     async def _live(self, request: Request) -> Response:
         return await self._site.stream(request)
@@ -173,6 +218,7 @@ class Reactive:
         finally:
             end_streams(hub_of(self.bus))  # first, so that browsers reconnect when the application is back
             self.bus.close()
+            flush_presence(hub_of(self.bus))
             await finish_renders(hub_of(self.bus))  # they use what the application is about to close
             await anyio.to_thread.run_sync(self.bus.stop)
 
@@ -201,8 +247,8 @@ class Reactive:
                 ``"board:{board_id}"``.
             shared: Whether one run per change serves all viewers of a URL. It then has no cookie, no credentials and
                 no other header of a viewer, and no live block may read viewer data.
-            user: A function or coroutine function of the stream's request that returns the viewer's user id, for
-                audience and presence.
+            user: A function or coroutine function of a request that returns the viewer's user id, for audience and
+                presence. It is called when a stream connects and, unless the page is shared, at each update.
             exclude_blocks: Blocks that are not live, such as an editor that the browser manages.
             wire: The client in the page: ``"htmx"``, ``"datastar"`` or ``"turbo"``.
             on_connect: Called once as ``on_connect(scope, connection)`` when a viewer is counted; emit here what shows
@@ -224,6 +270,7 @@ class Reactive:
         def decorate(endpoint: Endpoint) -> Endpoint:
             page = Page(
                 owner=self._site,
+                settings=self._page_settings,
                 key=self._site.key_for(endpoint),
                 template_name=template_name,
                 scope_format=scope,
@@ -232,11 +279,6 @@ class Reactive:
                 wire=known_wire,
                 index=index,
                 registry=registry_of(index),
-                hub=hub_of(self.bus),
-                templates=self.templates,
-                debug=self.debug,
-                heartbeat=self._heartbeat,
-                state_names=self._state_names,
                 on_connect=on_connect,
                 on_disconnect=on_disconnect,
             )
@@ -270,23 +312,15 @@ class Reactive:
         check_scope_format(scope, "doc:{doc_id}")
         if not any(ref.template_name == template_name for ref in self.index.blocks()):
             self.index.register_from_sse_swaps(self.templates, template_name)
-        index = index_of_template(self.index, template_name)
-
-        async def respond_with_stream(call: Call) -> Response:
-            builder = await call.run()
-            if isinstance(builder, Response):
-                return builder
-            name = format_scope(scope, call.values, what="the stream", template_name=template_name)
-            defaults = {
-                "templates": self.templates,
-                "debug": self.debug,
-                "heartbeat_interval": self._heartbeat,
-                "close_event": CLOSE_EVENT,
-                "origin": self.origin(call.request),
-            }
-            return reactive_stream(
-                self.bus, **{"scope": name, "index": index, "context_builder": builder, **defaults, **options}
-            )
+        defaults = {
+            "index": index_of_template(self.index, template_name),
+            "templates": self.templates,
+            "debug": self.debug,
+            "heartbeat_interval": self._heartbeat,
+        }
+        respond_with_stream = stream_responder(
+            self.bus, template_name, scope, self._sessions, {**defaults, **options}
+        )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             self._stream_endpoints.append(endpoint)
@@ -314,7 +348,7 @@ class Reactive:
     # Changes
 
     async def emit(
-        self, scope: str, *paths: str, origin: str | None = None, audience: Iterable[str] | None = None
+        self, scope: str, *paths: str, origin: str | None = None, audience: Iterable[UserId] | None = None
     ) -> None:
         """Notify the viewers of a scope that context paths have new values. Call it after the commit.
 
@@ -327,14 +361,29 @@ class Reactive:
         await self.bus.emit(ChangeEvent(scope, paths, origin, audience))
 
     def emit_sync(
-        self, scope: str, *paths: str, origin: str | None = None, audience: Iterable[str] | None = None
+        self, scope: str, *paths: str, origin: str | None = None, audience: Iterable[UserId] | None = None
     ) -> None:
         """Like :meth:`emit`, thread-safe and without blocking."""
         self.bus.emit_sync(ChangeEvent(scope, paths, origin, audience))
 
     def origin(self, request: Request) -> str | None:
-        """Return the mark of the page that sent a request. ``None`` if it carries no mark."""
-        return request.headers.get(ORIGIN_HEADER) or None
+        """Return the mark of the page that sent a request, if the page belongs to the same browser. Else ``None``."""
+        return self._sessions.origin(request)
+
+    def end_session(self, request: Request) -> int:
+        """End the streams of the browser that sent a request. Call it where a user signs out.
+
+        A stream goes on with the cookies that it was opened with. Where these stay valid by themselves, as those of
+        ``SessionMiddleware`` and signed tokens do, nothing but this call ends it.
+
+        Args:
+            request: A request of the browser, before or after its session is cleared.
+
+        Returns:
+            How many streams were ended in this process. With an engine, those of other processes are ended too.
+        """
+        session = self._sessions.of(request)
+        return 0 if session is None else hub_of(self.bus).end_session(name_of_session(session))
 
     def presence(self, scope: str) -> frozenset[ConnectionInfo]:
         """Return who is connected to a scope."""

@@ -7,8 +7,11 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, NoMatchFound
+from starlette.types import ASGIApp
 
-__all__ = ["is_mounted", "path_in", "root_of", "routes_of"]
+from .._streams.timer import uvicorn_server
+
+__all__ = ["is_below_mount", "is_mounted", "path_in", "routes_of", "served_app"]
 
 
 def is_mounted(request: Request) -> bool:
@@ -23,7 +26,7 @@ def path_in(request: Request, name: str) -> str | None:
         request: A request to the application, or to one that is mounted in it.
         name: The route's own name, without the names of the mounts around it.
     """
-    outermost = request.scope.get("router") or request.app.router
+    outermost = _outermost(request)
     for full_name in (name, *_names_below(outermost, name)):
         try:
             return str(outermost.url_path_for(full_name))
@@ -32,19 +35,17 @@ def path_in(request: Request, name: str) -> str | None:
     return None
 
 
-def root_of(request: Request, name: str, default: str) -> str:
-    """Return the root path of the application that received a request on one of its named routes.
+def is_below_mount(request: Request, name: str) -> bool:
+    """Return whether a named route belongs to an application that is mounted in the outermost one."""
+    try:
+        _outermost(request).url_path_for(name)
+    except NoMatchFound:
+        return True
+    return False
 
-    Args:
-        request: The request.
-        name: The route's name.
-        default: The root path of the outermost application.
-    """
-    if not is_mounted(request):
-        return default
-    path = path_in(Request({**request.scope, "router": request.app.router}), name)
-    full_path: str = request.scope["path"]
-    return full_path.removesuffix(path) if path and full_path.endswith(path) else default
+
+def _outermost(request: Request) -> Any:
+    return request.scope.get("router") or request.app.router
 
 
 def routes_of(app: Any) -> Iterator[BaseRoute]:
@@ -61,3 +62,11 @@ def _names_below(app: Any, name: str, around: str = "") -> Iterator[str]:
         if inner and mount:
             yield f"{around}{mount}:{name}"
             yield from _names_below(route, name, f"{around}{mount}:")
+
+
+def served_app() -> ASGIApp | None:
+    """Return the application that uvicorn calls, if uvicorn runs this process: the outermost one."""
+    app = getattr(getattr(uvicorn_server(), "config", None), "loaded_app", None)
+    while type(app).__module__.startswith("uvicorn."):
+        app = getattr(app, "app", None)
+    return app

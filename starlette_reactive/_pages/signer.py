@@ -18,6 +18,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 
 from itsdangerous import BadSignature, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous import Signer as URLSafeSigner
 
 from .visits import Visit
 
@@ -29,6 +30,7 @@ RENEWAL_MAX_AGE = 30 * 86_400
 """Seconds for which the id that a stream has sent renews an expired live URL, or ``max_age`` if that is more."""
 _RENEWED_EVERY = 3600  # seconds for which the streams of a page send the same renewal, or a part of `max_age`
 _SHORTEST_SECRET = 16
+_LONGEST_MARK = 64
 _VARIABLE = "REACTIVE_SECRET"
 _HOW_TO_MAKE_ONE = 'make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
@@ -57,6 +59,7 @@ class Signer:
         names = [purpose, app_name]
         self._serializer = URLSafeTimedSerializer(keys, salt=json.dumps(["starlette-reactive.live", *names]))
         self._renewals = TimestampSigner(keys, salt=json.dumps(["starlette-reactive.renewal", *names]))
+        self._marks = URLSafeSigner(keys, salt=json.dumps(["starlette-reactive.mark", *names]))
         self._max_age = max_age
 
     def sign(self, visit: Visit) -> str:
@@ -79,6 +82,23 @@ class Signer:
         if visit is None or self._max_age is None or _age(signed_at) <= self._max_age:
             return visit
         return visit if self._renews(visit, renewal, max(self._max_age, RENEWAL_MAX_AGE)) else None
+
+    # Marks
+
+    def sign_mark(self, name: str, session: str) -> str:
+        """Return a mark: a name, signed for a session."""
+        return f"{name}.{self._marks.get_signature(f'{name}.{session}').decode()}"
+
+    def is_mark(self, mark: str, session: str) -> bool:
+        """Return whether a text is a mark that was signed for a session."""
+        name, _, signature = mark.partition(".")
+        if len(mark) > _LONGEST_MARK or not (name.isascii() and signature.isascii()):
+            return False
+        return self._marks.verify_signature(f"{name}.{session}", signature)
+
+    def digest(self, text: str) -> str:
+        """Return a digest of a text that nobody without the secret can make. It is safe in a URL."""
+        return self._marks.get_signature(f"digest.{text}").decode()
 
     # Renewals
 

@@ -9,6 +9,7 @@ import logging
 import secrets
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
@@ -16,23 +17,22 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from .._core.errors import ReactiveError
 from .._streams.event_ids import EventId
 from .._templates import declare_reads
+from .browser_session import ORIGIN_HEADER
 from .endpoints import Endpoint
-from .mounts import is_mounted, path_in, root_of
+from .mounts import is_below_mount, is_mounted, path_in, served_app
 from .page import OWNER, Page
+from .page_stream import open_stream
 from .signer import Signer
 from .visits import Visit, current_visit
 
-__all__ = ["ORIGIN_HEADER", "Site", "install_template_functions"]
+__all__ = ["Site", "install_template_functions"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
-
-ORIGIN_HEADER = "Reactive-Origin"
-"""The header that carries the mark of a page's own requests."""
-
 
 class Site:
     """The live pages of one Reactive object.
@@ -40,14 +40,18 @@ class Site:
     Args:
         signer: Signs the live URLs.
         prefix: The path prefix of the routes.
+        live_path: The path of a page's stream below the page's own path. ``None`` means that all streams have one path,
+            below the prefix.
     """
 
-    def __init__(self, signer: Signer, prefix: str) -> None:
+    def __init__(self, signer: Signer, prefix: str, live_path: str | None = None) -> None:
         self._signer = signer
         self._prefix = prefix
+        self._live_path = live_path
         self._route_name = f"reactive:{prefix}:{secrets.token_hex(4)}"  # an application may have several
         self._pages: dict[str, Page] = {}
-        self._warned_of_middleware = False
+        self._has_looked_for_wrapper = False
+        self.app: ASGIApp | None = None
 
     # Pages
 
@@ -66,34 +70,58 @@ class Site:
 
     # The route
 
-    def route(self, endpoint: Endpoint) -> Route:
-        """Return the route of the streams.
+    def routes(self, endpoint: Endpoint) -> list[Route]:
+        """Return the routes of the streams.
 
         Args:
             endpoint: Calls :meth:`stream`. It is a method of the object that the route leads back to, for discovery.
         """
-        return Route(f"{self._prefix}/live", endpoint, methods=["GET"], name=self._route_name)
+        paths = [f"{self._prefix}/live"]
+        if self._live_path is not None:
+            paths = [self._live_path, f"/{{page_path:path}}{self._live_path}"]
+        return [Route(path, endpoint, methods=["GET"], name=self._route_name) for path in paths]
 
     async def stream(self, request: Request) -> Response:
-        """Answer the request of a live URL."""
+        """Answer the request of a live URL.
+
+        Raises:
+            ReactiveError: Updates would skip the applications around the one that has the routes.
+        """
         visit = self._signer.read(request.query_params.get("page", ""), EventId.requested(request.scope).renewal)
         page = None if visit is None else self._pages.get(visit.page)
-        if visit is None or page is None:
+        if visit is None or page is None or not self._is_path_of(request, visit):
             return PlainTextResponse("This live URL is not valid here, or no longer valid.", status_code=403)
-        if is_mounted(request):
-            self._warn_of_middleware(request)
-        root_path = root_of(request, self._route_name, visit.root_path)
-        return await page.stream(request, visit, root_path, self._signer.renewal(visit))
+        if self.app is None and is_mounted(request):
+            raise self._mounted_error(request.scope["root_path"])
+        self._look_for_wrapper(request)
+        app = self.app or request.app
+        return await open_stream(page, request, visit, app, visit.root_path, self._signer.renewal(visit))
 
-    def _warn_of_middleware(self, request: Request) -> None:
-        if not self._warned_of_middleware:
-            self._warned_of_middleware = True
+    def _is_path_of(self, request: Request, visit: Visit) -> bool:
+        if self._live_path is None:
+            return True
+        path: str = request.scope["path"]
+        return path == unquote(visit.raw_path).rstrip("/") + self._live_path
+
+    def _look_for_wrapper(self, request: Request) -> None:
+        if self.app is not None or self._has_looked_for_wrapper:
+            return
+        self._has_looked_for_wrapper = True
+        served = served_app()
+        if served is not None and served is not request.app:
             logger.warning(
-                "the routes of Reactive are in an application that is mounted at %r, so updates of its pages skip the "
-                "middleware of the applications around it; move the routes to the outermost application if that "
-                "middleware decides who may see a page",
-                request.scope["root_path"],
+                "the server calls %s, which is around the application of the live pages, so updates skip it: set "
+                "reactive.app to what the server calls, or to the application itself if what is around it guards nothing",
+                type(served).__qualname__,
             )
+
+    def _mounted_error(self, where: str, template: str | None = None) -> ReactiveError:
+        return ReactiveError(
+            f"the routes of this Reactive object are in an application that is mounted at {where!r}, so updates would "
+            "skip the middleware of the applications around it: set reactive.app to the outermost application, or move "
+            "the routes there",
+            template=template,
+        )
 
     # What templates call
 
@@ -101,16 +129,24 @@ class Site:
         """Return the attributes of the element that receives a page's updates."""
         visit = self._visit(context, "live")
         token = self._signer.sign(visit)
-        path = path_in(context["request"], self._route_name)
+        request: Request = context["request"]
+        path = path_in(request, self._route_name) if self._live_path is None else self._path_below(request, visit)
         if path is None:
             raise ReactiveError(
                 "the application does not have the routes of this Reactive object: add "
                 "app.include_router(reactive.router), or routes=[*reactive.routes, …] with Starlette",
                 template=context.name,
             )
+        if self.app is None and is_below_mount(request, self._route_name):
+            raise self._mounted_error(request.scope.get("root_path", ""), context.name)
         url = f"{visit.root_path}{path}?page={token}"
         attributes = self._pages[visit.page].wire.sink_attributes(url, visit.origin)
         return Markup(attributes)  # noqa: S704 - escaped by the client's module
+
+    def _path_below(self, request: Request, visit: Visit) -> str | None:
+        if path_in(request, self._route_name) is None:
+            return None
+        return visit.raw_path.removeprefix(visit.root_path).rstrip("/") + str(self._live_path)
 
     def origin_attributes(self, context: Context) -> Markup:
         """Return the attributes that mark a page's own requests."""

@@ -23,9 +23,11 @@ from starlette.types import ASGIApp, Message, Scope
 
 from .._core.blocks import BlockRef
 from .._core.counts import Counts
+from .._core.emit_filters import emit_filter
 from .._core.errors import ReactiveError, StreamEndedError
 from .._core.loops import spawn
 from .._streams.rendering import Rendered
+from .changes import ChangesOfUpdate
 from .places import Claim, Places, places_of_loop
 
 __all__ = ["CANCEL_GRACE", "UPDATE", "Update", "UpdateRunner", "update_of", "update_scope"]
@@ -64,12 +66,14 @@ class Update:
         page: The key of the page. No other page answers the update.
         blocks: The blocks to render.
         token: What the page's own answer carries. It is unique to the update.
+        user: The id of the user that the request belongs to.
         rendered: The result.
     """
 
     page: str
     blocks: list[BlockRef]
     token: bytes = field(default_factory=lambda: secrets.token_hex(16).encode())
+    user: str | None = None
     rendered: Rendered | None = None
 
     def response(self, rendered: Rendered) -> Response:
@@ -216,7 +220,9 @@ class UpdateRunner:
                 places.give_back(self.claim)
                 ended.set()
 
-        spawn(run, name=f"starlette-reactive update {self._path}", context=contextvars.copy_context())
+        context = contextvars.copy_context()
+        context.run(emit_filter.set, ChangesOfUpdate(self.claim.page))
+        spawn(run, name=f"starlette-reactive update {self._path}", context=context)
         try:
             with anyio.move_on_after(self.timeout):
                 await ended.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import secrets
 import sys
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -52,13 +51,14 @@ class Visit:
         return self.scheme, self.host, self.raw_path, self.query
 
 
-def begin_visit(request: Request, page: str, scope: str, hub: Hub) -> None:
+def begin_visit(request: Request, page: str, scope: str, mark: str, hub: Hub) -> None:
     """Begin a visit of a page: a request that is being answered with it.
 
     Args:
         request: The request.
         page: The page's key.
         scope: Its scope.
+        mark: The mark of its own requests.
         hub: The bus, for a cursor where none has been noted.
     """
     path = request.scope.get("raw_path") or quote(request.scope["path"]).encode("ascii")
@@ -70,7 +70,7 @@ def begin_visit(request: Request, page: str, scope: str, hub: Hub) -> None:
         host=request.headers.get("host", ""),
         scheme=request.scope.get("scheme", "http"),
         scope=scope,
-        origin=secrets.token_urlsafe(9),
+        origin=mark,
         cursor=request.scope.get(_CURSOR) or hub.latest_cursor(),
     )
 

@@ -210,6 +210,11 @@ class Feed:
         viewer.sequence = viewer.whole_since = self._sequence
         viewer.caught_up = viewer.position is not None and viewer.position >= self.position
 
+    def demand_for(self, viewer: Viewer) -> None:
+        """Demand what a viewer is owed, before it may be served."""
+        if not viewer.caught_up:
+            self._catch_up(viewer)
+
     def note_own(self, viewer: Viewer, changes: Mapping[Change, frozenset[BlockRef]], after: int) -> None:
         """Record that a viewer made changes itself, and so has been shown them by other means.
 

@@ -130,6 +130,9 @@ class Group:
         self._viewers[viewer] = None
         viewer.heartbeat = self.heartbeat
         self.feed.join(viewer)
+        if not self._authorised:
+            self.feed.demand_for(viewer)  # the render that shows whether the viewer is admitted
+            self._demanded = True
         for trace in self.traces:
             trace.viewers_changed(len(self._viewers))
 

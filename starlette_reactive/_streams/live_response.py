@@ -8,20 +8,25 @@ import logging
 import random
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 
 import anyio
 from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from .._bus.roster import Member
 from .._clients import Client
 from .._clients.htmx import stream_client
+from .._core.emit_filters import filtering
 from .._core.events import ConnectionInfo
 from .._core.sse import HEARTBEAT, with_fields
 from .event_ids import EventId, first_frame
 from .group import Group, GroupOptions
 from .groups import group_for
+from .limits import RETRY_AFTER
+from .presence import gatherer_for
 from .response import CLEANUP_TIMEOUT, FAREWELL_TIMEOUT, EventStream
 from .viewer import Viewer
 
@@ -42,6 +47,9 @@ class ViewerOptions:
         after: The cursor to begin at if the request names none.
         origin: The mark whose own changes are not sent back.
         connection: Who is connected.
+        session: The viewer's session, by which its streams can be ended.
+        admit: Counts the stream while it is open. Its context is ``False`` if there are too many.
+        user_id: Returns the viewer's user id once the application has admitted it, if only then it is known.
         on_connect: Called once the viewer is counted.
         on_disconnect: Called once the viewer is no longer counted.
         close_event: The event that ends the client when the bus closes the stream.
@@ -54,6 +62,9 @@ class ViewerOptions:
     after: str | None = None
     origin: str | None = None
     connection: ConnectionInfo | None = None
+    session: str | None = None
+    admit: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)  # noqa: E731 - a default
+    user_id: Callable[[], str | None] | None = None
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
     close_event: str | None = None
@@ -81,29 +92,36 @@ class LiveStream(EventStream):
         self._group_options = group_options
         self._options = options
         self._receive: Receive | None = None
+        self._connection = options.connection
+        self._member: Member | None = None  # since the viewer is counted
 
     async def _serve(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
+        with self._options.admit() as admitted:
+            if admitted:
+                await self._serve_viewer(asgi_scope, receive, send)
+            else:
+                self._group_options.hub.counts.refuse()
+                await _too_many_streams()(asgi_scope, receive, send)
+
+    async def _serve_viewer(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
         hub, scope = self._group_options.hub, self._group_options.scope
-        connected = False
         try:
             await hub.ready(scope)
             with self._viewer(asgi_scope) as (group, viewer, first):
-                connected = True
-                await _call(self._options.on_connect, scope, self._options.connection)
                 async with anyio.create_task_group() as tasks:
                     self._ending = tasks.cancel_scope
                     tasks.start_soon(self._send_updates, group, viewer, first, send)
                     await self._wait_for_disconnect(receive)
                     tasks.cancel_scope.cancel()
         finally:
-            if connected:
+            if self._member is not None:
                 with anyio.move_on_after(CLEANUP_TIMEOUT, shield=True):
-                    await _call(self._options.on_disconnect, scope, self._options.connection)
+                    await self._call(self._options.on_disconnect)
 
     @contextmanager
     def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, bytes]]:
-        options, connection = self._options, self._options.connection
+        options, connection = self._options, self._connection
         hub, scope = self._group_options.hub, self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
         headers = Headers(scope=asgi_scope)
@@ -115,18 +133,42 @@ class LiveStream(EventStream):
             location.position,
             self._close_stalled,
             location.latest,
+            None if connection is None else connection.session_id,
         )
         group.join(viewer)
-        member = hub.join(scope, connection, functools.partial(group.end_viewer, viewer))
         try:
             yield group, viewer, first_frame(asgi_scope, group.feed.event_id(location.cursor))
         finally:
-            member.leave()
+            if self._member is not None:
+                self._member.leave()
             group.leave(viewer)
 
     async def _send_updates(self, group: Group, viewer: Viewer, first: bytes, send: Send) -> None:
         viewer.sending_since = time.monotonic()
         await self._send_start(send)
+        viewer.sending_since = None
+        if await group.admit(viewer) and self._is_counted(group, viewer):
+            await self._call(self._options.on_connect)
+            await self._send_frames(group, viewer, first, send)
+        await self._end(viewer, send)
+
+    def _is_counted(self, group: Group, viewer: Viewer) -> bool:
+        """Count the viewer that the application admits. Return ``False`` if the viewer has been ended meanwhile."""
+        if self._connection is not None and self._options.user_id is not None:
+            user_id = self._options.user_id()
+            if user_id != viewer.user_id:
+                self._connection = replace(self._connection, user_id=user_id)
+                viewer.become(user_id)
+        hub, scope = self._group_options.hub, self._group_options.scope
+        end = functools.partial(group.end_viewer, viewer)
+        member = hub.join(scope, self._connection, end, self._options.session)
+        if member.has_ended:
+            viewer.end_reason = "closed"
+            return False
+        self._member = member
+        return True
+
+    async def _send_frames(self, group: Group, viewer: Viewer, first: bytes, send: Send) -> None:
         await self._send_body(send, viewer, first)
         retry = self._retry
         while viewer.end_reason is None:
@@ -143,7 +185,6 @@ class LiveStream(EventStream):
                 await group.feed.changed.wait()  # nothing is awaited between `take` and this, so no change is missed
                 continue
             viewer.heartbeat = group.heartbeat
-        await self._end(viewer, send)
 
     async def _end(self, viewer: Viewer, send: Send) -> None:
         if viewer.end_reason == "shutdown" and not viewer.client.reconnects_after_end:
@@ -162,6 +203,18 @@ class LiveStream(EventStream):
         await send({"type": "http.response.body", "body": body, "more_body": True})
         viewer.sending_since = None
 
+    async def _call(self, callback: ConnectionCallback | None) -> None:
+        if callback is None:
+            return
+        hub, scope = self._group_options.hub, self._group_options.scope
+        try:
+            with filtering(gatherer_for(hub)):
+                result = callback(scope, self._connection)
+                if inspect.isawaitable(result):
+                    await result
+        except Exception:
+            logger.exception("a connection callback of scope %r raised", scope)
+
     def _close_stalled(self) -> None:
         logger.info("closing a stalled stream of scope %r", self._group_options.scope)
         self._abort()
@@ -175,12 +228,7 @@ class LiveStream(EventStream):
             abort()
 
 
-async def _call(callback: ConnectionCallback | None, scope: str, connection: ConnectionInfo | None) -> None:
-    if callback is None:
-        return
-    try:
-        result = callback(scope, connection)
-        if inspect.isawaitable(result):
-            await result
-    except Exception:
-        logger.exception("a connection callback of scope %r raised", scope)
+def _too_many_streams() -> Response:
+    return PlainTextResponse(
+        "There are too many live streams. Try again later.", status_code=503, headers={"Retry-After": str(RETRY_AFTER)}
+    )

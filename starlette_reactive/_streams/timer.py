@@ -19,7 +19,7 @@ from sse_starlette.sse import AppStatus
 
 from .._core.loops import spawn
 
-__all__ = ["INTERVAL", "Ticking", "Timer", "timer"]
+__all__ = ["INTERVAL", "Ticking", "Timer", "timer", "uvicorn_server"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
 
@@ -80,8 +80,12 @@ def _server_stops() -> bool:
         return True
     if not AppStatus.enable_automatic_graceful_drain:
         return False
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return getattr(server, "should_exit", False) is True
+    return getattr(uvicorn_server(), "should_exit", False) is True
+
+
+def uvicorn_server() -> object | None:
+    """Return the server object of uvicorn that runs this process, if there is one."""
+    return getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
 
 
 _timer: RunVar[Timer] = RunVar("starlette_reactive_timer")

@@ -43,6 +43,7 @@ class Viewer:
 
     __slots__ = (
         "abort",
+        "began_at",
         "caught_up",
         "client",
         "connected_at",
@@ -79,6 +80,7 @@ class Viewer:
         self.origin: str | None = origin
         self.client: Client = client
         self.position: int | None = position
+        self.began_at: int | None = position
         self.abort: Callable[[], object] = abort
         self.heartbeat: int = 0  # the newest heartbeat of the group that it was sent
         self.sending_since: float | None = None
@@ -136,8 +138,9 @@ class Viewer:
         self.repeat_at = float("inf")
 
     def become(self, user_id: str | None) -> None:
-        """Judge audiences for another user from now on, also for what it is owed already."""
+        """Judge audiences for another user, also those of what changed before it connected."""
         self.user_id = user_id
+        self.position = self.began_at
         self.plan = None
         self.caught_up = False
 

@@ -1,0 +1,141 @@
+"""The stream of a visit: who its viewer is, whom its updates belong to, and what they are rendered by."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from .._clients import CLOSE_EVENT
+from .._clients.htmx import sink_selector
+from .._core.blocks import BlockRef
+from .._core.errors import StreamEndedError, StreamRestartError
+from .._core.events import ConnectionInfo
+from .._streams.group import GroupOptions
+from .._streams.live_response import LiveStream, ViewerOptions
+from .._streams.rendering import Rendered
+from .changes import mark_of
+from .browser_session import name_of_session, session_id_of
+from .page import Page
+from .places import Claim
+from .update import UpdateRunner, update_scope
+from .visits import Visit
+
+__all__ = ["open_stream"]
+
+logger: logging.Logger = logging.getLogger("starlette_reactive")
+
+_SEND_TIMEOUT = 30.0  # seconds after which a stalled stream is closed
+
+
+async def open_stream(
+    page: Page,
+    request: Request,
+    visit: Visit,
+    app: ASGIApp,
+    root_path: str,
+    renewal: Callable[[], str] | None,
+) -> LiveStream:
+    """Return the stream of a visit.
+
+    Args:
+        page: The page.
+        request: The stream's request.
+        visit: The visit.
+        app: The application that updates run through.
+        root_path: Its root path.
+        renewal: Returns what an id adds to its cursor, to renew the visit's URL.
+    """
+    started = time.monotonic()
+    settings, user = page.settings, await page.user_id(request)
+    address = None if request.client is None else request.client.host
+    asgi_scope = update_scope(
+        request.scope,
+        raw_path=visit.raw_path,
+        query=visit.query,
+        root_path=root_path,
+        host=visit.host,
+        scheme=visit.scheme,
+        shared=page.shared,
+        state_names=settings.state_names,
+    )
+    claim = Claim(page.key) if page.shared else Claim(page.key, user, address)
+    runner = UpdateRunner(app, asgi_scope, claim, settings.update_timeout, settings.hub.counts)
+    renders = _SharedRenders(runner) if page.shared else _ViewerRenders(runner, user)
+    group_options = GroupOptions(
+        hub=settings.hub,
+        scope=visit.scope,
+        registry=page.registry,
+        render=renders.render,
+        heartbeat_interval=settings.heartbeat,
+        send_timeout=_SEND_TIMEOUT,
+        debug=settings.debug,
+        authorises=True,
+        own_origin=mark_of(page.key),
+        renewal=renewal,
+    )
+    session = settings.sessions.of(request)
+    options = ViewerOptions(
+        # Shared or not, an update sees no context variable of the stream's request, which would be out of date.
+        share=(app, page.key, *visit.address, root_path) if page.shared else object(),
+        after=visit.cursor,
+        origin=visit.origin,
+        connection=ConnectionInfo(session_id_of(visit.origin), user, started),
+        session=None if session is None else name_of_session(session),
+        admit=lambda: settings.limits.admit(user, address),
+        user_id=None if isinstance(renders, _SharedRenders) else renders.user_id,
+        on_connect=page.on_connect,
+        on_disconnect=page.on_disconnect,
+        close_event=CLOSE_EVENT,
+        sink=sink_selector(visit.origin),
+        client=page.wire.client,
+    )
+    return LiveStream(group_options, options)
+
+
+@dataclass(frozen=True, slots=True)
+class _SharedRenders:
+    runner: UpdateRunner
+
+    async def render(self, paths: frozenset[str], blocks: list[BlockRef]) -> Rendered:  # noqa: ARG002 - an endpoint reads everything that it shows
+        try:
+            return (await self.runner.run(blocks)).rendered or {}
+        except StreamEndedError as ended:
+            logger.warning(
+                "closing the streams of the shared page %s: %s to a request without credentials; declare the page "
+                "without shared=True if only some viewers may see it",
+                self.runner.claim.page,
+                ended,
+            )
+            raise
+
+
+class _ViewerRenders:
+    """The renders for one viewer.
+
+    Who the viewer is, only the page's own request knows: the stream's request may have passed other middleware.
+
+    Args:
+        runner: Runs the updates.
+        user: The user that the stream's request belongs to.
+    """
+
+    def __init__(self, runner: UpdateRunner, user: str | None) -> None:
+        self._runner = runner
+        self._user = user
+        self._has_run = False
+
+    def user_id(self) -> str | None:
+        """Return the viewer's user id."""
+        return self._user
+
+    async def render(self, paths: frozenset[str], blocks: list[BlockRef]) -> Rendered:  # noqa: ARG002 - as above
+        update = await self._runner.run(blocks)
+        if self._has_run and update.user != self._user:
+            raise StreamRestartError(f"the viewer of the page {self._runner.claim.page} is another user now")
+        self._has_run, self._user = True, update.user
+        return update.rendered or {}

@@ -1,0 +1,46 @@
+"""Endpoints that return a context builder: the stream of a template's blocks, without a page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from .._bus.bus import ReactiveBus
+from .._clients import CLOSE_EVENT
+from .._streams.stream import reactive_stream
+from .browser_session import BrowserSession
+from .endpoints import Call
+from .scopes import format_scope
+
+__all__ = ["stream_responder"]
+
+
+def stream_responder(
+    bus: ReactiveBus, template_name: str, scope_format: str, sessions: BrowserSession, options: Mapping[str, Any]
+) -> Callable[[Call], Awaitable[Response]]:
+    """Return what answers a call with the stream of a template's blocks.
+
+    Args:
+        bus: The event bus.
+        template_name: The template.
+        scope_format: The scope, with the endpoint's parameters in braces.
+        sessions: Recognises the mark of a request.
+        options: Further arguments of :func:`reactive_stream`.
+    """
+
+    async def respond(call: Call) -> Response:
+        builder = await call.run()
+        if isinstance(builder, Response):
+            return builder
+        scope = format_scope(scope_format, call.values, what="the stream", template_name=template_name)
+        defaults = {
+            "scope": scope,
+            "context_builder": builder,
+            "close_event": CLOSE_EVENT,
+            "origin": sessions.origin(call.request),
+        }
+        return reactive_stream(bus, **{**defaults, **options})
+
+    return respond
