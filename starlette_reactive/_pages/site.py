@@ -77,7 +77,8 @@ class Site:
         visit = self._signer.read(request.query_params.get("page", ""))
         page = None if visit is None else self._pages.get(visit.page)
         if visit is None or page is None:
-            return PlainTextResponse("This live URL is not valid here, or no longer valid.", status_code=403)
+            text = "This live URL is not valid here, or no longer valid."
+            return PlainTextResponse(text, status_code=403, headers={"X-Content-Type-Options": "nosniff"})
         if is_mounted(request):
             self._warn_of_middleware(request)
         return await page.stream(request, visit, root_of(request, self._route_name, visit.root_path))
