@@ -26,7 +26,7 @@ from ._inspector import Allow, Inspector, is_local
 from ._pages.endpoints import Call, Decorated, Endpoint
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, UserOf
 from ._pages.scopes import check_scope_format, format_scope
-from ._pages.site import ORIGIN_HEADER, Site, install_template_functions
+from ._pages.site import Site, install_template_functions, origin_of
 from ._pages.visits import Signer, cursor_parameter
 from ._streams.groups import end_streams, finish_renders
 from ._streams.live_response import ConnectionCallback
@@ -326,8 +326,11 @@ class Reactive:
         self.bus.emit_sync(ChangeEvent(scope, paths, origin, audience))
 
     def origin(self, request: Request) -> str | None:
-        """Return the mark of the page that sent a request. ``None`` if it carries no mark."""
-        return request.headers.get(ORIGIN_HEADER) or None
+        """Return the mark of the page that sent a request. ``None`` if it carries no mark.
+
+        A mark has 1 to 64 letters, digits, hyphens and underscores. Anything else that a browser sends is none.
+        """
+        return origin_of(request)
 
     def presence(self, scope: str) -> frozenset[ConnectionInfo]:
         """Return who is connected to a scope."""

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 
 from .paths import freeze_paths
 
-__all__ = ["ChangeEvent", "ConnectionInfo", "Health"]
+__all__ = ["LONGEST_ORIGIN", "ChangeEvent", "ConnectionInfo", "Health", "delivered_origin"]
+
+LONGEST_ORIGIN = 200
+"""Characters. An origin is kept in the log and sent to every process."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -26,7 +29,8 @@ class ChangeEvent:
 
     Raises:
         TypeError: ``changed_paths`` or ``audience`` is a bare string, or an argument has the wrong type.
-        ValueError: ``scope`` or ``changed_paths`` is empty, or a path is malformed.
+        ValueError: ``scope`` or ``changed_paths`` is empty, a path is malformed, or ``origin`` has more than 200
+            characters.
     """
 
     scope: str
@@ -44,7 +48,7 @@ class ChangeEvent:
         set_field = object.__setattr__
         set_field(self, "scope", _named("scope", scope))
         set_field(self, "changed_paths", freeze_paths(changed_paths))
-        set_field(self, "origin", None if origin is None else _named("origin", origin))
+        set_field(self, "origin", None if origin is None else _origin(origin))
         set_field(self, "audience", None if audience is None else _user_ids(audience))
 
 
@@ -97,6 +101,20 @@ def _named(what: str, value: str) -> str:
     if not value:
         raise ValueError(f"{what} is empty: it must name something")
     return value
+
+
+def _origin(value: str) -> str:
+    if len(_named("origin", value)) > LONGEST_ORIGIN:
+        raise ValueError(
+            f"origin has {len(value)} characters, which is more than {LONGEST_ORIGIN}: pass reactive.origin(request), "
+            "or a short mark of your own"
+        )
+    return value
+
+
+def delivered_origin(value: str | None) -> str | None:
+    """Return the origin of an event that another program sent. ``None``, which notifies all, if it cannot be one."""
+    return value if value and len(value) <= LONGEST_ORIGIN else None
 
 
 def _user_ids(audience: Iterable[str]) -> frozenset[str]:

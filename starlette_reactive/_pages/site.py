@@ -6,6 +6,7 @@ import html
 import inspect
 import json
 import logging
+import re
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -24,12 +25,17 @@ from .mounts import is_mounted, path_in, root_of
 from .page import OWNER, Page
 from .visits import Signer, Visit, current_visit
 
-__all__ = ["ORIGIN_HEADER", "Site", "install_template_functions"]
+__all__ = ["Site", "install_template_functions", "origin_of"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
-ORIGIN_HEADER = "Reactive-Origin"
-"""The header that carries the mark of a page's own requests."""
+_ORIGIN_HEADER = "Reactive-Origin"  # carries the mark of a page's own requests
+
+
+def origin_of(request: Request) -> str | None:
+    """Return the mark of the page that sent a request. ``None`` if it has none, or what it has is not like a mark."""
+    mark = request.headers.get(_ORIGIN_HEADER, "")
+    return mark if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", mark) else None
 
 
 class Site:
@@ -112,7 +118,7 @@ class Site:
 
     def origin_attributes(self, context: Context) -> Markup:
         """Return the attributes that mark a page's own requests."""
-        headers = html.escape(json.dumps({ORIGIN_HEADER: self._visit(context, "live_origin").origin}))
+        headers = html.escape(json.dumps({_ORIGIN_HEADER: self._visit(context, "live_origin").origin}))
         # htmx 2 inherits the plain attribute; htmx 4 inherits only the explicit one.
         return Markup(f'hx-headers="{headers}" hx-headers:inherited="{headers}"')  # noqa: S704 - escaped above
 
