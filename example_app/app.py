@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import URL
 from starlette.middleware.sessions import SessionMiddleware
@@ -41,7 +42,11 @@ def create_app(database: URL | None = None) -> FastAPI:
     app = FastAPI(
         title="Tandem",
         lifespan=lifespan,
-        exception_handlers={404: _not_found, people.SignInRequiredError: people.ask_to_sign_in},
+        exception_handlers={
+            404: _not_found,
+            RequestValidationError: _not_valid,
+            people.SignInRequiredError: people.ask_to_sign_in,
+        },
     )
     app.add_middleware(
         SessionMiddleware, secret_key=settings.secret() or secrets.token_urlsafe(), session_cookie="tandem"
@@ -64,6 +69,15 @@ async def _health(response: Response) -> dict[str, object]:
 
 async def _not_found(request: Request, error: Exception) -> Response:
     message = error.detail if isinstance(error, HTTPException) else "There is nothing here."
+    return _notice(request, 404, "Not found", message)
+
+
+async def _not_valid(request: Request, _: Exception) -> Response:
+    # FastAPI's own answer repeats the value, and fails if UTF-8 cannot encode it.
+    return _notice(request, 422, "Not possible", "The request has a value that cannot be right.")
+
+
+def _notice(request: Request, status: int, title: str, message: str) -> Response:
     if is_htmx(request):  # a short message in the open page, whose link or button was valid until just now
         return Action(trigger={"notice": {"message": message}, "dialog-done": {}})
-    return templates.TemplateResponse(request, "missing.html", {"message": message}, status_code=404)
+    return templates.TemplateResponse(request, "missing.html", {"title": title, "message": message}, status_code=status)

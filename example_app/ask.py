@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +20,7 @@ from starlette_reactive import EventStream, Fragment, ValidationError
 from . import model
 from .database import Session, Sessions
 from .forms import answer, is_htmx, text_error
+from .inputs import Text, Token
 from .live import person_id, reactive, templates
 from .models import Answer, Board, Document, Task
 from .notifications import unread_of
@@ -40,7 +41,7 @@ async def ask_page(request: Request, me: Me, session: Session) -> Response:
 
 
 @router.post("/ask")
-async def ask(request: Request, me: Me, session: Session, question: Annotated[str, Form()] = "") -> Response:
+async def ask(request: Request, me: Me, session: Session, question: Text = "") -> Response:
     question = question.strip()
     if error := text_error(question, what="The question", longest=LONGEST_QUESTION):
         form = Fragment("ask.html", "question", me=me, question=question)
@@ -56,14 +57,18 @@ async def ask(request: Request, me: Me, session: Session, question: Annotated[st
 
 
 @router.get("/ask/{token}/stream")
-async def answer_stream(request: Request, token: str) -> EventStream:
+async def answer_stream(request: Request, token: Token) -> EventStream:
     if person_id(request) is None:
         raise HTTPException(401, "Sign in first.")
-    return EventStream(_compose(request.app.state.sessions, token), templates=templates, close_event="answered")
+    sessions: Sessions = request.app.state.sessions
+    async with sessions() as session:
+        if await session.get(Answer, token) is None:
+            raise HTTPException(404, "There is no such question.")
+    return EventStream(_compose(sessions, token), templates=templates, close_event="answered")
 
 
 @router.get("/answers/{token}")
-async def shared_answer(request: Request, token: str, session: Session) -> Response:
+async def shared_answer(request: Request, token: Token, session: Session) -> Response:
     """Show an answer to anyone who has its link."""
     found = await session.get(Answer, token)
     if found is None or not found.done:

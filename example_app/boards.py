@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,6 +18,7 @@ from starlette_reactive.sqlalchemy import emit_on_commit
 
 from .database import Session, Sessions
 from .forms import answer, go_to, is_htmx, text_error
+from .inputs import Number, NumberField, Text
 from .live import person_id, reactive, templates
 from .models import STATES, Activity, Board, Person, Task, now
 from .notifications import note, notify, unread_of
@@ -30,7 +31,6 @@ LONGEST_TITLE = 120
 VERBS = {"todo": "put back", "doing": "started", "done": "finished"}
 
 router = APIRouter()
-Text = Annotated[str, Form()]
 
 
 def announce(sessions: Sessions) -> None:
@@ -51,7 +51,7 @@ def announce(sessions: Sessions) -> None:
 
 @router.get("/boards/{board_id}")
 @reactive.page("board.html", scope="board:{board_id}", user=person_id, exclude_blocks=["add_task"])
-async def board_page(board_id: int, me: Me, session: Session) -> dict[str, Any]:
+async def board_page(board_id: Number, me: Me, session: Session) -> dict[str, Any]:
     board = await find_board(session, board_id)
     return {
         "me": me,
@@ -85,7 +85,7 @@ async def _activity_of(session: AsyncSession, board: Board) -> Sequence[Activity
 # Changes
 
 
-async def _task(board_id: int, task_id: int, session: Session) -> Task:
+async def _task(board_id: Number, task_id: Number, session: Session) -> Task:
     task = await session.get(Task, task_id)
     if task is None or task.board_id != board_id:
         raise HTTPException(404, "This task is gone: somebody deleted or moved it.")
@@ -110,7 +110,7 @@ async def create_board(request: Request, me: Me, session: Session, name: Text = 
 
 
 @router.post("/boards/{board_id}/tasks")
-async def add_task(request: Request, board_id: int, me: Me, session: Session, title: Text = "") -> Response:
+async def add_task(request: Request, board_id: Number, me: Me, session: Session, title: Text = "") -> Response:
     board, title = await find_board(session, board_id), title.strip()
     form: dict[str, Any] = {"me": me, "board": board}
     if error := text_error(title, what="The task", longest=LONGEST_TITLE):
@@ -147,7 +147,7 @@ async def edit_task(
     task: CurrentTask,
     title: Text = "",
     assignee: Text = "",
-    board: Annotated[int, Form()] = 0,
+    board: NumberField = 0,
 ) -> Response:
     title, back = title.strip(), f"/boards/{task.board_id}"
     if error := text_error(title, what="The task", longest=LONGEST_TITLE):

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 from uuid import uuid4
 
 import anyio
-from fastapi import APIRouter, Form, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,6 +23,7 @@ from starlette_reactive import ConnectionInfo, EventStream, Fragment, Validation
 from . import model
 from .database import Session, Sessions
 from .forms import answer, text_error
+from .inputs import Text, Token
 from .live import person_id, reactive, templates
 from .models import Message, Person, Room, Task
 from .notifications import note, notify, unread_of
@@ -51,8 +52,8 @@ class Position:
     @classmethod
     def read(cls, text: str) -> Position:
         """Parse a position."""
-        if not re.fullmatch(r"\d{1,18}(-\d{1,18}\.\d{1,9})*", text):
-            raise HTTPException(400, "This is not a position in the chat.")
+        if not re.fullmatch(r"[0-9]{1,18}(-[0-9]{1,18}\.[0-9]{1,9}){0,500}", text):
+            raise HTTPException(422, "This is not a position in the chat.")
         last, *unfinished = text.split("-")
         return cls(int(last), {int(number): int(length) for number, length in (each.split(".") for each in unfinished)})
 
@@ -79,7 +80,7 @@ async def chat_page(request: Request, me: Me, session: Session) -> Response:
 
 
 @router.get("/chat/stream")
-async def chat_stream(request: Request, after: str, tab: str, resume: str = "") -> EventStream:
+async def chat_stream(request: Request, after: str, tab: Token, resume: str = "") -> EventStream:
     person = person_id(request)
     if person is None:
         raise HTTPException(401, "Sign in first.")
@@ -139,7 +140,7 @@ async def _bell(sessions: Sessions, person: str) -> Fragment:
 
 
 @router.post("/chat")
-async def say(request: Request, me: Me, session: Session, text: Annotated[str, Form()] = "") -> Response:
+async def say(request: Request, me: Me, session: Session, text: Text = "") -> Response:
     text = text.strip()
     if error := text_error(text, what="The message", longest=LONGEST_MESSAGE):
         form = Fragment("chat.html", "say", me=me, text=text)

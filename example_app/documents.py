@@ -16,7 +16,7 @@ from functools import partial
 from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,6 +24,7 @@ from starlette_reactive import OOB, ConnectionInfo, EventStream, Fragment, Valid
 
 from .database import Session, Sessions
 from .forms import answer, go_to, text_error
+from .inputs import Number, NumberField, Text, Token
 from .live import index, person_id, reactive, templates
 from .models import Document, Person, now
 from .notifications import unread_of
@@ -47,21 +48,20 @@ def scope_of(document_id: int) -> str:
     return f"document:{document_id}"
 
 
-async def _document(document_id: int, session: Session) -> Document:
+async def _document(document_id: Number, session: Session) -> Document:
     if document := await session.get(Document, document_id):
         return document
     raise HTTPException(404, "There is no such document.")
 
 
 CurrentDocument = Annotated[Document, Depends(_document)]
-Text = Annotated[str, Form()]
 
 
 # The page and its stream
 
 
 @router.get("/documents/{document_id}")
-async def document_page(request: Request, document_id: int, me: Me, session: Session) -> Response:
+async def document_page(request: Request, document_id: Number, me: Me, session: Session) -> Response:
     cursor = reactive.bus.cursor(scope_of(document_id))  # before reading, so that later changes are sent
     document = await _document(document_id, session)
     context = await _facts(session, document)
@@ -71,15 +71,17 @@ async def document_page(request: Request, document_id: int, me: Me, session: Ses
 
 
 @router.get("/documents/{document_id}/stream")
-async def document_stream(request: Request, document_id: int, tab: str) -> EventStream:
+async def document_stream(request: Request, document_id: Number, tab: Token) -> EventStream:
     person = person_id(request)
     if person is None:
         raise HTTPException(401, "Sign in first.")
+    read_facts = partial(_read_facts, request.app.state.sessions, document_id)
+    await read_facts()  # so that an unknown document is answered 404
     return reactive_stream(
         reactive.bus,
         scope=scope_of(document_id),
         index=index,
-        context_builder=partial(_read_facts, request.app.state.sessions, document_id),
+        context_builder=read_facts,
         templates=templates,
         connection=ConnectionInfo(tab, person),
         on_connect=_people_changed,
@@ -128,7 +130,7 @@ async def create(request: Request, me: Me, session: Session, title: Text = "") -
 
 @router.post("/documents/{document_id}")
 async def save(
-    request: Request, me: Me, session: Session, document: CurrentDocument, base: Annotated[int, Form()], text: Text = ""
+    request: Request, me: Me, session: Session, document: CurrentDocument, base: NumberField, text: Text = ""
 ) -> Response:
     text, back = text.replace("\r\n", "\n"), f"/documents/{document.id}"
     form: dict[str, Any] = {"me": me, "document": document, "text": text, "base": base}

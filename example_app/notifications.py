@@ -7,9 +7,9 @@ the cursor to the newest row that was *shown*, so a notification that arrives at
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Request, Response
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +17,7 @@ from starlette_reactive import Action
 
 from .database import Session
 from .forms import answer
+from .inputs import NumberField
 from .live import person_id, reactive
 from .models import Notification, Person
 from .people import Me
@@ -38,7 +39,7 @@ async def notifications_page(me: Me, session: Session) -> dict[str, Any]:
 
 
 @router.post("/notifications/read")
-async def mark_as_read(request: Request, me: Me, session: Session, until: Annotated[int, Form()]) -> Response:
+async def mark_as_read(request: Request, me: Me, session: Session, until: NumberField) -> Response:
     """Move the cursor to the newest notification that was shown, never backwards."""
     newer = update(Person).where(Person.id == me.id, Person.read_until < until)
     await session.execute(newer.values(read_until=until))

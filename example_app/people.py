@@ -10,7 +10,7 @@ import re
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from . import settings
 from .database import Session
 from .forms import is_htmx, text_error
+from .inputs import NumberField, PlainText, Text
 from .live import person_id, templates
 from .models import Person
 
@@ -57,14 +58,12 @@ async def everybody(session: AsyncSession) -> list[Person]:
 
 
 @router.get("/sign-in")
-async def sign_in_page(request: Request, session: Session, back: str = "/") -> Response:
+async def sign_in_page(request: Request, session: Session, back: PlainText = "/") -> Response:
     return templates.TemplateResponse(request, "sign_in.html", {"people": await everybody(session), "back": back})
 
 
 @router.post("/sign-in")
-async def sign_in(
-    request: Request, session: Session, name: Annotated[str, Form()] = "", back: Annotated[str, Form()] = "/"
-) -> Response:
+async def sign_in(request: Request, session: Session, name: Text = "", back: Text = "/") -> Response:
     name = " ".join(name.split())
     if error := _name_error(name):
         context = {"people": await everybody(session), "back": back, "name": name, "errors": {"name": error}}
@@ -80,9 +79,7 @@ async def sign_out(request: Request) -> Response:
 
 
 @router.post("/htmx")
-async def choose_htmx(
-    request: Request, version: Annotated[int, Form()], back: Annotated[str, Form()] = "/"
-) -> Response:
+async def choose_htmx(request: Request, version: NumberField, back: Text = "/") -> Response:
     """Choose the version of htmx that this browser loads."""
     if version in settings.HTMX_VERSIONS:
         request.session["htmx"] = version

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 
 from .boards import find_board, tasks_of
 from .database import Session
+from .inputs import Number
 from .live import reactive
 
 __all__ = ["router"]
@@ -21,6 +22,6 @@ router = APIRouter()
 
 @router.get("/wall/{board_id}")
 @reactive.page("wall.html", scope="board:{board_id}", shared=True)
-async def wall(board_id: int, session: Session) -> dict[str, Any]:
+async def wall(board_id: Number, session: Session) -> dict[str, Any]:
     board = await find_board(session, board_id)
     return {"board": board, "columns": await tasks_of(session, board)}

@@ -21,10 +21,10 @@ from ._bus.bus import ReactiveBus, hub_of
 from ._checks import AppDescription, DeclaredPage, Issue, check, check_contract_data, find_settings
 from ._clients import wire_named
 from ._core.errors import ReactiveError
-from ._core.events import ChangeEvent, ConnectionInfo, Health, UserId
 from ._index.index import DependencyIndex, index_of_template, register_elements, registry_of, sibling_of
 from ._inspector import Allow, Inspector, is_local
-from ._pages.browser_session import BrowserSession, name_of_session
+from ._pages.browser_session import BrowserSession
+from ._pages.emitting import Changes
 from ._pages.endpoints import Call, Decorated, Endpoint
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, PageSettings, UserOf
 from ._pages.scopes import check_scope_format
@@ -46,7 +46,7 @@ __all__ = ["Reactive", "describe_app"]
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 
-class Reactive:
+class Reactive(Changes):
     """Makes the pages of an application live.
 
     With FastAPI, ``app.include_router(reactive.router)``; with Starlette,
@@ -123,18 +123,17 @@ class Reactive:
                 "inspector shows scopes, users and changes, so it is for development only: pass debug=True as well, "
                 "or remove inspector"
             )
+        signer = Signer(secret, max_age, purpose=prefix, app_name=app_name)
+        super().__init__(ReactiveBus() if bus is None else bus, BrowserSession(signer, session_cookie))
         env = environment_of(templates)
         self.templates: Jinja2Templates = (
             templates if isinstance(templates, Jinja2Templates) else Jinja2Templates(env=env)
         )
-        self.bus: ReactiveBus = ReactiveBus() if bus is None else bus
         self.index: DependencyIndex = DependencyIndex(env) if index is None else index
         self.debug = debug
         self._heartbeat = heartbeat
         self._prefix = prefix
         self._viewer_names = frozenset(viewer_names)
-        signer = Signer(secret, max_age, purpose=prefix, app_name=app_name)
-        self._sessions = BrowserSession(signer, session_cookie)
         self._site = Site(signer, prefix, live_path)
         self._site.app = app
         self._page_settings = PageSettings(
@@ -318,9 +317,7 @@ class Reactive:
             "debug": self.debug,
             "heartbeat_interval": self._heartbeat,
         }
-        respond_with_stream = stream_responder(
-            self.bus, template_name, scope, self._sessions, {**defaults, **options}
-        )
+        respond_with_stream = stream_responder(self.bus, template_name, scope, self._sessions, {**defaults, **options})
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             self._stream_endpoints.append(endpoint)
@@ -344,54 +341,6 @@ class Reactive:
             TypeError: There is no response for such a value.
         """
         return respond(self.templates, request, value)
-
-    # Changes
-
-    async def emit(
-        self, scope: str, *paths: str, origin: str | None = None, audience: Iterable[UserId] | None = None
-    ) -> None:
-        """Notify the viewers of a scope that context paths have new values. Call it after the commit.
-
-        Args:
-            scope: The scope.
-            *paths: The paths. ``"*"`` means all.
-            origin: The mark of the tab that made the change: :meth:`origin` of its request.
-            audience: The ids of the users that it is for. ``None`` means everybody.
-        """
-        await self.bus.emit(ChangeEvent(scope, paths, origin, audience))
-
-    def emit_sync(
-        self, scope: str, *paths: str, origin: str | None = None, audience: Iterable[UserId] | None = None
-    ) -> None:
-        """Like :meth:`emit`, thread-safe and without blocking."""
-        self.bus.emit_sync(ChangeEvent(scope, paths, origin, audience))
-
-    def origin(self, request: Request) -> str | None:
-        """Return the mark of the page that sent a request, if the page belongs to the same browser. Else ``None``."""
-        return self._sessions.origin(request)
-
-    def end_session(self, request: Request) -> int:
-        """End the streams of the browser that sent a request. Call it where a user signs out.
-
-        A stream goes on with the cookies that it was opened with. Where these stay valid by themselves, as those of
-        ``SessionMiddleware`` and signed tokens do, nothing but this call ends it.
-
-        Args:
-            request: A request of the browser, before or after its session is cleared.
-
-        Returns:
-            How many streams were ended in this process. With an engine, those of other processes are ended too.
-        """
-        session = self._sessions.of(request)
-        return 0 if session is None else hub_of(self.bus).end_session(name_of_session(session))
-
-    def presence(self, scope: str) -> frozenset[ConnectionInfo]:
-        """Return who is connected to a scope."""
-        return self.bus.presence(scope)
-
-    def health(self) -> Health:
-        """Return the state of the bus's engine, for a health endpoint."""
-        return self.bus.health()
 
     # Checks
 

@@ -71,6 +71,7 @@ PUBLIC = {
     "Severity",
     "Subscription",
     "ValidationError",
+    "is_update",
     "reactive_stream",
 }
 ERRORS = {

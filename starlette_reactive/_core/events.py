@@ -12,13 +12,25 @@ from uuid import UUID
 
 from .paths import freeze_paths
 
-__all__ = ["RESERVED", "ChangeEvent", "ConnectionInfo", "Health", "UserId", "as_user_id"]
+__all__ = [
+    "LONGEST_ORIGIN",
+    "RESERVED",
+    "ChangeEvent",
+    "ConnectionInfo",
+    "Health",
+    "UserId",
+    "as_user_id",
+    "delivered_origin",
+]
 
 UserId = str | int | UUID
 """A user id. Each is used as its text, so ``42`` and ``"42"`` are the same user."""
 
 RESERVED = "\x1f"
 """What no user id begins with."""
+
+LONGEST_ORIGIN = 200
+"""Characters. An origin is kept in the log and sent to every process."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -34,7 +46,8 @@ class ChangeEvent:
 
     Raises:
         TypeError: ``changed_paths`` or ``audience`` is a bare string, or an argument has the wrong type.
-        ValueError: ``scope`` or ``changed_paths`` is empty, or a path is malformed.
+        ValueError: ``scope`` or ``changed_paths`` is empty, a path is malformed, or ``origin`` has more than 200
+            characters.
     """
 
     scope: str
@@ -52,7 +65,7 @@ class ChangeEvent:
         set_field = object.__setattr__
         set_field(self, "scope", _named("scope", scope))
         set_field(self, "changed_paths", freeze_paths(changed_paths))
-        set_field(self, "origin", None if origin is None else _named("origin", origin))
+        set_field(self, "origin", None if origin is None else _origin(origin))
         set_field(self, "audience", None if audience is None else _user_ids(audience))
 
 
@@ -127,6 +140,20 @@ def as_user_id(what: str, value: object) -> str:
     if value.startswith(RESERVED):
         raise ValueError(f"{what} begins with the reserved character {RESERVED!r}: {value!r}")
     return _named(what, value)
+
+
+def _origin(value: str) -> str:
+    if len(_named("origin", value)) > LONGEST_ORIGIN:
+        raise ValueError(
+            f"origin has {len(value)} characters, which is more than {LONGEST_ORIGIN}: pass reactive.origin(request), "
+            "or a short mark of your own"
+        )
+    return value
+
+
+def delivered_origin(value: str | None) -> str | None:
+    """Return the origin of an event that another program sent. ``None``, which notifies all, if it cannot be one."""
+    return value if value and len(value) <= LONGEST_ORIGIN else None
 
 
 def _user_ids(audience: Iterable[UserId]) -> frozenset[str]:

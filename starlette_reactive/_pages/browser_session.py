@@ -70,7 +70,7 @@ class BrowserSession:
 
     def new_mark(self, session: str | None) -> str:
         """Return a new mark for a page of a session."""
-        return self.signer.sign_mark(secrets.token_urlsafe(9), session or "")
+        return self.signer.new_mark(session or "")
 
     def origin(self, request: HTTPConnection) -> str | None:
         """Return the mark that a request carries, if it was made for a page of the same session."""

@@ -41,7 +41,11 @@ class ChangesOfUpdate:
     def __call__(self, event: ChangeEvent) -> ChangeEvent | None:
         """Return the event with the mark of the page. ``None`` if only such changes have caused the update."""
         self._report(event)
-        return None if caused_by_update.get() else ChangeEvent(event.scope, event.changed_paths, mark_of(self._page), event.audience)
+        return (
+            None
+            if caused_by_update.get()
+            else ChangeEvent(event.scope, event.changed_paths, mark_of(self._page), event.audience)
+        )
 
     def _report(self, event: ChangeEvent) -> None:
         place = _place()

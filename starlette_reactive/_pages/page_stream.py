@@ -18,8 +18,8 @@ from .._core.events import ConnectionInfo
 from .._streams.group import GroupOptions
 from .._streams.live_response import LiveStream, ViewerOptions
 from .._streams.rendering import Rendered
-from .changes import mark_of
 from .browser_session import name_of_session, session_id_of
+from .changes import mark_of
 from .page import Page
 from .places import Claim
 from .update import UpdateRunner, update_scope

@@ -31,6 +31,7 @@ RENEWAL_MAX_AGE = 30 * 86_400
 _RENEWED_EVERY = 3600  # seconds for which the streams of a page send the same renewal, or a part of `max_age`
 _SHORTEST_SECRET = 16
 _LONGEST_MARK = 64
+_MARK_NAME_BYTES, _MARK_NAME_LENGTH = 9, 12  # without and with the coding in Base64
 _VARIABLE = "REACTIVE_SECRET"
 _HOW_TO_MAKE_ONE = 'make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
@@ -85,14 +86,15 @@ class Signer:
 
     # Marks
 
-    def sign_mark(self, name: str, session: str) -> str:
-        """Return a mark: a name, signed for a session."""
-        return f"{name}.{self._marks.get_signature(f'{name}.{session}').decode()}"
+    def new_mark(self, session: str) -> str:
+        """Return a new mark: a name, signed for a session."""
+        name = secrets.token_urlsafe(_MARK_NAME_BYTES)
+        return name + self._marks.get_signature(f"{name}.{session}").decode()
 
     def is_mark(self, mark: str, session: str) -> bool:
         """Return whether a text is a mark that was signed for a session."""
-        name, _, signature = mark.partition(".")
-        if len(mark) > _LONGEST_MARK or not (name.isascii() and signature.isascii()):
+        name, signature = mark[:_MARK_NAME_LENGTH], mark[_MARK_NAME_LENGTH:]
+        if len(mark) > _LONGEST_MARK or not mark.isascii():
             return False
         return self._marks.verify_signature(f"{name}.{session}", signature)
 

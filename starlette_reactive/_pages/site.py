@@ -34,6 +34,7 @@ __all__ = ["Site", "install_template_functions"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
+
 class Site:
     """The live pages of one Reactive object.
 
@@ -90,7 +91,8 @@ class Site:
         visit = self._signer.read(request.query_params.get("page", ""), EventId.requested(request.scope).renewal)
         page = None if visit is None else self._pages.get(visit.page)
         if visit is None or page is None or not self._is_path_of(request, visit):
-            return PlainTextResponse("This live URL is not valid here, or no longer valid.", status_code=403)
+            text = "This live URL is not valid here, or no longer valid."
+            return PlainTextResponse(text, status_code=403, headers={"X-Content-Type-Options": "nosniff"})
         if self.app is None and is_mounted(request):
             raise self._mounted_error(request.scope["root_path"])
         self._look_for_wrapper(request)
@@ -110,8 +112,8 @@ class Site:
         served = served_app()
         if served is not None and served is not request.app:
             logger.warning(
-                "the server calls %s, which is around the application of the live pages, so updates skip it: set "
-                "reactive.app to what the server calls, or to the application itself if what is around it guards nothing",
+                "the server calls %s, which wraps the application of the live pages, and updates skip it: set "
+                "reactive.app to what the server calls, or to the application itself if the wrapper guards nothing",
                 type(served).__qualname__,
             )
 

@@ -37,20 +37,23 @@ CANCEL_GRACE = 1.0
 
 UPDATE = "starlette_reactive.update"
 """The key of the :class:`Update` in the ASGI scope of its request."""
-_NOT_CARRIED = frozenset(
-    {
-        b"accept",
-        b"connection",
-        b"content-length",
-        b"content-type",
-        b"datastar-request",
-        b"host",
-        b"last-event-id",
-        b"range",
-        b"transfer-encoding",
-    }
-)
-_NOT_CARRIED_PREFIXES = (b"hx-", b"if-")
+# RFC 9110, section 7.6.1, and others of their kind. What the stream's Connection header names is carried, as the page's
+# own request had it too: a viewer who names a header that a proxy adds must not remove it from updates.
+_HOP_BY_HOP = {
+    b"connection",
+    b"http2-settings",
+    b"keep-alive",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"trailers",
+    b"transfer-encoding",
+    b"upgrade",
+}
+_NOT_CARRIED = frozenset({*_HOP_BY_HOP, b"accept", b"datastar-request", b"expect", b"host", b"last-event-id", b"range"})
+_NOT_CARRIED_PREFIXES = (b"content-", b"hx-", b"if-")
 _GONE = frozenset({401, 403, 404, *range(300, 400)})
 
 
@@ -233,8 +236,8 @@ class UpdateRunner:
                     await ended.wait()
         if cancel_scope.cancel_called:
             raise self._timed_out(
-                f"an update of the page {self.claim.page} did not end within {self.timeout:g} s: set a time-out on what "
-                "its endpoint, dependencies or middleware wait for, or pass update_timeout= to Reactive"
+                f"the page {self.claim.page} was not rendered for {self._path!r} within {self.timeout:g} s: set a "
+                "time-out on what its endpoint, dependencies or middleware wait for, or raise update_timeout="
             )
         if not outcome:
             raise ReactiveError(f"the update of the page {self._path!r} was cancelled by the application")

@@ -105,7 +105,7 @@ class Group:
             renewal=options.renewal,
         )
         self._authorised = not options.authorises
-        self._only_by_updates: bool | None = None  # whether updates made all changes that were read since the last render
+        self._only_by_updates: bool | None = None  # whether all changes since the last render were made in updates
         self._viewers: dict[Viewer, None] = {}
         self._paths: set[str] = set()  # what the owed blocks show
         self._backoff = Backoff()

@@ -63,7 +63,7 @@ class ViewerOptions:
     origin: str | None = None
     connection: ConnectionInfo | None = None
     session: str | None = None
-    admit: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)  # noqa: E731 - a default
+    admit: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)
     user_id: Callable[[], str | None] | None = None
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None

@@ -6,9 +6,10 @@ end, so a page that shows presence is updated at most once in a window, however 
 
 from __future__ import annotations
 
-import anyio
 import contextvars
 from collections.abc import Callable
+
+import anyio
 from anyio.lowlevel import RunVar
 
 from .._bus.hub import Hub

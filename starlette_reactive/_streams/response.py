@@ -101,6 +101,7 @@ class EventStream(EventSourceResponse):
             )
         self._items = _each(generator)
         super().__init__(self._items, headers=headers, ping=heartbeat_interval, sep="\n", send_timeout=send_timeout)
+        self.headers["X-Content-Type-Options"] = "nosniff"  # what people wrote is never a document of its own
         self._env = None if templates is None else environment_of(templates)
         self._event_type = event_type
         self._retry = retry

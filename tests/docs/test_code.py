@@ -69,6 +69,13 @@ def test_few_blocks_are_not_run_and_their_titles_give_the_reason() -> None:
     assert len(blocks) <= ALLOWED_NOT_RUN, [block.place for block in blocks]
 
 
+def test_python_that_is_not_run_is_parsed() -> None:
+    blocks = [block for page in PAGES for block in BLOCKS[page] if block.not_run and block.language == "python"]
+    assert blocks
+    for block in blocks:
+        compile(dedented(block), block.place, "exec", dont_inherit=True)
+
+
 def test_pages_run_elsewhere_are_run_there() -> None:
     root = Path(__file__).parents[2]
     for page, test in RUN_ELSEWHERE.items():

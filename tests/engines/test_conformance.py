@@ -26,6 +26,7 @@ from starlette_reactive import (
     reactive_stream,
 )
 from starlette_reactive._bus.bus import hub_of
+from starlette_reactive._core.events import LONGEST_ORIGIN
 from starlette_reactive._engines import Publisher
 from starlette_reactive._engines import heartbeat as heartbeat_module
 
@@ -103,8 +104,8 @@ async def test_a_subscription_gets_no_events_of_other_scopes(world: World) -> No
 async def test_an_event_arrives_unchanged(world: World) -> None:
     here, there = await processes(world, 2)
     for number, text in enumerate(UNUSUAL_TEXTS):
-        scope = f"{world.scope} {text}"
-        event = ChangeEvent(scope, {"a.b", f"n{number}", "*"}, text, {text, "somebody"})
+        scope, origin = f"{world.scope} {text}", text[:LONGEST_ORIGIN]
+        event = ChangeEvent(scope, {"a.b", f"n{number}", "*"}, origin, {text, "somebody"})
         with there.subscribe(scope, connection=ConnectionInfo("tab", text)) as theirs:
             await there.ready(scope)
             cursor = there.cursor(scope)
@@ -112,7 +113,7 @@ async def test_an_event_arrives_unchanged(world: World) -> None:
             assert await take(theirs) == event
             with there.subscribe(scope, connection=ConnectionInfo("tab2", text), after=cursor) as late:
                 assert (await take(late)).changed_paths == event.changed_paths
-            with there.subscribe(scope, connection=ConnectionInfo("tab3", text), origin=text, after=cursor) as own:
+            with there.subscribe(scope, connection=ConnectionInfo("tab3", text), origin=origin, after=cursor) as own:
                 assert own.drain() == []
 
 

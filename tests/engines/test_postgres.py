@@ -423,11 +423,25 @@ def test_an_invalid_path_in_the_log_stands_for_all_paths(url: str) -> None:
     run(test)
 
 
+def test_an_origin_in_the_log_that_is_too_long_is_none(url: str) -> None:
+    async def test() -> None:
+        async with attached(url, "s") as session:
+            with sql(url) as user:
+                user.execute("select reactive.rx_emit('s', '{a}', repeat('x', 201))")
+            (arrived,) = await receive(session, number=1)
+            assert isinstance(arrived, DeliveredEvent)
+            assert arrived.event == ChangeEvent("s", {"a"})
+            assert [record.origin for record in (await history(session)).records] == [None]
+
+    run(test)
+
+
 @pytest.mark.parametrize("text", ["nul \0 and \x1b and \x1b0041", "half a pair \ud83d", "x" * 100_000, "é\u200b"])
 def test_any_text_can_name_a_scope_a_user_and_a_tab(url: str, text: str) -> None:
     async def test() -> None:
         async with attached(url, text) as session:
-            event = ChangeEvent(text, {"a"}, text, {text})
+            origin = text[:200]
+            event = ChangeEvent(text, {"a"}, origin, {text})
             seen = RemoteMember(text, text, 17.25)
             await session.enroll([])
             await session.renew_lease(60)
@@ -441,7 +455,7 @@ def test_any_text_can_name_a_scope_a_user_and_a_tab(url: str, text: str) -> None
             assert EndUser("here", text, text) in found
             known, roster = (await session.attach({text: None}))[text]
             assert [(record.path, record.audience, record.origin) for record in known.records] == [
-                ("a", frozenset({text}), text)
+                ("a", frozenset({text}), origin)
             ]
             assert roster == {"here": {text: seen}}
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..._core.events import ChangeEvent
+from ..._core.events import ChangeEvent, delivered_origin
 from ..._core.paths import ALL, validate_path
 from ..._log.changelog import PATHS_PER_SCOPE
 from ..._log.replica import History, Record
@@ -123,7 +123,7 @@ def _event(event: ChangeEvent) -> tuple[str, list[str], str | None, list[str] | 
 
 def parse_event(scope: str, paths: Sequence[str], origin: str | None, audience: Sequence[str] | None) -> ChangeEvent:
     """Return the event of a row, which any program may have written. An invalid path stands for every path."""
-    rest = _decode_optional(origin), _audience(audience)
+    rest = delivered_origin(_decode_optional(origin)), _audience(audience)
     try:
         return ChangeEvent(decode(scope), paths, *rest)
     except ValueError:
@@ -180,7 +180,7 @@ def parse_histories(level: int, floor: int, rows: Iterable[Sequence[Any]], limit
             floors[scope] = max(floor, int(stamp)) if count >= limit else floor
         else:
             origins = stamps.setdefault(scope, {}).setdefault((_audience(audience), _path(path)), {})
-            name = _decode_optional(origin)
+            name = delivered_origin(_decode_optional(origin))
             origins[name] = max(int(stamp), origins.get(name, 0))
     return {scope: _history(level, floors.get(scope, floor), found) for scope, found in stamps.items()}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from ..._core.events import ChangeEvent
+from ..._core.events import ChangeEvent, delivered_origin
 from ..._core.paths import ALL
 from ..._log.changelog import PATHS_PER_SCOPE
 from ..._log.replica import History, Record
@@ -65,7 +65,7 @@ def parse_event(data: bytes) -> DeliveredEvent:
     """Parse ``STAMP PREVIOUS BODY``."""
     stamp, previous, body = data.split(b" ", 2)
     facts = json.loads(body.decode())
-    event = ChangeEvent(facts["scope"], facts["paths"], facts["origin"], facts["audience"])
+    event = ChangeEvent(facts["scope"], facts["paths"], delivered_origin(facts["origin"]), facts["audience"])
     return DeliveredEvent(event, int(stamp), int(previous))
 
 
@@ -89,7 +89,8 @@ def parse_history(level: int, floor: int, entries: Sequence[bytes]) -> History:
 def _record(name: bytes, change: bytes) -> Record:
     path, audience = json.loads(name)
     stamp, other, origin = change.split(b" ", 2)
-    return Record(path, None if audience is None else frozenset(audience), int(stamp), json.loads(origin), int(other))
+    users = None if audience is None else frozenset(audience)
+    return Record(path, users, int(stamp), delivered_origin(json.loads(origin)), int(other))
 
 
 def parse_roster(entries: Sequence[bytes]) -> RemoteRoster:

@@ -4,7 +4,7 @@ from jinja2 import DictLoader, Environment
 
 from starlette_reactive import Reactive, ViewerNameError
 
-__all__ = ["ViewerNameError", "reactive"]
+__all__ = ["DictLoader", "Environment", "ViewerNameError", "reactive"]
 
 GREETING = '<p id="hello">{% block hello %}Hello {{ user }}{% endblock %}</p>'
 reactive = Reactive(Environment(loader=DictLoader({"greeting.html": GREETING}), autoescape=True))
