@@ -64,7 +64,7 @@ class Site:
     def serve(self, dependency: Callable[..., Any] | None = None, user: UserOf | None = None) -> None:
         """Add the page. What the dependency returns is collected in ``shown``, for each run."""
         templates = Environment(loader=DictLoader({"page.html": PAGE}), autoescape=True)
-        self.reactive = Reactive(templates, secret="for tests")
+        self.reactive = Reactive(templates, secret="a secret for tests")
         self.app.include_router(self.reactive.router)
 
         async def page(shown: Any = Depends(dependency or (lambda: None))) -> dict[str, Any]:  # noqa: B008

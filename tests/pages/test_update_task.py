@@ -12,7 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_reactive import ReactiveError
 from starlette_reactive._core.blocks import BlockRef
-from starlette_reactive._pages.update import MAX_UPDATES, Update, run_update
+from starlette_reactive._core.counts import Counts
+from starlette_reactive._pages.places import PAGE_SHARE, Claim
+from starlette_reactive._pages.update import Update, UpdateRunner
 from starlette_reactive._streams.rendering import Rendered
 from tests.support import eventually
 
@@ -21,7 +23,8 @@ current: contextvars.ContextVar[str] = contextvars.ContextVar("current", default
 
 
 async def update(app: ASGIApp) -> Rendered:
-    return await run_update(app, {"type": "http", "path": "/", "state": {}}, "page", [BLOCK])
+    runner = UpdateRunner(app, {"type": "http", "path": "/", "state": {}}, Claim("page"), 30.0, Counts())
+    return (await runner.run([BLOCK])).rendered or {}
 
 
 async def answer(scope: Scope, send: Send) -> None:
@@ -122,15 +125,15 @@ async def test_updates_that_fail_or_are_cancelled_free_their_place() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(scope, send)
 
-    for _ in range(MAX_UPDATES + 1):
+    for _ in range(PAGE_SHARE + 1):
         with pytest.raises(LookupError):
             await update(failing)
     async with anyio.create_task_group() as tasks:
-        for _ in range(MAX_UPDATES + 4):  # four wait for a place
+        for _ in range(PAGE_SHARE + 4):  # four wait for a place
             tasks.start_soon(update, endless)
-        await eventually(lambda: running == MAX_UPDATES)
+        await eventually(lambda: running == PAGE_SHARE)
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
-    assert running == MAX_UPDATES
+    assert running == PAGE_SHARE
     with anyio.fail_after(5):
         assert await update(app) == {BLOCK.key: "fresh"}

@@ -57,7 +57,7 @@ class Tags(HTMLParser):
 @pytest.mark.parametrize("wire", ["htmx", "datastar", "turbo"])
 async def test_what_somebody_typed_is_text_in_the_page_and_in_its_updates(typed: str, wire: str) -> None:
     page_html = '<p id="said">{% block said %}{{ said }}{% endblock %}</p><div {{ live() }}></div>'
-    reactive = Reactive(environment(page=page_html), secret="for tests")
+    reactive = Reactive(environment(page=page_html), secret="a secret for tests")
     said = typed
 
     @reactive.page("page.html", scope="all", wire=wire)

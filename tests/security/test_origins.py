@@ -38,7 +38,7 @@ def request_with(mark: str) -> Request:
 
 @pytest.fixture
 def reactive() -> Reactive:
-    return Reactive(ENV, secret="for tests")
+    return Reactive(ENV, secret="a secret for tests")
 
 
 @pytest.mark.parametrize("kind", NO_MARKS)
