@@ -365,7 +365,7 @@ def test_a_made_up_hint_is_delivered_and_forgotten(url: str) -> None:
         async with attached(url, "s") as session:
             event = '[{"scope": "s", "paths": ["a"], "origin": null, "audience": null}]'
             with sql(url) as user:
-                user.execute("select pg_notify('reactive', '999999999 ' || %s)", (event,))
+                user.execute("select pg_notify('reactive', pg_current_xact_id()::text || ' ' || %s)", (event,))
             assert await paths(session, 1) == [{"a"}]
             await quiet(session)
             assert session._hinted == {}

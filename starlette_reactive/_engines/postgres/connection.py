@@ -128,7 +128,7 @@ class PostgresConnection:
         self._connection.pgconn.consume_input()
         found: list[str] = []
         while notification := self._connection.pgconn.notifies():
-            found.append(notification.extra.decode())
+            found.append(notification.extra.decode("utf-8", "replace"))
         return found
 
     def _cut(self) -> None:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
+from ..ignored import IgnoredMessages
 from . import queries
 from .connection import PostgresConnection, open_connection
 from .end_users import EndUserRows
@@ -33,6 +34,7 @@ class PostgresEngine:
     def __init__(self, url: str) -> None:
         self._url = url
         self._end_users = EndUserRows()
+        self.ignored: IgnoredMessages = IgnoredMessages(self.name)
 
     @contextlib.asynccontextmanager
     async def connect(self, process: str) -> AsyncIterator[PostgresSession]:
@@ -44,7 +46,7 @@ class PostgresEngine:
             epoch = await _epoch(reader)
             if epoch != await _epoch(writer):
                 raise ConnectionError("the two connections have reached different servers")
-            session = PostgresSession(process, reader, writer, epoch, self._end_users)
+            session = PostgresSession(process, reader, writer, epoch, self._end_users, self.ignored)
             await session.begin()
             try:
                 yield session
