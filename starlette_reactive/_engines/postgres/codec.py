@@ -208,7 +208,7 @@ def parse_histories(
     floors: dict[str, int] = {}
     stamps: dict[str, dict[_Key, dict[str | None, int]]] = {}
     for scope, audience, path, origin, stamp, count in rows:
-        if path is None:
+        if count:
             floors[scope] = max(floor, int(stamp)) if count >= limit else floor
         else:
             key = (_known_audience(audience, ignored), _known_path(path, ignored))
