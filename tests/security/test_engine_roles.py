@@ -153,13 +153,12 @@ async def test_a_bus_closes_an_older_installation_to_emitting_roles(
 ) -> None:
     """An attacker would go on as before in every database that was installed before the fix."""
     admin.execute(LAYOUT_1.read_bytes())
-    with role(postgres, admin, "grant usage on schema reactive to {}") as url:
-        with sql(url) as user:
-            assert functions(user, "has_function_privilege(oid, 'execute')") > EMITTING
-            admin.execute("insert into reactive.ended (process, user_id) values ('kept', 'ann')")
-            with contextlib.ExitStack() as stack:
-                await level(World(POSTGRES, postgres, stack).process())
-            assert functions(user, "has_function_privilege(oid, 'execute')") == EMITTING
+    with role(postgres, admin, "grant usage on schema reactive to {}") as url, sql(url) as user:
+        assert functions(user, "has_function_privilege(oid, 'execute')") > EMITTING
+        admin.execute("insert into reactive.ended (process, user_id) values ('kept', 'ann')")
+        with contextlib.ExitStack() as stack:
+            await level(World(POSTGRES, postgres, stack).process())
+        assert functions(user, "has_function_privilege(oid, 'execute')") == EMITTING
     assert admin.execute("select reactive.rx_version(), user_id from reactive.ended").fetchall() == [(2, "ann")]
 
 
