@@ -10,7 +10,7 @@ import psycopg
 
 from ..ignored import IgnoredMessages
 from . import queries
-from .connection import PostgresConnection, open_connection
+from .connection import PostgresConnection, check_url, open_connection
 from .end_users import EndUserRows
 from .installation import install, refused
 from .sender import PostgresSender
@@ -29,11 +29,15 @@ class PostgresEngine:
 
     Args:
         url: A URL as libpq takes it.
+
+    Raises:
+        ValueError: The URL is invalid.
     """
 
     name: str = "postgresql"
 
     def __init__(self, url: str) -> None:
+        check_url(url)
         self._url = url
         self._end_users = EndUserRows()
         self.ignored: IgnoredMessages = IgnoredMessages(self.name)
