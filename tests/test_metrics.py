@@ -31,6 +31,7 @@ def test_the_counters_of_the_bus_are_exported() -> None:
             "starlette_reactive_coalesced_total": 2,
             "starlette_reactive_dropped_total": 0,
             "starlette_reactive_engine_connections_total": 0,
+            "starlette_reactive_engine_ignored_total": 0,
             "starlette_reactive_viewers": 2,
             "starlette_reactive_scopes": 2,
             "starlette_reactive_engine_waiting": 0,
