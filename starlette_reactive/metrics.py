@@ -44,14 +44,15 @@ class BusCollector(Collector):
         yield from self._gauges()
 
     def _counters(self) -> Iterator[Metric]:
-        bus = self._bus
+        bus, health = self._bus, self._bus.health()
         for name, description, value in (
             ("emitted", "Events emitted in this process", bus.emitted_count),
             ("coalesced", "Events merged into one that waited for a slow subscriber", bus.coalesced_count),
             ("dropped", "Events dropped for a slow subscriber", bus.dropped_count),
             ("timed_out_updates", "Updates of pages that timed out", bus.timed_out_update_count),
             ("refused_streams", "Streams refused because there were too many", bus.refused_stream_count),
-            ("engine_connections", "Connections made to the engine", bus.health().connections),
+            ("engine_connections", "Connections made to the engine", health.connections),
+            ("engine_ignored", "Malformed messages of the engine that were ignored", health.ignored),
         ):
             yield CounterMetricFamily(f"{self._prefix}_{name}", description, value=value)
 

@@ -33,6 +33,7 @@ def test_the_counters_of_the_bus_are_exported() -> None:
             "starlette_reactive_timed_out_updates_total": 0,
             "starlette_reactive_refused_streams_total": 0,
             "starlette_reactive_engine_connections_total": 0,
+            "starlette_reactive_engine_ignored_total": 0,
             "starlette_reactive_viewers": 2,
             "starlette_reactive_scopes": 2,
             "starlette_reactive_waiting_updates": 0,
