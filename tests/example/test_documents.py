@@ -25,7 +25,7 @@ def own_changes(page: LivePage) -> dict[str, str]:
     """Return the headers by which the editor's form marks its own requests."""
     found = re.search(r"tab=(\w+)", page.streams[0].address)
     assert found is not None
-    return HTMX | {"Reactive-Origin": found[1]}
+    return HTMX | {"Tab": found[1]}
 
 
 def test_the_editor_is_not_live_and_what_hangs_on_the_text_is() -> None:
