@@ -49,8 +49,11 @@ class BrowserSession:
         """
         if self.cookie_name is None:
             return None
-        cookies = request.headers.get("cookie")
-        return self.of(request) or (self.signer.digest(cookies) if cookies else secrets.token_urlsafe(20))
+        found = self.of(request)
+        if found is not None or "cookie" not in request.headers:
+            return found or secrets.token_urlsafe(20)
+        sender = (request.headers.get(name, "") for name in ("cookie", "user-agent", "accept-language"))
+        return self.signer.digest("\0".join(sender))
 
     def keep(self, response: Response, request: Request, session: str | None) -> None:
         """Have the browser keep a session, if it does not yet."""

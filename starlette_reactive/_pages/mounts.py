@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.routing import BaseRoute, NoMatchFound
+from starlette.routing import BaseRoute, Host, Mount, NoMatchFound
 from starlette.types import ASGIApp
 
 from .._streams.timer import uvicorn_server
@@ -37,11 +37,15 @@ def path_in(request: Request, name: str) -> str | None:
 
 def is_below_mount(request: Request, name: str) -> bool:
     """Return whether a named route belongs to an application that is mounted in the outermost one."""
-    try:
-        _outermost(request).url_path_for(name)
-    except NoMatchFound:
-        return True
-    return False
+    return not _has_route(_outermost(request), name)
+
+
+def _has_route(app: Any, name: str) -> bool:
+    routes = [route for route in getattr(app, "routes", None) or () if not isinstance(route, Mount | Host)]
+    included = (getattr(route, "original_router", None) for route in routes)  # FastAPI includes routers by reference
+    return any(getattr(route, "name", None) == name for route in routes) or any(
+        _has_route(router, name) for router in included if router is not None
+    )
 
 
 def _outermost(request: Request) -> Any:

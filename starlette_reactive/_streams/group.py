@@ -140,6 +140,8 @@ class Group:
         """Wait until the application admits the viewers of the group. Return ``False`` if this one's stream ends."""
         while not self._authorised and viewer.end_reason is None:
             await self.feed.changed.wait()
+        if self._subscription.closed:  # the bus has closed the scope meanwhile
+            viewer.end_reason = viewer.end_reason or "closed"
         return viewer.end_reason is None
 
     def leave(self, viewer: Viewer) -> None:
