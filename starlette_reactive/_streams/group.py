@@ -386,7 +386,7 @@ class Group:
     def _trace_render(
         self, blocks: Sequence[IndexedBlock], rendered: Rendered, repeated: Sequence[Patch], started: float
     ) -> None:
-        if self.traces:
+        if self.traces and blocks:  # else it only admitted a viewer
             refs = [block.ref for block in blocks]
             render = RenderTrace(
                 rendered_blocks(refs, rendered, repeated), time.monotonic() - started, self._backoff.pause

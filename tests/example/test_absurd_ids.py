@@ -127,7 +127,8 @@ def operations() -> list[Operation]:
 
 def _in_url(operation: dict[str, Any]) -> Iterator[Parameter]:
     for each in operation.get("parameters", []):
-        yield Parameter(each["name"], each["in"], each["schema"].get("type") == "integer")
+        if each["in"] != "header":  # the server refuses what no header may have
+            yield Parameter(each["name"], each["in"], each["schema"].get("type") == "integer")
 
 
 def _in_form(operation: dict[str, Any], schema: dict[str, Any]) -> Iterator[Parameter]:

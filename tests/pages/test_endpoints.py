@@ -250,6 +250,7 @@ async def test_a_mounted_application(world: World, root_path: str, name: str | N
         inner.router.routes.reverse()  # else {number} would match the live URL
     else:
         outer.router.routes[:0] = world.reactive.routes
+    world.reactive.app = outer
     path = f"{root_path}/in/side/5"
     await assert_live(world, outer, path, "board:5", title=path, root_path=root_path)
 
@@ -269,6 +270,8 @@ async def test_two_mounted_applications_with_the_same_prefix(
         inner = Starlette(routes=[*world.reactive.routes, Route("/", decorated)])
         mounts.append(Mount(f"/{number}", inner, name=name))
     outer = Starlette(routes=mounts)
+    for world in worlds:
+        world.reactive.app = outer
     for number, world in enumerate(worlds):
         await assert_live(world, outer, f"/{number}/", "all", title=f"/{number}/")
 
