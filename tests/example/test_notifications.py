@@ -6,7 +6,6 @@ import pytest
 
 from example_app.live import reactive
 from starlette_reactive import ChangeEvent
-from tests.support import eventually
 
 from ..support import eventually
 from .conftest import Enter
