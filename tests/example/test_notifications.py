@@ -8,7 +8,6 @@ from example_app.live import reactive
 from starlette_reactive import ChangeEvent
 from tests.support import eventually
 
-from ..support import eventually
 from .conftest import Enter
 
 pytestmark = pytest.mark.anyio
