@@ -241,7 +241,7 @@ async def test_places_are_never_lost() -> None:
     found = Places(total=4)
     ran: list[Claim] = []
 
-    async def run(claim: Claim, leaves: bool) -> None:  # noqa: FBT001 - a task group passes arguments by position
+    async def run(claim: Claim, leaves: bool) -> None:
         with anyio.move_on_after(0) if leaves else anyio.CancelScope():
             if not found.take_now(claim):
                 await found.take(claim)
@@ -251,7 +251,7 @@ async def test_places_are_never_lost() -> None:
             finally:
                 found.give_back(claim)
 
-    randomly = random.Random(7)  # noqa: S311 - the same in each run
+    randomly = random.Random(7)
     async with anyio.create_task_group() as tasks:
         for number in range(500):
             claim = Claim(*(f"{kind} {randomly.randrange(3)}" for kind in ("page", "user", "address")))
