@@ -86,7 +86,7 @@ async def open_stream(
         origin=visit.origin,
         connection=ConnectionInfo(session_id_of(visit.origin), user, started),
         session=None if session is None else name_of_session(session),
-        admit=lambda: settings.limits.admit(user, address),
+        within_limits=lambda: settings.limits.count(user, address),
         user_id=None if isinstance(renders, _SharedRenders) else renders.user_id,
         on_connect=page.on_connect,
         on_disconnect=page.on_disconnect,

@@ -7,9 +7,9 @@ turns of pages: the pages with a waiting update take one place each, in a circle
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter, deque
 from dataclasses import dataclass
+from typing import TypeVar
 
 import anyio
 from anyio.lowlevel import RunVar
@@ -46,8 +46,15 @@ class Claim:
         return (page, *user, *address)
 
 
+_Key = tuple[str, str]
+_Waiting = tuple[Claim, anyio.Event]
+
+
 class Places:
     """The places of one event loop. Not thread-safe.
+
+    An update whose page has used up its share waits in the queue of its page. One whose user or address has is set
+    aside until that user or address gives a place back, so that it does not hold up those behind it.
 
     Args:
         total: How many there are.
@@ -56,29 +63,29 @@ class Places:
     def __init__(self, total: int = MAX_UPDATES) -> None:
         self._total = total
         self._taken = 0
-        self._held: Counter[tuple[str, str]] = Counter()
-        self._waiting: dict[str, deque[tuple[Claim, anyio.Event]]] = {}
+        self._held: Counter[_Key] = Counter()
+        self._queues: dict[str, deque[_Waiting]] = {}  # by page, the next to be served first
+        self._set_aside: dict[_Key, deque[_Waiting]] = {}
 
     def take_now(self, claim: Claim) -> bool:
-        """Take a place if one is free. Return whether it was."""
-        if self._waiting or not self._is_free(claim):
+        """Take a place if one is free and nobody waits for it. Return whether it was."""
+        if self._queues or self._taken >= self._total or self._full_share(claim) is not None:
             return False
         self._hold(claim)
         return True
 
     async def take(self, claim: Claim) -> None:
         """Take a place as soon as one is free."""
-        granted = anyio.Event()
-        entry = (claim, granted)
-        self._waiting.setdefault(claim.page, deque()).append(entry)
+        waiting = (claim, anyio.Event())
+        self._queues.setdefault(claim.page, deque()).append(waiting)
         self._grant()  # the others that wait may all have used up their shares
         try:
-            await granted.wait()
+            await waiting[1].wait()
         except BaseException:
-            if granted.is_set():
+            if waiting[1].is_set():
                 self.give_back(claim)
             else:
-                self._forget(entry)
+                self._forget(waiting)
             raise
 
     def give_back(self, claim: Claim) -> None:
@@ -88,35 +95,60 @@ class Places:
             self._held[key] -= 1
             if not self._held[key]:
                 del self._held[key]
-        self._grant()
+        self._call_back(claim)
 
-    def _is_free(self, claim: Claim) -> bool:
-        return self._taken < self._total and all(self._held[key] < limit for key, limit in claim.shares())
+    def _full_share(self, claim: Claim) -> _Key | None:
+        return next((key for key, limit in claim.shares() if self._held[key] >= limit), None)
 
     def _hold(self, claim: Claim) -> None:
         self._taken += 1
         self._held.update(key for key, _ in claim.shares())
 
     def _grant(self) -> None:
-        while (found := self._next()) is not None:
-            claim, granted = found
-            self._forget(found)
-            if claim.page in self._waiting:
-                self._waiting[claim.page] = self._waiting.pop(claim.page)  # its next turn comes after all others
+        while self._taken < self._total and (waiting := self._next()) is not None:
+            claim, granted = waiting
+            if claim.page in self._queues:
+                self._queues[claim.page] = self._queues.pop(claim.page)  # its next turn comes after all others
             self._hold(claim)
             granted.set()
 
-    def _next(self) -> tuple[Claim, anyio.Event] | None:
-        if self._taken >= self._total:
-            return None
-        waiting = itertools.chain.from_iterable(self._waiting.values())
-        return next((entry for entry in waiting if self._is_free(entry[0])), None)
+    def _next(self) -> _Waiting | None:
+        for page in list(self._queues):
+            while self._held["page", page] < PAGE_SHARE and page in self._queues:
+                waiting = self._queues[page].popleft()
+                if not self._queues[page]:
+                    del self._queues[page]
+                full = self._full_share(waiting[0])
+                if full is None:
+                    return waiting
+                self._set_aside.setdefault(full, deque()).append(waiting)
+        return None
 
-    def _forget(self, entry: tuple[Claim, anyio.Event]) -> None:
-        page = entry[0].page
-        self._waiting[page].remove(entry)
-        if not self._waiting[page]:
-            del self._waiting[page]
+    def _call_back(self, claim: Claim) -> None:
+        """Let those wait in their queues again who were set aside for what an update no longer holds."""
+        for key, limit in claim.shares():
+            set_aside = self._set_aside.get(key, ())
+            for _ in range(min(len(set_aside), limit - self._held[key])):
+                waiting = self._set_aside[key].popleft()
+                self._queues.setdefault(waiting[0].page, deque()).appendleft(waiting)
+            if key in self._set_aside and not self._set_aside[key]:
+                del self._set_aside[key]
+        self._grant()
+
+    def _forget(self, waiting: _Waiting) -> None:
+        _remove(self._queues, waiting)
+        _remove(self._set_aside, waiting)
+        self._call_back(waiting[0])
+
+
+_K = TypeVar("_K")
+
+
+def _remove(queues: dict[_K, deque[_Waiting]], waiting: _Waiting) -> None:
+    for key in [key for key, queue in queues.items() if waiting in queue]:
+        queues[key].remove(waiting)
+        if not queues[key]:
+            del queues[key]
 
 
 _places: RunVar[Places] = RunVar("starlette_reactive_places")

@@ -35,7 +35,7 @@ class StreamLimits:
         self._open: Counter[tuple[str, str]] = Counter()
 
     @contextmanager
-    def admit(self, user: str | None, address: str | None) -> Iterator[bool]:
+    def count(self, user: str | None, address: str | None) -> Iterator[bool]:
         """Count a stream while the context lasts. Yields ``False``, and counts nothing, if there are too many.
 
         Args:

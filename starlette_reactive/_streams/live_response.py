@@ -48,7 +48,7 @@ class ViewerOptions:
         origin: The mark whose own changes are not sent back.
         connection: Who is connected.
         session: The viewer's session, by which its streams can be ended.
-        admit: Counts the stream while it is open. Its context is ``False`` if there are too many.
+        within_limits: Counts the stream while its context lasts. The context is ``False`` if there are too many.
         user_id: Returns the viewer's user id once the application has admitted it, if only then it is known.
         on_connect: Called once the viewer is counted.
         on_disconnect: Called once the viewer is no longer counted.
@@ -63,7 +63,7 @@ class ViewerOptions:
     origin: str | None = None
     connection: ConnectionInfo | None = None
     session: str | None = None
-    admit: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)
+    within_limits: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)
     user_id: Callable[[], str | None] | None = None
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
@@ -97,8 +97,8 @@ class LiveStream(EventStream):
 
     async def _serve(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
-        with self._options.admit() as admitted:
-            if admitted:
+        with self._options.within_limits() as is_within:
+            if is_within:
                 await self._serve_viewer(asgi_scope, receive, send)
             else:
                 self._group_options.hub.counts.refuse()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -9,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
@@ -204,6 +206,58 @@ async def test_one_who_waits_behind_a_full_share_does_not_hold_up_others() -> No
         with anyio.fail_after(5):
             await found.take(Claim("page", "bob"))
         tasks.cancel_scope.cancel()
+
+
+async def test_one_who_was_set_aside_is_served_when_the_user_has_a_place_again() -> None:
+    found = Places()
+    ada = Claim("page", "ada", "10.0.0.1")
+    assert all(await held(found, *[ada] * USER_SHARE))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(found.take, ada)
+        tasks.start_soon(found.take, ada)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            await found.take(Claim("other", "bob"))  # sets them aside
+        found.give_back(ada)
+        found.give_back(ada)
+
+
+async def test_one_who_was_set_aside_and_leaves_lets_others_in() -> None:
+    found = Places(total=1)
+    ada = Claim("page", "ada")
+    assert found.take_now(ada)
+    async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as leaving:
+            leaving.start_soon(found.take, ada)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(found.take, ada)
+            await anyio.wait_all_tasks_blocked()
+            leaving.cancel_scope.cancel()
+        found.give_back(ada)
+
+
+async def test_places_are_never_lost() -> None:
+    """Whatever waits, leaves and is set aside: at the end all places are free again."""
+    found = Places(total=4)
+    ran: list[Claim] = []
+
+    async def run(claim: Claim, leaves: bool) -> None:
+        with anyio.move_on_after(0) if leaves else anyio.CancelScope():
+            if not found.take_now(claim):
+                await found.take(claim)
+            try:
+                await checkpoint()
+                ran.append(claim)
+            finally:
+                found.give_back(claim)
+
+    randomly = random.Random(7)
+    async with anyio.create_task_group() as tasks:
+        for number in range(500):
+            claim = Claim(*(f"{kind} {randomly.randrange(3)}" for kind in ("page", "user", "address")))
+            tasks.start_soon(run, claim, number % 3 == 0)
+    assert len(ran) >= 300
+    assert sum(await held(found, *(Claim(f"page {number}") for number in range(9)))) == 4
 
 
 def test_each_loop_has_its_own_places() -> None:

@@ -15,7 +15,7 @@ from starlette_reactive import ConnectionInfo, Reactive
 from starlette_reactive._streams import presence
 
 from ..pages.support import SECRET
-from ..support import environment, eventually
+from ..support import Connection, environment, eventually
 from .support import Browser
 
 ENV = environment(
