@@ -7,8 +7,8 @@ turns of pages: the pages with a waiting update take one place each, in a circle
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import anyio
@@ -22,6 +22,9 @@ PAGE_SHARE = 8
 """How many of them may be of one page, and how many of one address."""
 USER_SHARE = 4
 """How many of them may be of one user."""
+
+
+_Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +41,16 @@ class Claim:
     user: str | None = None
     address: str | None = None
 
-    def shares(self) -> tuple[tuple[tuple[str, str], int], ...]:
-        """Return what the update counts for, each with its limit."""
+    shares: tuple[tuple[_Key, int], ...] = field(init=False)
+    """What the update counts for, each with its limit."""
+
+    def __post_init__(self) -> None:
         page = (("page", self.page), PAGE_SHARE)
         user = () if self.user is None else ((("user", self.user), USER_SHARE),)
         address = () if self.address is None else ((("address", self.address), PAGE_SHARE),)
-        return (page, *user, *address)
+        object.__setattr__(self, "shares", (page, *user, *address))
 
 
-_Key = tuple[str, str]
 _Waiting = tuple[Claim, anyio.Event]
 
 
@@ -63,7 +67,7 @@ class Places:
     def __init__(self, total: int = MAX_UPDATES) -> None:
         self._total = total
         self._taken = 0
-        self._held: Counter[_Key] = Counter()
+        self._held: dict[_Key, int] = {}
         self._queues: dict[str, deque[_Waiting]] = {}  # by page, the next to be served first
         self._set_aside: dict[_Key, deque[_Waiting]] = {}
 
@@ -91,18 +95,23 @@ class Places:
     def give_back(self, claim: Claim) -> None:
         """Give a place back."""
         self._taken -= 1
-        for key, _ in claim.shares():
+        for key, _ in claim.shares:
             self._held[key] -= 1
             if not self._held[key]:
                 del self._held[key]
-        self._call_back(claim)
+        if self._queues or self._set_aside:
+            self._call_back(claim)
 
     def _full_share(self, claim: Claim) -> _Key | None:
-        return next((key for key, limit in claim.shares() if self._held[key] >= limit), None)
+        for key, limit in claim.shares:
+            if self._held.get(key, 0) >= limit:
+                return key
+        return None
 
     def _hold(self, claim: Claim) -> None:
         self._taken += 1
-        self._held.update(key for key, _ in claim.shares())
+        for key, _ in claim.shares:
+            self._held[key] = self._held.get(key, 0) + 1
 
     def _grant(self) -> None:
         while self._taken < self._total and (waiting := self._next()) is not None:
@@ -114,7 +123,7 @@ class Places:
 
     def _next(self) -> _Waiting | None:
         for page in list(self._queues):
-            while self._held["page", page] < PAGE_SHARE and page in self._queues:
+            while page in self._queues and self._held.get(("page", page), 0) < PAGE_SHARE:
                 waiting = self._queues[page].popleft()
                 if not self._queues[page]:
                     del self._queues[page]
@@ -126,9 +135,9 @@ class Places:
 
     def _call_back(self, claim: Claim) -> None:
         """Let those wait in their queues again who were set aside for what an update no longer holds."""
-        for key, limit in claim.shares():
+        for key, limit in claim.shares:
             set_aside = self._set_aside.get(key, ())
-            for _ in range(min(len(set_aside), limit - self._held[key])):
+            for _ in range(min(len(set_aside), limit - self._held.get(key, 0))):
                 waiting = self._set_aside[key].popleft()
                 self._queues.setdefault(waiting[0].page, deque()).appendleft(waiting)
             if key in self._set_aside and not self._set_aside[key]:
