@@ -93,7 +93,12 @@ class LiveStream(EventStream):
         self._options = options
         self._receive: Receive | None = None
         self._connection = options.connection
+        self._session = options.session
         self._member: Member | None = None  # since the viewer is counted
+
+    def belong_to(self, session: str) -> None:
+        """End with a session of the viewer, by its name in the roster."""
+        self._session = session
 
     async def _serve(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -161,7 +166,7 @@ class LiveStream(EventStream):
                 viewer.become(user_id)
         hub, scope = self._group_options.hub, self._group_options.scope
         end = functools.partial(group.end_viewer, viewer)
-        member = hub.join(scope, self._connection, end, self._options.session)
+        member = hub.join(scope, self._connection, end, self._session)
         if member.has_ended:
             viewer.end_reason = "closed"
             return False

@@ -7,6 +7,7 @@ import pytest
 from example_app.live import reactive
 from starlette_reactive import ChangeEvent
 
+from ..support import eventually
 from .conftest import Enter
 
 pytestmark = pytest.mark.anyio

@@ -41,6 +41,10 @@ class Office:
                 return RedirectResponse("/sign-in")
             return {"title": self.title}
 
+        @reactive.page("page.html", scope="shop")
+        async def shop(request: Request) -> dict[str, str]:
+            return {"title": self.title}
+
         async def sign_in(request: Request) -> Response:
             request.session.update(request.query_params)
             return Response()
@@ -54,7 +58,13 @@ class Office:
             return Response()
 
         self.app = Starlette(
-            routes=[*reactive.routes, Route("/", page), Route("/sign-in", sign_in), Route("/sign-out", sign_out)],
+            routes=[
+                *reactive.routes,
+                Route("/", page),
+                Route("/shop", shop),
+                Route("/sign-in", sign_in),
+                Route("/sign-out", sign_out),
+            ],
             middleware=[Middleware(SessionMiddleware, secret_key="a key for tests")],
         )
 
@@ -160,3 +170,35 @@ async def test_a_sign_out_in_one_process_ends_streams_in_all(shared: World) -> N
         await eventually(lambda: is_closed(connection))
         await there.publish()
         assert CONFIDENTIAL not in sent(connection)
+
+
+async def test_streams_of_templates_end_with_the_session_too() -> None:
+    """Their context builders keep what the endpoint knew, and nobody asks again who the viewer is."""
+    office = Office()
+
+    @office.reactive.stream("page.html", scope="office")
+    async def titles(request: Request) -> Any:
+        return lambda: {"title": office.title}
+
+    office.reactive.index.register_template(office.reactive.templates, "page.html")
+    office.app.router.routes.append(Route("/titles", titles))
+    ada = await signed_in(office)
+    await ada.request("/")
+    async with ada.stream("/titles") as connection:
+        await ada.request("/sign-out")
+        await office.publish()
+        await eventually(lambda: is_closed(connection))
+        assert CONFIDENTIAL not in sent(connection)
+
+
+async def test_browsers_whose_cookies_say_little_are_not_taken_for_one() -> None:
+    """Else signing out in one would end the streams of a stranger."""
+    office = Office()
+    one, two = Browser(office.app), Browser(office.app)
+    one.cookies = {"theme": "dark"}
+    two.cookies = {"theme": "dark"}
+    sessions = set()
+    for browser in (one, two):
+        await browser.request("/shop")
+        sessions.add(browser.cookies["reactive_session"])
+    assert len(sessions) == 2
