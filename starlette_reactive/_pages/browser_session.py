@@ -67,7 +67,7 @@ class BrowserSession:
             session,
             max_age=_MAX_AGE,
             path=request.scope.get("app_root_path", request.scope.get("root_path", "")) or "/",
-            secure=request.url.scheme == "https",
+            secure=request.scope.get("scheme") == "https",
             httponly=True,
             samesite="lax",
         )

@@ -14,6 +14,8 @@ from typing import TypeVar
 import anyio
 from anyio.lowlevel import RunVar
 
+from .deadlines import Deadlines
+
 __all__ = ["MAX_UPDATES", "PAGE_SHARE", "USER_SHARE", "Claim", "Places", "places_of_loop"]
 
 MAX_UPDATES = 16
@@ -51,7 +53,11 @@ class Claim:
         object.__setattr__(self, "shares", (page, *user, *address))
 
 
-_Waiting = tuple[Claim, anyio.Event]
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    claim: Claim
+    called: anyio.Event
+    expired: bool = False
 
 
 class Places:
@@ -65,6 +71,7 @@ class Places:
     """
 
     def __init__(self, total: int = MAX_UPDATES) -> None:
+        self.deadlines: Deadlines = Deadlines()
         self._total = total
         self._taken = 0
         self._held: dict[_Key, int] = {}
@@ -78,19 +85,23 @@ class Places:
         self._hold(claim)
         return True
 
-    async def take(self, claim: Claim) -> None:
-        """Take a place as soon as one is free."""
-        waiting = (claim, anyio.Event())
+    async def take(self, claim: Claim, timeout: float) -> bool:
+        """Take a place as soon as one is free. Return ``False`` if none is free within ``timeout`` seconds."""
+        waiting = _Waiting(claim, anyio.Event())
         self._queues.setdefault(claim.page, deque()).append(waiting)
         self._grant()  # the others that wait may all have used up their shares
+        deadline = self.deadlines.watch(timeout, lambda: self._expire(waiting))
         try:
-            await waiting[1].wait()
+            await waiting.called.wait()
         except BaseException:
-            if waiting[1].is_set():
-                self.give_back(claim)
-            else:
+            if not waiting.called.is_set():
                 self._forget(waiting)
+            elif not waiting.expired:
+                self.give_back(claim)
             raise
+        finally:
+            self.deadlines.forget(deadline)
+        return not waiting.expired
 
     def give_back(self, claim: Claim) -> None:
         """Give a place back."""
@@ -115,11 +126,11 @@ class Places:
 
     def _grant(self) -> None:
         while self._taken < self._total and (waiting := self._next()) is not None:
-            claim, granted = waiting
-            if claim.page in self._queues:
-                self._queues[claim.page] = self._queues.pop(claim.page)  # its next turn comes after all others
-            self._hold(claim)
-            granted.set()
+            page = waiting.claim.page
+            if page in self._queues:
+                self._queues[page] = self._queues.pop(page)  # its next turn comes after all others
+            self._hold(waiting.claim)
+            waiting.called.set()
 
     def _next(self) -> _Waiting | None:
         for page in list(self._queues):
@@ -127,7 +138,7 @@ class Places:
                 waiting = self._queues[page].popleft()
                 if not self._queues[page]:
                     del self._queues[page]
-                full = self._full_share(waiting[0])
+                full = self._full_share(waiting.claim)
                 if full is None:
                     return waiting
                 self._set_aside.setdefault(full, deque()).append(waiting)
@@ -139,15 +150,21 @@ class Places:
             set_aside = self._set_aside.get(key, ())
             for _ in range(min(len(set_aside), limit - self._held.get(key, 0))):
                 waiting = self._set_aside[key].popleft()
-                self._queues.setdefault(waiting[0].page, deque()).appendleft(waiting)
+                self._queues.setdefault(waiting.claim.page, deque()).appendleft(waiting)
             if key in self._set_aside and not self._set_aside[key]:
                 del self._set_aside[key]
         self._grant()
 
+    def _expire(self, waiting: _Waiting) -> None:
+        if not waiting.called.is_set():
+            waiting.expired = True
+            waiting.called.set()
+            self._forget(waiting)
+
     def _forget(self, waiting: _Waiting) -> None:
         _remove(self._queues, waiting)
         _remove(self._set_aside, waiting)
-        self._call_back(waiting[0])
+        self._call_back(waiting.claim)
 
 
 _K = TypeVar("_K")

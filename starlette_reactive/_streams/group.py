@@ -119,6 +119,11 @@ class Group:
         self.ended: anyio.Event = anyio.Event()
 
     @property
+    def options(self) -> GroupOptions:
+        """How its viewers are served."""
+        return self._options
+
+    @property
     def hub(self) -> Hub:
         """The bus."""
         return self._options.hub

@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import anyio
@@ -25,7 +25,7 @@ from .._core.sse import HEARTBEAT, with_fields
 from .event_ids import EventId, first_frame
 from .group import Group, GroupOptions
 from .groups import group_for
-from .limits import RETRY_AFTER
+from .limits import RETRY_AFTER, StreamPlace
 from .presence import gatherer_for
 from .response import CLEANUP_TIMEOUT, FAREWELL_TIMEOUT, EventStream
 from .viewer import Viewer
@@ -48,7 +48,7 @@ class ViewerOptions:
         origin: The mark whose own changes are not sent back.
         connection: Who is connected.
         session: The viewer's session, by which its streams can be ended.
-        within_limits: Counts the stream while its context lasts. The context is ``False`` if there are too many.
+        place: Its place within the limits. ``None`` means that there are none.
         user_id: Returns the viewer's user id once the application has admitted it, if only then it is known.
         on_connect: Called once the viewer is counted.
         on_disconnect: Called once the viewer is no longer counted.
@@ -63,7 +63,7 @@ class ViewerOptions:
     origin: str | None = None
     connection: ConnectionInfo | None = None
     session: str | None = None
-    within_limits: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)
+    place: StreamPlace | None = None
     user_id: Callable[[], str | None] | None = None
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
@@ -102,15 +102,11 @@ class LiveStream(EventStream):
 
     async def _serve(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
-        with self._options.within_limits() as is_within:
-            if is_within:
-                await self._serve_viewer(asgi_scope, receive, send)
-            else:
-                self._group_options.hub.counts.refuse()
-                await _too_many_streams()(asgi_scope, receive, send)
-
-    async def _serve_viewer(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
-        hub, scope = self._group_options.hub, self._group_options.scope
+        hub, scope, place = self._group_options.hub, self._group_options.scope, self._options.place
+        if place is not None and not place.take():
+            hub.counts.refuse()
+            await _too_many_streams()(asgi_scope, receive, send)
+            return
         try:
             await hub.ready(scope)
             with self._viewer(asgi_scope) as (group, viewer, first):
@@ -120,6 +116,8 @@ class LiveStream(EventStream):
                     await self._wait_for_disconnect(receive)
                     tasks.cancel_scope.cancel()
         finally:
+            if place is not None:
+                place.give_back()
             if self._member is not None:
                 with anyio.move_on_after(CLEANUP_TIMEOUT, shield=True):
                     await self._call(self._options.on_disconnect)
@@ -129,6 +127,7 @@ class LiveStream(EventStream):
         options, connection = self._options, self._connection
         hub, scope = self._group_options.hub, self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
+        self._group_options = group.options  # its own are needed no more if others have made the group
         headers = Headers(scope=asgi_scope)
         location = hub.locate(scope, EventId.requested(asgi_scope).cursor or options.after or None)
         viewer = Viewer(
@@ -154,7 +153,22 @@ class LiveStream(EventStream):
         viewer.sending_since = None
         if await group.admit(viewer) and self._is_counted(group, viewer):
             await self._call(self._options.on_connect)
-            await self._send_frames(group, viewer, first, send)
+            await self._send_body(send, viewer, first)
+        retry = self._retry
+        while viewer.end_reason is None:
+            frames = group.feed.take(viewer)
+            if frames:
+                if retry is not None:
+                    frames, retry = with_fields([frames], retry=retry), None
+                await self._send_body(send, viewer, frames)
+                for trace in group.traces:
+                    trace.sent(viewer, len(frames))
+            elif viewer.heartbeat != group.heartbeat:
+                await self._send_body(send, viewer, HEARTBEAT)
+            else:
+                await group.feed.changed.wait()  # nothing is awaited between `take` and this, so no change is missed
+                continue
+            viewer.heartbeat = group.heartbeat
         await self._end(viewer, send)
 
     def _is_counted(self, group: Group, viewer: Viewer) -> bool:
@@ -172,24 +186,6 @@ class LiveStream(EventStream):
             return False
         self._member = member
         return True
-
-    async def _send_frames(self, group: Group, viewer: Viewer, first: bytes, send: Send) -> None:
-        await self._send_body(send, viewer, first)
-        retry = self._retry
-        while viewer.end_reason is None:
-            frames = group.feed.take(viewer)
-            if frames:
-                if retry is not None:
-                    frames, retry = with_fields([frames], retry=retry), None
-                await self._send_body(send, viewer, frames)
-                for trace in group.traces:
-                    trace.sent(viewer, len(frames))
-            elif viewer.heartbeat != group.heartbeat:
-                await self._send_body(send, viewer, HEARTBEAT)
-            else:
-                await group.feed.changed.wait()  # nothing is awaited between `take` and this, so no change is missed
-                continue
-            viewer.heartbeat = group.heartbeat
 
     async def _end(self, viewer: Viewer, send: Send) -> None:
         if viewer.end_reason == "shutdown" and not viewer.client.reconnects_after_end:

@@ -174,7 +174,7 @@ async def test_waiting_pages_take_turns() -> None:
     order: list[str] = []
 
     async def run(page: str) -> None:
-        await found.take(Claim(page))
+        await found.take(Claim(page), 9)
         order.append(page)
         found.give_back(Claim(page))
 
@@ -190,7 +190,7 @@ async def test_one_who_waits_no_more_takes_nothing() -> None:
     found = Places(total=1)
     assert found.take_now(Claim("page"))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(found.take, Claim("page"))
+        tasks.start_soon(found.take, Claim("page"), 9)
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
     found.give_back(Claim("page"))
@@ -201,10 +201,10 @@ async def test_one_who_waits_behind_a_full_share_does_not_hold_up_others() -> No
     found = Places()
     assert all(await held(found, *(Claim("page", "ada") for _ in range(USER_SHARE))))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(found.take, Claim("page", "ada"))
+        tasks.start_soon(found.take, Claim("page", "ada"), 9)
         await anyio.wait_all_tasks_blocked()
         with anyio.fail_after(5):
-            await found.take(Claim("page", "bob"))
+            await found.take(Claim("page", "bob"), 9)
         tasks.cancel_scope.cancel()
 
 
@@ -213,11 +213,11 @@ async def test_one_who_was_set_aside_is_served_when_the_user_has_a_place_again()
     ada = Claim("page", "ada", "10.0.0.1")
     assert all(await held(found, *[ada] * USER_SHARE))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(found.take, ada)
-        tasks.start_soon(found.take, ada)
+        tasks.start_soon(found.take, ada, 9)
+        tasks.start_soon(found.take, ada, 9)
         await anyio.wait_all_tasks_blocked()
         with anyio.fail_after(5):
-            await found.take(Claim("other", "bob"))  # sets them aside
+            await found.take(Claim("other", "bob"), 9)  # sets them aside
         found.give_back(ada)
         found.give_back(ada)
 
@@ -228,9 +228,9 @@ async def test_one_who_was_set_aside_and_leaves_lets_others_in() -> None:
     assert found.take_now(ada)
     async with anyio.create_task_group() as tasks:
         async with anyio.create_task_group() as leaving:
-            leaving.start_soon(found.take, ada)
+            leaving.start_soon(found.take, ada, 9)
             await anyio.wait_all_tasks_blocked()
-            tasks.start_soon(found.take, ada)
+            tasks.start_soon(found.take, ada, 9)
             await anyio.wait_all_tasks_blocked()
             leaving.cancel_scope.cancel()
         found.give_back(ada)
@@ -244,7 +244,7 @@ async def test_places_are_never_lost() -> None:
     async def run(claim: Claim, leaves: bool) -> None:
         with anyio.move_on_after(0) if leaves else anyio.CancelScope():
             if not found.take_now(claim):
-                await found.take(claim)
+                await found.take(claim, 9)
             try:
                 await checkpoint()
                 ran.append(claim)
