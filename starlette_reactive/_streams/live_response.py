@@ -73,6 +73,14 @@ class ViewerOptions:
     client: Callable[[Mapping[str, str]], Client] = stream_client
 
 
+@dataclass(slots=True)
+class _Serving:
+    """What a stream has while it is open. A few attributes more, and each stream's instance would need 1.5 KB more."""
+
+    receive: Receive | None = None
+    member: Member | None = None  # since the viewer is counted
+
+
 class LiveStream(EventStream):
     """The stream of one viewer of a scope.
 
@@ -91,17 +99,14 @@ class LiveStream(EventStream):
         )
         self._group_options = group_options
         self._options = options
-        self._receive: Receive | None = None
-        self._connection = options.connection
-        self._session = options.session
-        self._member: Member | None = None  # since the viewer is counted
+        self._serving = _Serving()
 
     def belong_to(self, session: str) -> None:
         """End with a session of the viewer, by its name in the roster."""
-        self._session = session
+        self._options = replace(self._options, session=session)
 
     async def _serve(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
-        self._receive = receive
+        self._serving.receive = receive
         hub, scope, place = self._group_options.hub, self._group_options.scope, self._options.place
         if place is not None and not place.take():
             hub.counts.refuse()
@@ -118,13 +123,13 @@ class LiveStream(EventStream):
         finally:
             if place is not None:
                 place.give_back()
-            if self._member is not None:
+            if self._serving.member is not None:
                 with anyio.move_on_after(CLEANUP_TIMEOUT, shield=True):
                     await self._call(self._options.on_disconnect)
 
     @contextmanager
     def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, bytes]]:
-        options, connection = self._options, self._connection
+        options, connection = self._options, self._options.connection
         hub, scope = self._group_options.hub, self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
         self._group_options = group.options  # its own are needed no more if others have made the group
@@ -143,8 +148,8 @@ class LiveStream(EventStream):
         try:
             yield group, viewer, first_frame(asgi_scope, group.feed.event_id(location.cursor))
         finally:
-            if self._member is not None:
-                self._member.leave()
+            if self._serving.member is not None:
+                self._serving.member.leave()
             group.leave(viewer)
 
     async def _send_updates(self, group: Group, viewer: Viewer, first: bytes, send: Send) -> None:
@@ -173,18 +178,20 @@ class LiveStream(EventStream):
 
     def _is_counted(self, group: Group, viewer: Viewer) -> bool:
         """Count the viewer that the application admits. Return ``False`` if the viewer has been ended meanwhile."""
-        if self._connection is not None and self._options.user_id is not None:
+        connection = self._options.connection
+        if connection is not None and self._options.user_id is not None:
             user_id = self._options.user_id()
             if user_id != viewer.user_id:
-                self._connection = replace(self._connection, user_id=user_id)
+                connection = replace(connection, user_id=user_id)
+                self._options = replace(self._options, connection=connection)
                 viewer.become(user_id)
         hub, scope = self._group_options.hub, self._group_options.scope
         end = functools.partial(group.end_viewer, viewer)
-        member = hub.join(scope, self._connection, end, self._session)
+        member = hub.join(scope, connection, end, self._options.session)
         if member.has_ended:
             viewer.end_reason = "closed"
             return False
-        self._member = member
+        self._serving.member = member
         return True
 
     async def _end(self, viewer: Viewer, send: Send) -> None:
@@ -210,7 +217,7 @@ class LiveStream(EventStream):
         hub, scope = self._group_options.hub, self._group_options.scope
         try:
             with filtering(gatherer_for(hub)):
-                result = callback(scope, self._connection)
+                result = callback(scope, self._options.connection)
                 if inspect.isawaitable(result):
                     await result
         except Exception:
@@ -224,7 +231,7 @@ class LiveStream(EventStream):
         if self._ending is not None:
             self._ending.cancel()
         # uvicorn would wait to write the rest of a response that is cut short, which would delay its shutdown.
-        transport = getattr(getattr(self._receive, "__self__", None), "transport", None)
+        transport = getattr(getattr(self._serving.receive, "__self__", None), "transport", None)
         if callable(abort := getattr(transport, "abort", None)):
             abort()
 
