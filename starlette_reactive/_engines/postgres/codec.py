@@ -213,7 +213,7 @@ def parse_histories(
         else:
             key = (_known_audience(audience, ignored), _known_path(path, ignored))
             origins = stamps.setdefault(scope, {}).setdefault(key, {})
-            name = _decode_optional(origin)
+            name = delivered_origin(_decode_optional(origin))
             origins[name] = max(int(stamp), origins.get(name, 0))
     return {scope: _history(level, floors.get(scope, floor), found) for scope, found in stamps.items()}
 
