@@ -37,11 +37,7 @@ def path_in(request: Request, name: str) -> str | None:
 
 def is_below_mount(request: Request, name: str) -> bool:
     """Return whether a named route belongs to an application that is mounted in the outermost one."""
-    try:
-        _outermost(request).url_path_for(name)
-    except NoMatchFound:
-        return True
-    return False
+    return all(getattr(route, "name", None) != name for route in _own_routes(_outermost(request)))
 
 
 def _outermost(request: Request) -> Any:
@@ -53,6 +49,22 @@ def routes_of(app: Any) -> Iterator[BaseRoute]:
     for route in getattr(app, "routes", None) or ():
         yield route
         yield from routes_of(getattr(route, "original_router", route))  # FastAPI's included routers, then mounts
+
+
+def _own_routes(app: Any) -> Iterator[BaseRoute]:
+    """Yield the routes of an application, but not those of the applications that are mounted in it."""
+    for route in getattr(app, "routes", None) or ():
+        yield route
+        if not _mounts_application(route):
+            yield from _own_routes(getattr(route, "original_router", route))
+
+
+def _mounts_application(route: BaseRoute) -> bool:
+    """Return whether a route leads to an application, and not only to a router, below any middleware of its own."""
+    app = getattr(route, "app", None)
+    while app is not None and not hasattr(app, "routes"):
+        app = getattr(app, "app", None)
+    return hasattr(app, "router")
 
 
 def _names_below(app: Any, name: str, around: str = "") -> Iterator[str]:

@@ -41,6 +41,12 @@ class Seen:
         return html.unescape(found[1])
 
     @property
+    def cookies(self) -> dict[str, str]:
+        """The headers of a later request of the same browser, which sends back the cookies that the answer has set."""
+        pairs = [value.partition(";")[0] for value in self.headers.get_list("set-cookie")]
+        return {"Cookie": "; ".join(pairs)} if pairs else {}
+
+    @property
     def origin(self) -> str:
         """The mark of the page's own requests."""
         found = re.search(r'hx-headers="\{&quot;Reactive-Origin&quot;: &quot;([^&]+)&quot;\}"', self.text)
@@ -58,7 +64,13 @@ async def request(app: ASGIApp, path: str, *, method: str = "GET", base: str = "
 
 @asynccontextmanager
 async def stream(
-    app: ASGIApp, url: str, *, headers: Mapping[str, str] | None = None, root_path: str = "", host: str = "test"
+    app: ASGIApp,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    root_path: str = "",
+    host: str = "test",
+    address: str = "viewer",
 ) -> AsyncIterator[Connection]:
     """Open a stream by its live URL."""
     path, _, query = url.partition("?")
@@ -71,7 +83,7 @@ async def stream(
             "scheme": "http",
             "http_version": "1.1",
             "server": ("test", 80),
-            "client": ("viewer", 1),
+            "client": (address, 1),
         }
         await app({**scope, **more}, receive, send)
 
