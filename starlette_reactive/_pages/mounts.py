@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Host, Mount, NoMatchFound
+from starlette.routing import BaseRoute, NoMatchFound
 from starlette.types import ASGIApp
 
 from .._streams.timer import uvicorn_server
@@ -37,15 +37,7 @@ def path_in(request: Request, name: str) -> str | None:
 
 def is_below_mount(request: Request, name: str) -> bool:
     """Return whether a named route belongs to an application that is mounted in the outermost one."""
-    return not _has_route(_outermost(request), name)
-
-
-def _has_route(app: Any, name: str) -> bool:
-    routes = [route for route in getattr(app, "routes", None) or () if not isinstance(route, Mount | Host)]
-    included = (getattr(route, "original_router", None) for route in routes)  # FastAPI includes routers by reference
-    return any(getattr(route, "name", None) == name for route in routes) or any(
-        _has_route(router, name) for router in included if router is not None
-    )
+    return all(getattr(route, "name", None) != name for route in _own_routes(_outermost(request)))
 
 
 def _outermost(request: Request) -> Any:
@@ -57,6 +49,22 @@ def routes_of(app: Any) -> Iterator[BaseRoute]:
     for route in getattr(app, "routes", None) or ():
         yield route
         yield from routes_of(getattr(route, "original_router", route))  # FastAPI's included routers, then mounts
+
+
+def _own_routes(app: Any) -> Iterator[BaseRoute]:
+    """Yield the routes of an application, but not those of the applications that are mounted in it."""
+    for route in getattr(app, "routes", None) or ():
+        yield route
+        if not _mounts_application(route):
+            yield from _own_routes(getattr(route, "original_router", route))
+
+
+def _mounts_application(route: BaseRoute) -> bool:
+    """Return whether a route leads to an application, and not only to a router, below any middleware of its own."""
+    app = getattr(route, "app", None)
+    while app is not None and not hasattr(app, "routes"):
+        app = getattr(app, "app", None)
+    return hasattr(app, "router")
 
 
 def _names_below(app: Any, name: str, around: str = "") -> Iterator[str]:

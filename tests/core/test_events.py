@@ -5,6 +5,7 @@ import dataclasses
 import pickle
 import time
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -20,6 +21,13 @@ def test_a_change_takes_any_iterable_of_user_ids_as_audience() -> None:
     assert ChangeEvent("s", {"a"}, audience=["u", "v"]).audience == frozenset({"u", "v"})
     assert ChangeEvent("s", {"a"}, audience=()).audience == frozenset()
     assert ChangeEvent("s", {"a"}).audience is None
+
+
+def test_user_ids_may_be_integers_or_uuids_and_are_kept_as_text() -> None:
+    uuid = UUID("12345678-1234-5678-1234-567812345678")
+    assert ChangeEvent("s", {"a"}, audience=[7, "7", uuid]).audience == frozenset({"7", str(uuid)})
+    assert ConnectionInfo("session", 7).user_id == "7"  # type: ignore[arg-type]
+    assert ConnectionInfo("session", uuid).user_id == str(uuid)  # type: ignore[arg-type]
 
 
 def test_a_change_is_a_frozen_hashable_value() -> None:
@@ -79,6 +87,7 @@ def test_a_well_formed_path_is_taken(path: str) -> None:
         ({"audience": "user"}, TypeError),
         ({"audience": {1.5}}, TypeError),
         ({"audience": {True}}, TypeError),
+        ({"audience": {None}}, TypeError),
         ({"audience": {""}}, ValueError),
     ],
 )
@@ -99,7 +108,14 @@ def test_a_connection_knows_when_it_began() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "error"),
-    [(("",), ValueError), ((1,), TypeError), (("s", ""), ValueError), (("s", 1.5), TypeError)],
+    [
+        (("",), ValueError),
+        ((1,), TypeError),
+        (("s", ""), ValueError),
+        (("s", 1.5), TypeError),
+        (("s", True), TypeError),
+        (("s", object()), TypeError),
+    ],
 )
 def test_a_connection_refuses_ids_that_name_nobody(arguments: tuple[Any, ...], error: type[Exception]) -> None:
     with pytest.raises(error):

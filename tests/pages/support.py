@@ -42,6 +42,12 @@ class Seen:
         return html.unescape(found[1])
 
     @property
+    def cookies(self) -> dict[str, str]:
+        """The headers of a later request of the same browser, which sends back the cookies that the answer has set."""
+        pairs = [value.partition(";")[0] for value in self.headers.get_list("set-cookie")]
+        return {"Cookie": "; ".join(pairs)} if pairs else {}
+
+    @property
     def origin(self) -> str:
         """The mark of the page's own requests."""
         found = re.search(r'hx-headers="\{&quot;Reactive-Origin&quot;: &quot;([^&]+)&quot;\}"', self.text)

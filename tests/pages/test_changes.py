@@ -222,17 +222,20 @@ async def test_a_stream_skips_changes_of_its_own_tab_and_its_endpoint_may_return
     async def doc(request: Request) -> Any:
         return Response(status_code=404) if request.query_params else lambda: {"value": next(count)}
 
-    @reactive.page("page.html", scope="page", shared=True)
-    async def page(request: Request) -> dict[str, Any]:
+    @reactive.page("page.html", scope="all")
+    async def page() -> dict[str, Any]:
         return {"title": "", "items": []}
 
     app = Starlette(routes=[*reactive.routes, Route("/", doc), Route("/page", page)])
     assert (await request(app, "/?x=1")).status == 404
-    mark = (await request(app, "/page")).origin
-    async with stream(app, "/", headers={"Reactive-Origin": mark}) as connection:
-        await reactive.emit("doc", "value", origin=mark)
+    tab = await request(app, "/page")
+    async with stream(app, "/", headers={**tab.cookies, "Reactive-Origin": tab.origin}) as connection:
+        await reactive.emit("doc", "value", origin=tab.origin)
         await quiet(connection, 0.05)
         await reactive.emit("doc", "value", origin="another")
+        await connection.next_update()
+    async with stream(app, "/", headers={"Reactive-Origin": "invented"}) as connection:
+        await reactive.emit("doc", "value", origin="invented")
         await connection.next_update()
 
 

@@ -248,6 +248,7 @@ async def test_a_mounted_application(world: World, root_path: str, name: str | N
     if wired == "inside":
         inner.include_router(world.reactive.router)
         inner.router.routes.reverse()  # else {number} would match the live URL
+        world.reactive.app = outer
     else:
         outer.router.routes[:0] = world.reactive.routes
     world.reactive.app = outer
@@ -274,6 +275,16 @@ async def test_two_mounted_applications_with_the_same_prefix(
         world.reactive.app = outer
     for number, world in enumerate(worlds):
         await assert_live(world, outer, f"/{number}/", "all", title=f"/{number}/")
+
+
+@pytest.mark.parametrize("name", [None, "part"])
+async def test_routes_of_the_reactive_object_in_a_mount_that_is_no_application(world: World, name: str | None) -> None:
+    async def page(request: Request) -> dict[str, Any]:
+        return world.context(request.url.path)
+
+    decorated = world.reactive.page("page.html", scope="all")(page)
+    app = Starlette(routes=[Mount("/part", routes=[*world.reactive.routes, Route("/", decorated)], name=name)])
+    await assert_live(world, app, "/part/", "all", title="/part/")
 
 
 async def test_a_root_path_that_a_proxy_strips(world: World) -> None:

@@ -20,9 +20,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from starlette_reactive import Reactive
+from starlette_reactive import Reactive, ReactiveError
 from starlette_reactive._bus.hub import Hub
-from starlette_reactive._pages.places import PAGE_SHARE
 from starlette_reactive._streams import backoff as backoff_module
 from tests.support import Connection, environment, eventually
 
@@ -74,7 +73,7 @@ async def test_dependencies_open_and_close_for_each_update_and_none_is_held_in_b
     app.get("/")(reactive.page("page.html", scope="all")(page))
     once = ["open", "open too", "read", "close too", "close"]
     async with view(app, "/") as connection:
-        assert events == once * 2  # the visit, and the run that admits the viewer
+        assert events == once * 2  # the visit, and the update that authorises the stream
         for count in (3, 4):
             await reactive.emit("all", "items")
             await connection.next_update()
@@ -205,7 +204,7 @@ async def test_middleware_of_both_kinds_runs_for_each_update(reactive: Reactive)
         for _ in range(2):
             await reactive.emit("all", "items")
             await connection.next_update()
-    assert base == pure == ["/", "/_reactive/live", "/", "/", "/"]  # the third one admits the viewer
+    assert base == pure == ["/", "/_reactive/live", "/", "/", "/"]
 
 
 async def test_updates_have_the_viewers_session(reactive: Reactive) -> None:
@@ -439,7 +438,18 @@ async def test_a_shared_page_that_requires_credentials_ends_with_an_explanation_
     assert "answered 401 to a request without credentials; declare the page without shared=True" in caplog.text
 
 
-async def test_the_number_of_concurrent_updates_is_limited(reactive: Reactive) -> None:
+@pytest.mark.parametrize(
+    ("pages", "addresses", "user", "limit"),
+    [
+        (1, 50, None, 8),  # of one page
+        (50, 1, None, 8),  # of one address
+        (50, 50, "ada", 4),  # of one user
+        (50, 50, None, 16),  # in all
+    ],
+)
+async def test_the_number_of_concurrent_updates_is_limited(
+    reactive: Reactive, pages: int, addresses: int, user: str | None, limit: int
+) -> None:
     running = most = 0
     items: list[str] = []
     may_end = anyio.Event()
@@ -453,49 +463,81 @@ async def test_the_number_of_concurrent_updates_is_limited(reactive: Reactive) -
         running -= 1
         return {"title": "", "items": items}
 
-    app = starlette(reactive, page)
-    url = (await request(app, "/")).url
-    most = 0
+    decorate = reactive.page("page.html", scope="all", user=lambda _: user)
+    routes = [Route(f"/{number}", decorate(page)) for number in range(pages)]
+    app = Starlette(routes=[*reactive.routes, *routes])
+    urls = [(await request(app, f"/{number}")).url for number in range(pages)]
     done = anyio.Event()
     connections: list[Connection] = []
 
-    async def browse() -> None:
-        address = f"10.0.0.{len(connections)}"
-        async with stream(app, url, address=address) as connection:
+    async def browse(number: int) -> None:
+        address = f"viewer {number % addresses}"
+        async with stream(app, urls[number % pages], address=address) as connection:
             connections.append(connection)
             await done.wait()
 
     async with anyio.create_task_group() as tasks:
-        for _ in range(50):
-            tasks.start_soon(browse)
+        for number in range(50):
+            tasks.start_soon(browse, number)
         await eventually(lambda: len(connections) == 50)
+        most = 0  # of the updates that authorised the streams
         items.append("new")
         await reactive.emit("all", "items")
-        await eventually(lambda: running == PAGE_SHARE)
+        await eventually(lambda: running == limit)
         await anyio.wait_all_tasks_blocked()
         may_end.set()
         await eventually(lambda: all(len(each.chunks) > 1 for each in connections))
         done.set()
-    assert most == PAGE_SHARE
+    assert most == limit
+
+
+class Mounted:
+    """A page in an application that is mounted in another one.
+
+    Args:
+        reactive: Its Reactive object.
+        wired: Which of the two has the routes of the Reactive object: ``"inside"`` or ``"outside"``.
+        name: The name of the mount.
+    """
+
+    def __init__(self, reactive: Reactive, wired: str, name: str | None = None) -> None:
+        async def page() -> dict[str, Any]:
+            return {"title": "", "items": ["x"]}
+
+        self.inner_runs: list[str] = []
+        self.outer_runs: list[str] = []
+        decorated = reactive.page("page.html", scope="all")(page)
+        routes = {"inside": [], "outside": [], wired: reactive.routes}
+        inner, outer = (Middleware(Pure, seen=seen) for seen in (self.inner_runs, self.outer_runs))
+        self.inner = Starlette(routes=[*routes["inside"], Route("/", decorated)], middleware=[inner])
+        mount = Mount("/in", self.inner, name=name)
+        self.outer = Starlette(routes=[*routes["outside"], mount], middleware=[outer])
 
 
 @pytest.mark.parametrize("wired", ["inside", "outside"])
-async def test_updates_of_a_mounted_page_run_through_both_applications(reactive: Reactive, wired: str) -> None:
-    outer_runs: list[str] = []
-    inner_runs: list[str] = []
-
-    async def page() -> dict[str, Any]:
-        return {"title": "", "items": ["x"]}
-
-    decorated = reactive.page("page.html", scope="all")(page)
-    routes = {"inside": [], "outside": [], wired: reactive.routes}
-    inner = Starlette(routes=[*routes["inside"], Route("/", decorated)], middleware=[Middleware(Pure, seen=inner_runs)])
-    outer = Starlette(routes=[*routes["outside"], Mount("/in", inner)], middleware=[Middleware(Pure, seen=outer_runs)])
+async def test_updates_of_a_mounted_page_run_in_the_outermost_application(reactive: Reactive, wired: str) -> None:
+    mounted = Mounted(reactive, wired)
     if wired == "inside":
-        reactive.app = outer
-    async with view(outer, "/in/") as connection:
-        outer_runs.clear()
-        inner_runs.clear()
+        reactive.app = mounted.outer
+    seen = await request(mounted.outer, "/in/")
+    mounted.outer_runs.clear()
+    mounted.inner_runs.clear()
+    async with stream(mounted.outer, seen.url) as connection:
         await reactive.emit("all", "items")
         await connection.next_update()
-    assert outer_runs == inner_runs == ["/in/"]
+    live = [seen.url.partition("?")[0]]
+    updates = ["/in/", "/in/"]  # the first one authorises the stream
+    assert mounted.outer_runs == live + updates
+    assert mounted.inner_runs == (live if wired == "inside" else []) + updates
+
+
+@pytest.mark.parametrize("name", [None, "inner"])
+async def test_updates_that_would_skip_the_applications_around_are_refused(
+    reactive: Reactive, name: str | None
+) -> None:
+    mounted = Mounted(reactive, "inside", name)
+    with pytest.raises(ReactiveError, match=r"mounted at '/in'.*would skip the middleware.*set reactive\.app"):
+        await request(mounted.outer, "/in/")
+    url = (await request(mounted.inner, "/")).url  # an application that is served by itself has nothing around it
+    with pytest.raises(ReactiveError, match=r"mounted at '/in'.*would skip the middleware.*set reactive\.app"):
+        await request(mounted.outer, f"/in{url}")
