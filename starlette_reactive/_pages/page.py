@@ -129,7 +129,8 @@ class Page:
         if isinstance(result, Response):
             return result
         response = await self._render_page(self._context(call, result))
-        response.headers["Cache-Control"] = "no-store"  # a second tab from a cache would have the mark of the first
+        # A second tab from a cache would have the mark of the first.
+        response.headers["Cache-Control"] = _cache_control(call) or "no-store"
         sessions.keep(response, request, session)
         return response
 
@@ -190,3 +191,9 @@ class Page:
             block=ref.block_name,
             line=reads.line,
         )
+
+
+def _cache_control(call: Call) -> str | None:
+    """Return what an endpoint has set on the response that FastAPI injects."""
+    injected = (each for each in call.values.values() if isinstance(each, Response))
+    return next((each.headers["cache-control"] for each in injected if "cache-control" in each.headers), None)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi import Response as FastResponse
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -84,6 +86,20 @@ async def test_presence_does_not_reveal_marks() -> None:
 async def test_no_browser_or_proxy_keeps_a_page_with_its_mark() -> None:
     seen = await Browser(Site().app).request("/")
     assert seen.headers["cache-control"] == "no-store"
+
+
+async def test_an_endpoint_may_say_how_its_page_is_cached() -> None:
+    site = Site()
+    app = FastAPI()
+
+    async def page(response: FastResponse) -> dict[str, str]:
+        response.headers["Cache-Control"] = "private, max-age=60"
+        return {"title": ""}
+
+    app.include_router(site.reactive.router)
+    app.get("/")(site.reactive.page("page.html", scope="all")(page))
+    seen = await Browser(app).request("/")
+    assert seen.headers["cache-control"] == "private, max-age=60"
 
 
 async def test_two_tabs_with_one_mark_are_told_of_each_others_changes() -> None:
