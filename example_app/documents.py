@@ -24,7 +24,7 @@ from starlette_reactive import OOB, ConnectionInfo, EventStream, Fragment, Valid
 
 from .database import Session, Sessions
 from .forms import answer, go_to, text_error
-from .inputs import Number, NumberField, Text, Token
+from .inputs import Number, NumberField, Text, Token, TokenField
 from .live import index, person_id, reactive, templates
 from .models import Document, Person, now
 from .notifications import unread_of
@@ -130,7 +130,13 @@ async def create(request: Request, me: Me, session: Session, title: Text = "") -
 
 @router.post("/documents/{document_id}")
 async def save(
-    request: Request, me: Me, session: Session, document: CurrentDocument, base: NumberField, text: Text = ""
+    request: Request,
+    me: Me,
+    session: Session,
+    document: CurrentDocument,
+    base: NumberField,
+    text: Text = "",
+    tab: TokenField = None,
 ) -> Response:
     text, back = text.replace("\r\n", "\n"), f"/documents/{document.id}"
     form: dict[str, Any] = {"me": me, "document": document, "text": text, "base": base}
@@ -139,7 +145,7 @@ async def save(
         return answer(request, ValidationError(Fragment(PAGE, "save", **form), errors=errors), back=back)
     if not await _write(session, document, text, base, me):
         return answer(request, _conflict(document, form), back=back)
-    await reactive.emit(scope_of(document.id), "document.text", origin=reactive.origin(request))
+    await reactive.emit(scope_of(document.id), "document.text", origin=tab)
     facts = await _facts(session, document)
     saved = Fragment(PAGE, "save", me=me, text=text, base=document.version, saved=True, **facts)
     # The stream does not send this change to its own tab, so the response updates these blocks.

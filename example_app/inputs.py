@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import Form
 from pydantic import AfterValidator, Field
 
-__all__ = ["Number", "NumberField", "PlainText", "Text", "Token"]
+__all__ = ["Number", "NumberField", "PlainText", "Text", "Token", "TokenField"]
 
 LARGEST = 2_000_000_000  # a column holds 32 bits on PostgreSQL, and 64 on SQLite
 
@@ -32,3 +32,5 @@ Text = Annotated[PlainText, Form()]
 """A text in a form."""
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A random name that the application made, such as that of a tab."""
+TokenField = Annotated[Token | None, Form()]
+"""Such a name in a form, if it has one."""
