@@ -24,7 +24,7 @@ from starlette_reactive import OOB, ConnectionInfo, EventStream, Fragment, Valid
 
 from .database import Session, Sessions
 from .forms import answer, go_to, text_error
-from .inputs import Number, NumberField, Text, Token, TokenField
+from .inputs import Number, NumberField, Text, Token, TokenHeader
 from .live import index, person_id, reactive, templates
 from .models import Document, Person, now
 from .notifications import unread_of
@@ -136,7 +136,7 @@ async def save(
     document: CurrentDocument,
     base: NumberField,
     text: Text = "",
-    tab: TokenField = None,
+    tab: TokenHeader = None,
 ) -> Response:
     text, back = text.replace("\r\n", "\n"), f"/documents/{document.id}"
     form: dict[str, Any] = {"me": me, "document": document, "text": text, "base": base}

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import Form
+from fastapi import Form, Header
 from pydantic import AfterValidator, Field
 
-__all__ = ["Number", "NumberField", "PlainText", "Text", "Token", "TokenField"]
+__all__ = ["Number", "NumberField", "PlainText", "Text", "Token", "TokenHeader"]
 
 LARGEST = 2_000_000_000  # a column holds 32 bits on PostgreSQL, and 64 on SQLite
 
@@ -32,5 +32,5 @@ Text = Annotated[PlainText, Form()]
 """A text in a form."""
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A random name that the application made, such as that of a tab."""
-TokenField = Annotated[Token | None, Form()]
-"""Such a name in a form, if it has one."""
+TokenHeader = Annotated[Token | None, Header()]
+"""Such a name in a header."""

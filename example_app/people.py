@@ -1,7 +1,8 @@
 """Signing in by name. This identifies people but proves nothing: it is not authentication.
 
-A real application would ask for a password or redirect to an identity provider. The rest would stay the same: each
-update of a live page is a separate request, so updates stop when the session ends.
+A real application would ask for a password or redirect to an identity provider. The rest would stay the same. The
+session is a signed cookie, which is valid by itself, so signing out ends the browser's live pages as well: those in
+other tabs would otherwise go on with the cookie that they were opened with.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from . import settings
 from .database import Session
 from .forms import is_htmx, text_error
 from .inputs import NumberField, PlainText, Text
-from .live import person_id, templates
+from .live import person_id, reactive, templates
 from .models import Person
 
 __all__ = ["Me", "SignInRequiredError", "ask_to_sign_in", "everybody", "router"]
@@ -74,6 +75,7 @@ async def sign_in(request: Request, session: Session, name: Text = "", back: Tex
 
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
+    reactive.end_session(request)  # this browser only: others of the same person go on
     request.session.pop("person", None)
     return RedirectResponse("/sign-in", status_code=303)
 

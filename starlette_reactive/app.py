@@ -174,7 +174,7 @@ class Reactive(Changes):
         return self._site.app
 
     @app.setter
-    def app(self, app: ASGIApp) -> None:
+    def app(self, app: ASGIApp | None) -> None:
         self._site.app = app
 
     @property

@@ -44,12 +44,15 @@ class BusCollector(Collector):
         yield from self._gauges()
 
     def _counters(self) -> Iterator[Metric]:
-        bus = self._bus
+        bus, health = self._bus, self._bus.health()
         for name, description, value in (
             ("emitted", "Events emitted in this process", bus.emitted_count),
             ("coalesced", "Events merged into one that waited for a slow subscriber", bus.coalesced_count),
             ("dropped", "Events dropped for a slow subscriber", bus.dropped_count),
-            ("engine_connections", "Connections made to the engine", bus.health().connections),
+            ("timed_out_updates", "Updates of pages that timed out", bus.timed_out_update_count),
+            ("refused_streams", "Streams refused because there were too many", bus.refused_stream_count),
+            ("engine_connections", "Connections made to the engine", health.connections),
+            ("engine_ignored", "Malformed messages of the engine that were ignored", health.ignored),
         ):
             yield CounterMetricFamily(f"{self._prefix}_{name}", description, value=value)
 
@@ -58,6 +61,7 @@ class BusCollector(Collector):
         for name, description, value in (
             ("viewers", "Viewers connected to this process", bus.viewer_count),
             ("scopes", "Scopes viewed in this process", bus.scope_count),
+            ("waiting_updates", "Updates of pages that wait until others have ended", bus.waiting_update_count),
             ("engine_waiting", "Events waiting for the engine to accept them", health.waiting),
         ):
             yield GaugeMetricFamily(f"{self._prefix}_{name}", description, value=value)

@@ -30,14 +30,32 @@ def test_the_counters_of_the_bus_are_exported() -> None:
             "starlette_reactive_emitted_total": 3,
             "starlette_reactive_coalesced_total": 2,
             "starlette_reactive_dropped_total": 0,
+            "starlette_reactive_timed_out_updates_total": 0,
+            "starlette_reactive_refused_streams_total": 0,
             "starlette_reactive_engine_connections_total": 0,
+            "starlette_reactive_engine_ignored_total": 0,
             "starlette_reactive_viewers": 2,
             "starlette_reactive_scopes": 2,
+            "starlette_reactive_waiting_updates": 0,
             "starlette_reactive_engine_waiting": 0,
             'starlette_reactive_engine_connected{engine="memory"}': 1,
         }
         member.leave()
         assert metrics(bus, "shop")["shop_viewers"] == 1
+
+
+def test_updates_that_wait_or_time_out_and_refused_streams_are_exported() -> None:
+    bus = ReactiveBus()
+    counts = hub_of(bus).counts
+    counts.time_out()
+    for _ in range(2):
+        counts.refuse()
+    with counts.waiting():
+        found = metrics(bus)
+    assert found["starlette_reactive_waiting_updates"] == 1
+    assert found["starlette_reactive_timed_out_updates_total"] == 1
+    assert found["starlette_reactive_refused_streams_total"] == 2
+    assert metrics(bus)["starlette_reactive_waiting_updates"] == 0
 
 
 def test_the_outbox_of_an_unreachable_engine_is_exported() -> None:

@@ -54,7 +54,7 @@ class ReactiveBus:
             **options: Further arguments of :class:`ReactiveBus`.
 
         Raises:
-            ValueError: No engine has such a URL.
+            ValueError: No engine has such a URL, or it is invalid. The error shows nothing of it but its scheme.
             ReactiveError: The engine's extra is not installed.
         """
         return cls(relay=relay_from_url(url), **options)

@@ -163,6 +163,11 @@ class Subscription:
         """Who subscribed."""
         return self._subscriber.connection
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended. Events may still wait in it."""
+        return self._subscriber.closed
+
     def __aiter__(self) -> Self:
         return self
 

@@ -105,6 +105,7 @@ class Health:
         waiting: How many changes wait for the engine to accept them, after merging.
         last_error: What ended the last connection, or prevents one. ``None`` if nothing has failed.
         connections: How many times a connection was made.
+        ignored: How many malformed messages of the engine were ignored. Some other program sends them.
     """
 
     engine: str = "memory"
@@ -112,6 +113,7 @@ class Health:
     waiting: int = 0
     last_error: str | None = None
     connections: int = 0
+    ignored: int = 0
 
 
 def _named(what: str, value: str) -> str:

@@ -145,7 +145,14 @@ class Bridge:
     def health(self) -> Health:
         """Return the state of the connection."""
         connector = self._connector
-        return Health(self.name, connector.connected, len(self._outbox), connector.last_error, connector.connections)
+        return Health(
+            engine=self.name,
+            connected=connector.connected,
+            waiting=len(self._outbox),
+            last_error=connector.last_error,
+            connections=connector.connections,
+            ignored=self._engine.ignored.count,
+        )
 
     # The thread
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from .._core.events import ChangeEvent
 from .._log.replica import History
+from .ignored import IgnoredMessages
 from .messages import Message, Outgoing, RemoteMember, RemoteRoster
 
 __all__ = ["Engine", "LeaseLapsedError", "Sender", "Session"]
@@ -37,6 +38,8 @@ class Sender(Protocol):
 
 class Session(Protocol):
     """One life of the connections to an engine. Every method raises if a connection fails; nothing is retried.
+
+    No message ends a session, whoever has sent it: what is malformed is ignored, and counted in ``Engine.ignored``.
 
     One task calls ``receive`` while other tasks call the other methods. The first messages include the users whose
     streams were ended during the last minutes while this process had no session.
@@ -89,6 +92,10 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """The engine's name, as ``Health`` shows it."""
+
+    @property
+    def ignored(self) -> IgnoredMessages:
+        """Counts the malformed messages of all sessions."""
 
     def connect(self, process: str) -> AbstractAsyncContextManager[Session]:
         """Open a session for the process of that name."""

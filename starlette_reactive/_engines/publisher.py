@@ -45,7 +45,7 @@ class Publisher:
             patience: Seconds that an emit may take. Connecting may take as long for each address that is tried.
 
         Raises:
-            ValueError: No engine has such a URL.
+            ValueError: No engine has such a URL, or it is invalid. The error shows nothing of it but its scheme.
             ReactiveError: The engine's extra is not installed.
         """
         return cls(engine_from_url(url), patience=patience)

@@ -1,9 +1,11 @@
-"""Finding the engine of a URL. An engine's driver is imported only when it is needed."""
+"""Finding the engine of a URL. An engine's driver is imported only when it is needed.
+
+A URL may contain a password, so no error shows more of it than its scheme.
+"""
 
 from __future__ import annotations
 
 import importlib
-from urllib.parse import urlsplit
 
 from .._core.errors import ReactiveError
 from .bridge import Bridge
@@ -26,14 +28,15 @@ def engine_from_url(url: str) -> Engine:
     """Return the engine at a URL.
 
     Raises:
-        ValueError: No engine has such a URL.
+        ValueError: No engine has such a URL, or it is invalid. The error shows nothing of it but its scheme.
         ReactiveError: The engine's extra is not installed.
     """
-    scheme = urlsplit(url).scheme
+    scheme = _scheme(url)
     if scheme not in _SCHEMES:
+        what = f"{scheme}://" if url.lower().startswith(f"{scheme}://") else "such"
         raise ValueError(
-            f"no engine has {scheme or url!r} URLs: use redis://…, rediss://…, unix://…, postgresql://… or, for a bus "
-            "of one process, memory://"
+            f"no engine has {what} URLs: use redis://…, rediss://…, unix://…, postgresql://… or, for a bus of one "
+            "process, memory://"
         )
     extra, driver = _SCHEMES[scheme]
     try:
@@ -53,7 +56,11 @@ def relay_from_url(url: str) -> Relay | None:
     """Return a relay to the engine at a URL, or ``None`` for ``memory://``.
 
     Raises:
-        ValueError: No engine has such a URL.
+        ValueError: No engine has such a URL, or it is invalid. The error shows nothing of it but its scheme.
         ReactiveError: The engine's extra is not installed.
     """
-    return None if urlsplit(url).scheme == "memory" else Bridge(engine_from_url(url))
+    return None if _scheme(url) == "memory" else Bridge(engine_from_url(url))
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].lower()

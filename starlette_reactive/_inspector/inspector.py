@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .._bus.bus import ReactiveBus, hub_of
 from .._checks import AppDescription
@@ -59,6 +59,7 @@ class LivePages(Protocol):
     """What makes the inspector's page live: its own ``Reactive`` object."""
 
     bus: ReactiveBus
+    app: ASGIApp | None
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -98,7 +99,7 @@ class Inspector:
             loader=PackageLoader("starlette_reactive._inspector"), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
         self._live = live_pages(env, secrets.token_urlsafe(32))
-        self._app = self._build()
+        self._app = self._live.app = self._build()
         self._wanted_until = 0.0
         self._refresh_at = 0.0
         add_tracer(hub_of(bus), self._recorder)

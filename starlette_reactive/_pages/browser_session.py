@@ -22,6 +22,7 @@ ORIGIN_HEADER = "Reactive-Origin"
 """The header that carries the mark of a page's own requests."""
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_PERSONAL_LENGTH = 20  # characters of a cookie that holds a token, and not just a setting
 _MAX_AGE = 400 * 86_400  # seconds; browsers keep no cookie for longer
 
 
@@ -45,12 +46,17 @@ class BrowserSession:
     def begin(self, request: Request) -> str | None:
         """Return the session of the browser that visits a page, which is a new one if it has none.
 
-        Visits with equal cookies get equal sessions, because a browser may open several tabs at once.
+        A browser may open several tabs at once. So visits with equal cookies get equal sessions, provided that one of
+        the cookies is long enough to belong to one browser alone.
         """
         if self.cookie_name is None:
             return None
-        cookies = request.headers.get("cookie")
-        return self.of(request) or (self.signer.digest(cookies) if cookies else secrets.token_urlsafe(20))
+        found = self.of(request)
+        if found is not None or max(map(len, request.cookies.values()), default=0) < _PERSONAL_LENGTH:
+            return found or secrets.token_urlsafe(20)
+        address = "" if request.client is None else request.client.host
+        headers = (request.headers.get(name, "") for name in ("cookie", "user-agent", "accept-language"))
+        return self.signer.digest("\0".join((address, *headers)))
 
     def keep(self, response: Response, request: Request, session: str | None) -> None:
         """Have the browser keep a session, if it does not yet."""
@@ -61,7 +67,7 @@ class BrowserSession:
             session,
             max_age=_MAX_AGE,
             path=request.scope.get("app_root_path", request.scope.get("root_path", "")) or "/",
-            secure=request.url.scheme == "https",
+            secure=request.scope.get("scheme") == "https",
             httponly=True,
             samesite="lax",
         )

@@ -7,6 +7,7 @@ such changes have caused tells nobody of its own.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import sys
@@ -23,6 +24,7 @@ _PACKAGE = str(Path(__file__).parents[1])
 _reported: set[str] = set()  # places in the application's source, so they are few
 
 
+@functools.lru_cache(maxsize=1024)
 def mark_of(page: str) -> str:
     """Return the origin of changes that are made while a page is updated."""
     return UPDATE_MARK + hashlib.sha256(page.encode()).hexdigest()[:16]

@@ -21,7 +21,7 @@ from .._streams.rendering import Rendered
 from .browser_session import name_of_session, session_id_of
 from .changes import mark_of
 from .page import Page
-from .places import Claim
+from .places import Claim, places_of_loop
 from .update import UpdateRunner, update_scope
 from .visits import Visit
 
@@ -64,7 +64,7 @@ async def open_stream(
         state_names=settings.state_names,
     )
     claim = Claim(page.key) if page.shared else Claim(page.key, user, address)
-    runner = UpdateRunner(app, asgi_scope, claim, settings.update_timeout, settings.hub.counts)
+    runner = UpdateRunner(app, asgi_scope, claim, settings.update_timeout, settings.hub.counts, places_of_loop())
     renders = _SharedRenders(runner) if page.shared else _ViewerRenders(runner, user)
     group_options = GroupOptions(
         hub=settings.hub,
@@ -86,7 +86,7 @@ async def open_stream(
         origin=visit.origin,
         connection=ConnectionInfo(session_id_of(visit.origin), user, started),
         session=None if session is None else name_of_session(session),
-        admit=lambda: settings.limits.admit(user, address),
+        place=settings.limits.place(user, address),
         user_id=None if isinstance(renders, _SharedRenders) else renders.user_id,
         on_connect=page.on_connect,
         on_disconnect=page.on_disconnect,

@@ -7,12 +7,14 @@ turns of pages: the pages with a waiting update take one place each, in a circle
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter, deque
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import anyio
 from anyio.lowlevel import RunVar
+
+from .deadlines import Deadlines
 
 __all__ = ["MAX_UPDATES", "PAGE_SHARE", "USER_SHARE", "Claim", "Places", "places_of_loop"]
 
@@ -22,6 +24,9 @@ PAGE_SHARE = 8
 """How many of them may be of one page, and how many of one address."""
 USER_SHARE = 4
 """How many of them may be of one user."""
+
+
+_Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,85 +43,138 @@ class Claim:
     user: str | None = None
     address: str | None = None
 
-    def shares(self) -> tuple[tuple[tuple[str, str], int], ...]:
-        """Return what the update counts for, each with its limit."""
+    shares: tuple[tuple[_Key, int], ...] = field(init=False)
+    """What the update counts for, each with its limit."""
+
+    def __post_init__(self) -> None:
         page = (("page", self.page), PAGE_SHARE)
         user = () if self.user is None else ((("user", self.user), USER_SHARE),)
         address = () if self.address is None else ((("address", self.address), PAGE_SHARE),)
-        return (page, *user, *address)
+        object.__setattr__(self, "shares", (page, *user, *address))
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    claim: Claim
+    called: anyio.Event
+    expired: bool = False
 
 
 class Places:
     """The places of one event loop. Not thread-safe.
+
+    An update whose page has used up its share waits in the queue of its page. One whose user or address has is set
+    aside until that user or address gives a place back, so that it does not hold up those behind it.
 
     Args:
         total: How many there are.
     """
 
     def __init__(self, total: int = MAX_UPDATES) -> None:
+        self.deadlines: Deadlines = Deadlines()
         self._total = total
         self._taken = 0
-        self._held: Counter[tuple[str, str]] = Counter()
-        self._waiting: dict[str, deque[tuple[Claim, anyio.Event]]] = {}
+        self._held: dict[_Key, int] = {}
+        self._queues: dict[str, deque[_Waiting]] = {}  # by page, the next to be served first
+        self._set_aside: dict[_Key, deque[_Waiting]] = {}
 
     def take_now(self, claim: Claim) -> bool:
-        """Take a place if one is free. Return whether it was."""
-        if self._waiting or not self._is_free(claim):
+        """Take a place if one is free and nobody waits for it. Return whether it was."""
+        if self._queues or self._taken >= self._total or self._full_share(claim) is not None:
             return False
         self._hold(claim)
         return True
 
-    async def take(self, claim: Claim) -> None:
-        """Take a place as soon as one is free."""
-        granted = anyio.Event()
-        entry = (claim, granted)
-        self._waiting.setdefault(claim.page, deque()).append(entry)
+    async def take(self, claim: Claim, timeout: float) -> bool:
+        """Take a place as soon as one is free. Return ``False`` if none is free within ``timeout`` seconds."""
+        waiting = _Waiting(claim, anyio.Event())
+        self._queues.setdefault(claim.page, deque()).append(waiting)
         self._grant()  # the others that wait may all have used up their shares
+        deadline = self.deadlines.watch(timeout, lambda: self._expire(waiting))
         try:
-            await granted.wait()
+            await waiting.called.wait()
         except BaseException:
-            if granted.is_set():
+            if not waiting.called.is_set():
+                self._forget(waiting)
+            elif not waiting.expired:
                 self.give_back(claim)
-            else:
-                self._forget(entry)
             raise
+        finally:
+            self.deadlines.forget(deadline)
+        return not waiting.expired
 
     def give_back(self, claim: Claim) -> None:
         """Give a place back."""
         self._taken -= 1
-        for key, _ in claim.shares():
+        for key, _ in claim.shares:
             self._held[key] -= 1
             if not self._held[key]:
                 del self._held[key]
-        self._grant()
+        if self._queues or self._set_aside:
+            self._call_back(claim)
 
-    def _is_free(self, claim: Claim) -> bool:
-        return self._taken < self._total and all(self._held[key] < limit for key, limit in claim.shares())
+    def _full_share(self, claim: Claim) -> _Key | None:
+        for key, limit in claim.shares:
+            if self._held.get(key, 0) >= limit:
+                return key
+        return None
 
     def _hold(self, claim: Claim) -> None:
         self._taken += 1
-        self._held.update(key for key, _ in claim.shares())
+        for key, _ in claim.shares:
+            self._held[key] = self._held.get(key, 0) + 1
 
     def _grant(self) -> None:
-        while (found := self._next()) is not None:
-            claim, granted = found
-            self._forget(found)
-            if claim.page in self._waiting:
-                self._waiting[claim.page] = self._waiting.pop(claim.page)  # its next turn comes after all others
-            self._hold(claim)
-            granted.set()
+        while self._taken < self._total and (waiting := self._next()) is not None:
+            page = waiting.claim.page
+            if page in self._queues:
+                self._queues[page] = self._queues.pop(page)  # its next turn comes after all others
+            self._hold(waiting.claim)
+            waiting.called.set()
 
-    def _next(self) -> tuple[Claim, anyio.Event] | None:
-        if self._taken >= self._total:
-            return None
-        waiting = itertools.chain.from_iterable(self._waiting.values())
-        return next((entry for entry in waiting if self._is_free(entry[0])), None)
+    def _next(self) -> _Waiting | None:
+        for page in list(self._queues):
+            while page in self._queues and self._held.get(("page", page), 0) < PAGE_SHARE:
+                waiting = self._queues[page].popleft()
+                if not self._queues[page]:
+                    del self._queues[page]
+                full = self._full_share(waiting.claim)
+                if full is None:
+                    return waiting
+                self._set_aside.setdefault(full, deque()).append(waiting)
+        return None
 
-    def _forget(self, entry: tuple[Claim, anyio.Event]) -> None:
-        page = entry[0].page
-        self._waiting[page].remove(entry)
-        if not self._waiting[page]:
-            del self._waiting[page]
+    def _call_back(self, claim: Claim) -> None:
+        """Let those wait in their queues again who were set aside for what an update no longer holds."""
+        for key, limit in claim.shares:
+            set_aside = self._set_aside.get(key, ())
+            for _ in range(min(len(set_aside), limit - self._held.get(key, 0))):
+                waiting = self._set_aside[key].popleft()
+                self._queues.setdefault(waiting.claim.page, deque()).appendleft(waiting)
+            if key in self._set_aside and not self._set_aside[key]:
+                del self._set_aside[key]
+        self._grant()
+
+    def _expire(self, waiting: _Waiting) -> None:
+        if not waiting.called.is_set():
+            waiting.expired = True
+            waiting.called.set()
+            self._forget(waiting)
+
+    def _forget(self, waiting: _Waiting) -> None:
+        _remove(self._queues, waiting)
+        _remove(self._set_aside, waiting)
+        self._call_back(waiting.claim)
+
+
+_K = TypeVar("_K")
+
+
+def _remove(queues: dict[_K, deque[_Waiting]], waiting: _Waiting) -> None:
+    for key in [key for key, queue in queues.items() if waiting in queue]:
+        queues[key].remove(waiting)
+        if not queues[key]:
+            del queues[key]
 
 
 _places: RunVar[Places] = RunVar("starlette_reactive_places")

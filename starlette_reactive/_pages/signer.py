@@ -8,17 +8,18 @@ in. A renewal alone opens nothing, and belongs to no viewer, so one serves all v
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import os
 import secrets
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 
 from itsdangerous import BadSignature, TimestampSigner, URLSafeTimedSerializer
-from itsdangerous import Signer as URLSafeSigner
 
 from .visits import Visit
 
@@ -31,6 +32,7 @@ RENEWAL_MAX_AGE = 30 * 86_400
 _RENEWED_EVERY = 3600  # seconds for which the streams of a page send the same renewal, or a part of `max_age`
 _SHORTEST_SECRET = 16
 _LONGEST_MARK = 64
+_MARK_SIGNATURE_BYTES = 21  # 28 characters
 _MARK_NAME_BYTES, _MARK_NAME_LENGTH = 9, 12  # without and with the coding in Base64
 _VARIABLE = "REACTIVE_SECRET"
 _HOW_TO_MAKE_ONE = 'make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
@@ -60,7 +62,8 @@ class Signer:
         names = [purpose, app_name]
         self._serializer = URLSafeTimedSerializer(keys, salt=json.dumps(["starlette-reactive.live", *names]))
         self._renewals = TimestampSigner(keys, salt=json.dumps(["starlette-reactive.renewal", *names]))
-        self._marks = URLSafeSigner(keys, salt=json.dumps(["starlette-reactive.mark", *names]))
+        salt = json.dumps(["starlette-reactive.mark", *names]).encode()
+        self._mark_keys = [hmac.digest(key.encode(), salt, "sha256") for key in reversed(keys)]
         self._max_age = max_age
 
     def sign(self, visit: Visit) -> str:
@@ -89,18 +92,19 @@ class Signer:
     def new_mark(self, session: str) -> str:
         """Return a new mark: a name, signed for a session."""
         name = secrets.token_urlsafe(_MARK_NAME_BYTES)
-        return name + self._marks.get_signature(f"{name}.{session}").decode()
+        return name + _signature(self._mark_keys[0], f"{name}.{session}")
 
     def is_mark(self, mark: str, session: str) -> bool:
         """Return whether a text is a mark that was signed for a session."""
         name, signature = mark[:_MARK_NAME_LENGTH], mark[_MARK_NAME_LENGTH:]
         if len(mark) > _LONGEST_MARK or not mark.isascii():
             return False
-        return self._marks.verify_signature(f"{name}.{session}", signature)
+        text = f"{name}.{session}"
+        return any(hmac.compare_digest(_signature(key, text), signature) for key in self._mark_keys)
 
     def digest(self, text: str) -> str:
         """Return a digest of a text that nobody without the secret can make. It is safe in a URL."""
-        return self._marks.get_signature(f"digest.{text}").decode()
+        return _signature(self._mark_keys[0], f"digest.{text}")
 
     # Renewals
 
@@ -127,6 +131,10 @@ class Signer:
         except BadSignature:
             return False
         return value == subject.encode() and _age(signed_at) <= max_age
+
+
+def _signature(key: bytes, text: str) -> str:
+    return urlsafe_b64encode(hmac.digest(key, text.encode(), "sha256")[:_MARK_SIGNATURE_BYTES]).decode()
 
 
 def _keys(secret: str | Sequence[str] | None) -> list[str]:

@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from .._bus.bus import ReactiveBus
 from .._clients import CLOSE_EVENT
+from .._streams.live_response import LiveStream
 from .._streams.stream import reactive_stream
-from .browser_session import BrowserSession
+from .browser_session import BrowserSession, name_of_session
 from .endpoints import Call
 from .scopes import format_scope
 
@@ -41,6 +42,10 @@ def stream_responder(
             "close_event": CLOSE_EVENT,
             "origin": sessions.origin(call.request),
         }
-        return reactive_stream(bus, **{**defaults, **options})
+        response = reactive_stream(bus, **{**defaults, **options})
+        session = sessions.of(call.request)
+        if session is not None and isinstance(response, LiveStream):
+            response.belong_to(name_of_session(session))
+        return response
 
     return respond

@@ -28,7 +28,7 @@ from .._core.errors import ReactiveError, StreamEndedError
 from .._core.loops import spawn
 from .._streams.rendering import Rendered
 from .changes import ChangesOfUpdate
-from .places import Claim, Places, places_of_loop
+from .places import Claim, Places
 
 __all__ = ["CANCEL_GRACE", "UPDATE", "Update", "UpdateRunner", "update_of", "update_scope"]
 
@@ -152,6 +152,7 @@ class UpdateRunner:
         claim: Whom the updates belong to.
         timeout: Seconds that an update may run, and seconds that it may wait for a place before.
         counts: Counts updates that wait or time out.
+        places: The places of the event loop.
     """
 
     app: ASGIApp
@@ -159,6 +160,7 @@ class UpdateRunner:
     claim: Claim
     timeout: float
     counts: Counts
+    places: Places
 
     async def run(self, blocks: Iterable[BlockRef]) -> Update:
         """Run the page's request through the application, and return what the page answered.
@@ -169,9 +171,8 @@ class UpdateRunner:
             ReactiveError: The application answered without running the page, failed after it, or took too long.
         """
         update = Update(self.claim.page, list(blocks))
-        places = places_of_loop()
-        if not places.take_now(self.claim):
-            await self._wait_for_place(places)
+        if not self.places.take_now(self.claim):
+            await self._wait_for_place()
         answer = await self._exchange({**self.asgi_scope, "state": dict(self.asgi_scope["state"]), UPDATE: update})
         # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.
         if answer.status in _GONE:
@@ -187,10 +188,10 @@ class UpdateRunner:
     def _path(self) -> str:
         return str(self.asgi_scope["path"])
 
-    async def _wait_for_place(self, places: Places) -> None:
-        with self.counts.waiting(), anyio.move_on_after(self.timeout):
-            await places.take(self.claim)
-            return
+    async def _wait_for_place(self) -> None:
+        with self.counts.waiting():
+            if await self.places.take(self.claim, self.timeout):
+                return
         raise self._timed_out(
             f"no place was free for an update of the page {self.claim.page} within {self.timeout:g} s: other updates "
             "of this page, user or address take too long; find out what they wait for"
@@ -210,7 +211,6 @@ class UpdateRunner:
         exchange = _Exchange()
         outcome: list[_Exchange | Exception] = []
         cancel_scope, ended = anyio.CancelScope(), anyio.Event()
-        places = places_of_loop()
 
         async def run() -> None:
             try:
@@ -220,20 +220,28 @@ class UpdateRunner:
             except Exception as error:  # noqa: BLE001 - raised below, in the waiting task
                 outcome.append(error)
             finally:
-                places.give_back(self.claim)
+                self.places.give_back(self.claim)
                 ended.set()
 
         context = contextvars.copy_context()
         context.run(emit_filter.set, ChangesOfUpdate(self.claim.page))
         spawn(run, name=f"starlette-reactive update {self._path}", context=context)
+        deadlines = self.places.deadlines
+
+        def expire() -> None:
+            cancel_scope.cancel()
+            deadlines.watch(CANCEL_GRACE, ended.set)
+
+        deadline = deadlines.watch(self.timeout, expire)
         try:
-            with anyio.move_on_after(self.timeout):
+            await ended.wait()
+        except anyio.get_cancelled_exc_class():
+            cancel_scope.cancel()
+            with anyio.move_on_after(CANCEL_GRACE, shield=True):
                 await ended.wait()
+            raise
         finally:
-            if not ended.is_set():
-                cancel_scope.cancel()
-                with anyio.move_on_after(CANCEL_GRACE, shield=True):
-                    await ended.wait()
+            deadlines.forget(deadline)
         if cancel_scope.cancel_called:
             raise self._timed_out(
                 f"the page {self.claim.page} was not rendered for {self._path!r} within {self.timeout:g} s: set a "

@@ -32,10 +32,18 @@ class EventId:
     @classmethod
     def requested(cls, asgi_scope: Scope) -> EventId:
         """Return the id that a request begins at: its header ``Last-Event-ID``, else ``resume``, else ``cursor``."""
-        query = QueryParams(asgi_scope.get("query_string", b""))
-        known = (Headers(scope=asgi_scope).get("last-event-id"), query.get("resume"), query.get("cursor"))
-        cursor, _, renewal = next((each for each in known if each), "").partition(_SEPARATOR)
+        known = Headers(scope=asgi_scope).get("last-event-id") or _parameter(asgi_scope, "resume", "cursor")
+        cursor, _, renewal = known.partition(_SEPARATOR)
         return cls(cursor, renewal)
+
+
+def _parameter(asgi_scope: Scope, *names: str) -> str:
+    """Return the first of some query parameters that is not empty, else an empty text."""
+    query_string: bytes = asgi_scope.get("query_string", b"")
+    if not any(name.encode() in query_string for name in names):
+        return ""  # parsing the signed page in the query takes longer than all the rest
+    query = QueryParams(query_string)
+    return next((query[name] for name in names if query.get(name)), "")
 
 
 def first_frame(asgi_scope: Scope, event_id: str) -> bytes:
@@ -44,6 +52,6 @@ def first_frame(asgi_scope: Scope, event_id: str) -> bytes:
     Without data it is no event, and browsers keep its id to themselves. That is not enough for the script for htmx 2,
     which reads ids from events: it asks for one with the parameter ``resumable``.
     """
-    if "resumable" in QueryParams(asgi_scope.get("query_string", b"")):
+    if _parameter(asgi_scope, "resumable"):
         return encode_event(SSEEvent("", event="reactive-id", id=event_id))
     return b"id: %b\n\n" % event_id.encode("ascii")

@@ -119,6 +119,11 @@ class Group:
         self.ended: anyio.Event = anyio.Event()
 
     @property
+    def options(self) -> GroupOptions:
+        """How its viewers are served."""
+        return self._options
+
+    @property
     def hub(self) -> Hub:
         """The bus."""
         return self._options.hub
@@ -140,6 +145,8 @@ class Group:
         """Wait until the application admits the viewers of the group. Return ``False`` if this one's stream ends."""
         while not self._authorised and viewer.end_reason is None:
             await self.feed.changed.wait()
+        if self._subscription.closed:  # the bus has closed the scope meanwhile
+            viewer.end_reason = viewer.end_reason or "closed"
         return viewer.end_reason is None
 
     def leave(self, viewer: Viewer) -> None:
@@ -384,7 +391,7 @@ class Group:
     def _trace_render(
         self, blocks: Sequence[IndexedBlock], rendered: Rendered, repeated: Sequence[Patch], started: float
     ) -> None:
-        if self.traces:
+        if self.traces and blocks:  # else it only admitted a viewer
             refs = [block.ref for block in blocks]
             render = RenderTrace(
                 rendered_blocks(refs, rendered, repeated), time.monotonic() - started, self._backoff.pause

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-__all__ = ["RETRY_AFTER", "StreamLimits"]
+__all__ = ["RETRY_AFTER", "StreamLimits", "StreamPlace"]
+
+_Key = tuple[str, str]
 
 RETRY_AFTER = 10
 """Seconds after which a client that was refused may try again."""
@@ -30,37 +31,52 @@ class StreamLimits:
         for name, limit in limits.items():
             if limit is not None and limit < 1:
                 raise ValueError(f"{name} is {limit}: write a number of streams from 1, or None for no limit")
-        self._limits = tuple(limits.values())
+        kinds = zip(("all", "user", "address"), limits.values(), strict=True)
+        self._limits = {kind: limit for kind, limit in kinds if limit is not None}
         self._lock = threading.Lock()
-        self._open: Counter[tuple[str, str]] = Counter()
+        self._open: dict[_Key, int] = {}
 
-    @contextmanager
-    def admit(self, user: str | None, address: str | None) -> Iterator[bool]:
-        """Count a stream while the context lasts. Yields ``False``, and counts nothing, if there are too many.
+    def place(self, user: str | None, address: str | None) -> StreamPlace:
+        """Return the place of a stream, which is not taken yet.
 
         Args:
             user: The viewer's user id. ``None`` counts for no user.
             address: The client's address. ``None`` counts for no address.
         """
-        named = (("", ""), ("user", user), ("address", address))
-        counted = [
-            ((kind, name), limit)
-            for (kind, name), limit in zip(named, self._limits, strict=True)
-            if name is not None and limit is not None
-        ]
-        with self._lock:
-            admitted = all(self._open[key] < limit for key, limit in counted)
-            if admitted:
-                self._open.update(key for key, _ in counted)
-        try:
-            yield admitted
-        finally:
-            if admitted:
-                self._remove([key for key, _ in counted])
+        named = (("all", ""), ("user", user), ("address", address))
+        return StreamPlace(
+            self, tuple((kind, name) for kind, name in named if name is not None and kind in self._limits)
+        )
 
-    def _remove(self, keys: list[tuple[str, str]]) -> None:
+    def take(self, keys: Sequence[_Key]) -> bool:
+        """Count a stream, unless there are too many. Return whether it was counted."""
+        with self._lock:
+            if any(self._open.get(key, 0) >= self._limits[key[0]] for key in keys):
+                return False
+            for key in keys:
+                self._open[key] = self._open.get(key, 0) + 1
+        return True
+
+    def give_back(self, keys: Sequence[_Key]) -> None:
+        """Count a stream no longer."""
         with self._lock:
             for key in keys:
                 self._open[key] -= 1
                 if not self._open[key]:
                     del self._open[key]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlace:
+    """The place of one stream within the limits."""
+
+    limits: StreamLimits
+    keys: tuple[_Key, ...]
+
+    def take(self) -> bool:
+        """Take the place. Return ``False`` if there are too many streams."""
+        return self.limits.take(self.keys)
+
+    def give_back(self) -> None:
+        """Give the place back."""
+        self.limits.give_back(self.keys)

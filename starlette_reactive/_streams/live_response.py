@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import anyio
@@ -25,7 +25,7 @@ from .._core.sse import HEARTBEAT, with_fields
 from .event_ids import EventId, first_frame
 from .group import Group, GroupOptions
 from .groups import group_for
-from .limits import RETRY_AFTER
+from .limits import RETRY_AFTER, StreamPlace
 from .presence import gatherer_for
 from .response import CLEANUP_TIMEOUT, FAREWELL_TIMEOUT, EventStream
 from .viewer import Viewer
@@ -48,7 +48,7 @@ class ViewerOptions:
         origin: The mark whose own changes are not sent back.
         connection: Who is connected.
         session: The viewer's session, by which its streams can be ended.
-        admit: Counts the stream while it is open. Its context is ``False`` if there are too many.
+        place: Its place within the limits. ``None`` means that there are none.
         user_id: Returns the viewer's user id once the application has admitted it, if only then it is known.
         on_connect: Called once the viewer is counted.
         on_disconnect: Called once the viewer is no longer counted.
@@ -63,7 +63,7 @@ class ViewerOptions:
     origin: str | None = None
     connection: ConnectionInfo | None = None
     session: str | None = None
-    admit: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)
+    place: StreamPlace | None = None
     user_id: Callable[[], str | None] | None = None
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
@@ -71,6 +71,14 @@ class ViewerOptions:
     sink: str | None = None
     retry: int = 3000
     client: Callable[[Mapping[str, str]], Client] = stream_client
+
+
+@dataclass(slots=True)
+class _Serving:
+    """What a stream has while it is open. A few attributes more, and each stream's instance would need 1.5 KB more."""
+
+    receive: Receive | None = None
+    member: Member | None = None  # since the viewer is counted
 
 
 class LiveStream(EventStream):
@@ -91,21 +99,19 @@ class LiveStream(EventStream):
         )
         self._group_options = group_options
         self._options = options
-        self._receive: Receive | None = None
-        self._connection = options.connection
-        self._member: Member | None = None  # since the viewer is counted
+        self._serving = _Serving()
+
+    def belong_to(self, session: str) -> None:
+        """End with a session of the viewer, by its name in the roster."""
+        self._options = replace(self._options, session=session)
 
     async def _serve(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
-        self._receive = receive
-        with self._options.admit() as admitted:
-            if admitted:
-                await self._serve_viewer(asgi_scope, receive, send)
-            else:
-                self._group_options.hub.counts.refuse()
-                await _too_many_streams()(asgi_scope, receive, send)
-
-    async def _serve_viewer(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
-        hub, scope = self._group_options.hub, self._group_options.scope
+        self._serving.receive = receive
+        hub, scope, place = self._group_options.hub, self._group_options.scope, self._options.place
+        if place is not None and not place.take():
+            hub.counts.refuse()
+            await _too_many_streams()(asgi_scope, receive, send)
+            return
         try:
             await hub.ready(scope)
             with self._viewer(asgi_scope) as (group, viewer, first):
@@ -115,15 +121,18 @@ class LiveStream(EventStream):
                     await self._wait_for_disconnect(receive)
                     tasks.cancel_scope.cancel()
         finally:
-            if self._member is not None:
+            if place is not None:
+                place.give_back()
+            if self._serving.member is not None:
                 with anyio.move_on_after(CLEANUP_TIMEOUT, shield=True):
                     await self._call(self._options.on_disconnect)
 
     @contextmanager
     def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, bytes]]:
-        options, connection = self._options, self._connection
+        options, connection = self._options, self._options.connection
         hub, scope = self._group_options.hub, self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
+        self._group_options = group.options  # its own are needed no more if others have made the group
         headers = Headers(scope=asgi_scope)
         location = hub.locate(scope, EventId.requested(asgi_scope).cursor or options.after or None)
         viewer = Viewer(
@@ -139,8 +148,8 @@ class LiveStream(EventStream):
         try:
             yield group, viewer, first_frame(asgi_scope, group.feed.event_id(location.cursor))
         finally:
-            if self._member is not None:
-                self._member.leave()
+            if self._serving.member is not None:
+                self._serving.member.leave()
             group.leave(viewer)
 
     async def _send_updates(self, group: Group, viewer: Viewer, first: bytes, send: Send) -> None:
@@ -149,27 +158,7 @@ class LiveStream(EventStream):
         viewer.sending_since = None
         if await group.admit(viewer) and self._is_counted(group, viewer):
             await self._call(self._options.on_connect)
-            await self._send_frames(group, viewer, first, send)
-        await self._end(viewer, send)
-
-    def _is_counted(self, group: Group, viewer: Viewer) -> bool:
-        """Count the viewer that the application admits. Return ``False`` if the viewer has been ended meanwhile."""
-        if self._connection is not None and self._options.user_id is not None:
-            user_id = self._options.user_id()
-            if user_id != viewer.user_id:
-                self._connection = replace(self._connection, user_id=user_id)
-                viewer.become(user_id)
-        hub, scope = self._group_options.hub, self._group_options.scope
-        end = functools.partial(group.end_viewer, viewer)
-        member = hub.join(scope, self._connection, end, self._options.session)
-        if member.has_ended:
-            viewer.end_reason = "closed"
-            return False
-        self._member = member
-        return True
-
-    async def _send_frames(self, group: Group, viewer: Viewer, first: bytes, send: Send) -> None:
-        await self._send_body(send, viewer, first)
+            await self._send_body(send, viewer, first)
         retry = self._retry
         while viewer.end_reason is None:
             frames = group.feed.take(viewer)
@@ -185,6 +174,25 @@ class LiveStream(EventStream):
                 await group.feed.changed.wait()  # nothing is awaited between `take` and this, so no change is missed
                 continue
             viewer.heartbeat = group.heartbeat
+        await self._end(viewer, send)
+
+    def _is_counted(self, group: Group, viewer: Viewer) -> bool:
+        """Count the viewer that the application admits. Return ``False`` if the viewer has been ended meanwhile."""
+        connection = self._options.connection
+        if connection is not None and self._options.user_id is not None:
+            user_id = self._options.user_id()
+            if user_id != viewer.user_id:
+                connection = replace(connection, user_id=user_id)
+                self._options = replace(self._options, connection=connection)
+                viewer.become(user_id)
+        hub, scope = self._group_options.hub, self._group_options.scope
+        end = functools.partial(group.end_viewer, viewer)
+        member = hub.join(scope, connection, end, self._options.session)
+        if member.has_ended:
+            viewer.end_reason = "closed"
+            return False
+        self._serving.member = member
+        return True
 
     async def _end(self, viewer: Viewer, send: Send) -> None:
         if viewer.end_reason == "shutdown" and not viewer.client.reconnects_after_end:
@@ -209,7 +217,7 @@ class LiveStream(EventStream):
         hub, scope = self._group_options.hub, self._group_options.scope
         try:
             with filtering(gatherer_for(hub)):
-                result = callback(scope, self._connection)
+                result = callback(scope, self._options.connection)
                 if inspect.isawaitable(result):
                     await result
         except Exception:
@@ -223,7 +231,7 @@ class LiveStream(EventStream):
         if self._ending is not None:
             self._ending.cancel()
         # uvicorn would wait to write the rest of a response that is cut short, which would delay its shutdown.
-        transport = getattr(getattr(self._receive, "__self__", None), "transport", None)
+        transport = getattr(getattr(self._serving.receive, "__self__", None), "transport", None)
         if callable(abort := getattr(transport, "abort", None)):
             abort()
 

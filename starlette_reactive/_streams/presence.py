@@ -16,10 +16,16 @@ from .._bus.hub import Hub
 from .._core.events import ChangeEvent
 from .._core.loops import Mailbox, current_mailbox, spawn
 
-__all__ = ["WINDOW", "Gatherer", "flush_presence", "gatherer_for"]
+__all__ = ["WINDOW", "Gatherer", "flush_presence", "gatherer_for", "pause"]
 
 WINDOW = 0.5
 """Seconds for which changes of presence are gathered."""
+
+
+async def pause() -> None:
+    """Wait until the end of a window."""
+    await anyio.sleep(WINDOW)
+
 
 _Key = tuple[str, frozenset[str] | None, str | None]
 
@@ -64,7 +70,7 @@ class Gatherer:
 
     async def _close_later(self, key: _Key) -> None:
         while key in self._gathered:
-            await anyio.sleep(WINDOW)
+            await pause()
             self._emit_gathered(key)
 
     def _emit_gathered(self, key: _Key) -> None:

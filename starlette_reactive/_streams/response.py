@@ -100,8 +100,13 @@ class EventStream(EventSourceResponse):
                 "call the generator function"
             )
         self._items = _each(generator)
-        super().__init__(self._items, headers=headers, ping=heartbeat_interval, sep="\n", send_timeout=send_timeout)
-        self.headers["X-Content-Type-Options"] = "nosniff"  # what people wrote is never a document of its own
+        super().__init__(
+            self._items,
+            headers=_with_nosniff(headers),
+            ping=heartbeat_interval,
+            sep="\n",
+            send_timeout=send_timeout,
+        )
         self._env = None if templates is None else environment_of(templates)
         self._event_type = event_type
         self._retry = retry
@@ -240,6 +245,12 @@ class EventStream(EventSourceResponse):
             )
         block = compile_block(self._env, fragment.template_name, fragment.block_name)
         return await block.render_async(fragment.context)
+
+
+def _with_nosniff(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return headers by which what people wrote is never taken for a document of its own."""
+    kept = {name: value for name, value in (headers or {}).items() if name.lower() != "x-content-type-options"}
+    return {**kept, "X-Content-Type-Options": "nosniff"}
 
 
 async def _each(generator: AsyncIterable[StreamItem] | Iterable[StreamItem]) -> AsyncGenerator[StreamItem]:

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from starlette_reactive import ChangeEvent
 from starlette_reactive._engines.engine import Engine, Sender, Session
+from starlette_reactive._engines.ignored import IgnoredMessages
 from starlette_reactive._engines.messages import DeliveredEvent, Message, RemoteRoster
 from starlette_reactive._engines.postgres.session import PostgresSession
 from starlette_reactive._log.replica import History
@@ -30,6 +31,10 @@ class _Changed:
     @property
     def name(self) -> str:
         return self._engine.name
+
+    @property
+    def ignored(self) -> IgnoredMessages:
+        return self._engine.ignored
 
     @contextlib.asynccontextmanager
     async def connect(self, process: str) -> AsyncIterator[Session]:

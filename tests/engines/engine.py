@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from starlette_reactive._core.events import ChangeEvent
 from starlette_reactive._engines.engine import Sender
+from starlette_reactive._engines.ignored import IgnoredMessages
 from starlette_reactive._engines.messages import (
     DeliveredEvent,
     EndUser,
@@ -219,6 +220,7 @@ class MemoryEngine:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.ignored = IgnoredMessages(self.name)
 
     @asynccontextmanager
     async def connect(self, process: str) -> AsyncIterator[MemorySession]:

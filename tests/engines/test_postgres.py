@@ -365,7 +365,7 @@ def test_a_made_up_hint_is_delivered_and_forgotten(url: str) -> None:
         async with attached(url, "s") as session:
             event = '[{"scope": "s", "paths": ["a"], "origin": null, "audience": null}]'
             with sql(url) as user:
-                user.execute("select pg_notify('reactive', '999999999 ' || %s)", (event,))
+                user.execute("select pg_notify('reactive', pg_current_xact_id()::text || ' ' || %s)", (event,))
             assert await paths(session, 1) == [{"a"}]
             await quiet(session)
             assert session._hinted == {}
@@ -398,6 +398,8 @@ async def test_viewers_get_events_emitted_in_sql(world: World) -> None:
         ("'s', '{a.*}'", "the paths are invalid"),
         ("'s', array['a b']", "the paths are invalid"),
         ("'s', array[E'a\\x01']", "the paths are invalid"),
+        ("'s', '{{a,b},{c,d}}'", "the paths are invalid"),
+        ("'s', '{a}', null, '{{ann,bob},{cid,dan}}'", "the audience is invalid"),
     ],
 )
 def test_rx_emit_rejects_invalid_arguments(server: PostgresServer, arguments: str, what: str) -> None:
@@ -762,6 +764,9 @@ def test_the_error_for_a_role_without_privileges_contains_the_fix(url: str) -> N
         with Publisher.from_url(app) as publisher:
             publisher.emit("s", "too.early")
         user.execute("grant select on all tables in schema reactive to app")
+        with pytest.raises(ReactiveError, match=r"'app' may not run a bus, .*grant execute on all functions in schema"):
+            run(lambda: _connect(app))
+        user.execute("grant execute on all functions in schema reactive to app")
 
         async def test() -> None:
             async with attached(app, "s") as session:
@@ -782,7 +787,7 @@ def test_a_schema_with_another_layout_is_refused(url: str) -> None:
     with sql(url) as user:
         user.execute(DDL.encode())
         user.execute("create or replace function reactive.rx_version() returns integer language sql as 'select 99'")
-    with pytest.raises(ReactiveError, match=r"layout 99, but this release of starlette-reactive needs layout 1"):
+    with pytest.raises(ReactiveError, match=r"layout 99, but this release of starlette-reactive needs layout 2"):
         run(lambda: _connect(url))
 
 

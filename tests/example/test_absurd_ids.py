@@ -19,7 +19,7 @@ from starlette_reactive.testing import TestClient
 
 from .conftest import Enter
 
-Place = Literal["path", "query", "form"]
+Place = Literal["path", "query", "header", "form"]
 
 NO_NUMBERS = {
     "huge": str(10**30),
@@ -88,16 +88,20 @@ class Operation:
         """Return the arguments of a request in which one parameter is absurd and the others are valid."""
         values = {each: each.valid for each in self.parameters} | {changed: value}
         path, query, fields = self.path, [], {}
+        headers: dict[str, bytes] = {}
         for parameter, each in values.items():
             encoded = quote(each.encode(errors="surrogatepass"), safe="")
             if parameter.place == "path":
                 path = path.replace(f"{{{parameter.name}}}", encoded)
             elif parameter.place == "query":
                 query.append(f"{parameter.name}={encoded}")
+            elif parameter.place == "header":
+                headers[parameter.name] = each.encode(errors="surrogatepass")
             else:
                 fields[parameter.name] = each
         url = f"{path}?{'&'.join(query)}" if query else path
-        return {"method": self.method, "url": url, **_form(fields)}
+        form = _form(fields)
+        return {"method": self.method, "url": url, **form, "headers": {**headers, **form.get("headers", {})}}
 
 
 def _form(fields: dict[str, str]) -> dict[str, Any]:
@@ -123,7 +127,8 @@ def operations() -> list[Operation]:
 
 def _in_url(operation: dict[str, Any]) -> Iterator[Parameter]:
     for each in operation.get("parameters", []):
-        yield Parameter(each["name"], each["in"], each["schema"].get("type") == "integer")
+        if each["in"] != "header":  # the server refuses what no header may have
+            yield Parameter(each["name"], each["in"], each["schema"].get("type") == "integer")
 
 
 def _in_form(operation: dict[str, Any], schema: dict[str, Any]) -> Iterator[Parameter]:

@@ -15,6 +15,7 @@ from example_app.app import create_app
 from example_app.live import reactive
 from starlette_reactive import assets, sqlalchemy
 from starlette_reactive.testing import TestClient
+from tests.support import eventually
 
 from .conftest import Enter
 
@@ -79,6 +80,17 @@ async def test_who_signs_out_is_asked_again(enter: Enter) -> None:
     ada = await enter("Ada")
     await ada.post("/sign-out")
     assert (await ada.get("/")).status_code == 303
+
+
+async def test_signing_out_ends_the_live_pages_of_this_browser_and_no_others(enter: Enter) -> None:
+    here, elsewhere = await enter("Ada"), await enter("Ada", htmx=4)
+    board, home, other = await here.live("/boards/1"), await here.live("/"), await elsewhere.live("/boards/1")
+    await here.post("/sign-out")
+    await eventually(lambda: board.streams[0].closed and home.streams[0].closed)
+    await elsewhere.post("/boards/1/tasks", data={"title": "For those who are signed in"})
+    await other.expect("main", contains="For those who are signed in")
+    assert "For those who are signed in" not in board.html("main")
+    assert not other.streams[0].closed
 
 
 async def test_the_stream_of_somebody_who_is_not_there_any_more_ends(

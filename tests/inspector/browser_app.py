@@ -24,6 +24,7 @@ empty = Reactive(
     inspector=True,
     prefix="/_empty",
 )
+reactives = [empty, demo.reactive]
 
 
 def with_many_names() -> FastAPI:
@@ -34,6 +35,7 @@ def with_many_names() -> FastAPI:
     name = f"{FOLDER}{LONG}.html"
     templates = Environment(loader=DictLoader({name: f"{page}<div {{{{ live() }}}}></div>"}), autoescape=True)
     reactive = Reactive(templates, secret="a secret for tests", debug=True, inspector=True, prefix="/_many")
+    reactives.append(reactive)
     app = FastAPI()
     app.include_router(reactive.router)
 
@@ -57,3 +59,5 @@ app = Starlette(
         Mount("/", demo.app),
     ]
 )
+for reactive in reactives:
+    reactive.app = app

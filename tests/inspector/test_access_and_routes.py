@@ -118,6 +118,7 @@ async def test_a_site_that_may_read_the_application_cannot_read_the_inspector() 
     app = Starlette(
         routes=[Mount("/", demo.app)], middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"])]
     )
+    demo.reactive.app = app
     evil = {"origin": "https://evil.example", "sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}
     assert await status(app, "/news", headers=evil) == 200
     assert await status(app, headers=evil) == 404

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 import anyio
 import httpx
@@ -71,13 +72,14 @@ async def stream(
     root_path: str = "",
     host: str = "test",
     address: str = "viewer",
+    wait: bool = True,
 ) -> AsyncIterator[Connection]:
-    """Open a stream by its live URL."""
+    """Open a stream by its live URL, and wait for its first bytes."""
     path, _, query = url.partition("?")
 
     async def requested(scope: Scope, receive: Receive, send: Send) -> None:
         more = {
-            "path": path,
+            "path": unquote(path),
             "raw_path": path.encode(),
             "root_path": root_path,
             "scheme": "http",
@@ -87,7 +89,7 @@ async def stream(
         }
         await app({**scope, **more}, receive, send)
 
-    async with connect(requested, query=query, headers={"host": host, **(headers or {})}) as connection:
+    async with connect(requested, query=query, headers={"host": host, **(headers or {})}, wait=wait) as connection:
         yield connection
 
 

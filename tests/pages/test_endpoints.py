@@ -251,6 +251,7 @@ async def test_a_mounted_application(world: World, root_path: str, name: str | N
         world.reactive.app = outer
     else:
         outer.router.routes[:0] = world.reactive.routes
+    world.reactive.app = outer
     path = f"{root_path}/in/side/5"
     await assert_live(world, outer, path, "board:5", title=path, root_path=root_path)
 

@@ -26,6 +26,7 @@ ENV = environment(
 )
 PURE, DISPATCHED, DEPENDENCY, CONNECTION, ENDPOINT = "pure ASGI", "dispatch", "dependency", "connection", "endpoint"
 VISIT, STREAM, UPDATE = ("/", False), ("/_reactive/live", False), ("/", True)
+ADMISSION = UPDATE  # the run that admits the viewer
 
 Answers = dict[str, list[tuple[str, bool]]]
 

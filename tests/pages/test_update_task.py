@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_reactive import ReactiveError
 from starlette_reactive._core.blocks import BlockRef
 from starlette_reactive._core.counts import Counts
-from starlette_reactive._pages.places import PAGE_SHARE, Claim
+from starlette_reactive._pages.places import PAGE_SHARE, Claim, places_of_loop
 from starlette_reactive._pages.update import Update, UpdateRunner
 from starlette_reactive._streams.rendering import Rendered
 from tests.support import eventually
@@ -23,7 +23,9 @@ current: contextvars.ContextVar[str] = contextvars.ContextVar("current", default
 
 
 async def update(app: ASGIApp) -> Rendered:
-    runner = UpdateRunner(app, {"type": "http", "path": "/", "state": {}}, Claim("page"), 30.0, Counts())
+    runner = UpdateRunner(
+        app, {"type": "http", "path": "/", "state": {}}, Claim("page"), 30.0, Counts(), places_of_loop()
+    )
     return (await runner.run([BLOCK])).rendered or {}
 
 

@@ -158,7 +158,7 @@ async def test_the_pages_of_get_and_post_on_one_path_do_not_answer_for_each_othe
     routes = [Route("/", page), Route("/", result, methods=["POST"])]
     app = Starlette(routes=[*reactive.routes, *routes])
     seen = await request(app, "/", method="POST")
-    async with stream(app, seen.url) as connection:
+    async with stream(app, seen.url, wait=False) as connection:
         await reactive.emit("all", "title")
         await eventually(lambda: "answered 409" in caplog.text)
         assert CONFIDENTIAL not in sent(connection)

@@ -7,7 +7,6 @@ cannot store are replaced, by an escape character and four digits.
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,7 +16,8 @@ from ..._core.paths import ALL, validate_path
 from ..._log.changelog import PATHS_PER_SCOPE
 from ..._log.replica import History, Record
 from ..event_json import event_json
-from ..messages import Outgoing, RemoteMember
+from ..ignored import MALFORMED, IgnoredMessages, as_list, as_number
+from ..messages import EndUser, MemberChange, Outgoing, RemoteMember
 
 __all__ = [
     "decode",
@@ -26,13 +26,13 @@ __all__ = [
     "hint_json",
     "members_json",
     "outgoing_json",
+    "parse_end_user",
     "parse_event",
     "parse_hint",
     "parse_histories",
     "parse_member",
+    "parse_member_change",
 ]
-
-logger: logging.Logger = logging.getLogger("starlette_reactive.engines")
 
 _UNFIT = re.compile("[\x00\x1b\ud800-\udfff]")
 _ESCAPED = re.compile("\x1b([0-9a-f]{4})")
@@ -118,51 +118,82 @@ def _event(event: ChangeEvent) -> tuple[str, list[str], str | None, list[str] | 
     return encode(event.scope), sorted(event.changed_paths), _encode_optional(event.origin), audience
 
 
-# Received
+# Received: whatever a decoder cannot read, it raises one of ``MALFORMED`` for, or replaces by what renders more
 
 
-def parse_event(scope: str, paths: Sequence[str], origin: str | None, audience: Sequence[str] | None) -> ChangeEvent:
-    """Return the event of a row, which any program may have written. An invalid path stands for every path."""
-    rest = delivered_origin(_decode_optional(origin)), _audience(audience)
+def parse_hint(payload: str) -> tuple[str, list[ChangeEvent]] | None:
+    """Return the transaction and the events that a wake-up contains, or ``None`` if it contains none."""
+    if not payload:
+        return None
+    xid, _, hint = payload.partition(" ")
+    return str(as_number(xid)), [_hinted(event) for event in as_list(json.loads(hint))]
+
+
+def _hinted(facts: Mapping[str, Any]) -> ChangeEvent:
+    scope, paths, origin, audience = (facts[key] for key in _EVENT_KEYS)
+    users = None if audience is None else as_list(audience)
+    return ChangeEvent(decode(scope), as_list(paths), delivered_origin(_decode_optional(origin)), _audience(users))
+
+
+def parse_event(
+    scope: str, paths: Sequence[str], origin: str | None, audience: Sequence[str] | None, ignored: IgnoredMessages
+) -> ChangeEvent:
+    """Return the event of a row, which any program may have written.
+
+    An invalid path stands for every path, and an invalid audience for everybody.
+    """
+    rest = delivered_origin(_decode_optional(origin)), _known_audience(audience, ignored)
     try:
         return ChangeEvent(decode(scope), paths, *rest)
-    except ValueError:
-        return ChangeEvent(decode(scope), map(_path, paths), *rest)
+    except MALFORMED:
+        return ChangeEvent(decode(scope), {_known_path(path, ignored) for path in paths}, *rest)
 
 
-def parse_hint(payload: str) -> tuple[str, list[ChangeEvent]]:
-    """Return the transaction and the events that a wake-up contains, or ``("", [])`` if it contains none."""
-    xid, _, hint = payload.partition(" ")
-    try:
-        return str(int(xid)), [parse_event(**event) for event in json.loads(hint)]
-    except (ValueError, TypeError):  # any program may notify, with any payload
-        return "", []
+def parse_end_user(process: str, user_id: str, scope: str | None) -> EndUser:
+    """Return the request of a row of ``reactive.ended``."""
+    return EndUser(process, decode(user_id), None if scope is None else decode(scope))
 
 
-def parse_member(member: Mapping[str, Any]) -> RemoteMember | None:
-    """Return the member of a row, or ``None`` if it has left."""
-    if "session" not in member or member["session"] is None:
-        return None
-    return RemoteMember(decode(member["session"]), _decode_optional(member["user"]), float(member["since"]))
+def parse_member_change(scope: str, process: str, member: str) -> MemberChange:
+    """Return the change of a row of the log."""
+    facts = json.loads(member)
+    has_left = facts.get("session") is None
+    shown = None if has_left else parse_member(facts["session"], facts["user"], facts["since"])
+    return MemberChange(scope, process, decode(facts["key"]), shown)
 
 
-def _path(path: str) -> str:
-    try:
-        return validate_path(path)
-    except ValueError as error:
-        logger.warning("invalid path in PostgreSQL's log, rendering everything: %s", error)
-        return ALL
+def parse_member(session: str, user_id: str | None, since: float) -> RemoteMember:
+    """Return a member."""
+    return RemoteMember(decode(session), _decode_optional(user_id), float(since))
 
 
 def _audience(users: Sequence[str] | None) -> frozenset[str] | None:
     return None if users is None else frozenset(decode(user) for user in users if user)
 
 
+def _known_path(path: str, ignored: IgnoredMessages) -> str:
+    try:
+        return validate_path(path)
+    except MALFORMED as error:
+        ignored.note("a path", error)
+        return ALL
+
+
+def _known_audience(users: Sequence[str] | None, ignored: IgnoredMessages) -> frozenset[str] | None:
+    try:
+        return _audience(users)
+    except MALFORMED as error:
+        ignored.note("an audience", error)
+        return None
+
+
 _Key = tuple[frozenset[str] | None, str]
 """Audience and path."""
 
 
-def parse_histories(level: int, floor: int, rows: Iterable[Sequence[Any]], limit: int) -> dict[str, History]:
+def parse_histories(
+    level: int, floor: int, rows: Iterable[Sequence[Any]], limit: int, ignored: IgnoredMessages
+) -> dict[str, History]:
     """Return the histories of scopes.
 
     Args:
@@ -172,14 +203,16 @@ def parse_histories(level: int, floor: int, rows: Iterable[Sequence[Any]], limit
             0)``; and for each scope the oldest stamp and the number of the events that were read, as ``(scope, None,
             None, None, stamp, count)``.
         limit: How many events of a scope were read at most.
+        ignored: Counts invalid paths and audiences.
     """
     floors: dict[str, int] = {}
     stamps: dict[str, dict[_Key, dict[str | None, int]]] = {}
     for scope, audience, path, origin, stamp, count in rows:
-        if path is None:
+        if count:
             floors[scope] = max(floor, int(stamp)) if count >= limit else floor
         else:
-            origins = stamps.setdefault(scope, {}).setdefault((_audience(audience), _path(path)), {})
+            key = (_known_audience(audience, ignored), _known_path(path, ignored))
+            origins = stamps.setdefault(scope, {}).setdefault(key, {})
             name = delivered_origin(_decode_optional(origin))
             origins[name] = max(int(stamp), origins.get(name, 0))
     return {scope: _history(level, floors.get(scope, floor), found) for scope, found in stamps.items()}

@@ -17,8 +17,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from ..._core.errors import ReactiveError
+from ..url_parsing import parsed_url
 
-__all__ = ["PostgresConnection", "connection_options", "open_connection"]
+__all__ = ["PostgresConnection", "check_url", "connection_options", "open_connection"]
 
 Row = Sequence[Any]
 
@@ -128,7 +129,7 @@ class PostgresConnection:
         self._connection.pgconn.consume_input()
         found: list[str] = []
         while notification := self._connection.pgconn.notifies():
-            found.append(notification.extra.decode())
+            found.append(notification.extra.decode("utf-8", "replace"))
         return found
 
     def _cut(self) -> None:
@@ -167,6 +168,26 @@ def connection_options(url: str, **ours: Any) -> dict[str, Any]:
     """Return the options to connect with: defaults, overridden by the URL, overridden by ``ours``."""
     defaults = {"application_name": "starlette-reactive", **_NETWORK}
     return {**defaults, **conninfo_to_dict(url), "client_encoding": "utf8", **ours}
+
+
+def check_url(url: str) -> None:
+    """Check that a URL can be read, and only in one way.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    parsed_url(url, _parse, "PostgreSQL")
+
+
+def _parse(url: str) -> None:
+    authority, _, rest = url.partition("://")[2].partition("/")
+    user, _, _ = authority.rpartition("@")
+    if "@" in user or "?" in user or "@" in rest.partition("?")[0]:
+        raise ValueError("libpq would take a part of the password for a host, a port or a database")
+    options = conninfo_to_dict(url)
+    numbers = [*str(options.get("port", "")).split(","), str(options.get("connect_timeout", 0))]
+    if not all(number.removeprefix("-").isdecimal() for number in numbers if number):
+        raise ValueError("a port or a timeout is not a number")
 
 
 def _startup_options(url: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ..messages import EndUser
-from .codec import decode
+from .codec import parse_end_user
 
 __all__ = ["EndUserRows"]
 
@@ -32,10 +32,14 @@ class EndUserRows:
         self._has_read = True
 
     def receive(self, number: int, at: str, process: str, user_id: str, scope: str | None) -> list[EndUser]:
-        """Return the message of a row, unless it has been received before."""
+        """Return the message of a row, unless it has been received before.
+
+        Raises:
+            ValueError: A name is empty.
+        """
         if (number, at) in self._received:
             return []
         now = time.monotonic()
         self._received = {row: when for row, when in self._received.items() if now - when < 2 * _KEPT_SECONDS}
         self._received[number, at] = now
-        return [EndUser(process, decode(user_id), None if scope is None else decode(scope))]
+        return [parse_end_user(process, user_id, scope)]

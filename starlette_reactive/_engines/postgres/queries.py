@@ -1,4 +1,7 @@
-"""The SQL that the bus runs, with named parameters."""
+"""The SQL that the bus runs, with named parameters.
+
+What others have written as JSON is read as text: the driver would raise while it reads a row that is nested too deeply.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +29,21 @@ WAKE = f"pg_notify('{CHANNEL}', pg_current_xact_id_if_assigned()::text || ' ' ||
 EPOCH = "select reactive.rx_begin()"
 NOW = "select pg_current_snapshot()::text, extract(epoch from clock_timestamp())::float8"
 READ = """
-    select 'now', 0, 0::text::xid8, pg_current_snapshot()::text, null::text[], null::text[], null, null::jsonb,
+    select 'now', 0, 0::text::xid8, pg_current_snapshot()::text, null::text[], null::text[], null, null,
         extract(epoch from clock_timestamp())::float8
     union all
-    select 'log', id, xid, scope, paths, audience, origin, member, null
+    select 'log', id, xid, scope, paths, audience, origin, member::text, null
     from reactive.log where xid >= %(ends)s::xid8
     union all
-    select 'log', id, xid, scope, paths, audience, origin, member, null
+    select 'log', id, xid, scope, paths, audience, origin, member::text, null
     from reactive.log where xid = any(%(running)s::xid8[])
     union all
-    select 'ended', id, xid, scope, array[user_id], null, process, to_jsonb(at), null
+    select 'ended', id, xid, scope, array[user_id], null, process, at::text, null
     from reactive.ended where xid >= %(ends)s::xid8 or xid = any(%(running)s::xid8[])
     order by 2
 """
 ENDED = """
-    select id, to_jsonb(at), process, user_id, scope
+    select 'ended', id, xid, scope, array[user_id], null, process, at::text, null
     from reactive.ended where at > clock_timestamp() - make_interval(secs => %(seconds)s) order by id
 """
 HISTORY = """
@@ -63,7 +66,7 @@ HISTORY = """
     from found cross join unnest(paths) as path group by scope, audience, path, origin
 """
 ROSTER = """
-    select member.scope, member.process, member.key, to_jsonb(member)
+    select member.scope, member.process, member.key, member.session, member.user_id, member.since
     from unnest(%(scopes)s::text[]) as asked(scope)
     join reactive.members as member
         on hashtextextended(member.scope, 0) = hashtextextended(asked.scope, 0) and member.scope = asked.scope

@@ -11,6 +11,9 @@ nothing else. Only ``ended`` is logged, because rendering everything does not ma
 
 Rows are deleted once they are too old or too many, after they could be read for half a minute. The same transaction
 raises the *floor* to them: below it, no changes are known.
+
+Every role that may use the schema may call ``rx_emit`` and ``rx_wake``. All other functions are for roles that run a
+bus: they end streams and show members. Each function that runs with its owner's rights has a fixed search path.
 """
 
 from __future__ import annotations
@@ -20,8 +23,8 @@ __all__ = ["CHANNEL", "DDL", "SCHEMA", "VERSION"]
 SCHEMA = "reactive"
 CHANNEL = "reactive"
 """The channel of the wake-ups."""
-VERSION = 1
-"""The layout of the schema that this release needs."""
+VERSION = 2
+"""The layout of the schema that this release needs. In layout 1, everybody may call every function."""
 
 _TABLES = """
     create schema if not exists reactive;
@@ -75,7 +78,7 @@ _TABLES = """
 """
 
 _EMIT = r"""
-    create function reactive.rx_emit(
+    create or replace function reactive.rx_emit(
         scope text, paths text[], origin text default null, audience text[] default null
     ) returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as $body$
     begin
@@ -83,7 +86,7 @@ _EMIT = r"""
             raise exception using errcode = '22023', message = 'rx_emit: the scope is empty',
                 hint = 'Name what the change belongs to, such as ''board:42''.';
         end if;
-        if coalesce(cardinality(paths), 0) = 0 or exists (
+        if coalesce(array_ndims(paths), 0) <> 1 or exists (
             select from unnest(paths) as path
             where path is null or path !~ '^([*]|[^\s\u0001-\u001f.*]+([.][^\s\u0001-\u001f.*]+)*)$'
         ) then
@@ -91,18 +94,22 @@ _EMIT = r"""
                 detail = coalesce(paths::text, 'null'),
                 hint = 'Write context paths, such as ''{tasks,doc.title}'', or ''{*}'' for all.';
         end if;
+        if array_ndims(audience) > 1 then
+            raise exception using errcode = '22023', message = 'rx_emit: the audience is invalid',
+                detail = audience::text, hint = 'Write user ids, such as ''{ann,bob}''.';
+        end if;
         insert into reactive.log (scope, paths, origin, audience)
         values (rx_emit.scope, rx_emit.paths, nullif(rx_emit.origin, ''), rx_emit.audience);
     end $body$;
 
-    create function reactive.rx_wake() returns void
+    create or replace function reactive.rx_wake() returns void
     language sql security definer set search_path = pg_catalog, pg_temp as $body$
         select pg_notify('reactive', '')
     $body$;
 """
 
 _SEND = """
-    create function reactive.rx_send(process text, batch jsonb) returns void
+    create or replace function reactive.rx_send(process text, batch jsonb) returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp as $body$
     begin
         if jsonb_array_length(batch->'members') > 0 then
@@ -127,7 +134,7 @@ _SEND = """
         from jsonb_to_recordset(batch->'events') as given(scope text, paths text[], origin text, audience text[]);
     end $body$;
 
-    create function reactive.rx_enroll(process text, members jsonb) returns void
+    create or replace function reactive.rx_enroll(process text, members jsonb) returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp as $body$
     begin
         with given as (
@@ -157,7 +164,7 @@ _SEND = """
         end if;
     end $body$;
 
-    create function reactive.rx_beat(process text, lease interval) returns void
+    create or replace function reactive.rx_beat(process text, lease interval) returns void
     language sql security definer set search_path = pg_catalog, pg_temp as $body$
         insert into reactive.processes values (rx_beat.process, clock_timestamp() + lease)
         on conflict (process) do update set expires = excluded.expires
@@ -165,7 +172,7 @@ _SEND = """
 """
 
 _BEGIN = """
-    create function reactive.rx_begin() returns text
+    create or replace function reactive.rx_begin() returns text
     language plpgsql security definer set search_path = pg_catalog, pg_temp as $body$
     declare
         here text := concat_ws('-', (select system_identifier from pg_control_system()),
@@ -191,7 +198,7 @@ _BEGIN = """
 """
 
 _TRIM = """
-    create function reactive.rx_trim(keep interval, most integer, batch integer) returns integer
+    create or replace function reactive.rx_trim(keep interval, most integer, batch integer) returns integer
     language plpgsql security definer set search_path = pg_catalog, pg_temp as $body$
     declare
         known reactive.life;
@@ -236,21 +243,49 @@ _TRIM = """
 """
 
 _VERSION = f"""
-    create function reactive.rx_version() returns integer language sql immutable as 'select {VERSION}';
+    create or replace function reactive.rx_version() returns integer language sql immutable as 'select {VERSION}';
+"""
+
+_RIGHTS = """
+    revoke execute on all functions in schema reactive from public;
+    grant execute on function reactive.rx_emit(text, text[], text, text[]), reactive.rx_wake(), reactive.rx_version()
+        to public;
+"""
+
+_RIGHTS_SINCE_LAYOUT_1 = """
+    -- a role that may read the log runs a bus, so it keeps what everybody was allowed
+    for app in
+        select distinct grantee::regrole from pg_class, aclexplode(relacl)
+        where oid = 'reactive.log'::regclass and privilege_type = 'SELECT' and grantee <> 0
+    loop
+        execute 'grant execute on all functions in schema reactive to ' || app;
+    end loop;
 """
 
 DDL = f"""do $reactive$
+declare
+    before integer := 0;
+    app regrole;
 begin
     perform pg_advisory_xact_lock(7307497, 1);
     perform from pg_proc limit 1;  -- the first use of a table makes commits of others visible
     if to_regprocedure('reactive.rx_version()') is not null then
+        before := reactive.rx_version();
+    end if;
+    if before >= {VERSION} then
         return;
     end if;
-{_TABLES}{_EMIT}{_SEND}{_BEGIN}{_TRIM}{_VERSION}
+    if before = 0 then
+{_TABLES}
+    end if;
+{_EMIT}{_SEND}{_BEGIN}{_TRIM}{_VERSION}{_RIGHTS}
+    if before = 1 then
+{_RIGHTS_SINCE_LAYOUT_1}
+    end if;
 end $reactive$"""
 """The SQL statement that creates the schema ``reactive``, which a bus needs in its PostgreSQL database.
 
-Run it in a migration if the application's role may not create schemas; otherwise the bus runs it. It does nothing if
-the schema exists. It is one statement without parameters, which every driver and every migration tool accepts, and
-several processes may run it at the same time.
+Run it in a migration if the application's role may not create schemas; otherwise the bus runs it. It brings a schema of
+an older release up to date, and does nothing if the schema is up to date. It is one statement without parameters,
+which every driver and every migration tool accepts, and several processes may run it at the same time.
 """

@@ -8,7 +8,7 @@ Each process has one connection that listens and reads, and one that writes. Wha
 - **A wake-up is never sent in a program's own transaction**, because transactions that notify are committed one after
   the other. The bus wakes readers in its own short transactions. Without a wake-up, there is a reading each second.
 - **A wake-up may contain a hint**: the events that were committed. They are delivered before the reading that finds
-  them, and not again.
+  them, and not again. Any role may notify, so a hint is believed only if its transaction has ended.
 - **A stamp is the number of a transaction.** The stamp of a cursor is the number up to which all had ended.
 - **Rows can be read for at least half a minute before they are deleted.** A session that has not read for almost as
   long ends. Both times are by the server's clock.
@@ -17,12 +17,13 @@ Each process has one connection that listens and reads, and one that writes. Wha
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..._core.events import ChangeEvent
 from ..._log.replica import History
-from ..messages import DeliveredEvent, LevelReached, MemberChange, Message, Outgoing, RemoteMember, RemoteRoster
+from ..ignored import MALFORMED, IgnoredMessages
+from ..messages import DeliveredEvent, LevelReached, Message, Outgoing, RemoteMember, RemoteRoster
 from . import queries
 from .codec import (
     decode,
@@ -34,6 +35,7 @@ from .codec import (
     parse_hint,
     parse_histories,
     parse_member,
+    parse_member_change,
 )
 from .connection import PostgresConnection
 from .end_users import EndUserRows
@@ -61,6 +63,7 @@ class PostgresSession:
         writer: The connection for everything else.
         epoch: The life of the log.
         end_users: What this process has received of requests to end users' streams, across its sessions.
+        ignored: Counts malformed messages.
     """
 
     def __init__(
@@ -70,7 +73,9 @@ class PostgresSession:
         writer: PostgresConnection,
         epoch: str,
         end_users: EndUserRows,
+        ignored: IgnoredMessages,
     ) -> None:
+        self._ignored = ignored
         self._process = process
         self._reader = reader
         self._writer = writer
@@ -99,7 +104,7 @@ class PostgresSession:
         text, self._read_at = (await self._reader.fetch(queries.NOW))[0]
         self._snapshot = Snapshot.parse(text)
         rows = await self._reader.fetch(queries.ENDED, {"seconds": self._end_users.seconds_missed()})
-        self._pending = [message for row in rows for message in self._end_users.receive(*row)]
+        self._pending = self._messages(rows)
 
     def _note_notification(self, payload: str) -> None:
         self._notified.append(payload)
@@ -118,23 +123,41 @@ class PostgresSession:
         self._notified += self._reader.take_notifications()
         if not self._hinted:
             self._due = time.monotonic() + _HEAD_START
-        if time.monotonic() < self._due and (hints := self._take_hints()):
+        if time.monotonic() < self._due and (hints := await self._take_hints()):
             return hints
         return await self._read()
 
-    def _take_hints(self) -> list[Message]:
+    async def _take_hints(self) -> list[Message]:
         """Return the events in the hints of wake-ups that the next reading will find."""
         notified, self._notified = self._notified, []
         found: dict[tuple[str, ChangeEvent], None] = {}
-        for xid, events in map(parse_hint, notified):
-            if not xid:
+        for hint in map(self._parse_hint, notified):
+            if hint is None:
                 self._due = 0.0  # only a reading finds what was committed without a hint, before the next hints
                 break
+            xid, events = hint
             if not self._snapshot.sees(xid):
                 found.update({(xid, event): None for event in events if self._is_new(event.scope, xid)})
-        new = [each for each in found if each not in self._hinted]
-        self._hinted.update(found)
+        new = [each for each in await self._genuine(found) if each not in self._hinted]
+        self._hinted.update(dict.fromkeys(new))
         return [DeliveredEvent(event, int(xid)) for xid, event in new]
+
+    def _parse_hint(self, payload: str) -> tuple[str, list[ChangeEvent]] | None:
+        try:
+            return parse_hint(payload)
+        except MALFORMED as error:
+            self._ignored.note("a notification", error)
+            return None
+
+    async def _genuine(self, hints: Collection[tuple[str, ChangeEvent]]) -> list[tuple[str, ChangeEvent]]:
+        """Return the hints whose transactions have ended. A wake-up arrives after that, but any role may notify."""
+        if not hints:
+            return []
+        ended = Snapshot.parse((await self._reader.fetch(queries.NOW))[0][0])
+        genuine = [each for each in hints if ended.sees(each[0])]
+        for _ in range(len(hints) - len(genuine)):
+            self._ignored.note("a notification", "its transaction has not ended")
+        return genuine
 
     def _is_new(self, scope: str, xid: str) -> bool:
         """Return whether a scope's history is loaded and does not contain a transaction."""
@@ -156,18 +179,34 @@ class PostgresSession:
 
     def _messages(self, rows: Sequence[Sequence[Any]]) -> list[Message]:
         messages: list[Message] = []
-        for kind, number, xid, scope, paths, audience, origin, member, clock in rows:
-            if kind == "now":
-                self._advance(Snapshot.parse(scope), clock)
-            elif kind == "ended":
-                messages += self._end_users.receive(number, member, origin, paths[0], scope)
-            elif (name := decode(scope)) not in self._attached:
-                continue
-            elif paths is None:
-                messages.append(MemberChange(name, origin, decode(member["key"]), parse_member(member)))
-            else:
-                messages += self._delivered(xid, parse_event(scope, paths, origin, audience))
+        for row in rows:
+            try:
+                messages += self._of_row(*row)
+            except MALFORMED as error:
+                self._ignored.note("a row", error)
         return messages
+
+    def _of_row(
+        self,
+        kind: str,
+        number: int,
+        xid: str,
+        scope: str,
+        paths: Any,
+        audience: Any,
+        origin: Any,
+        member: Any,
+        clock: Any,
+    ) -> Sequence[Message]:
+        if kind == "now":
+            self._advance(Snapshot.parse(scope), clock)
+        elif kind == "ended":
+            return self._end_users.receive(number, member, origin, paths[0], scope)
+        elif (name := decode(scope)) in self._attached:
+            if paths is None:
+                return [parse_member_change(name, origin, member)]
+            return self._delivered(xid, parse_event(scope, paths, origin, audience, self._ignored))
+        return []
 
     def _delivered(self, xid: str, event: ChangeEvent) -> list[Message]:
         if event.scope in self._held:
@@ -193,15 +232,20 @@ class PostgresSession:
         parameters = {"scopes": list(asked), "since": list(asked.values()), "limit": _EVENTS_OF_A_SCOPE}
         (snapshot, _, _, _, floor, _), *rows = await self._writer.fetch(queries.HISTORY, parameters)
         seen = Snapshot.parse(snapshot)
-        found = parse_histories(seen.level, floor, rows, _EVENTS_OF_A_SCOPE)
+        found = parse_histories(seen.level, floor, rows, _EVENTS_OF_A_SCOPE, self._ignored)
         self._release_held(scopes, seen)
-        rosters: dict[str, dict[str, dict[str, RemoteMember]]] = {}
-        for scope, process, key, row in await self._writer.fetch(queries.ROSTER, {"scopes": list(asked)}):
-            member = parse_member({**row, "user": row["user_id"]})
-            assert member is not None  # noqa: S101 - the column is not null
-            rosters.setdefault(scope, {}).setdefault(process, {})[decode(key)] = member
+        rosters = self._rosters(await self._writer.fetch(queries.ROSTER, {"scopes": list(asked)}))
         unchanged = History(seen.level, floor)
         return {decode(scope): (found.get(scope, unchanged), rosters.get(scope, {})) for scope in asked}
+
+    def _rosters(self, rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, dict[str, RemoteMember]]]:
+        rosters: dict[str, dict[str, dict[str, RemoteMember]]] = {}
+        for scope, process, key, *member in rows:
+            try:
+                rosters.setdefault(scope, {}).setdefault(process, {})[decode(key)] = parse_member(*member)
+            except MALFORMED as error:
+                self._ignored.note("a member", error)
+        return rosters
 
     def _release_held(self, scopes: Iterable[str], history: Snapshot) -> None:
         """Return the held events with the next reading, except for those that the histories contain."""

@@ -19,6 +19,8 @@ from redis.backoff import NoBackoff
 from redis.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
+from ..url_parsing import parsed_url
+
 __all__ = ["Command", "RedisAddress", "RedisConnection", "SyncConnection"]
 
 Command = Sequence[str | bytes | int]
@@ -52,10 +54,7 @@ class RedisAddress:
     """
 
     def __init__(self, url: str) -> None:
-        self._url, prefix = _split_options(url)
-        self._pool = AsyncioConnectionPool.from_url(
-            self._url, socket_connect_timeout=_CONNECT_TIMEOUT, **_ASYNCIO_OPTIONS
-        )
+        self._url, prefix, self._pool = parsed_url(url, _parse, "Redis")
         self.prefix: str = f"{prefix}:{_VERSION}:{self._pool.connection_kwargs.get('db', 0)}"
 
     @asynccontextmanager
@@ -63,7 +62,12 @@ class RedisAddress:
         """Open a connection."""
         connection: _AsyncioConnection = cast("Any", self._pool).make_connection()
         try:
-            await connection.connect()
+            failures: list[ResponseError] = []
+            try:
+                await connection.connect()
+            except ResponseError as error:
+                failures.append(error)
+            _raise_without_arguments(failures)
             yield RedisConnection(connection)
         finally:
             await connection.disconnect(nowait=True)
@@ -78,7 +82,12 @@ class RedisAddress:
             **_OPTIONS,
         )
         connection: SyncConnection = cast("Any", pool).make_connection()
-        connection.connect()
+        failures: list[ResponseError] = []
+        try:
+            connection.connect()
+        except ResponseError as error:
+            failures.append(error)
+        _raise_without_arguments(failures)
         return connection
 
 
@@ -138,9 +147,28 @@ class RedisConnection:
             raise ConnectionError("the connection to Redis is closed")
 
 
-def _split_options(url: str) -> tuple[str, str]:
-    """Return a URL without the options that are set here, and the prefix that it asks for."""
+def _raise_without_arguments(failures: Sequence[ResponseError]) -> None:
+    """Raise an error of a server that does not know ``AUTH`` without the arguments, which are the password.
+
+    It is called outside of the handler, so that the whole error is not in the chain.
+    """
+    for error in failures:
+        raise type(error)(str(error).partition(", with args")[0])
+
+
+def _parse(url: str) -> tuple[str, str, AsyncioConnectionPool]:
+    """Return a URL without the options that are set here, the prefix that it asks for, and a pool for it.
+
+    Raises:
+        TypeError: It has an unknown option.
+        ValueError: It is invalid, or contains an ``@`` that suggests a password which is read as something else.
+    """
     parts = urlsplit(url)
     query = parse_qsl(parts.query, keep_blank_values=True)
+    if any("@" in part for part in (parts.path, parts.fragment, *(name for name, _ in query))):
+        raise ValueError("an @ is not percent-encoded")
     rest = [(name, value) for name, value in query if name != "prefix" and name not in _ASYNCIO_OPTIONS]
-    return urlunsplit(parts._replace(query=urlencode(rest))), dict(query).get("prefix") or _PREFIX
+    bare = urlunsplit(parts._replace(query=urlencode(rest)))
+    pool = AsyncioConnectionPool.from_url(bare, socket_connect_timeout=_CONNECT_TIMEOUT, **_ASYNCIO_OPTIONS)
+    cast("Any", pool).make_connection()  # checks the options
+    return bare, dict(query).get("prefix") or _PREFIX, pool

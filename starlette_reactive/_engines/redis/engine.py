@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from ..engine import Engine, Sender, Session
+from ..ignored import IgnoredMessages
 from .connection import RedisAddress
 from .sender import RedisSender
 from .session import EndUserPosition, RedisSession
@@ -32,6 +33,7 @@ class RedisEngine:
 
     def __init__(self, url: str) -> None:
         self._address = RedisAddress(url)
+        self.ignored: IgnoredMessages = IgnoredMessages(self.name)
         self._positions: dict[str, EndUserPosition] = {}  # by process
 
     def connect(self, process: str) -> AbstractAsyncContextManager[Session]:
@@ -46,6 +48,6 @@ class RedisEngine:
     async def _connect(self, process: str) -> AsyncIterator[Session]:
         async with AsyncExitStack() as stack:
             reader, writer = [await stack.enter_async_context(self._address.open_connection()) for _ in range(2)]
-            session = RedisSession(reader, writer, self._address.prefix, process)
+            session = RedisSession(reader, writer, self._address.prefix, process, self.ignored)
             await session.begin(self._positions.setdefault(process, EndUserPosition()))
             yield session

@@ -51,20 +51,22 @@ class ScriptRunner:
         connection: The connection.
         encoder: Encodes the calls.
 
+    Attributes:
+        birth: The birth of the data. ``None`` until the session begins.
     """
 
     def __init__(self, connection: RedisConnection, encoder: CallEncoder) -> None:
         self._connection = connection
         self._encoder = encoder
-        self._birth: bytes | None = None  # None until the session begins
+        self.birth: bytes | None = None
 
     async def begin(self) -> tuple[bytes, bytes, list[bytes]]:
         """Return the birth of the data, the level of the log, and the recent requests to end users' streams.
 
         From now on Redis must have the same data.
         """
-        [(self._birth, level, ended)] = await self.ask([self._encoder.command((scripts.BEGIN, ()))])
-        return self._birth, level, ended
+        [(self.birth, level, ended)] = await self.ask([self._encoder.command((scripts.BEGIN, ()))])
+        return self.birth, level, ended
 
     async def run(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Call scripts, and return their answers without the birth that each begins with."""
@@ -93,7 +95,7 @@ class ScriptRunner:
         Raises:
             DataLostError: It has another birth.
         """
-        if self._birth is not None and birth != self._birth:
+        if self.birth is not None and birth != self.birth:
             raise DataLostError("Redis has lost its data")
 
 

@@ -14,7 +14,10 @@ Keys and channels share a prefix. Every key has an expiry, so nothing stays behi
 - ``ended``: users whose streams were ended in the last minutes, by stamp.
 
 Messages are ``KIND BIRTH BODY``, with the kinds ``e`` for an event, ``p`` for a member that joined or left, ``u`` for a
-user whose streams are to end, ``h`` for a level that was reached and ``m`` for a mark.
+user whose streams are to end, ``h`` for a level that was reached and ``m`` for a mark. The last two go to one process,
+with a token that only its session has, so that nobody else can send them.
+
+Whoever may write keys can write anything into them. What is malformed counts as missing, so no script fails at it.
 
 Each stamp is higher than every stamp before it, whatever the clock does. It equals the clock in microseconds unless
 that would not be higher.
@@ -40,9 +43,13 @@ local root, index = prefix .. ':root', prefix .. ':scopes'
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local function text(number) return string.format('%.0f', number) end
+local function stamp_in(value)
+  local number = tonumber(value)
+  return number and number >= 0 and number < 2^53 and number or nil
+end
 local known = redis.call('HMGET', root, 'birth', 'last', 'floor')
-local birth, last, floor = known[1], tonumber(known[2]), tonumber(known[3])
-if not birth or redis.call('EXISTS', index) == 0 then
+local birth, last, floor = known[1], stamp_in(known[2]), stamp_in(known[3])
+if not birth or not last or not floor or redis.call('EXISTS', index) == 0 then
   birth, last = ARGV[1] .. text(now), math.max(now, last or 0)
   floor = last
   redis.call('HSET', root, 'birth', birth, 'last', text(last), 'floor', text(floor))
@@ -110,7 +117,7 @@ local scope, body, origin = ARGV[2], ARGV[3], ARGV[4]
 if now % 32 == 0 then forget_oldest(64) end -- the microseconds select about one emit in 32
 local log = log_of(scope)
 local stamp = next_stamp()
-local before = tonumber(redis.call('ZSCORE', index, scope))
+local before = stamp_in(redis.call('ZSCORE', index, scope))
 local entries = redis.call('HMGET', log, '', unpack(ARGV, 5))
 local changes = {{}}
 if not entries[1] then changes = {{'', text(before or floor)}} end
@@ -127,7 +134,7 @@ end
 if redis.call('HSET', log, unpack(changes)) > 0 and redis.call('HLEN', log) > {PATHS_PER_SCOPE + 1} then
   local all, ages, gone = redis.call('HGETALL', log), {{}}, {{}}
   for i = 1, #all, 2 do
-    if all[i] ~= '' then ages[#ages + 1] = {{tonumber(string.match(all[i + 1], '^%d+')), all[i]}} end
+    if all[i] ~= '' then ages[#ages + 1] = {{stamp_in(string.match(all[i + 1], '^%d+')) or 0, all[i]}} end
   end
   table.sort(ages, function(one, other) return one[1] < other[1] end)
   for i = 1, #ages - {_TRIMMED_PATHS} do gone[i] = ages[i][2] end
@@ -181,7 +188,7 @@ return {{birth}}
 """Process, session, scope, key, member or empty, body → ``lapsed`` if the session may no longer write."""
 
 BEAT = Script(f"""
-local process, session, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local process, session, lease, token = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 if redis.call('GET', prefix .. ':lease:' .. process) ~= session then return {{birth, 'lapsed'}} end
 redis.call('PEXPIRE', prefix .. ':lease:' .. process, lease)
 redis.call('ZADD', prefix .. ':processes', text(now / 1000 + lease), process)
@@ -189,22 +196,24 @@ redis.call('EXPIRE', prefix .. ':processes', {_DAY})
 redis.call('EXPIRE', root, {2 * _DAY})
 redis.call('EXPIRE', index, {2 * _DAY})
 redis.call('EXPIRE', prefix .. ':of:' .. process, {_DAY})
-for i = 5, #ARGV do redis.call('EXPIRE', prefix .. ':who:' .. ARGV[i], {_DAY}) end
+for i = 6, #ARGV do redis.call('EXPIRE', prefix .. ':who:' .. ARGV[i], {_DAY}) end
 forget_oldest(100)
 local dead = redis.call('ZRANGEBYSCORE', prefix .. ':processes', '-inf', text(now / 1000 - 60000), 'LIMIT', 0, 1)[1]
 if dead then
   local memberships = redis.call('SPOP', prefix .. ':of:' .. dead, 200)
   for i = 1, #memberships do
     local length, rest = string.match(memberships[i], '^(%d+):(.*)$')
-    local key, scope = string.sub(rest, 1, length), string.sub(rest, length + 1)
-    redis.call('HDEL', prefix .. ':who:' .. scope, #dead .. ':' .. dead .. key)
+    if length and #length < 10 then
+      local key, scope = string.sub(rest, 1, length), string.sub(rest, length + 1)
+      redis.call('HDEL', prefix .. ':who:' .. scope, #dead .. ':' .. dead .. key)
+    end
   end
   if #memberships == 0 then redis.call('ZREM', prefix .. ':processes', dead) end
 end
-redis.call('PUBLISH', prefix .. ':to:' .. process, 'h ' .. birth .. ' ' .. text(level_now()))
+redis.call('PUBLISH', prefix .. ':to:' .. process, 'h ' .. birth .. ' ' .. token .. ' ' .. text(level_now()))
 return {{birth}}
 """)
-"""Process, session, lease in ms, scopes to renew → ``lapsed`` if the session may no longer write."""
+"""Process, session, lease in ms, token, scopes to renew → ``lapsed`` if the session may no longer write."""
 
 ATTACH = Script("""
 local found, alive = {birth, text(level_now())}, {}
@@ -220,7 +229,7 @@ for i = 2, #ARGV, 2 do
   local who = redis.call('HGETALL', prefix .. ':who:' .. scope)
   for j = 1, #who, 2 do
     local length, rest = string.match(who[j], '^(%d+):(.*)$')
-    if lives(string.sub(rest, 1, length)) then
+    if length and #length < 10 and lives(string.sub(rest, 1, length)) then
       members[#members + 1] = who[j]
       members[#members + 1] = who[j + 1]
     end
@@ -235,6 +244,6 @@ MARK = Script("""
 redis.call('PUBLISH', prefix .. ':to:' .. ARGV[2], 'm ' .. birth .. ' ' .. ARGV[3])
 return {birth}
 """)
-"""Process, mark → nothing. The mark arrives by subscription, after everything that was published before it."""
+"""Process, token → nothing. The mark arrives by subscription, after everything that was published before it."""
 
 SCRIPTS = (BEGIN, STAMP, EMIT, END, ENROLL, SHOW, BEAT, ATTACH, MARK)

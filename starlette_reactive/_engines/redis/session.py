@@ -9,6 +9,9 @@ which paths changed since a stamp, or that this is no longer known. What must ho
   an old file. The birth changes when the data is lost while the server runs; every message carries it.
 - **There are two connections**: one reads subscriptions, one writes. Neither is ever repaired.
 - **A subscription is confirmed before the log is read**, and whatever was published before that is received first.
+- **A level and a mark are believed only with a token** that this session has given to the script that publishes them.
+- **A stamp is believed only up to the level of the log**: a higher one would pass for the newest change for ever. Any
+  program may publish, so a message of another birth is no proof either: Redis is asked whether its data is gone.
 
 Channels are not part of a database, so their names contain its number: ``PREFIX:1:DATABASE:…``. The URL may set the
 prefix, as in ``redis://host/0?prefix=shop``, if several applications share a Redis. Redis Cluster is not supported.
@@ -21,27 +24,29 @@ import json
 import re
 import secrets
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from ..._log.replica import History
 from ..engine import LeaseLapsedError
+from ..ignored import MALFORMED, IgnoredMessages
 from ..messages import EndUser, LevelReached, Message, Outgoing, RemoteMember, RemoteRoster
 from . import scripts
 from .codec import (
+    Published,
     ScriptCall,
     emit_call,
     encode,
     member_arguments,
-    parse_end_user,
-    parse_event,
+    parse_ended,
     parse_history,
-    parse_member_change,
+    parse_member,
     parse_membership,
-    parse_roster,
+    parse_published,
 )
 from .connection import RedisConnection
+from .known_level import KnownLevel
 from .script_runner import CallEncoder, ScriptRunner
 
 __all__ = ["EndUserPosition", "RedisSession"]
@@ -74,29 +79,34 @@ class RedisSession:
         writer: The connection that runs scripts.
         prefix: The prefix of all keys and channels.
         process: The name of this process.
+        ignored: Counts malformed messages.
     """
 
-    def __init__(self, reader: RedisConnection, writer: RedisConnection, prefix: str, process: str) -> None:
+    def __init__(
+        self, reader: RedisConnection, writer: RedisConnection, prefix: str, process: str, ignored: IgnoredMessages
+    ) -> None:
         self._reader = reader
+        self._ignored = ignored
         self._prefix = prefix
         self._process = process
         self._name = secrets.token_hex(8)
         self._scripts = ScriptRunner(writer, CallEncoder(prefix, self._name))
         self._epoch = ""
         self._level = 0
+        self._known_level = KnownLevel()
         self._end_users = EndUserPosition()
         self._early: deque[bytes] = deque()  # messages that arrived before the level was known
         self._missed: list[EndUser] | None = None  # requests of before this session; None once received
         self._channels: set[bytes] = set()
         self._unconfirmed: set[bytes] = set()
         self._confirmed = asyncio.Event()
-        self._marks: dict[bytes, asyncio.Event] = {}
+        self._tokens: dict[bytes, asyncio.Event] = {}  # of levels and marks that are to arrive
         self._members: dict[str, set[str]] = {}  # the keys of this process's members, by scope
         self._to_renew: deque[str] = deque()
 
     async def begin(self, end_users: EndUserPosition) -> None:
         """Subscribe to the channels for every process and for this one, and read the level of the log."""
-        channels = [self._channel("all"), self._channel("to", self._process)]
+        channels = [self._named("all"), self._named("to", self._process)]
         await self._reader.write([("SUBSCRIBE", *channels)])
         first = [await self._reader.read() for _ in channels]
         while first[-1][0] != b"subscribe":  # something was published between the two confirmations
@@ -107,6 +117,7 @@ class RedisSession:
         run = re.search(rb"^run_id:(\S+)", info, re.MULTILINE)
         self._epoch = f"{run[1].decode() if run else secrets.token_hex(8)} {birth.decode()}"
         self._level = int(level)
+        self._known_level.note(self._level)
         self._end_users = end_users
         self._missed = self._missed_since(ended)
 
@@ -114,8 +125,19 @@ class RedisSession:
         if not self._end_users.epoch:
             return []  # a process that has only just begun has no streams
         since = self._end_users.stamp if self._end_users.epoch == self._epoch else 0  # else stamps are not comparable
-        split = (each.split(b" ", 1) for each in ended)
-        return [parse_end_user(body) for stamp, body in split if int(stamp) > since]
+        return [
+            request for stamp, request in self._readable("the end of a stream", parse_ended, ended) if stamp > since
+        ]
+
+    def _readable(self, what: str, parse: Callable[..., _T], *columns: Sequence[bytes]) -> list[_T]:
+        """Return what can be parsed of what Redis stores."""
+        found: list[_T] = []
+        for each in zip(*columns, strict=False):
+            try:
+                found.append(parse(*each))
+            except MALFORMED as error:
+                self._ignored.note(what, error)
+        return found
 
     @property
     def epoch(self) -> str:
@@ -131,35 +153,53 @@ class RedisSession:
             self._end_users.epoch, self._end_users.stamp = self._epoch, self._level
             return [*missed, LevelReached(self._level)]
         if self._early:
-            return self._parse(self._early.popleft())
+            return await self._take(self._early.popleft())
         kind, channel, data = await self._reader.read()
         if kind == b"message":
-            return self._parse(data)
+            return await self._take(data)
         if kind == b"subscribe":
             self._unconfirmed.discard(channel)
             if not self._unconfirmed:
                 self._confirmed.set()
         return []
 
-    def _parse(self, data: bytes) -> list[Message]:
-        """Parse ``KIND BIRTH BODY``, as ``scripts`` publishes it."""
-        kind, birth, body = data.split(b" ", 2)
-        self._scripts.check_birth(birth)
-        match kind:
-            case b"e":
-                return [parse_event(body)]
-            case b"p":
-                return [parse_member_change(body)]
-            case b"u":
-                stamp, body = body.split(b" ", 1)
-                self._end_users.stamp = max(self._end_users.stamp, int(stamp))
-                return [parse_end_user(body)]
-            case b"h":
-                self._end_users.stamp = max(self._end_users.stamp, int(body))
-                return [LevelReached(int(body))]
-            case b"m" if body in self._marks:
-                self._marks.pop(body).set()
-        return []
+    async def _take(self, data: bytes) -> list[Message]:
+        try:
+            published = parse_published(data)
+        except MALFORMED as error:
+            self._ignored.note("a message", error)
+            return []
+        if not await self._is_genuine(published):
+            self._ignored.note("a message", "the scripts have not published it")
+            return []
+        message = published.message
+        if published.token is not None:
+            self._tokens.pop(published.token).set()
+        if isinstance(message, LevelReached):
+            self._known_level.note(message.level)
+            self._note_end_users(message.level)
+        elif isinstance(message, EndUser):
+            self._note_end_users(published.stamp or 0)
+        return [] if message is None else [message]
+
+    async def _is_genuine(self, published: Published) -> bool:
+        """Return whether a script may have published a message to this session."""
+        if published.birth != self._scripts.birth:
+            await self.current_stamp()  # raises if Redis has lost its data
+            return False
+        if published.token is not None:
+            return published.token in self._tokens
+        stamp = published.stamp
+        return stamp is None or self._known_level.may_include(stamp) or stamp <= await self.current_stamp()
+
+    def _note_end_users(self, stamp: int) -> None:
+        self._end_users.stamp = max(self._end_users.stamp, stamp)
+
+    def _new_token(self) -> tuple[str, asyncio.Event]:
+        """Return a token to give to a script, and what is set once it has arrived."""
+        token = secrets.token_hex(8)
+        arrived = self._tokens[token.encode()] = asyncio.Event()
+        return token, arrived
 
     # Scopes
 
@@ -173,9 +213,23 @@ class RedisSession:
         for some in _slices(list(scopes.items()), _HISTORIES_AT_ONCE):
             arguments = [each for scope, level in some for each in (scope, -1 if level is None else level)]
             [(level, *answers)] = await self._scripts.run([(scripts.ATTACH, arguments)])
+            self._known_level.note(int(level))
             for (scope, _), (floor, entries, members) in zip(some, answers, strict=True):
-                found[scope] = (parse_history(int(level), int(floor), entries), parse_roster(members))
+                found[scope] = (self._history(int(level), floor, entries), self._roster(members))
         await self._catch_up()
+        return found
+
+    def _history(self, level: int, floor: bytes, entries: Sequence[bytes]) -> History:
+        try:
+            return parse_history(level, floor, entries)
+        except MALFORMED as error:
+            self._ignored.note("the history of a scope", error)
+            return History(level, level)  # nothing is known, so everything is rendered
+
+    def _roster(self, entries: Sequence[bytes]) -> RemoteRoster:
+        found: dict[str, dict[str, RemoteMember]] = {}
+        for process, key, member in self._readable("a member", parse_member, entries[::2], entries[1::2]):
+            found.setdefault(process, {})[key] = member
         return found
 
     async def _subscribe(self, channels: Sequence[bytes]) -> None:
@@ -190,10 +244,9 @@ class RedisSession:
 
     async def _catch_up(self) -> None:
         """Wait until every message that has been published up to now has been received."""
-        mark = secrets.token_hex(4)
-        passed = self._marks[mark.encode()] = asyncio.Event()
-        await self._scripts.run([(scripts.MARK, (self._process, mark))])
-        await passed.wait()
+        token, arrived = self._new_token()
+        await self._scripts.run([(scripts.MARK, (self._process, token))])
+        await arrived.wait()
 
     async def detach(self, scopes: Sequence[str]) -> None:
         """Stop receiving the messages of scopes."""
@@ -215,13 +268,15 @@ class RedisSession:
     async def current_stamp(self) -> int:
         """Return the current stamp, which is comparable with those of every scope."""
         [(level,)] = await self._scripts.run([(scripts.STAMP, ())])
+        self._known_level.note(int(level))
         return int(level)
 
-    def _channel(self, *names: str) -> bytes:
+    def _named(self, *names: str) -> bytes:
+        """Return the name of a channel or a key."""
         return ":".join((self._prefix, *names)).encode("utf-8", "surrogatepass")
 
     def _scope_channel(self, scope: str) -> bytes:
-        return self._channel("scope", scope)
+        return self._named("scope", scope)
 
     # Sending
 
@@ -236,7 +291,8 @@ class RedisSession:
         [(memberships,)] = await self._scripts.run([(scripts.ENROLL, (self._process, self._name, _LEASE))])
         self._members.clear()
         present = {(scope, key) for scope, key, _ in members}
-        gone = [each for each in map(parse_membership, memberships) if each not in present]
+        known = self._readable("a membership", parse_membership, memberships)
+        gone = [each for each in known if each not in present]
         calls = [self._show(scope, key, None) for scope, key in gone]
         calls += [self._show(*member) for member in members]
         for some in _slices(calls, _CALLS_AT_ONCE):
@@ -257,7 +313,8 @@ class RedisSession:
         """Renew this process's lease and the expiry of its members, and have a ``LevelReached`` arrive."""
         self._to_renew = self._to_renew or deque(self._members)
         scopes = [self._to_renew.popleft() for _ in range(min(_RENEWALS_AT_ONCE, len(self._to_renew)))]
-        await self._run_alive([(scripts.BEAT, (self._process, self._name, round(seconds * 1000), *scopes))])
+        token, _ = self._new_token()
+        await self._run_alive([(scripts.BEAT, (self._process, self._name, round(seconds * 1000), token, *scopes))])
 
     async def _run_alive(self, calls: Sequence[ScriptCall]) -> None:
         if any(answer == [b"lapsed"] for answer in await self._scripts.run(calls)):
@@ -267,7 +324,7 @@ class RedisSession:
         """Return which of these processes have a lease."""
         if not processes:
             return frozenset()
-        [leases] = await self._scripts.ask([("MGET", *(f"{self._prefix}:lease:{each}" for each in processes))])
+        [leases] = await self._scripts.ask([("MGET", *(self._named("lease", each) for each in processes))])
         return frozenset(process for process, lease in zip(processes, leases, strict=True) if lease)
 
 

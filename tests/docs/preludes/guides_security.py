@@ -1,10 +1,21 @@
-"""What the page on security takes for granted: an application, and a template that greets its viewer."""
+"""What the page on security takes for granted: an application, a wrapper, and a template that greets its viewer."""
 
 from jinja2 import DictLoader, Environment
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_reactive import Reactive, ViewerNameError
 
-__all__ = ["DictLoader", "Environment", "ViewerNameError", "reactive"]
+__all__ = ["DictLoader", "Environment", "SignInRequired", "ViewerNameError", "reactive"]
 
 GREETING = '<p id="hello">{% block hello %}Hello {{ user }}{% endblock %}</p>'
 reactive = Reactive(Environment(loader=DictLoader({"greeting.html": GREETING}), autoescape=True))
+
+
+class SignInRequired:
+    """A wrapper around an application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
