@@ -21,6 +21,8 @@ __all__ = ["MAX_EVENTS", "PageStream", "StreamOwner", "enclosing_stream"]
 MAX_EVENTS = 100
 """How many events are kept."""
 
+_FIRST_BYTES = 3.0  # seconds that a stream may take to send something before it counts as connected
+
 
 class StreamOwner(Protocol):
     """What a stream needs of the browser tab that it belongs to."""
@@ -88,7 +90,10 @@ class PageStream:
         self.last_event_id = last_event_id
 
     async def open(self) -> None:
-        """Connect; return when the stream starts.
+        """Connect; return when the stream has begun to send.
+
+        The stream of a live page sends its first bytes when the application has admitted and counted the viewer. Other
+        streams may send nothing at first, so this waits no longer than a few seconds for them.
 
         Raises:
             Exception: The request failed, or the response is not an event stream.
@@ -143,7 +148,10 @@ class PageStream:
         try:
             await self._check(response)
             self._cycle = cycle_of(response)
-            self.state = "connected"
+            self.state = "answered, but nothing was sent yet"
+            with anyio.move_on_after(_FIRST_BYTES):
+                await self._cycle.wait_for_body()
+                self.state = "connected"
             self._answered.set()
             await self._read(self._cycle)
         finally:

@@ -81,6 +81,11 @@ class RequestResponseCycle:
         self._raise_error()
         return None
 
+    async def wait_for_body(self) -> None:
+        """Wait until the application sends something of the body, or ends."""
+        while not (self._chunks or self._complete or self._ended.is_set()):
+            await self._changed.wait()
+
     def hang_up(self) -> None:
         """Disconnect the client without waiting for the application."""
         self._disconnected.set()
