@@ -120,6 +120,8 @@ class TestClient(httpx.AsyncClient):
     async def live(self, path: str, *, htmx: int | None = None, timeout: float = 5) -> LivePage:
         """Load a page and connect its streams, as htmx does in a browser. The page is closed with the client.
 
+        It returns when the streams have begun to send, so the viewer of a live page has been admitted and counted.
+
         Args:
             path: The page's path.
             htmx: The version of htmx, 2 or 4. Defaults to the version that the page's scripts and attributes indicate.

@@ -21,7 +21,7 @@ __all__ = ["MAX_EVENTS", "PageStream", "StreamOwner", "enclosing_stream"]
 MAX_EVENTS = 100
 """How many events are kept."""
 
-_FIRST_BYTES = 3.0  # seconds that a stream may take to send something before it counts as connected
+_FIRST_BYTES = 2.0  # seconds that a stream may take to send something before it counts as connected
 
 
 class StreamOwner(Protocol):
@@ -177,6 +177,7 @@ class PageStream:
             for event in parser.feed(chunk):
                 if not self.closed:
                     self._receive(event)
+            self.state = "connected"
             self.last_event_id = parser.last_event_id
             self.tab.notify()
         self.state = "closed for good"

@@ -7,7 +7,6 @@ import pytest
 from example_app.live import reactive
 from starlette_reactive import ChangeEvent
 
-from ..support import eventually
 from .conftest import Enter
 
 pytestmark = pytest.mark.anyio
@@ -80,4 +79,4 @@ async def test_several_who_are_mentioned_are_told_and_nobody_twice(
 async def test_presence_knows_who_reads_their_notifications(enter: Enter) -> None:
     ben = await enter("Ben")
     await ben.live("/notifications")
-    await eventually(lambda: {each.user_id for each in reactive.presence("notifications")} == {"ben"})
+    assert {each.user_id for each in reactive.presence("notifications")} == {"ben"}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from starlette_reactive import EventStream, SSEEvent
+from starlette_reactive import EventStream, SSEEvent, is_update
 from starlette_reactive.testing import LivePage, NoStreamError, TestClient
 
 from .apps import board, streaming
@@ -64,6 +65,43 @@ async def test_two_users_see_a_change_and_each_others_presence(htmx: int) -> Non
         await other.close()
         assert {each.user_id for each in made.reactive.presence("board:1")} == {"ada"}
     assert not made.reactive.presence("board:1")
+
+
+async def test_a_page_is_counted_when_it_is_connected_however_long_its_admission_takes() -> None:
+    made = board()
+
+    @made.reactive.page("board.html", scope="slow", user=lambda _: "ada")
+    async def slow(request: Request) -> dict[str, Any]:
+        await anyio.sleep(0.1 if is_update(request) else 0)
+        return {"tasks": [], "divisor": 1}
+
+    made.app.router.routes.append(Route("/slow", slow))
+    async with TestClient(made.app) as client:
+        page = await client.live("/slow")
+        assert [each.user_id for each in made.reactive.presence("slow")] == ["ada"]
+        await page.reconnect()
+        assert [each.user_id for each in made.reactive.presence("slow")] == ["ada"]
+
+
+async def test_a_stream_that_sends_nothing_at_first_is_connected_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starlette_reactive.testing._page_stream._FIRST_BYTES", 0.01)
+    may_send = anyio.Event()
+
+    async def generate() -> AsyncIterator[str]:
+        await may_send.wait()
+        yield "data: <p id='x'>new</p>\n\n"
+        await anyio.sleep_forever()
+
+    async def silent(request: Request) -> Response:
+        return StreamingResponse(generate(), media_type="text/event-stream")
+
+    body = '<body hx-ext="sse" sse-connect="/silent"><main sse-swap="message"></main>'
+    app = Starlette(routes=[Route("/", lambda request: HTMLResponse(body)), Route("/silent", silent)])
+    async with TestClient(app) as client:
+        page = await client.live("/")
+        assert "answered, but nothing was sent yet" in await failure(page, "main", "new")
+        may_send.set()
+        await page.expect("#x", "new")
 
 
 async def test_a_page_does_not_receive_its_own_change() -> None:
