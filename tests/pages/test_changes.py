@@ -68,7 +68,9 @@ async def test_invalid_changes_are_rejected() -> None:
 async def test_the_authors_tab_gets_no_update_and_the_authors_other_tabs_do(shared: bool) -> None:
     board = Board(shared=shared)
     cookie = {"Cookie": "session=ada"}
-    tabs = [await request(board.app, "/", headers=cookie) for _ in range(2)]
+    first = await request(board.app, "/", headers=cookie)
+    cookie = {"Cookie": "; ".join(["session=ada", *first.cookies.values()])}
+    tabs = [first, await request(board.app, "/", headers=cookie)]
     assert tabs[0].origin != tabs[1].origin
     async with (
         stream(board.app, tabs[0].url, headers=cookie) as author,

@@ -64,7 +64,7 @@ async def test_500_viewers_hold_no_connection_of_a_pool_of_5_while_idle(engine: 
     done = anyio.Event()
 
     async def browse() -> None:
-        async with stream(app, url) as connection:
+        async with stream(app, url, wait=False) as connection:  # 500 tasks that poll would slow down the rest
             connections.append(connection)
             await done.wait()
 
@@ -72,6 +72,7 @@ async def test_500_viewers_hold_no_connection_of_a_pool_of_5_while_idle(engine: 
         for _ in range(VIEWERS):
             tasks.start_soon(browse)
         await eventually(lambda: len(connections) == VIEWERS, timeout=30)
+        await eventually(lambda: all(each.chunks for each in connections), timeout=60)
         idle = pool.checkedout()
         with engine.begin() as connection:
             connection.execute(text("insert into item values ('written')"))
