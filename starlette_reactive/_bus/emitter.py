@@ -62,10 +62,6 @@ class Emitter:
         elif accepted is not None:
             accepted()
 
-    def emit_unfiltered(self, event: ChangeEvent) -> None:
-        """Emit an event whatever context it is in."""
-        self._emit(event, None)
-
     def _emit(self, event: ChangeEvent, accepted: Callable[[], None] | None) -> None:
         if self._relay is None:
             self._inbox.do(functools.partial(self._accept, event))

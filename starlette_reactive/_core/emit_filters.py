@@ -14,7 +14,7 @@ EmitFilter = Callable[[ChangeEvent], ChangeEvent | None]
 """Returns the event to emit instead. ``None`` emits nothing now."""
 
 UPDATE_MARK = "~"
-"""What the origin of a change begins with that was made while a page was updated. The key of the page follows."""
+"""Begins the origin of a change that was made while a page was updated. A digest of the page's key follows."""
 
 emit_filter: ContextVar[EmitFilter | None] = ContextVar("starlette_reactive_emit_filter", default=None)
 """The filter of the emits in this context."""

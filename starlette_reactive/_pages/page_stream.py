@@ -117,7 +117,7 @@ class _SharedRenders:
 class _ViewerRenders:
     """The renders for one viewer.
 
-    Who the viewer is, only the page's own request knows: the stream's request may have passed other middleware.
+    Only the page's own request knows who the viewer is: the stream's request may have passed other middleware.
 
     Args:
         runner: Runs the updates.

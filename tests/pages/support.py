@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -61,6 +62,16 @@ async def request(app: ASGIApp, path: str, *, method: str = "GET", base: str = "
     async with httpx.AsyncClient(transport=transport, base_url=base) as client:
         answer = await client.request(method, path, **options)
         return Seen(answer.text, answer.status_code, answer.headers)
+
+
+class Clock:
+    """The time that signatures are made and checked at."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @asynccontextmanager

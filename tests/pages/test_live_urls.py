@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette_reactive import Reactive
 from tests.support import environment
 
-from .support import PAGE, SECRET, request, stream
+from .support import PAGE, SECRET, Clock, request, stream
 
 ENV = environment(page=PAGE)
 SALT = '["starlette-reactive.live", "/_reactive", null]'
@@ -84,16 +84,6 @@ async def test_a_token_of_another_structure_is_rejected() -> None:
     serializer = URLSafeTimedSerializer(SECRET, salt=SALT)
     for value in ([], ["x"], {"a": 1}, None, 7, [1] * 9, [["list"]] * 9):
         await application.assert_rejected("/_reactive/live?page=" + str(serializer.dumps(value)))
-
-
-class Clock:
-    """The time that signatures are made and checked at."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from starlette_reactive import Reactive
 
-from ..pages.support import PAGE, SECRET, request, stream
+from ..pages.support import PAGE, SECRET, Clock, request, stream
 from ..support import environment
 
 ENV = environment(page=PAGE)
@@ -52,16 +52,6 @@ class Application:
         """Return the status that a request of a live URL is answered with."""
         async with stream(self.app, url, headers={"Last-Event-ID": event_id} if event_id else {}) as connection:
             return int(connection.start["status"])
-
-
-class Clock:
-    """The time that signatures are made and checked at."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
