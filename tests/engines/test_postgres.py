@@ -365,7 +365,7 @@ def test_a_made_up_hint_is_delivered_and_forgotten(url: str) -> None:
         async with attached(url, "s") as session:
             event = '[{"scope": "s", "paths": ["a"], "origin": null, "audience": null}]'
             with sql(url) as user:
-                user.execute("select pg_notify('reactive', pg_current_xact_id()::text || ' ' || %s)", (event,))
+                user.execute("select pg_current_xact_id(), reactive.rx_wake(%s)", (event,))
             assert await paths(session, 1) == [{"a"}]
             await quiet(session)
             assert session._hinted == {}
@@ -787,7 +787,7 @@ def test_a_schema_with_another_layout_is_refused(url: str) -> None:
     with sql(url) as user:
         user.execute(DDL.encode())
         user.execute("create or replace function reactive.rx_version() returns integer language sql as 'select 99'")
-    with pytest.raises(ReactiveError, match=r"layout 99, but this release of starlette-reactive needs layout 2"):
+    with pytest.raises(ReactiveError, match=r"layout 99, but this release of starlette-reactive needs layout 3"):
         run(lambda: _connect(url))
 
 

@@ -113,6 +113,19 @@ def test_every_function_but_the_emitting_ones_is_refused_to_an_emitting_role(
         assert functions(user) > allowed
 
 
+def test_an_emitting_role_cannot_sign_for_a_transaction_of_others(admin: psycopg.Connection[Any], emitter: str) -> None:
+    """An attacker would announce changes before they are committed, which hides them when they are."""
+    admin.execute("select reactive.rx_begin()")
+    admin.execute("listen reactive")
+    with sql(emitter) as user:
+        user.execute("select reactive.rx_wake('7 []')")  # without a transaction that wrote something
+        user.execute("select reactive.rx_emit('s', '{a}'), reactive.rx_wake('7 []')")
+        rows = user.execute("select txid_current() - 1").fetchall()
+    first, second = admin.notifies(stop_after=2, timeout=30)
+    assert first.payload == ""
+    assert second.payload.split(" ", 1)[1] == f"{rows[0][0]} 7 []"
+
+
 @pytest.mark.parametrize("table", ["life", "log", "ended", "processes", "members"])
 @pytest.mark.parametrize("statement", ["select from {}", "delete from {}", "truncate {}", "drop table {}"])
 def test_an_emitting_role_cannot_use_the_tables(emitter: str, table: str, statement: str) -> None:
@@ -148,18 +161,25 @@ async def test_an_emitting_role_is_told_why_it_cannot_run_a_bus(emitter: str) ->
 # Installations that exist
 
 
+@pytest.mark.parametrize("layout", [1, 2])
 async def test_a_bus_closes_an_older_installation_to_emitting_roles(
-    postgres: PostgresServer, admin: psycopg.Connection[Any]
+    postgres: PostgresServer, admin: psycopg.Connection[Any], layout: int
 ) -> None:
     """An attacker would go on as before in every database that was installed before the fix."""
     admin.execute(LAYOUT_1.read_bytes())
+    if layout == 2:
+        admin.execute("create or replace function reactive.rx_version() returns integer language sql as 'select 2'")
+        admin.execute("revoke execute on all functions in schema reactive from public")
     with role(postgres, admin, "grant usage on schema reactive to {}") as url, sql(url) as user:
-        assert functions(user, "has_function_privilege(oid, 'execute')") > EMITTING
+        if layout == 1:
+            assert functions(user, "has_function_privilege(oid, 'execute')") > EMITTING
+        else:
+            admin.execute("grant execute on function reactive.rx_version() to public")
         admin.execute("insert into reactive.ended (process, user_id) values ('kept', 'ann')")
         with contextlib.ExitStack() as stack:
             await level(World(POSTGRES, postgres, stack).process())
         assert functions(user, "has_function_privilege(oid, 'execute')") == EMITTING
-    assert admin.execute("select reactive.rx_version(), user_id from reactive.ended").fetchall() == [(2, "ann")]
+    assert admin.execute("select reactive.rx_version(), user_id from reactive.ended").fetchall() == [(3, "ann")]
 
 
 async def test_the_role_of_an_application_keeps_what_it_needs(

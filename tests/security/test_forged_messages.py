@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
+from hashlib import sha256
 from typing import Any
 
 import psycopg
@@ -148,7 +149,25 @@ def test_whatever_redis_stores_is_read_or_refused(floor: bytes, entries: list[by
 @example('1 [{"scope": "s", "paths": "a", "origin": null, "audience": "b"}]')
 def test_whatever_a_notification_contains_is_read_or_refused(payload: str) -> None:
     """An attacker without any right in the database would end the session of each process."""
-    check(rows.parse_hint, payload)
+    check(rows.parse_hint, payload, b"key")
+    signature = sha256(b"key" + sha256(b"key" + encoded(payload)).digest()).hexdigest()
+    check(rows.parse_hint, f"{signature} {payload}", b"key")
+
+
+@pytest.mark.parametrize("change", ["another key", "another transaction", "another event", "no signature"])
+def test_a_notification_counts_only_as_it_was_signed(change: str) -> None:
+    """An attacker would announce changes before they are committed, which hides them when they are."""
+    event = '[{"scope": "s", "paths": ["a"], "origin": null, "audience": null}]'
+    signature = sha256(b"key" + sha256(b"key" + f"7 {event}".encode()).digest()).hexdigest()
+    assert rows.parse_hint(f"{signature} 7 {event}", b"key") == ("7", [ChangeEvent("s", {"a"})])
+    payload, key = {
+        "another key": (f"{signature} 7 {event}", b"another"),
+        "another transaction": (f"{signature} 8 {event}", b"key"),
+        "another event": (f"{signature} 7 {event.replace('a', 'b')}", b"key"),
+        "no signature": (f"7 {event}", b"key"),
+    }[change]
+    with pytest.raises(ValueError, match="signature"):
+        rows.parse_hint(payload, key)
 
 
 @given(NAMES, st.lists(st.text() | VALUES, min_size=1), st.text(), st.none() | st.lists(VALUES))

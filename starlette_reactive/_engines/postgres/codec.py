@@ -6,9 +6,11 @@ cannot store are replaced, by an escape character and four digits.
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from ..._core.events import ChangeEvent, delivered_origin
@@ -37,7 +39,7 @@ __all__ = [
 _UNFIT = re.compile("[\x00\x1b\ud800-\udfff]")
 _ESCAPED = re.compile("\x1b([0-9a-f]{4})")
 _EVENT_KEYS = ("scope", "paths", "origin", "audience")
-_HINT_LIMIT = 7900  # bytes; a notification holds 8000, including the number of the transaction
+_HINT_LIMIT = 7900  # bytes; a notification holds 8000, including the signature and the number of the transaction
 
 
 def encode(text: str) -> str:
@@ -121,11 +123,20 @@ def _event(event: ChangeEvent) -> tuple[str, list[str], str | None, list[str] | 
 # Received: whatever a decoder cannot read, it raises one of ``MALFORMED`` for, or replaces by what renders more
 
 
-def parse_hint(payload: str) -> tuple[str, list[ChangeEvent]] | None:
-    """Return the transaction and the events that a wake-up contains, or ``None`` if it contains none."""
+def parse_hint(payload: str, key: bytes) -> tuple[str, list[ChangeEvent]] | None:
+    """Return the transaction and the events that a wake-up contains, or ``None`` if it contains none.
+
+    Args:
+        payload: What was notified, as ``rx_wake`` writes it.
+        key: The key that it is signed with.
+    """
     if not payload:
         return None
-    xid, _, hint = payload.partition(" ")
+    signature, _, message = payload.partition(" ")
+    expected = sha256(key + sha256(key + message.encode()).digest()).hexdigest()  # as PostgreSQL, which has no HMAC
+    if not hmac.compare_digest(signature.encode(), expected.encode()):
+        raise ValueError("the signature is invalid")
+    xid, _, hint = message.partition(" ")
     return str(as_number(xid)), [_hinted(event) for event in as_list(json.loads(hint))]
 
 

@@ -5,8 +5,6 @@ What others have written as JSON is read as text: the driver would raise while i
 
 from __future__ import annotations
 
-from .schema import CHANNEL
-
 __all__ = [
     "ALIVE",
     "BEAT",
@@ -15,6 +13,7 @@ __all__ = [
     "ENROLL",
     "EPOCH",
     "HISTORY",
+    "KEY",
     "NOW",
     "READ",
     "ROSTER",
@@ -23,10 +22,11 @@ __all__ = [
     "WAKE",
 ]
 
-WAKE = f"pg_notify('{CHANNEL}', pg_current_xact_id_if_assigned()::text || ' ' || %(hint)s)"
-"""Part of a ``select`` that changes something: a wake-up with the number of the transaction, sent when it commits."""
+WAKE = "reactive.rx_wake(%(hint)s)"
+"""Part of a ``select`` that changes something: a wake-up, sent when its transaction commits."""
 
 EPOCH = "select reactive.rx_begin()"
+KEY = "select key from reactive.life"
 NOW = "select pg_current_snapshot()::text, extract(epoch from clock_timestamp())::float8"
 READ = """
     select 'now', 0, 0::text::xid8, pg_current_snapshot()::text, null::text[], null::text[], null, null,
@@ -72,10 +72,7 @@ ROSTER = """
         on hashtextextended(member.scope, 0) = hashtextextended(asked.scope, 0) and member.scope = asked.scope
     join reactive.processes as known on known.process = member.process and known.expires > clock_timestamp()
 """
-EMIT = f"""
-    select reactive.rx_emit($1, $2::text[], $3, $4::text[]),
-        pg_notify('{CHANNEL}', pg_current_xact_id_if_assigned()::text || ' ' || $5)
-"""
+EMIT = "select reactive.rx_emit($1, $2::text[], $3, $4::text[]), reactive.rx_wake($5)"
 """For programs without an event loop, with the numbered parameters of the protocol."""
 SEND = "reactive.rx_send(%(process)s, %(batch)s::jsonb)"
 ENROLL = "reactive.rx_enroll(%(process)s, %(members)s::jsonb)"

@@ -12,6 +12,9 @@ nothing else. Only ``ended`` is logged, because rendering everything does not ma
 Rows are deleted once they are too old or too many, after they could be read for half a minute. The same transaction
 raises the *floor* to them: below it, no changes are known.
 
+A wake-up may contain events. ``rx_wake`` adds the number of its transaction, and signs both with a key that only roles
+that run a bus can read: a notification is sent when its transaction commits, so what is signed has been committed.
+
 Every role that may use the schema may call ``rx_emit`` and ``rx_wake``. All other functions are for roles that run a
 bus: they end streams and show members. Each function that runs with its owner's rights has a fixed search path.
 """
@@ -23,8 +26,9 @@ __all__ = ["CHANNEL", "DDL", "SCHEMA", "VERSION"]
 SCHEMA = "reactive"
 CHANNEL = "reactive"
 """The channel of the wake-ups."""
-VERSION = 2
-"""The layout of the schema that this release needs. In layout 1, everybody may call every function."""
+VERSION = 3
+"""The layout of the schema that this release needs. In layout 1 everybody may call every function, and in layout 2
+wake-ups are not signed."""
 
 _TABLES = """
     create schema if not exists reactive;
@@ -102,10 +106,22 @@ _EMIT = r"""
         values (rx_emit.scope, rx_emit.paths, nullif(rx_emit.origin, ''), rx_emit.audience);
     end $body$;
 
-    create or replace function reactive.rx_wake() returns void
-    language sql security definer set search_path = pg_catalog, pg_temp as $body$
-        select pg_notify('reactive', '')
-    $body$;
+"""
+
+_WAKE = """
+    alter table reactive.life add column if not exists
+        key bytea not null default sha256(convert_to(concat(gen_random_uuid(), gen_random_uuid()), 'UTF8'));
+
+    drop function if exists reactive.rx_wake();
+    create or replace function reactive.rx_wake(events text default null) returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $body$
+    declare
+        message text := pg_current_xact_id_if_assigned()::text || ' ' || events;
+        secret bytea := (select key from reactive.life);
+    begin
+        perform pg_notify('reactive', coalesce(
+            encode(sha256(secret || sha256(secret || convert_to(message, 'UTF8'))), 'hex') || ' ' || message, ''));
+    end $body$;
 """
 
 _SEND = """
@@ -248,7 +264,8 @@ _VERSION = f"""
 
 _RIGHTS = """
     revoke execute on all functions in schema reactive from public;
-    grant execute on function reactive.rx_emit(text, text[], text, text[]), reactive.rx_wake(), reactive.rx_version()
+    grant execute on function
+        reactive.rx_emit(text, text[], text, text[]), reactive.rx_wake(text), reactive.rx_version()
         to public;
 """
 
@@ -278,7 +295,7 @@ begin
     if before = 0 then
 {_TABLES}
     end if;
-{_EMIT}{_SEND}{_BEGIN}{_TRIM}{_VERSION}{_RIGHTS}
+{_EMIT}{_WAKE}{_SEND}{_BEGIN}{_TRIM}{_VERSION}{_RIGHTS}
     if before = 1 then
 {_RIGHTS_SINCE_LAYOUT_1}
     end if;

@@ -8,7 +8,7 @@ Each process has one connection that listens and reads, and one that writes. Wha
 - **A wake-up is never sent in a program's own transaction**, because transactions that notify are committed one after
   the other. The bus wakes readers in its own short transactions. Without a wake-up, there is a reading each second.
 - **A wake-up may contain a hint**: the events that were committed. They are delivered before the reading that finds
-  them, and not again. Any role may notify, so a hint is believed only if its transaction has ended.
+  them, and not again. Any role may notify, so the database signs hints, for transactions that have been committed.
 - **A stamp is the number of a transaction.** The stamp of a cursor is the number up to which all had ended.
 - **Rows can be read for at least half a minute before they are deleted.** A session that has not read for almost as
   long ends. Both times are by the server's clock.
@@ -17,7 +17,7 @@ Each process has one connection that listens and reads, and one that writes. Wha
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..._core.events import ChangeEvent
@@ -88,6 +88,7 @@ class PostgresSession:
         self._snapshot = Snapshot(0, "0", [])
         self._read_at = 0.0  # by the server's clock
         self._notified: list[str] = []
+        self._key = b""  # of the signatures of hints
         self._hinted: dict[tuple[str, ChangeEvent], None] = {}  # delivered from hints since the last reading
         self._due = 0.0  # when the reading that finds those is due
         self._pending: list[Message] = []  # for the next reading to return first
@@ -101,6 +102,7 @@ class PostgresSession:
         """Listen, and take the first snapshot."""
         self._reader.on_notification(self._note_notification)
         await self._reader.fetch(f"listen {CHANNEL}")
+        ((self._key,),) = await self._reader.fetch(queries.KEY)
         text, self._read_at = (await self._reader.fetch(queries.NOW))[0]
         self._snapshot = Snapshot.parse(text)
         rows = await self._reader.fetch(queries.ENDED, {"seconds": self._end_users.seconds_missed()})
@@ -123,11 +125,11 @@ class PostgresSession:
         self._notified += self._reader.take_notifications()
         if not self._hinted:
             self._due = time.monotonic() + _HEAD_START
-        if time.monotonic() < self._due and (hints := await self._take_hints()):
+        if time.monotonic() < self._due and (hints := self._take_hints()):
             return hints
         return await self._read()
 
-    async def _take_hints(self) -> list[Message]:
+    def _take_hints(self) -> list[Message]:
         """Return the events in the hints of wake-ups that the next reading will find."""
         notified, self._notified = self._notified, []
         found: dict[tuple[str, ChangeEvent], None] = {}
@@ -138,26 +140,16 @@ class PostgresSession:
             xid, events = hint
             if not self._snapshot.sees(xid):
                 found.update({(xid, event): None for event in events if self._is_new(event.scope, xid)})
-        new = [each for each in await self._genuine(found) if each not in self._hinted]
+        new = [each for each in found if each not in self._hinted]
         self._hinted.update(dict.fromkeys(new))
         return [DeliveredEvent(event, int(xid)) for xid, event in new]
 
     def _parse_hint(self, payload: str) -> tuple[str, list[ChangeEvent]] | None:
         try:
-            return parse_hint(payload)
+            return parse_hint(payload, self._key)
         except MALFORMED as error:
             self._ignored.note("a notification", error)
             return None
-
-    async def _genuine(self, hints: Collection[tuple[str, ChangeEvent]]) -> list[tuple[str, ChangeEvent]]:
-        """Return the hints whose transactions have ended. A wake-up arrives after that, but any role may notify."""
-        if not hints:
-            return []
-        ended = Snapshot.parse((await self._reader.fetch(queries.NOW))[0][0])
-        genuine = [each for each in hints if ended.sees(each[0])]
-        for _ in range(len(hints) - len(genuine)):
-            self._ignored.note("a notification", "its transaction has not ended")
-        return genuine
 
     def _is_new(self, scope: str, xid: str) -> bool:
         """Return whether a scope's history is loaded and does not contain a transaction."""
