@@ -24,6 +24,7 @@ from ._core.errors import ReactiveError
 from ._index.index import DependencyIndex, index_of_template, register_elements, registry_of, sibling_of
 from ._inspector import Allow, Inspector, is_local
 from ._pages.browser_session import BrowserSession
+from ._pages.cookie_watch import CookieWatch
 from ._pages.emitting import Changes
 from ._pages.endpoints import Call, Decorated, Endpoint
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, PageSettings, UserOf
@@ -31,6 +32,7 @@ from ._pages.scopes import check_scope_format
 from ._pages.signer import Signer
 from ._pages.site import Site, install_template_functions
 from ._pages.template_streams import stream_responder
+from ._pages.viewer_cookies import SiteCookies
 from ._pages.visits import cursor_parameter
 from ._streams.groups import end_streams, finish_renders
 from ._streams.limits import StreamLimits
@@ -81,6 +83,8 @@ class Reactive(Changes):
         max_streams_per_address: How many of one client address. Behind a proxy, let the server read the client's
             address from its headers first.
         session_cookie: The name of the cookie by which :meth:`end_session` recognises a browser. ``None`` sets none.
+        one_time_cookies: The names of cookies that can be used once, such as refresh tokens. Updates do not carry them,
+            except for the one that admits a viewer, whose cookies reach the browser.
         inspector: Whether to serve a page at ``/_reactive/inspector`` that shows what happens. It requires ``debug``.
             ``True`` answers this machine only; a function or coroutine function of the request decides for itself.
 
@@ -111,6 +115,7 @@ class Reactive(Changes):
         max_streams_per_user: int | None = 100,
         max_streams_per_address: int | None = None,
         session_cookie: str | None = "reactive_session",
+        one_time_cookies: Iterable[str] = (),
         inspector: bool | Allow = False,
     ) -> None:
         for name, path in (("prefix", prefix), ("live_path", live_path)):
@@ -134,7 +139,8 @@ class Reactive(Changes):
         self._heartbeat = heartbeat
         self._prefix = prefix
         self._viewer_names = frozenset(viewer_names)
-        self._site = Site(signer, prefix, live_path)
+        cookies = SiteCookies(CookieWatch(hub_of(self.bus)), session_cookie, one_time_cookies)
+        self._site = Site(signer, prefix, live_path, self._sessions, cookies)
         self._site.app = app
         self._page_settings = PageSettings(
             hub=hub_of(self.bus),
@@ -145,6 +151,7 @@ class Reactive(Changes):
             update_timeout=update_timeout,
             limits=StreamLimits(max_streams, max_streams_per_user, max_streams_per_address),
             sessions=self._sessions,
+            cookies=self._site.cookies,
         )
         self._decorated = Decorated()
         self._stream_endpoints: list[Endpoint] = []

@@ -31,6 +31,7 @@ from .browser_session import BrowserSession
 from .endpoints import Call
 from .scopes import format_scope
 from .update import update_of
+from .viewer_cookies import SiteCookies
 from .visits import begin_visit
 
 __all__ = ["OWNER", "SINK_NAMES", "VIEWER_NAMES", "Page", "PageSettings", "UserOf"]
@@ -61,6 +62,7 @@ class PageSettings:
         update_timeout: Seconds that an update may take.
         limits: How many streams may be open.
         sessions: Recognises browsers.
+        cookies: What is known of the application's cookies.
     """
 
     hub: Hub
@@ -71,6 +73,7 @@ class PageSettings:
     update_timeout: float
     limits: StreamLimits
     sessions: BrowserSession
+    cookies: SiteCookies
 
 
 @dataclass(frozen=True, slots=True)

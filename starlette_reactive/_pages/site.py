@@ -14,20 +14,24 @@ from urllib.parse import unquote
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from .._clients import CLOSE_EVENT
+from .._clients.htmx import sink_selector
 from .._core.errors import ReactiveError
 from .._streams.event_ids import EventId
 from .._templates import declare_reads
-from .browser_session import ORIGIN_HEADER
+from .browser_session import ORIGIN_HEADER, BrowserSession
 from .endpoints import Endpoint
+from .held_answer import held_answer
 from .mounts import is_below_mount, is_mounted, path_in, served_app
 from .page import OWNER, Page
 from .page_stream import open_stream
 from .signer import Signer
+from .viewer_cookies import SiteCookies
 from .visits import Visit, current_visit
 
 __all__ = ["Site", "install_template_functions"]
@@ -43,9 +47,15 @@ class Site:
         prefix: The path prefix of the routes.
         live_path: The path of a page's stream below the page's own path. ``None`` means that all streams have one path,
             below the prefix.
+        sessions: Recognises browsers.
+        cookies: What is known of the application's cookies.
     """
 
-    def __init__(self, signer: Signer, prefix: str, live_path: str | None = None) -> None:
+    def __init__(
+        self, signer: Signer, prefix: str, live_path: str | None, sessions: BrowserSession, cookies: SiteCookies
+    ) -> None:
+        self.sessions = sessions
+        self.cookies = cookies
         self._signer = signer
         self._prefix = prefix
         self._live_path = live_path
@@ -88,9 +98,10 @@ class Site:
         Raises:
             ReactiveError: Updates would skip the applications around the one that has the routes.
         """
-        visit = self._signer.read(request.query_params.get("page", ""), EventId.requested(request.scope).renewal)
-        page = None if visit is None else self._pages.get(visit.page)
-        if visit is None or page is None or not self._is_path_of(request, visit):
+        if (held := held_answer(request.scope)) is not None:
+            held.has_reached_streams = True
+        visit, page = self._visited(request)
+        if visit is None or page is None:
             text = "This live URL is not valid here, or no longer valid."
             return PlainTextResponse(text, status_code=403, headers={"X-Content-Type-Options": "nosniff"})
         if self.app is None and is_mounted(request):
@@ -99,10 +110,28 @@ class Site:
         app = self.app or request.app
         return await open_stream(page, request, visit, app, visit.root_path, self._signer.renewal(visit))
 
-    def _is_path_of(self, request: Request, visit: Visit) -> bool:
+    def closing_frames(self, connection: HTTPConnection) -> bytes | None:
+        """Return what keeps a browser from coming back, if the request is for a stream."""
+        path: str = connection.scope["path"]
+        if not path.endswith(self._live_path or f"{self._prefix}/live"):
+            return None
+        visit, page = self._visited(connection)
+        if visit is None or page is None:
+            return None
+        return page.wire.client(connection.headers).encode_close(CLOSE_EVENT, sink_selector(visit.origin))
+
+    def _visited(self, connection: HTTPConnection) -> tuple[Visit | None, Page | None]:
+        """Return the visit that the URL of a stream is for, and its page, if the URL is valid."""
+        visit = self._signer.read(connection.query_params.get("page", ""), EventId.requested(connection.scope).renewal)
+        page = None if visit is None else self._pages.get(visit.page)
+        if visit is None or page is None or not self._is_path_of(connection, visit):
+            return None, None
+        return visit, page
+
+    def _is_path_of(self, connection: HTTPConnection, visit: Visit) -> bool:
         if self._live_path is None:
             return True
-        path: str = request.scope["path"]
+        path: str = connection.scope["path"]
         return path == unquote(visit.raw_path).rstrip("/") + self._live_path
 
     def _look_for_wrapper(self, request: Request) -> None:

@@ -27,12 +27,13 @@ from .._core.loops import LoopClosedError, current_mailbox, spawn
 from .._core.paths import ALL
 from .._index.registry import Registry
 from .._index.tables import IndexedBlock
-from .._log.changelog import Change, Reading
+from .._log.changelog import Change
 from .backoff import Backoff
 from .feed import Feed
+from .past import Past
 from .rendering import RenderBlocks, Rendered, error_markup
 from .timer import timer
-from .trace import GroupTrace, RenderTrace, rendered_blocks, traced_reading, traces_of
+from .trace import GroupTraces
 from .viewer import Viewer
 
 __all__ = ["Group", "GroupOptions"]
@@ -94,7 +95,7 @@ class Group:
         self._on_close = on_close
         self._on_end = on_end
         self._mailbox = current_mailbox()
-        self.traces: tuple[GroupTrace, ...] = traces_of(options.hub, options.scope, options.registry)
+        self.traces: GroupTraces = GroupTraces(options.hub, options.scope, options.registry)
         self._subscription = options.hub.watch(options.scope)  # before the feed reads its position
         self.feed: Feed = Feed(
             options.hub,
@@ -104,6 +105,8 @@ class Group:
             ignored_origin=options.own_origin,
             renewal=options.renewal,
         )
+        self._past = Past(self.feed.position)
+        self._is_outdated = False
         self._authorised = not options.authorises
         self._only_by_updates: bool | None = None  # whether all changes since the last render were made in updates
         self._viewers: dict[Viewer, None] = {}
@@ -138,8 +141,7 @@ class Group:
         if not self._authorised:
             self.feed.demand_for(viewer)  # the render that shows whether the viewer is admitted
             self._demanded = True
-        for trace in self.traces:
-            trace.viewers_changed(len(self._viewers))
+        self.traces.viewers_changed(len(self._viewers))
 
     async def admit(self, viewer: Viewer) -> bool:
         """Wait until the application admits the viewers of the group. Return ``False`` if this one's stream ends."""
@@ -152,16 +154,34 @@ class Group:
     def leave(self, viewer: Viewer) -> None:
         """Remove a viewer. The last one closes the group."""
         self._viewers.pop(viewer, None)
-        for trace in self.traces:
-            trace.viewers_changed(len(self._viewers))
+        self.traces.viewers_changed(len(self._viewers))
         if not self._viewers:
             self._close()
 
-    def end_viewer(self, viewer: Viewer) -> None:
-        """End a viewer's stream. Thread-safe."""
-        self._mailbox.post(functools.partial(self._end, (viewer,), "closed"))
+    def end_viewer(self, viewer: Viewer, reason: str = "closed") -> None:
+        """End a viewer's stream: for good, or for it to ``"restart"``. Thread-safe."""
+        self._post(functools.partial(self._end, (viewer,), reason))
+
+    def _post(self, function: Callable[[], object]) -> None:
+        self._mailbox.post(function)
         with contextlib.suppress(LoopClosedError):
             self._mailbox.wake()
+
+    def outdate(self, since: float | None) -> None:
+        """Restart the streams before the next render, because the browser has other cookies now. Thread-safe.
+
+        What was read since a monotonic time is rendered again. ``None`` means that the time is not known.
+        """
+        self._post(functools.partial(self._outdate, since))
+
+    def _outdate(self, since: float | None) -> None:
+        self._is_outdated = True
+        if since is None:
+            self._end(self._viewers, "shutdown")
+        elif self._past.moved_at >= since:
+            for viewer in self._viewers:
+                viewer.rewind(self._past.position_at(since))
+            self._end(self._viewers, "restart")
 
     def shut_down(self) -> None:
         """End all streams so that clients reconnect when the server is back, and start no further render."""
@@ -190,7 +210,7 @@ class Group:
         self._subscription.close()
         timer().remove(self)
         self._on_close(self)
-        self._trace_end(None)
+        self.traces.ended(None)
 
     def on_tick(self, now: float, *, stopping: bool) -> None:
         """Send heartbeats, repeat crossed changes, close stalled streams, and end all streams when the server stops."""
@@ -226,15 +246,15 @@ class Group:
             await self._serve()
         except StreamEndedError as ended:
             logger.info("closing the streams of scope %r: %s", self._options.scope, ended)
-            self._trace_end(str(ended))
+            self.traces.ended(str(ended))
         except StreamRestartError as restart:
             logger.info("restarting a stream of scope %r: %s", self._options.scope, restart)
-            reason = "shutdown"
-            self._trace_end(str(restart))
+            reason = "restart"
+            self.traces.ended(str(restart))
         except Exception:
             logger.exception("closing the streams of scope %r because of an internal error", self._options.scope)
             reason = "shutdown"  # the page still exists, so clients reconnect
-            self._trace_end("an internal error, which is in the log")
+            self.traces.ended("an internal error, which is in the log")
         self._end(self._viewers, reason)
         self._close()
 
@@ -275,6 +295,7 @@ class Group:
         reading = self.feed.read(before)
         if reading.position == before:
             return False
+        self._past.note(before)
         if reading.changes is None:
             changed = shown = frozenset((ALL,))
             origins: frozenset[str] = frozenset()
@@ -296,7 +317,7 @@ class Group:
         self.feed.invalidate(plan, reading, whole=whole, origins=origins)
         if plan.affected:
             self._paths |= plan.paths
-        self._trace_reading(reading, before, plan.affected)
+        self.traces.read(reading, before, plan.affected, self._viewers)
         return bool(plan.affected)
 
     def _shown(self, changes: Sequence[Change], before: int) -> frozenset[str]:
@@ -333,6 +354,8 @@ class Group:
     async def _render(self) -> None:
         blocks = self.feed.owed_blocks()
         started = time.monotonic()
+        if self._is_outdated:
+            raise StreamRestartError("its browser has other cookies now")
         self._is_rendering = True
         caused_by_update.set(self._only_by_updates is True)
         self._only_by_updates = None
@@ -348,7 +371,7 @@ class Group:
         finally:
             self._is_rendering = False
         repeated = self._publish(blocks, rendered)
-        self._trace_render(blocks, rendered, repeated, started)
+        self.traces.rendered(blocks, rendered, repeated, started, self._backoff.pause)
 
     def _authorise(self) -> None:
         if not self._authorised:
@@ -375,26 +398,3 @@ class Group:
             if not self.feed.is_owed:
                 self._paths.clear()
         return repeated
-
-    # Tracing
-
-    def _trace_end(self, reason: str | None) -> None:
-        for trace in self.traces:
-            trace.ended(reason)
-
-    def _trace_reading(self, reading: Reading, before: int, affected: Sequence[IndexedBlock]) -> None:
-        if self.traces:
-            facts = traced_reading(reading, before, [block.ref for block in affected], list(self._viewers))
-            for trace in self.traces:
-                trace.read(facts)
-
-    def _trace_render(
-        self, blocks: Sequence[IndexedBlock], rendered: Rendered, repeated: Sequence[Patch], started: float
-    ) -> None:
-        if self.traces and blocks:  # else it only admitted a viewer
-            refs = [block.ref for block in blocks]
-            render = RenderTrace(
-                rendered_blocks(refs, rendered, repeated), time.monotonic() - started, self._backoff.pause
-            )
-            for trace in self.traces:
-                trace.rendered(render)

@@ -22,7 +22,7 @@ from .._clients.htmx import stream_client
 from .._core.emit_filters import filtering
 from .._core.events import ConnectionInfo
 from .._core.sse import HEARTBEAT, with_fields
-from .event_ids import EventId, first_frame
+from .event_ids import RESTART_PAUSE, EventId, first_frame, restart_frame
 from .group import Group, GroupOptions
 from .groups import group_for
 from .limits import RETRY_AFTER, StreamPlace
@@ -50,6 +50,7 @@ class ViewerOptions:
         session: The viewer's session, by which its streams can be ended.
         place: Its place within the limits. ``None`` means that there are none.
         user_id: Returns the viewer's user id once the application has admitted it, if only then it is known.
+        on_join: Called when the viewer joins. It returns what to call when the viewer leaves.
         on_connect: Called once the viewer is counted.
         on_disconnect: Called once the viewer is no longer counted.
         close_event: The event that ends the client when the bus closes the stream.
@@ -65,6 +66,7 @@ class ViewerOptions:
     session: str | None = None
     place: StreamPlace | None = None
     user_id: Callable[[], str | None] | None = None
+    on_join: Callable[[Group, Viewer], Callable[[], object]] | None = None
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
     close_event: str | None = None
@@ -145,12 +147,15 @@ class LiveStream(EventStream):
             None if connection is None else connection.session_id,
         )
         group.join(viewer)
+        on_leave = None if options.on_join is None else options.on_join(group, viewer)
         try:
-            yield group, viewer, first_frame(asgi_scope, group.feed.event_id(location.cursor))
+            yield group, viewer, first_frame(asgi_scope, group.feed.event_id(location.cursor), self._retry)
         finally:
             if self._serving.member is not None:
                 self._serving.member.leave()
             group.leave(viewer)
+            if on_leave is not None:
+                on_leave()
 
     async def _send_updates(self, group: Group, viewer: Viewer, first: bytes, send: Send) -> None:
         viewer.sending_since = time.monotonic()
@@ -166,15 +171,14 @@ class LiveStream(EventStream):
                 if retry is not None:
                     frames, retry = with_fields([frames], retry=retry), None
                 await self._send_body(send, viewer, frames)
-                for trace in group.traces:
-                    trace.sent(viewer, len(frames))
+                group.traces.sent(viewer, len(frames))
             elif viewer.heartbeat != group.heartbeat:
                 await self._send_body(send, viewer, HEARTBEAT)
             else:
                 await group.feed.changed.wait()  # nothing is awaited between `take` and this, so no change is missed
                 continue
             viewer.heartbeat = group.heartbeat
-        await self._end(viewer, send)
+        await self._end(group, viewer, send)
 
     def _is_counted(self, group: Group, viewer: Viewer) -> bool:
         """Count the viewer that the application admits. Return ``False`` if the viewer has been ended meanwhile."""
@@ -194,8 +198,11 @@ class LiveStream(EventStream):
         self._serving.member = member
         return True
 
-    async def _end(self, viewer: Viewer, send: Send) -> None:
-        if viewer.end_reason == "shutdown" and not viewer.client.reconnects_after_end:
+    async def _end(self, group: Group, viewer: Viewer, send: Send) -> None:
+        if viewer.end_reason == "restart":
+            cursor = group.hub.cursor_at(self._group_options.scope, viewer.position)
+            await self._send_body(send, viewer, restart_frame(RESTART_PAUSE, group.feed.event_id(cursor)))
+        if viewer.end_reason != "closed" and not viewer.client.reconnects_after_end:
             self._abort()  # a clean end would be final
         with anyio.move_on_after(FAREWELL_TIMEOUT):
             if viewer.end_reason == "closed":

@@ -137,6 +137,11 @@ class Viewer:
         self.crossed_paths = frozenset()
         self.repeat_at = float("inf")
 
+    def rewind(self, position: int | None) -> None:
+        """Owe it what changed since an earlier position, for when it connects again. ``None`` owes it all blocks."""
+        known = position is not None and self.position is not None
+        self.position = min(position or 0, self.position or 0) if known else None
+
     def become(self, user_id: str | None) -> None:
         """Judge audiences for another user, also those of what changed before it connected."""
         self.user_id = user_id

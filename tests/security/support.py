@@ -49,7 +49,9 @@ class Browser:
     async def stream(self, url: str, **options: Any) -> AsyncIterator[Connection]:
         """Open a stream by its live URL."""
         headers = {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        headers |= options.pop("headers", {})
         async with stream(self._app, url, headers=headers, address=self._address, **options) as connection:
+            connection.come_back = lambda last_id: self.stream(url, headers={"last-event-id": last_id}, **options)
             yield connection
 
     @asynccontextmanager
