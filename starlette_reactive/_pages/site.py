@@ -23,6 +23,7 @@ from .._core.errors import ReactiveError
 from .._streams.event_ids import EventId
 from .._templates import declare_reads
 from .browser_session import ORIGIN_HEADER
+from .endpoint_kinds import function_of
 from .endpoints import Endpoint
 from .mounts import is_below_mount, is_mounted, path_in, served_app
 from .page import OWNER, Page
@@ -65,7 +66,8 @@ class Site:
 
     def key_for(self, endpoint: Endpoint) -> str:
         """Return a key for the page of an endpoint. It is the same in every process."""
-        name = f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', repr(endpoint))}"
+        function = function_of(endpoint)
+        name = f"{function.__module__}.{function.__qualname__}"
         number = sum(1 for key in self._pages if key.partition("#")[0] == name)
         return f"{name}#{number}" if number else name
 
