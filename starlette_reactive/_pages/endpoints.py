@@ -216,9 +216,8 @@ def _signature(endpoint: Endpoint) -> inspect.Signature:
     """Return a signature with annotations resolved, as far as that is possible at run time."""
     signature = inspect.signature(endpoint)
     names = _names_seen_by(endpoint)
-    return signature.replace(
-        parameters=[each.replace(annotation=_value(each.annotation, names)) for each in signature.parameters.values()]
-    )
+    parameters = [each.replace(annotation=_value(each.annotation, names)) for each in signature.parameters.values()]
+    return signature.replace(parameters=[_with_request(each) for each in parameters])
 
 
 def _names_seen_by(endpoint: Endpoint) -> dict[str, Any]:
@@ -247,6 +246,10 @@ def _is_request(parameter: inspect.Parameter) -> bool:
     annotation = parameter.annotation
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
-    if inspect.isclass(annotation) and issubclass(annotation, HTTPConnection):
-        return True
-    return parameter.name == "request" and annotation in (inspect.Parameter.empty, "Request")
+    return inspect.isclass(annotation) and issubclass(annotation, HTTPConnection)
+
+
+def _with_request(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Return a parameter that is called ``request`` with the annotation that it lacks."""
+    lacks = parameter.name == "request" and parameter.annotation in (inspect.Parameter.empty, "Request")
+    return parameter.replace(annotation=Request) if lacks else parameter
