@@ -29,6 +29,7 @@ from .._core.loops import spawn
 from .._streams.rendering import Rendered
 from .changes import ChangesOfUpdate
 from .places import Claim, Places
+from .update_state import UpdateState, raise_update_error
 
 __all__ = ["CANCEL_GRACE", "UPDATE", "Update", "UpdateRunner", "update_of", "update_scope"]
 
@@ -122,7 +123,6 @@ def update_scope(
     if not shared and "client" in stream_scope:
         carried["client"] = stream_scope["client"]
     own_headers = [] if shared else [pair for pair in stream_scope["headers"] if _is_carried(pair[0])]
-    state = stream_scope.get("state", {})
     return {
         **carried,
         "type": "http",
@@ -133,7 +133,7 @@ def update_scope(
         "query_string": query.encode("latin-1"),
         "root_path": root_path,
         "headers": [(b"host", host.encode("latin-1")), *own_headers, (b"accept", b"text/html")],
-        "state": {name: state[name] for name in state_names if name in state},
+        "state": UpdateState(stream_scope.get("state", {}), state_names),
         "extensions": {},
     }
 
@@ -173,7 +173,7 @@ class UpdateRunner:
         update = Update(self.claim.page, list(blocks))
         if not self.places.take_now(self.claim):
             await self._wait_for_place()
-        answer = await self._exchange({**self.asgi_scope, "state": dict(self.asgi_scope["state"]), UPDATE: update})
+        answer = await self._exchange({**self.asgi_scope, "state": self.asgi_scope["state"].copy(), UPDATE: update})
         # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.
         if answer.status in _GONE:
             raise StreamEndedError(f"the page {self._path!r} answered {answer.status}")
@@ -250,7 +250,7 @@ class UpdateRunner:
         if not outcome:
             raise ReactiveError(f"the update of the page {self._path!r} was cancelled by the application")
         if isinstance(outcome[0], Exception):
-            raise outcome[0]
+            raise_update_error(outcome[0], self.claim.page)
         return outcome[0]
 
 
