@@ -143,7 +143,7 @@ class Site:
             )
         if self.app is None and is_below_mount(request, self._route_name):
             raise self._mounted_error(request.scope.get("root_path", ""), context.name)
-        url = f"{visit.root_path}{path}?page={token}"
+        url = f"{visit.root_path.rstrip('/')}{path}?page={token}"
         attributes = self._pages[visit.page].wire.sink_attributes(url, visit.origin)
         return Markup(attributes)  # noqa: S704 - escaped by the client's module
 
