@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp
 
-from ._answers.responses import respond, respond_async
+from ._answers.responses import respond
 from ._bus.bus import ReactiveBus, hub_of
 from ._checks import AppDescription, DeclaredPage, Issue, check, check_contract_data, find_settings
 from ._clients import wire_named
@@ -25,8 +25,9 @@ from ._index.index import DependencyIndex, index_of_template, register_elements,
 from ._inspector import Allow, Inspector, is_local
 from ._pages.browser_session import BrowserSession
 from ._pages.cookie_watch import CookieWatch
+from ._pages.declared_response import respond_with_value, response_parameter
 from ._pages.emitting import Changes
-from ._pages.endpoints import Call, Decorated, Endpoint
+from ._pages.endpoints import Call, Decorated, Endpoint, is_method
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, PageSettings, UserOf
 from ._pages.scopes import check_scope_format
 from ._pages.signer import Signer
@@ -214,9 +215,9 @@ class Reactive(Changes):
         """Lifespan: check routes, connect, close streams on exit. With FastAPI, :attr:`router` includes it.
 
         Raises:
-            TypeError: An endpoint's decorators are in the wrong order.
+            TypeError: An endpoint's decorators are in the wrong order, or FastAPI cannot find out its parameters.
         """
-        self._decorated.check_order(app)
+        self._decorated.check_routes(app)
         self.bus.start()
         try:
             async with nullcontext() if self._inspector is None else self._inspector.lifespan():
@@ -290,9 +291,10 @@ class Reactive(Changes):
             )
             if shared:
                 page.refuse_viewer_names(self._viewer_names)
+            first = cursor_parameter(hub_of(self.bus), is_first=not is_method(endpoint))
+            wrapped = self._wrap(endpoint, page.respond, first=first)
             self._site.add(page)
-
-            return self._wrap(endpoint, page.respond, first=cursor_parameter(hub_of(self.bus)))
+            return wrapped
 
         return decorate
 
@@ -334,11 +336,8 @@ class Reactive(Changes):
 
     def html(self, endpoint: Endpoint) -> Endpoint:
         """Let an endpoint return a ``Fragment``, ``OOB``, ``Action``, ``ValidationError``, ``str`` or ``dict``."""
-
-        async def respond_with_html(call: Call) -> Response:
-            return await respond_async(self.templates, call.request, await call.run())
-
-        return self._wrap(endpoint, respond_with_html)
+        respond_to_call = functools.partial(respond_with_value, self.templates)
+        return self._wrap(endpoint, respond_to_call, first=response_parameter())
 
     def response(self, request: Request, value: Any) -> Response:
         """Return the response for what an endpoint under :meth:`html` may return.

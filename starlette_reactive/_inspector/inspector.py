@@ -166,8 +166,9 @@ def _own_asgi_scope(asgi_scope: Scope) -> Scope:
     """Return the ASGI scope of a request with the inspector's address as its root path."""
     path, root, rest = asgi_scope["path"], asgi_scope.get("root_path", ""), asgi_scope["path_params"].get("rest", "")
     base = path.removesuffix(rest).rstrip("/")
-    if not base.startswith(f"{root}/"):
-        base = root + base
+    outer = asgi_scope.get("app_root_path", root)  # the part of it that is around mounts, which may end with a slash
+    inner = base.removeprefix(root) if base.startswith(f"{root}/") else base
+    base = outer.rstrip("/") + root.removeprefix(outer) + inner
     inherited = {
         name: asgi_scope[name]
         for name in ("asgi", "client", "extensions", "headers", "http_version", "query_string", "scheme", "server")

@@ -74,7 +74,7 @@ class BrowserSession:
             self.cookie_name,
             session,
             max_age=_MAX_AGE,
-            path=request.scope.get("app_root_path", request.scope.get("root_path", "")) or "/",
+            path=request.scope.get("app_root_path", request.scope.get("root_path", "")).rstrip("/") or "/",
             secure=request.scope.get("scheme") == "https",
             httponly=True,
             samesite="lax",

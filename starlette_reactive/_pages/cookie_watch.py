@@ -102,13 +102,13 @@ class CookieWatch:
         if subscription is not None:
             subscription.close()
 
-    def pause_for(self, stream: Watched) -> float | None:
+    def pause_for(self, session: str, cookies: str) -> float | None:
         """Return how many seconds a browser should wait whose request still has cookies that are out of date.
 
         ``None`` means that its cookies count.
         """
         with self._lock:
-            key = (stream.session, stream.cookies)
+            key = (session, cookies)
             outdated = self._outdated.get(key)
             if outdated is None or time.monotonic() - outdated.since > _KEPT_SECONDS:
                 return None

@@ -1,4 +1,4 @@
-"""ReactiveMiddleware: tells open streams of the cookies that the application sets."""
+"""ReactiveMiddleware: keeps the cookies of open streams current."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Protocol
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .cookie_watch import Watched, digest_of
-from .cookies import cookie_header, cookies_after, set_cookies_of, with_cookie_header
+from .._streams.event_ids import restart_frame
+from .._streams.response import EventStream
+from .cookie_watch import digest_of
+from .cookies import cookie_header, cookies_after, replaced_names, set_cookies_of, with_cookie_header
 from .held_answer import HELD, HeldAnswer
+from .turns import Turn, turn_for
 from .update import REFUSALS, UPDATE
 
 if TYPE_CHECKING:
     from .site import Site
 
 __all__ = ["ReactiveMiddleware"]
-
 
 _STREAM_HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -36,13 +38,14 @@ class ReactiveMiddleware:
     A stream goes on with the cookies that it was opened with. If an answer to another request of the same browser
     changes them, the browser connects again before the stream's next update, so that updates are for whoever the viewer
     is now, and a viewer who has signed out receives nothing more. Cookies that the application sets while a stream
-    connects reach the browser with the stream's own answer.
+    connects reach the browser with the stream's own answer. If something refuses a stream before it reaches its route,
+    such as middleware that redirects to a sign-in page, the stream ends for good.
 
     A browser is recognised by the cookie of the ``Reactive`` object, or by the mark of its page.
 
     Args:
         app: The application.
-        reactive: The ``Reactive`` object whose streams are told.
+        reactive: The ``Reactive`` object whose streams are kept current.
     """
 
     def __init__(self, app: ASGIApp, reactive: _HasSite) -> None:
@@ -54,66 +57,113 @@ class ReactiveMiddleware:
         if scope["type"] != "http" or UPDATE in scope:
             await self.app(scope, receive, send)
             return
-        began, before = time.monotonic(), cookie_header(scope)
-        held = scope[HELD] = HeldAnswer()
-        held.more = self._take_kept(scope, before)
+        stream = self._site.stream_of(HTTPConnection(scope))
+        if stream is None:
+            await self.app(scope, receive, _Answer(self._site, scope, send).send)
+            return
+        client, closing = stream
+        session, cookies = self._site.sessions.name_for(HTTPConnection(scope)), self._site.cookies
+        turn = await turn_for(session) if session is not None and cookies.rotate else None
+        try:
+            pause = None if session is None else cookies.watch.pause_for(session, digest_of(cookie_header(scope)))
+            if pause is not None and client.reconnects_after_end:
+                await EventStream([restart_frame(pause)])(scope, receive, send)
+            else:
+                await self.app(scope, receive, _StreamAnswer(self._site, scope, send, closing, turn).send)
+        finally:
+            if turn is not None:
+                turn.end()
 
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                held.hold(message)
-                if held.stream is not None:
-                    return
-            start = held.release()
-            if start is not None:
-                self._report(scope, before, start, began, held.stream)
-                await send(start)
-            if message["type"] != "http.response.start":
-                await send(message)
 
-        await self.app(scope, receive, self._closing(scope, answer, held) or answer)
+class _Answer:
+    """The answer to a request of a browser."""
 
-    def _take_kept(self, scope: Scope, cookies: str) -> list[str]:
-        """Give a request the cookies that an update has set meanwhile, and return them for its answer."""
-        session = self._session(scope) if self._site.cookies.has_kept else None
+    def __init__(self, site: Site, scope: Scope, send: Send) -> None:
+        self._site = site
+        self._scope = scope
+        self._send = send
+        self._began = time.monotonic()
+        self._headers = scope["headers"]
+        self._held = scope[HELD] = HeldAnswer()
+        if site.cookies.has_kept:
+            self._take_kept()
+
+    def _take_kept(self) -> None:
+        """Give the request the cookies that an update has set meanwhile, and its answer too."""
+        session, cookies = self._session(), cookie_header(self._scope)
         kept = [] if session is None else self._site.cookies.take_kept(session, cookies)
         if kept:
-            scope["headers"] = with_cookie_header(scope, cookies_after(cookies, kept, path=scope["path"]))["headers"]
-        return kept
+            after = cookies_after(cookies, kept, path=self._scope["path"])
+            self._scope["headers"] = with_cookie_header(self._scope, after)["headers"]
+            self._held.more = kept
 
-    def _report(self, scope: Scope, before: str, start: Message, began: float, stream: Watched | None) -> None:
-        set_cookies = set_cookies_of(start, self._site.cookies.own)
-        after = cookies_after(before, set_cookies, path=scope["path"]) if set_cookies else before
-        session = None if after == before else self._session(scope)
-        if session is not None:
-            self._site.cookies.watch.report(session, digest_of(before), digest_of(after), began, stream)
+    def _session(self) -> str | None:
+        return self._site.sessions.name_for(HTTPConnection(self._scope))
 
-    def _session(self, scope: Scope) -> str | None:
-        return self._site.sessions.name_for(HTTPConnection(scope))
-
-    def _closing(self, scope: Scope, answer: Send, held: HeldAnswer) -> Send | None:
-        """Return what ends a stream for good whose request is refused before it reaches the route of the streams.
-
-        ``None`` if the request is not for a stream. A browser would try again and again what is answered otherwise.
-        """
-        closing = self._site.closing_frames(HTTPConnection(scope))
-        if closing is None:
-            return None
-        is_refused = False
-
-        async def close(message: Message) -> None:
-            nonlocal is_refused
-            if is_refused:
+    async def send(self, message: Message) -> None:
+        """Send a message, unless it starts the answer to a stream: that is held back until the stream begins."""
+        is_start = message["type"] == "http.response.start"
+        if is_start:
+            self._held.hold(message)
+            if self._held.stream is not None:
                 return
-            is_refused = (
-                message["type"] == "http.response.start"
-                and not held.has_reached_streams
-                and (message["status"] in REFUSALS or 200 <= message["status"] < 300)
-            )
-            if is_refused:
-                cookies = [pair for pair in message.get("headers", ()) if pair[0].lower() == b"set-cookie"]
-                await answer({"type": message["type"], "status": 200, "headers": [*_STREAM_HEADERS, *cookies]})
-                await answer({"type": "http.response.body", "body": closing})
-            else:
-                await answer(message)
+        start = self._held.release()
+        if start is not None:
+            self._report(start)
+            self._has_started()
+            await self._send(start)
+        if not is_start:
+            await self._send(message)
 
-        return close
+    def _has_started(self) -> None:
+        pass
+
+    def _report(self, start: Message) -> None:
+        """Tell the streams of the browser what its cookies are now."""
+        set_cookies = set_cookies_of(start, self._site.cookies.own)
+        if not set_cookies:
+            return
+        before = cookie_header({"headers": self._headers})
+        after = cookies_after(before, set_cookies, path=self._scope["path"])
+        session = None if after == before else self._session()
+        if session is None:
+            return
+        if self._scope["method"] == "GET" and replaced_names(before, after):
+            self._site.cookies.rotate = True
+        watch = self._site.cookies.watch
+        watch.report(session, digest_of(before), digest_of(after), self._began, self._held.stream)
+
+
+class _StreamAnswer(_Answer):
+    """The answer to the request of a stream.
+
+    Args:
+        closing: What keeps the browser from coming back.
+        turn: Lets the browser's next stream connect, once this one's cookies are known.
+    """
+
+    def __init__(self, site: Site, scope: Scope, send: Send, closing: bytes, turn: Turn | None) -> None:
+        super().__init__(site, scope, send)
+        self._closing = closing
+        self._turn = turn
+        self._is_refused = False
+
+    async def send(self, message: Message) -> None:
+        """Send a message. A refusal on the way to the route of the streams is replaced by what ends the stream."""
+        if self._is_refused:
+            return
+        if message["type"] == "http.response.start" and self._refuses(message):
+            self._is_refused = True
+            cookies = [pair for pair in message.get("headers", ()) if pair[0].lower() == b"set-cookie"]
+            await super().send({"type": message["type"], "status": 200, "headers": [*_STREAM_HEADERS, *cookies]})
+            await super().send({"type": "http.response.body", "body": self._closing})
+        else:
+            await super().send(message)
+
+    def _refuses(self, start: Message) -> bool:
+        status = start["status"]
+        return not self._held.has_reached_streams and (status in REFUSALS or 200 <= status < 300)
+
+    def _has_started(self) -> None:
+        if self._turn is not None:
+            self._turn.end()

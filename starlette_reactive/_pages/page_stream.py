@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from .._clients import CLOSE_EVENT
@@ -17,11 +16,9 @@ from .._clients.htmx import sink_selector
 from .._core.blocks import BlockRef
 from .._core.errors import StreamEndedError, StreamRestartError
 from .._core.events import ConnectionInfo
-from .._streams.event_ids import restart_frame
 from .._streams.group import Group, GroupOptions
 from .._streams.live_response import LiveStream, ViewerOptions
 from .._streams.rendering import Rendered
-from .._streams.response import EventStream
 from .._streams.viewer import Viewer
 from .browser_session import name_of_session, session_id_of
 from .changes import mark_of
@@ -48,8 +45,8 @@ async def open_stream(
     app: ASGIApp,
     root_path: str,
     renewal: Callable[[], str] | None,
-) -> Response:
-    """Return the stream of a visit, or one that ends at once if its browser has to come back with other cookies.
+) -> LiveStream:
+    """Return the stream of a visit.
 
     Args:
         page: The page.
@@ -76,9 +73,6 @@ async def open_stream(
     stream = Watched(name_of_session(session or visit.origin), digest_of(cookie_header(request.scope)))
     watches = not page.shared or page.user is not None  # else the viewer's cookies matter to nothing
     if watches:
-        pause = settings.cookies.watch.pause_for(stream)
-        if pause is not None and page.wire.client(request.headers).reconnects_after_end:
-            return EventStream([restart_frame(pause)])
         await settings.cookies.watch.listen()
     claim = Claim(page.key) if page.shared else Claim(page.key, user, address)
     runner = UpdateRunner(app, asgi_scope, claim, settings.update_timeout, settings.hub.counts, places_of_loop())

@@ -19,12 +19,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from .._clients import CLOSE_EVENT
+from .._clients import CLOSE_EVENT, Client
 from .._clients.htmx import sink_selector
 from .._core.errors import ReactiveError
 from .._streams.event_ids import EventId
 from .._templates import declare_reads
 from .browser_session import ORIGIN_HEADER, BrowserSession
+from .endpoint_kinds import function_of
 from .endpoints import Endpoint
 from .held_answer import held_answer
 from .mounts import is_below_mount, is_mounted, path_in, served_app
@@ -75,7 +76,8 @@ class Site:
 
     def key_for(self, endpoint: Endpoint) -> str:
         """Return a key for the page of an endpoint. It is the same in every process."""
-        name = f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', repr(endpoint))}"
+        function = function_of(endpoint)
+        name = f"{function.__module__}.{function.__qualname__}"
         number = sum(1 for key in self._pages if key.partition("#")[0] == name)
         return f"{name}#{number}" if number else name
 
@@ -110,15 +112,16 @@ class Site:
         app = self.app or request.app
         return await open_stream(page, request, visit, app, visit.root_path, self._signer.renewal(visit))
 
-    def closing_frames(self, connection: HTTPConnection) -> bytes | None:
-        """Return what keeps a browser from coming back, if the request is for a stream."""
+    def stream_of(self, connection: HTTPConnection) -> tuple[Client, bytes] | None:
+        """Return the client of a stream, and what keeps it from coming back, if the request is for a stream."""
         path: str = connection.scope["path"]
         if not path.endswith(self._live_path or f"{self._prefix}/live"):
             return None
         visit, page = self._visited(connection)
         if visit is None or page is None:
             return None
-        return page.wire.client(connection.headers).encode_close(CLOSE_EVENT, sink_selector(visit.origin))
+        client = page.wire.client(connection.headers)
+        return client, client.encode_close(CLOSE_EVENT, sink_selector(visit.origin))
 
     def _visited(self, connection: HTTPConnection) -> tuple[Visit | None, Page | None]:
         """Return the visit that the URL of a stream is for, and its page, if the URL is valid."""
@@ -170,7 +173,7 @@ class Site:
             )
         if self.app is None and is_below_mount(request, self._route_name):
             raise self._mounted_error(request.scope.get("root_path", ""), context.name)
-        url = f"{visit.root_path}{path}?page={token}"
+        url = f"{visit.root_path.rstrip('/')}{path}?page={token}"
         attributes = self._pages[visit.page].wire.sink_attributes(url, visit.origin)
         return Markup(attributes)  # noqa: S704 - escaped by the client's module
 

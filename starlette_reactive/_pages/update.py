@@ -30,6 +30,7 @@ from .._streams.rendering import Rendered
 from .changes import ChangesOfUpdate
 from .cookies import set_cookies_of
 from .places import Claim, Places
+from .update_state import UpdateState, raise_update_error
 
 __all__ = ["CANCEL_GRACE", "REFUSALS", "UPDATE", "Update", "UpdateRunner", "update_of", "update_scope"]
 
@@ -126,7 +127,6 @@ def update_scope(
     if not shared and "client" in stream_scope:
         carried["client"] = stream_scope["client"]
     own_headers = [] if shared else [pair for pair in stream_scope["headers"] if _is_carried(pair[0])]
-    state = stream_scope.get("state", {})
     return {
         **carried,
         "type": "http",
@@ -137,7 +137,7 @@ def update_scope(
         "query_string": query.encode("latin-1"),
         "root_path": root_path,
         "headers": [(b"host", host.encode("latin-1")), *own_headers, (b"accept", b"text/html")],
-        "state": {name: state[name] for name in state_names if name in state},
+        "state": UpdateState(stream_scope.get("state", {}), state_names),
         "extensions": {},
     }
 
@@ -183,7 +183,7 @@ class UpdateRunner:
         """
         if not self.places.take_now(self.claim):
             await self._wait_for_place()
-        answer = await self._exchange({**self.asgi_scope, "state": dict(self.asgi_scope["state"]), UPDATE: update})
+        answer = await self._exchange({**self.asgi_scope, "state": self.asgi_scope["state"].copy(), UPDATE: update})
         update.set_cookies = answer.set_cookies
         # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.
         if answer.status in REFUSALS:
@@ -261,7 +261,7 @@ class UpdateRunner:
         if not outcome:
             raise ReactiveError(f"the update of the page {self._path!r} was cancelled by the application")
         if isinstance(outcome[0], Exception):
-            raise outcome[0]
+            raise_update_error(outcome[0], self.claim.page)
         return outcome[0]
 
 

@@ -39,12 +39,15 @@ class SiteCookies:
         self.watch = watch
         self.own = own
         self.one_time: frozenset[str] = frozenset(one_time)
+        self.rotate: bool = bool(self.one_time)
+        """Whether answers replace cookies, so that a browser's streams must connect one after the other."""
         self._replacing: set[str] = set()  # pages whose runs have replaced cookies, and so may have used them up
         self._reported: set[str] = set()  # pages
         self._kept: OrderedDict[tuple[str, str], tuple[float, list[str]]] = OrderedDict()
 
     def note_replaced(self, page: str, names: Iterable[str]) -> None:
         """Record that a run of a page has replaced cookies."""
+        self.rotate = True
         if page not in self._replacing:
             self._replacing.add(page)
             logger.warning(

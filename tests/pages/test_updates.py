@@ -273,6 +273,61 @@ async def test_updates_see_the_named_lifespan_state() -> None:
         assert ">the pool<" in ((await connection.next_update()).data or "")
 
 
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("server", [FastAPI, Starlette])
+@pytest.mark.parametrize("reads", ["attribute", "item", "dependency"])
+async def test_a_name_that_is_missing_in_state_names_is_named_in_the_log(
+    server: type[Starlette], reads: str, shared: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    reactive = Reactive(ENV, secret=SECRET)
+
+    def pool(request: Request) -> str:
+        found: str = request.state["pool"] if reads == "item" else request.state.pool
+        return found
+
+    async def page(request: Request) -> dict[str, Any]:
+        assert not hasattr(request.state, "other")
+        return {"title": pool(request), "items": []}
+
+    async def page_of_dependency(title: str = Depends(pool)) -> dict[str, Any]:
+        return {"title": title, "items": []}
+
+    app = server(routes=reactive.routes)
+    decorate = reactive.page("page.html", scope="all", shared=shared)
+    if isinstance(app, FastAPI):
+        app.get("/")(decorate(page_of_dependency if reads == "dependency" else page))
+    else:
+        app.routes.append(Route("/", decorate(page)))
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:  # as a server does after the lifespan
+        await app({**scope, "state": {"pool": "the pool"}}, receive, send)
+
+    seen = await request(served, "/")
+    async with stream(served, seen.url, headers=seen.cookies, wait=False):
+        await eventually(lambda: "which updates do not see" in caplog.text)
+    assert "request.state.pool is missing when the page tests.pages.test_updates" in caplog.text
+    assert "if the lifespan sets it, write Reactive(state_names=['pool'])" in caplog.text
+
+
+async def test_an_error_after_a_name_that_was_looked_for_in_the_state_is_logged_as_it_is(
+    reactive: Reactive, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def page(request: Request) -> dict[str, Any]:
+        try:
+            return {"title": request.state.pool, "items": []}
+        except AttributeError:
+            raise ValueError("another fault")  # noqa: B904 - as careless code does
+
+    app = starlette(reactive, page)
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": {"pool": "the pool"}}, receive, send)
+
+    async with stream(served, (await request(served, "/")).url, wait=False):
+        await eventually(lambda: "another fault" in caplog.text)
+    assert "which updates do not see" not in caplog.text
+
+
 async def test_an_update_is_a_plain_get_with_the_viewers_headers(reactive: Reactive) -> None:
     seen: list[dict[str, str]] = []
 

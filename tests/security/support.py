@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import httpx
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..pages.support import Seen, stream
 from ..support import Connection, eventually
@@ -52,7 +52,16 @@ class Browser:
         """Open a stream by its live URL."""
         headers = {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         headers |= options.pop("headers", {})
-        async with stream(self._app, url, headers=headers, address=self._address, **options) as connection:
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            async def keep_cookies(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self.keep(message["headers"])
+                await send(message)
+
+            await self._app(scope, receive, keep_cookies)
+
+        async with stream(app, url, headers=headers, address=self._address, **options) as connection:
             connection.come_back = lambda last_id: self.stream(url, headers={"last-event-id": last_id}, **options)
             yield connection
 
@@ -107,8 +116,6 @@ class Tab:
         while not self.is_closed:
             async with self._browser.stream(url, headers=headers, wait=False) as connection:
                 self.streams.append(connection)
-                await eventually(lambda: connection.chunks)
-                self._browser.keep(connection.start["headers"])
                 await connection.ended.wait()
             if connection.start["status"] != 200:
                 return

@@ -404,7 +404,7 @@ async def test_cookies_that_cannot_be_delivered_are_named_in_the_log(
 # What guards streams from outside
 
 
-@pytest.mark.parametrize("answer", [302, 401, 403, 404, 200])
+@pytest.mark.parametrize("answer", [302, 401, 403, 404])
 async def test_a_stream_that_middleware_refuses_ends_for_good(answer: int) -> None:
     """Browsers of htmx 4 would request the sign-in page again and again."""
     signed_in = True
@@ -433,6 +433,21 @@ async def test_a_stream_that_middleware_refuses_ends_for_good(answer: int) -> No
         assert "Sign in" not in tab.sent
     assert (await browser.request("/")).status == answer
     assert (await browser.request("/_reactive/live?page=forged")).status == answer
+
+
+async def test_a_stream_that_middleware_answers_with_a_page_ends_for_good() -> None:
+    """Some middleware answers a sign-in page with status 200."""
+    reactive = Reactive(ENV, secret=SECRET)
+
+    @reactive.page("page.html", scope="all")
+    async def page(request: Request) -> dict[str, str]:
+        return {"title": CONFIDENTIAL, "cart": ""}
+
+    app = Starlette(routes=[*reactive.routes, Route("/", page)])
+    seen = await Browser(app).request("/")
+    async with Browser(ReactiveMiddleware(Response("Sign in"), reactive)).stream(seen.url) as connection:
+        await connection.ended.wait()
+        assert [frame.event for frame in connection.updates] == ["reactive-close"]
 
 
 async def test_a_stream_that_fails_before_its_route_comes_back() -> None:
