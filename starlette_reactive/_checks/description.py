@@ -64,6 +64,7 @@ class AppDescription:
         sink_names: The functions that a template calls to write the page's sink.
         data: Its contract data, by key.
         endpoints: The endpoints of its plain streams.
+        middleware: The classes of its middleware, from the outermost to the innermost.
     """
 
     environments: Sequence[Environment]
@@ -73,6 +74,7 @@ class AppDescription:
     sink_names: Set[str] = frozenset()
     data: Mapping[str, Any] = field(default_factory=dict)
     endpoints: Sequence[Any] = ()
+    middleware: Sequence[type] = ()
 
     @property
     def all_indexes(self) -> list[DependencyIndex]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Scope
 
+from .._clients import RESTART_EVENT
 from .._core.sse import SSEEvent, encode_event, with_fields
 
 __all__ = ["RESTART_PAUSE", "EventId", "first_frame", "restart_frame"]
@@ -68,4 +69,4 @@ def restart_frame(pause: float, event_id: str | None = None) -> bytes:
         event_id: The id to connect with. ``None`` means the last one.
     """
     milliseconds = round(1000 * pause * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
-    return encode_event(SSEEvent("", event="reactive-restart", id=event_id, retry=milliseconds))
+    return encode_event(SSEEvent("", event=RESTART_EVENT, id=event_id, retry=milliseconds))
