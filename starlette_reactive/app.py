@@ -326,7 +326,9 @@ class Reactive(Changes):
             "debug": self.debug,
             "heartbeat_interval": self._heartbeat,
         }
-        respond_with_stream = stream_responder(self.bus, template_name, scope, self._sessions, {**defaults, **options})
+        respond_with_stream = stream_responder(
+            self.bus, template_name, scope, self._sessions, self._site.cookies.watch, {**defaults, **options}
+        )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             self._stream_endpoints.append(endpoint)

@@ -11,6 +11,7 @@ few times at most, because a browser may also refuse a cookie.
 from __future__ import annotations
 
 import contextvars
+import functools
 import hashlib
 import logging
 import math
@@ -26,6 +27,8 @@ from .._bus.subscription import Subscriber, Subscription
 from .._core.events import RESERVED, ChangeEvent
 from .._core.loops import spawn
 from .._core.paths import ALL
+from .._streams.group import Group
+from .._streams.viewer import Viewer
 
 __all__ = ["CookieWatch", "Watched", "digest_of"]
 
@@ -90,6 +93,21 @@ class CookieWatch:
             outdated = self._outdated.get((stream.session, stream.cookies))
         if outdated is not None:
             stream.outdate(outdated.since)
+
+    def joining(self, stream: Watched, *, alone: bool) -> Callable[[Group, Viewer], Callable[[], object]]:
+        """Return what watches a stream from when its viewer joins a group.
+
+        Args:
+            stream: The stream.
+            alone: Whether it begins again at once, while others of its group go on.
+        """
+
+        def join(group: Group, viewer: Viewer) -> Callable[[], object]:
+            stream.outdate = functools.partial(group.restart_viewer, viewer) if alone else group.outdate
+            self.add(stream)
+            return functools.partial(self.remove, stream)
+
+        return join
 
     def remove(self, stream: Watched) -> None:
         """Watch a stream no longer."""

@@ -6,6 +6,8 @@ of the run that admits the viewer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 from starlette.types import Message, Scope
 
@@ -28,6 +30,8 @@ class HeldAnswer:
         """The stream that the answer is for. Only answers for streams are held back."""
         self.has_reached_streams: bool = False
         """Whether the request has passed what guards the route of the streams."""
+        self.end_turn: Callable[[], object] = lambda: None
+        """Lets the browser's next stream connect."""
         self.more: list[str] = []
         """Further ``Set-Cookie`` headers to send with it."""
         self._start: Message | None = None

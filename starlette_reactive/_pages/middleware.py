@@ -110,13 +110,10 @@ class _Answer:
         start = self._held.release()
         if start is not None:
             self._report(start)
-            self._has_started()
+            self._held.end_turn()
             await self._send(start)
         if not is_start:
             await self._send(message)
-
-    def _has_started(self) -> None:
-        pass
 
     def _report(self, start: Message) -> None:
         """Tell the streams of the browser what its cookies are now."""
@@ -145,7 +142,8 @@ class _StreamAnswer(_Answer):
     def __init__(self, site: Site, scope: Scope, send: Send, closing: bytes, turn: Turn | None) -> None:
         super().__init__(site, scope, send)
         self._closing = closing
-        self._turn = turn
+        if turn is not None:
+            self._held.end_turn = turn.end
         self._is_refused = False
 
     async def send(self, message: Message) -> None:
@@ -163,7 +161,3 @@ class _StreamAnswer(_Answer):
     def _refuses(self, start: Message) -> bool:
         status = start["status"]
         return not self._held.has_reached_streams and (status in REFUSALS or 200 <= status < 300)
-
-    def _has_started(self) -> None:
-        if self._turn is not None:
-            self._turn.end()

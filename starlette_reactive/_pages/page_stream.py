@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Callable
@@ -16,13 +15,12 @@ from .._clients.htmx import sink_selector
 from .._core.blocks import BlockRef
 from .._core.errors import StreamEndedError, StreamRestartError
 from .._core.events import ConnectionInfo
-from .._streams.group import Group, GroupOptions
+from .._streams.group_options import GroupOptions
 from .._streams.live_response import LiveStream, ViewerOptions
 from .._streams.rendering import Rendered
-from .._streams.viewer import Viewer
 from .browser_session import name_of_session, session_id_of
 from .changes import mark_of
-from .cookie_watch import CookieWatch, Watched, digest_of
+from .cookie_watch import Watched, digest_of
 from .cookies import cookie_header
 from .held_answer import held_answer
 from .page import Page
@@ -95,7 +93,6 @@ async def open_stream(
         renewal=renewal,
     )
 
-    watching = _Watching(settings.cookies.watch, stream, renders)
     options = ViewerOptions(
         # Shared or not, an update sees no context variable of the stream's request, which would be out of date.
         share=(app, page.key, *visit.address, root_path) if page.shared else object(),
@@ -105,7 +102,7 @@ async def open_stream(
         session=None if session is None else name_of_session(session),
         place=settings.limits.place(user, address),
         user_id=None if isinstance(renders, _SharedRenders) else renders.user_id,
-        on_join=watching.join if watches else None,
+        on_join=settings.cookies.watch.joining(stream, alone=page.shared) if watches else None,
         on_connect=page.on_connect,
         on_disconnect=page.on_disconnect,
         close_event=CLOSE_EVENT,
@@ -170,29 +167,11 @@ class _ViewerRenders:
                 raise StreamRestartError(str(refusal)) from refusal
             self._cookies.take(update.set_cookies, admits=True)
             raise
+        except Exception:
+            self._cookies.fail()
+            raise
         self._cookies.take(update.set_cookies, admits=admits)
         if not admits and update.user != self._user:
             raise StreamRestartError(f"the viewer of the page {update.page} is another user now")
         self._has_admitted, self._user = True, update.user
         return rendered
-
-
-@dataclass(frozen=True, slots=True)
-class _Watching:
-    """Has a stream begin again when its browser has other cookies.
-
-    Args:
-        watch: Notices it.
-        stream: The stream.
-        renders: What renders for it.
-    """
-
-    watch: CookieWatch
-    stream: Watched
-    renders: _SharedRenders | _ViewerRenders
-
-    def join(self, group: Group, viewer: Viewer) -> Callable[[], None]:
-        is_alone = isinstance(self.renders, _ViewerRenders)
-        self.stream.outdate = group.outdate if is_alone else lambda _: group.end_viewer(viewer, "restart")
-        self.watch.add(self.stream)
-        return functools.partial(self.watch.remove, self.stream)

@@ -133,6 +133,11 @@ class ViewerCookies:
         header = self._header if admits else without_cookies(self._header, self._site.one_time)
         return self._updates if header == self._requested else with_cookie_header(self._updates, header)
 
+    def fail(self) -> None:
+        """Let the browser's other streams connect although the application has not admitted the viewer yet."""
+        if self._held is not None:
+            self._held.end_turn()
+
     def take(self, set_cookies: Iterable[str], *, admits: bool) -> None:
         """Take over the cookies that an update has set.
 

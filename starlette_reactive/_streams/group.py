@@ -15,7 +15,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
-from dataclasses import dataclass
 
 import anyio
 
@@ -25,18 +24,18 @@ from .._core.emit_filters import UPDATE_MARK, caused_by_update
 from .._core.errors import StreamEndedError, StreamRestartError
 from .._core.loops import LoopClosedError, current_mailbox, spawn
 from .._core.paths import ALL
-from .._index.registry import Registry
 from .._index.tables import IndexedBlock
 from .._log.changelog import Change
 from .backoff import Backoff
 from .feed import Feed
+from .group_options import GroupOptions
 from .past import Past
-from .rendering import RenderBlocks, Rendered, error_markup
+from .rendering import Rendered, error_markup
 from .timer import timer
 from .trace import GroupTraces
 from .viewer import Viewer
 
-__all__ = ["Group", "GroupOptions"]
+__all__ = ["Group"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
 
@@ -44,36 +43,6 @@ MIN_INTERVAL = 0.02
 """Seconds between the starts of two renders, so that a burst of changes is one render."""
 CLOSING_GRACE = 10.0
 """Seconds that a render may go on after the last viewer has left."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupOptions:
-    """How the viewers of a scope are served.
-
-    Args:
-        hub: The bus.
-        scope: The scope.
-        registry: Which blocks show what.
-        render: Renders blocks for changed paths.
-        heartbeat_interval: Seconds between heartbeats. 0 sends none.
-        send_timeout: Seconds after which a stalled stream is closed. ``None`` means never.
-        debug: Whether a failing block shows its error in the page.
-        authorises: Whether a viewer may be served only after a render has succeeded, which shows that the application
-            admits it.
-        own_origin: The origin of changes that were made while the group's page was updated. They are not shown to it.
-        renewal: Returns what an id adds to its cursor, the same for all viewers. ``None`` adds nothing.
-    """
-
-    hub: Hub
-    scope: str
-    registry: Registry
-    render: RenderBlocks
-    heartbeat_interval: float
-    send_timeout: float | None
-    debug: bool
-    authorises: bool = False
-    own_origin: str | None = None
-    renewal: Callable[[], str] | None = None
 
 
 class Group:
@@ -158,9 +127,13 @@ class Group:
         if not self._viewers:
             self._close()
 
-    def end_viewer(self, viewer: Viewer, reason: str = "closed") -> None:
-        """End a viewer's stream: for good, or for it to ``"restart"``. Thread-safe."""
-        self._post(functools.partial(self._end, (viewer,), reason))
+    def end_viewer(self, viewer: Viewer) -> None:
+        """End a viewer's stream. Thread-safe."""
+        self._post(functools.partial(self._end, (viewer,), "closed"))
+
+    def restart_viewer(self, viewer: Viewer, since: float | None) -> None:
+        """Restart a viewer's stream, as :meth:`outdate` restarts those of all. Thread-safe."""
+        self._post(functools.partial(self._restart, (viewer,), since))
 
     def _post(self, function: Callable[[], object]) -> None:
         self._mailbox.post(function)
@@ -176,12 +149,16 @@ class Group:
 
     def _outdate(self, since: float | None) -> None:
         self._is_outdated = True
+        if since is None or self._past.moved_at >= since:
+            self._restart(self._viewers, since)
+
+    def _restart(self, viewers: Iterable[Viewer], since: float | None) -> None:
         if since is None:
-            self._end(self._viewers, "shutdown")
-        elif self._past.moved_at >= since:
-            for viewer in self._viewers:
-                viewer.rewind(self._past.position_at(since))
-            self._end(self._viewers, "restart")
+            self._end(viewers, "shutdown")
+            return
+        for viewer in viewers:
+            viewer.rewind(self._past.position_at(since))
+        self._end(viewers, "restart")
 
     def shut_down(self) -> None:
         """End all streams so that clients reconnect when the server is back, and start no further render."""

@@ -8,7 +8,8 @@ from collections.abc import Hashable
 from anyio.lowlevel import RunVar
 
 from .._bus.hub import Hub
-from .group import Group, GroupOptions
+from .group import Group
+from .group_options import GroupOptions
 
 __all__ = ["end_streams", "finish_renders", "group_for"]
 

@@ -23,7 +23,8 @@ from .._core.emit_filters import filtering
 from .._core.events import ConnectionInfo
 from .._core.sse import HEARTBEAT, with_fields
 from .event_ids import RESTART_PAUSE, EventId, first_frame, restart_frame
-from .group import Group, GroupOptions
+from .group import Group
+from .group_options import GroupOptions
 from .groups import group_for
 from .limits import RETRY_AFTER, StreamPlace
 from .presence import gatherer_for
@@ -103,9 +104,9 @@ class LiveStream(EventStream):
         self._options = options
         self._serving = _Serving()
 
-    def belong_to(self, session: str) -> None:
-        """End with a session of the viewer, by its name in the roster."""
-        self._options = replace(self._options, session=session)
+    def belong_to(self, session: str, on_join: Callable[[Group, Viewer], Callable[[], object]]) -> None:
+        """End with a session of the viewer, by its name in the roster, and call a function when the viewer joins."""
+        self._options = replace(self._options, session=session, on_join=on_join)
 
     async def _serve(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
         self._serving.receive = receive

@@ -173,6 +173,44 @@ async def test_blocks_that_did_not_change_meanwhile_are_not_sent_again() -> None
         assert tab.sent.count("before") <= 2
 
 
+async def test_a_stream_of_a_template_begins_again_with_the_cookies_of_now() -> None:
+    """Its context builder knows the request that it was made for, and no later one."""
+    reactive = Reactive(ENV, secret=SECRET)
+
+    @reactive.page("page.html", scope="all")
+    async def page(request: Request) -> dict[str, str]:
+        return {"title": "", "cart": ""}
+
+    reactive.index.register_template(ENV, "page.html")
+
+    @reactive.stream("page.html", scope="all")
+    async def stream(request: Request) -> Any:
+        user = request.session.get("user")
+        return (lambda: {"title": f"for {user}", "cart": ""}) if user else Response("", 403)
+
+    async def sign_in(request: Request) -> Response:
+        request.session.update(request.query_params)
+        return Response()
+
+    app = Starlette(
+        routes=[*reactive.routes, Route("/", page), Route("/stream", stream), Route("/sign-in", sign_in)],
+        middleware=[
+            Middleware(ReactiveMiddleware, reactive=reactive),
+            Middleware(SessionMiddleware, secret_key="a key for tests"),
+        ],
+    )
+    ada = await signed_in(app)
+    await ada.request("/")
+    async with ada.stream("/stream") as connection:
+        await ada.request("/sign-in?user=bob")
+        await eventually(lambda: connection.complete)
+        assert connection.updates[-1].event == "reactive-restart"
+        async with ada.stream("/stream", headers={"last-event-id": connection.frames[-1].id}) as again:
+            await reactive.emit("all", "title")
+            await eventually(lambda: "for bob" in b"".join(again.chunks).decode())
+            assert "for ada" not in b"".join([*connection.chunks, *again.chunks]).decode()
+
+
 async def test_a_shared_page_counts_a_viewer_as_whoever_is_signed_in_now() -> None:
     shop = Shop(shared=True)
     ada = await signed_in(shop.app)
@@ -376,6 +414,31 @@ async def test_a_page_that_rotates_with_every_request_loses_no_token(caplog: pyt
             await eventually(lambda: all(f"change {number}" in tab.sent for tab in (one, two)))  # noqa: B023 - as above
     assert site.thefts == []
     assert caplog.text.count("browsers connect again for each change of this page") == 1
+
+
+async def test_a_page_that_fails_keeps_no_other_page_of_the_browser_waiting() -> None:
+    reactive = Reactive(ENV, secret=SECRET, one_time_cookies=["refresh"])
+    fails = False
+
+    @reactive.page("page.html", scope="all")
+    async def failing(request: Request) -> dict[str, str]:
+        if fails:
+            raise RuntimeError("the page fails")
+        return {"title": "", "cart": ""}
+
+    @reactive.page("page.html", scope="all")
+    async def other(request: Request) -> dict[str, str]:
+        return {"title": "", "cart": ""}
+
+    app = Starlette(
+        routes=[*reactive.routes, Route("/", failing), Route("/other", other)],
+        middleware=[Middleware(ReactiveMiddleware, reactive=reactive)],
+    )
+    browser = Browser(app)
+    seen = await browser.request("/")
+    fails = True
+    async with browser.stream(seen.url, wait=False), open_tab(browser, "/other") as tab:
+        assert tab.is_admitted
 
 
 @pytest.mark.parametrize("shared", [False, True])
