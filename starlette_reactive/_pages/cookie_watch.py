@@ -120,6 +120,11 @@ class CookieWatch:
         if subscription is not None:
             subscription.close()
 
+    def is_outdated(self, stream: Watched) -> bool:
+        """Return whether the browser of a stream has other cookies, as far as is known."""
+        with self._lock:
+            return (stream.session, stream.cookies) in self._outdated
+
     def pause_for(self, session: str, cookies: str) -> float | None:
         """Return how many seconds a browser should wait whose request still has cookies that are out of date.
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .._streams.event_ids import restart_frame
 from .._streams.response import EventStream
 from .cookie_watch import digest_of
-from .cookies import cookie_header, cookies_after, replaced_names, set_cookies_of, with_cookie_header
+from .cookies import cookie_header, cookies_after, set_cookies_of, with_cookie_header
 from .held_answer import HELD, HeldAnswer
 from .turns import Turn, turn_for
 from .update import REFUSALS, UPDATE
@@ -62,10 +62,10 @@ class ReactiveMiddleware:
             await self.app(scope, receive, _Answer(self._site, scope, send).send)
             return
         client, closing = stream
-        session, cookies = self._site.sessions.name_for(HTTPConnection(scope)), self._site.cookies
-        turn = await turn_for(session) if session is not None and cookies.rotate else None
+        session = self._site.sessions.name_for(HTTPConnection(scope))
+        turn = None if session is None else await turn_for(session)
         try:
-            pause = None if session is None else cookies.watch.pause_for(session, digest_of(cookie_header(scope)))
+            pause = None if session is None else self._pause(session, scope)
             if pause is not None and client.reconnects_after_end:
                 await EventStream([restart_frame(pause)])(scope, receive, send)
             else:
@@ -73,6 +73,9 @@ class ReactiveMiddleware:
         finally:
             if turn is not None:
                 turn.end()
+
+    def _pause(self, session: str, scope: Scope) -> float | None:
+        return self._site.cookies.watch.pause_for(session, digest_of(cookie_header(scope)))
 
 
 class _Answer:
@@ -125,8 +128,6 @@ class _Answer:
         session = None if after == before else self._session()
         if session is None:
             return
-        if self._scope["method"] == "GET" and replaced_names(before, after):
-            self._site.cookies.rotate = True
         watch = self._site.cookies.watch
         watch.report(session, digest_of(before), digest_of(after), self._began, self._held.stream)
 

@@ -25,7 +25,7 @@ from .cookies import cookie_header
 from .held_answer import held_answer
 from .page import Page
 from .places import Claim, places_of_loop
-from .update import UpdateRunner, update_scope
+from .update import Update, UpdateRunner, update_scope
 from .viewer_cookies import SiteCookies, ViewerCookies
 from .visits import Visit
 
@@ -157,8 +157,21 @@ class _ViewerRenders:
 
     async def render(self, paths: frozenset[str], blocks: list[BlockRef]) -> Rendered:  # noqa: ARG002 - as above
         admits, update = not self._has_admitted, self._runner.update_of(blocks)
-        if admits:
+        if admits:  # the middleware has waited for the turn
             await self._cookies.begin()
+            rendered = await self._run(update, admits=True)
+        else:
+            turn = await self._cookies.turn()
+            try:
+                rendered = await self._run(update, admits=False)
+            finally:
+                turn.end()
+        if not admits and update.user != self._user:
+            raise StreamRestartError(f"the viewer of the page {update.page} is another user now")
+        self._has_admitted, self._user = True, update.user
+        return rendered
+
+    async def _run(self, update: Update, *, admits: bool) -> Rendered:
         runner = replace(self._runner, asgi_scope=self._cookies.scope(admits=admits))
         try:
             rendered = await runner.run(update)
@@ -171,7 +184,4 @@ class _ViewerRenders:
             self._cookies.fail()
             raise
         self._cookies.take(update.set_cookies, admits=admits)
-        if not admits and update.user != self._user:
-            raise StreamRestartError(f"the viewer of the page {update.page} is another user now")
-        self._has_admitted, self._user = True, update.user
         return rendered

@@ -1,4 +1,7 @@
-"""Turns: of requests with one key, only one at a time goes on."""
+"""Turns: what is done in the name of one browser is done one after the other, unless it takes long.
+
+What one answer changes, such as a token that can be used once, the next request then has.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,16 @@ from anyio.lowlevel import RunVar
 
 __all__ = ["Turn", "turn_for"]
 
+_PATIENCE = 0.5  # seconds that a slow page may delay other pages of the browser
+
 _gates: RunVar[WeakValueDictionary[str, anyio.Semaphore]] = RunVar("starlette_reactive_turns")
 
 
 class Turn:
-    """A turn that has been taken."""
+    """A turn that was taken, or that was waited for in vain."""
 
-    def __init__(self, gate: anyio.Semaphore) -> None:
-        self._gate: anyio.Semaphore | None = gate
+    def __init__(self, gate: anyio.Semaphore | None) -> None:
+        self._gate = gate
 
     def end(self) -> None:
         """Let the next one go on. Idempotent."""
@@ -25,14 +30,20 @@ class Turn:
             gate.release()
 
 
-async def turn_for(key: str) -> Turn:
-    """Wait until it is one's turn among those with an equal key in this event loop."""
+async def turn_for(session: str) -> Turn:
+    """Wait for one's turn among those of a session in this event loop, but not for long."""
     gates = _gates.get(None)
     if gates is None:
         gates = WeakValueDictionary()
         _gates.set(gates)
-    gate = gates.get(key)
+    gate = gates.get(session)
     if gate is None:
-        gate = gates[key] = anyio.Semaphore(1, max_value=1)
-    await gate.acquire()
+        gate = gates[session] = anyio.Semaphore(1, max_value=1)
+    try:
+        gate.acquire_nowait()
+    except anyio.WouldBlock:
+        with anyio.move_on_after(_PATIENCE) as waiting:
+            await gate.acquire()
+        if waiting.cancelled_caught:
+            return Turn(None)
     return Turn(gate)

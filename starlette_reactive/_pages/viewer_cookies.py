@@ -18,6 +18,7 @@ from .._core.errors import StreamRestartError
 from .cookie_watch import CookieWatch, Watched, digest_of
 from .cookies import cookie_header, cookies_after, names_of, replaced_names, with_cookie_header, without_cookies
 from .held_answer import HeldAnswer
+from .turns import Turn, turn_for
 
 __all__ = ["SiteCookies", "ViewerCookies"]
 
@@ -39,15 +40,12 @@ class SiteCookies:
         self.watch = watch
         self.own = own
         self.one_time: frozenset[str] = frozenset(one_time)
-        self.rotate: bool = bool(self.one_time)
-        """Whether answers replace cookies, so that a browser's streams must connect one after the other."""
         self._replacing: set[str] = set()  # pages whose runs have replaced cookies, and so may have used them up
         self._reported: set[str] = set()  # pages
         self._kept: OrderedDict[tuple[str, str], tuple[float, list[str]]] = OrderedDict()
 
     def note_replaced(self, page: str, names: Iterable[str]) -> None:
         """Record that a run of a page has replaced cookies."""
-        self.rotate = True
         if page not in self._replacing:
             self._replacing.add(page)
             logger.warning(
@@ -133,6 +131,18 @@ class ViewerCookies:
         header = self._header if admits else without_cookies(self._header, self._site.one_time)
         return self._updates if header == self._requested else with_cookie_header(self._updates, header)
 
+    async def turn(self) -> Turn:
+        """Wait for the turn of an update among the updates and connecting streams of the browser.
+
+        Raises:
+            StreamRestartError: The browser has other cookies since.
+        """
+        turn = await turn_for(self._stream.session)
+        if self._site.watch.is_outdated(self._stream):
+            turn.end()
+            raise StreamRestartError("its browser has other cookies now")
+        return turn
+
     def fail(self) -> None:
         """Let the browser's other streams connect although the application has not admitted the viewer yet."""
         if self._held is not None:
@@ -156,6 +166,8 @@ class ViewerCookies:
             self._site.note_replaced(self._page, replaced)
         if not admits:
             self._site.keep(self._stream.session, before, new)
+            now = time.monotonic()
+            self._site.watch.report(self._stream.session, digest_of(before), digest_of(after), now, self._stream)
             raise StreamRestartError(f"an update of the page {self._page} sets cookies")
         self._become(after)
         if self._held is None:
