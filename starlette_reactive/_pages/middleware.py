@@ -65,11 +65,12 @@ class ReactiveMiddleware:
         session = self._site.sessions.name_for(HTTPConnection(scope))
         turn = None if session is None else await turn_for(session)
         try:
-            pause = None if session is None else self._pause(session, scope)
+            answer = _StreamAnswer(self._site, scope, send, closing, turn)
+            pause = None if answer.brings_cookies or session is None else self._pause(session, scope)
             if pause is not None and client.reconnects_after_end:
                 await EventStream([restart_frame(pause)])(scope, receive, send)
             else:
-                await self.app(scope, receive, _StreamAnswer(self._site, scope, send, closing, turn).send)
+                await self.app(scope, receive, answer.send)
         finally:
             if turn is not None:
                 turn.end()
@@ -90,6 +91,11 @@ class _Answer:
         self._held = scope[HELD] = HeldAnswer()
         if site.cookies.has_kept:
             self._take_kept()
+
+    @property
+    def brings_cookies(self) -> bool:
+        """Whether the answer has cookies for the browser that an update has set."""
+        return bool(self._held.more)
 
     def _take_kept(self) -> None:
         """Give the request the cookies that an update has set meanwhile, and its answer too."""
