@@ -177,7 +177,8 @@ class _ViewerRenders:
             rendered = await runner.run(update)
         except StreamEndedError as refusal:
             if not admits:  # the browser may have other cookies now: it comes back and is asked for them once
-                raise StreamRestartError(str(refusal)) from refusal
+                # without the middleware, a page may be the answer to the stream, which htmx 4 requests in a loop
+                raise StreamRestartError(str(refusal), soon=self._cookies.are_current) from refusal
             self._cookies.take(update.set_cookies, admits=True)
             raise
         except Exception:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -23,6 +24,7 @@ from .._clients import CLOSE_EVENT, Client
 from .._clients.htmx import sink_selector
 from .._core.errors import ReactiveError
 from .._streams.event_ids import EventId
+from .._streams.response import EventStream
 from .._templates import declare_reads
 from .browser_session import ORIGIN_HEADER, BrowserSession
 from .endpoint_kinds import function_of
@@ -32,6 +34,7 @@ from .mounts import is_below_mount, is_mounted, path_in, served_app
 from .page import OWNER, Page
 from .page_stream import open_stream
 from .signer import Signer
+from .update import REFUSALS
 from .viewer_cookies import SiteCookies
 from .visits import Visit, current_visit
 
@@ -110,7 +113,12 @@ class Site:
             raise self._mounted_error(request.scope["root_path"])
         self._look_for_wrapper(request)
         app = self.app or request.app
-        return await open_stream(page, request, visit, app, visit.root_path, self._signer.renewal(visit))
+        try:
+            return await open_stream(page, request, visit, app, visit.root_path, self._signer.renewal(visit))
+        except HTTPException as refusal:  # from user= of the page
+            if refusal.status_code not in REFUSALS:
+                raise
+            return EventStream([_closing(visit, page.wire.client(request.headers))])
 
     def stream_of(self, connection: HTTPConnection) -> tuple[Client, bytes] | None:
         """Return the client of a stream, and what keeps it from coming back, if the request is for a stream."""
@@ -121,7 +129,7 @@ class Site:
         if visit is None or page is None:
             return None
         client = page.wire.client(connection.headers)
-        return client, client.encode_close(CLOSE_EVENT, sink_selector(visit.origin))
+        return client, _closing(visit, client)
 
     def _visited(self, connection: HTTPConnection) -> tuple[Visit | None, Page | None]:
         """Return the visit that the URL of a stream is for, and its page, if the URL is valid."""
@@ -197,6 +205,11 @@ class Site:
                 template=context.name,
             )
         return visit
+
+
+def _closing(visit: Visit, client: Client) -> bytes:
+    """Return what keeps a client from connecting to the stream of a visit again."""
+    return client.encode_close(CLOSE_EVENT, sink_selector(visit.origin))
 
 
 def install_template_functions(env: Environment, default: Site) -> None:

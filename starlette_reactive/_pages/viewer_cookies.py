@@ -105,6 +105,11 @@ class ViewerCookies:
         if held is not None:
             held.stream = stream
 
+    @property
+    def are_current(self) -> bool:
+        """Whether the middleware is there, which notices when the cookies change."""
+        return self._held is not None
+
     async def begin(self) -> None:
         """Wait until the stream's answer has begun, and take over the cookies that it sets."""
         if self._held is not None:

@@ -226,7 +226,7 @@ class Group:
             self.traces.ended(str(ended))
         except StreamRestartError as restart:
             logger.info("restarting a stream of scope %r: %s", self._options.scope, restart)
-            reason = "restart"
+            reason = "restart" if restart.soon else "return"
             self.traces.ended(str(restart))
         except Exception:
             logger.exception("closing the streams of scope %r because of an internal error", self._options.scope)

@@ -200,9 +200,10 @@ class LiveStream(EventStream):
         return True
 
     async def _end(self, group: Group, viewer: Viewer, send: Send) -> None:
-        if viewer.end_reason == "restart":
+        if viewer.end_reason in ("restart", "return"):  # at once, or after the usual pause
+            pause = RESTART_PAUSE if viewer.end_reason == "restart" else self._options.retry / 1000
             cursor = group.hub.cursor_at(self._group_options.scope, viewer.position)
-            await self._send_body(send, viewer, restart_frame(RESTART_PAUSE, group.feed.event_id(cursor)))
+            await self._send_body(send, viewer, restart_frame(pause, group.feed.event_id(cursor)))
         if viewer.end_reason != "closed" and not viewer.client.reconnects_after_end:
             self._abort()  # a clean end would be final
         with anyio.move_on_after(FAREWELL_TIMEOUT):
