@@ -13,8 +13,8 @@ from __future__ import annotations
 import contextvars
 import functools
 import hashlib
-import logging
 import math
+import re
 import secrets
 import threading
 import time
@@ -32,13 +32,11 @@ from .._streams.viewer import Viewer
 
 __all__ = ["CookieWatch", "Watched", "digest_of"]
 
-logger: logging.Logger = logging.getLogger("starlette_reactive")
-
 SCOPE = RESERVED + "cookies"
 _RETRIES = 6  # of a browser that comes back with cookies that it should no longer have
 _FIRST_PAUSE = 0.3  # seconds, doubled with each retry: nineteen in all
-_KEPT_SECONDS, _KEPT_COUNT = 600.0, 10_000  # of cookies that are out of date
-_LONGEST_AGE = 10  # digits
+_KEPT_SECONDS, _KEPT_COUNT = 60.0, 10_000  # of cookies that are out of date: answers do not take longer
+_REPORT = re.compile("([^-]+)-([^-]+)-([^-]+)-([0-9]{1,9})")
 _SLACK = 1.0  # seconds for what a time loses between two processes
 
 
@@ -90,7 +88,7 @@ class CookieWatch:
         """Watch a stream, whose cookies may have been changed since its request was read."""
         with self._lock:
             self._streams.setdefault(stream.session, {})[stream] = None
-            outdated = self._outdated.get((stream.session, stream.cookies))
+            outdated = self._find(stream.session, stream.cookies)
         if outdated is not None:
             stream.outdate(outdated.since)
 
@@ -116,14 +114,15 @@ class CookieWatch:
             streams.pop(stream, None)
             if not streams:
                 self._streams.pop(stream.session, None)
-            subscription = None if self._streams else self._subscription
-        if subscription is not None:
-            subscription.close()
+
+    def _find(self, session: str, cookies: str) -> _Outdated | None:
+        found = self._outdated.get((session, cookies))
+        return found if found is not None and time.monotonic() - found.since < _KEPT_SECONDS else None
 
     def is_outdated(self, stream: Watched) -> bool:
         """Return whether the browser of a stream has other cookies, as far as is known."""
         with self._lock:
-            return (stream.session, stream.cookies) in self._outdated
+            return self._find(stream.session, stream.cookies) is not None
 
     def pause_for(self, session: str, cookies: str) -> float | None:
         """Return how many seconds a browser should wait whose request still has cookies that are out of date.
@@ -131,12 +130,11 @@ class CookieWatch:
         ``None`` means that its cookies count.
         """
         with self._lock:
-            key = (session, cookies)
-            outdated = self._outdated.get(key)
-            if outdated is None or time.monotonic() - outdated.since > _KEPT_SECONDS:
+            outdated = self._find(session, cookies)
+            if outdated is None:
                 return None
             if outdated.retries >= _RETRIES:
-                del self._outdated[key]
+                del self._outdated[session, cookies]
                 return None
             outdated.retries += 1
             return _FIRST_PAUSE * 2.0 ** (outdated.retries - 1)
@@ -172,7 +170,7 @@ class CookieWatch:
     # Other processes
 
     async def listen(self) -> None:
-        """Receive what other processes report, from now on and until no stream is left."""
+        """Receive what other processes report, from now on and until the bus is closed."""
         if self._hub.link is None or (self._subscription is not None and not self._subscription.closed):
             return
         subscription = self._subscription = self._hub.subscribe(Subscriber(SCOPE, origin=self._process), None)
@@ -191,6 +189,6 @@ class CookieWatch:
             for stream in streams:
                 stream.outdate(None)
             return
-        session, before, after, age = (*path.split("-"), "", "", "")[:4]
-        if age.isdecimal() and len(age) < _LONGEST_AGE:
+        if report := _REPORT.fullmatch(path):
+            session, before, after, age = report.groups()
             self._outdate(session, before, after, time.monotonic() - int(age) - _SLACK)

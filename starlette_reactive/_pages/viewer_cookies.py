@@ -76,12 +76,13 @@ class SiteCookies:
     @property
     def has_kept(self) -> bool:
         """Whether something is kept for a browser."""
+        while self._kept and time.monotonic() - next(iter(self._kept.values()))[0] >= _KEPT_SECONDS:
+            self._kept.popitem(last=False)
         return bool(self._kept)
 
     def take_kept(self, session: str, cookies: str) -> list[str]:
         """Return what is kept for a browser, once."""
-        since, set_cookies = self._kept.pop((session, digest_of(cookies)), (0.0, []))
-        return set_cookies if time.monotonic() - since < _KEPT_SECONDS else []
+        return self._kept.pop((session, digest_of(cookies)), (0.0, []))[1]
 
 
 class ViewerCookies:
@@ -167,6 +168,9 @@ class ViewerCookies:
         before, after = self._header, self._after(new)
         if after == before:
             return
+        if self._held is None:
+            self._site.report_lost(self._page, new, "add ReactiveMiddleware to the application")
+            return
         if replaced := replaced_names(before, after):
             self._site.note_replaced(self._page, replaced)
         if not admits:
@@ -175,7 +179,4 @@ class ViewerCookies:
             self._site.watch.report(self._stream.session, digest_of(before), digest_of(after), now, self._stream)
             raise StreamRestartError(f"an update of the page {self._page} sets cookies")
         self._become(after)
-        if self._held is None:
-            self._site.report_lost(self._page, new, "add ReactiveMiddleware to the application")
-        else:
-            self._held.more += new
+        self._held.more += new
