@@ -178,9 +178,10 @@ class CookieWatch:
         await self._hub.ready(SCOPE)
 
     async def _receive(self, subscription: Subscription) -> None:
-        async for event in subscription:
-            for path in event.changed_paths:
-                self._take(path)
+        with subscription:  # also if the loop ends before the bus
+            async for event in subscription:
+                for path in event.changed_paths:
+                    self._take(path)
 
     def _take(self, path: str) -> None:
         if path == ALL:  # reports may have been lost
