@@ -209,8 +209,10 @@ class Reactive(Changes):
 
         Raises:
             TypeError: An endpoint's decorators are in the wrong order, or FastAPI cannot find out its parameters.
+            ReactiveError: Another Reactive object of the application has the same path for its streams.
         """
         self._decorated.check_routes(app)
+        self._site.check_path(app)
         self.bus.start()
         try:
             async with nullcontext() if self._inspector is None else self._inspector.lifespan():

@@ -25,7 +25,7 @@ from .._templates import declare_reads
 from .browser_session import ORIGIN_HEADER
 from .endpoint_kinds import function_of
 from .endpoints import Endpoint
-from .mounts import is_below_mount, is_mounted, path_in, served_app
+from .mounts import is_below_mount, is_mounted, path_in, routes_with_path_of, served_app
 from .page import OWNER, Page
 from .page_stream import open_stream
 from .signer import Signer
@@ -34,6 +34,8 @@ from .visits import Visit, current_visit
 __all__ = ["Site", "install_template_functions"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
+
+_ROUTE_NAME = "reactive:"
 
 
 class Site:
@@ -50,7 +52,7 @@ class Site:
         self._signer = signer
         self._prefix = prefix
         self._live_path = live_path
-        self._route_name = f"reactive:{prefix}:{secrets.token_hex(4)}"  # an application may have several
+        self._route_name = f"{_ROUTE_NAME}{prefix}:{secrets.token_hex(4)}"  # an application may have several
         self._pages: dict[str, Page] = {}
         self._has_looked_for_wrapper = False
         self.app: ASGIApp | None = None
@@ -83,6 +85,20 @@ class Site:
         if self._live_path is not None:
             paths = [self._live_path, f"/{{page_path:path}}{self._live_path}"]
         return [Route(path, endpoint, methods=["GET"], name=self._route_name) for path in paths]
+
+    def check_path(self, app: Any) -> None:
+        """Check that no other Reactive object of an application has the same path for its streams.
+
+        Raises:
+            ReactiveError: One has.
+        """
+        others = routes_with_path_of(app, self._route_name) - {self._route_name}
+        if any(name.startswith(_ROUTE_NAME) for name in others):
+            argument = f"prefix={self._prefix!r}" if self._live_path is None else f"live_path={self._live_path!r}"
+            raise ReactiveError(
+                f"two Reactive objects of the application have {argument}, so one of them would answer 403 to the "
+                "streams of the other: use one object for all pages, or give each its own"
+            )
 
     async def stream(self, request: Request) -> Response:
         """Answer the request of a live URL.
