@@ -19,11 +19,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from .._core.callables import name_of
 from .._core.errors import ReactiveError
 from .._streams.event_ids import EventId
 from .._templates import declare_reads
 from .browser_session import ORIGIN_HEADER
-from .endpoint_kinds import function_of
 from .endpoints import Endpoint
 from .mounts import is_below_mount, is_mounted, path_in, routes_with_path_of, served_app
 from .page import OWNER, Page
@@ -68,8 +68,7 @@ class Site:
 
     def key_for(self, endpoint: Endpoint) -> str:
         """Return a key for the page of an endpoint. It is the same in every process."""
-        function = function_of(endpoint)
-        name = f"{function.__module__}.{function.__qualname__}"
+        name = name_of(endpoint)
         number = sum(1 for key in self._pages if key.partition("#")[0] == name)
         return f"{name}#{number}" if number else name
 
