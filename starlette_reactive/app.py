@@ -390,4 +390,5 @@ def describe_app(reactive: Reactive) -> AppDescription:
         sink_names=SINK_NAMES,
         data=data,
         endpoints=list(reactive._stream_endpoints),  # noqa: SLF001 - as above
+        context_processors=reactive.templates.context_processors,
     )
