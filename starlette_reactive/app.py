@@ -262,6 +262,7 @@ class Reactive(Changes):
             TemplateLoadError: The template does not exist or does not parse.
             BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
             ViewerNameError: A live block of a shared page reads viewer data, or may read it.
+            TypeError: What is decorated cannot be an endpoint, such as a class or a generator.
             ValueError: ``wire`` is unknown, or ``scope`` is empty.
         """
         known_wire = wire_named(wire)
