@@ -119,11 +119,6 @@ class Reactive(Changes):
         one_time_cookies: Iterable[str] = (),
         inspector: bool | Allow = False,
     ) -> None:
-        for name, path in (("prefix", prefix), ("live_path", live_path)):
-            if path is not None and (not path.startswith("/") or path.endswith("/")):
-                raise ValueError(f"{name} is {path!r}: write it with a leading slash and no trailing one, as '/live'")
-        if update_timeout <= 0:
-            raise ValueError(f"update_timeout is {update_timeout}: write how many seconds an update may take")
         if inspector and not debug:
             raise ValueError(
                 "inspector shows scopes, users and changes, so it is for development only: pass debug=True as well, "
@@ -216,8 +211,10 @@ class Reactive(Changes):
 
         Raises:
             TypeError: An endpoint's decorators are in the wrong order, or FastAPI cannot find out its parameters.
+            ReactiveError: Another Reactive object of the application has the same path for its streams.
         """
         self._decorated.check_routes(app)
+        self._site.check_path(app)
         self.bus.start()
         try:
             async with nullcontext() if self._inspector is None else self._inspector.lifespan():
@@ -267,6 +264,7 @@ class Reactive(Changes):
             TemplateLoadError: The template does not exist or does not parse.
             BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
             ViewerNameError: A live block of a shared page reads viewer data, or may read it.
+            TypeError: What is decorated cannot be an endpoint, such as a class or a generator.
             ValueError: ``wire`` is unknown, or ``scope`` is empty.
         """
         known_wire = wire_named(wire)
@@ -397,4 +395,5 @@ def describe_app(reactive: Reactive) -> AppDescription:
         sink_names=SINK_NAMES,
         data=data,
         endpoints=list(reactive._stream_endpoints),  # noqa: SLF001 - as above
+        context_processors=reactive.templates.context_processors,
     )

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
-from types import MethodType
 from typing import Any
 
 from starlette.endpoints import HTTPEndpoint
 from starlette.routing import BaseRoute
 
-__all__ = ["check_endpoint", "function_of"]
+from .._core.callables import function_of
+
+__all__ = ["check_endpoint"]
 
 _ASGI = ["scope", "receive", "send"]
-
-
-def function_of(endpoint: Callable[..., Any]) -> Any:
-    """Return the function behind partials and methods. For an object that can be called, return its class."""
-    while True:
-        if isinstance(endpoint, functools.partial):
-            endpoint = endpoint.func
-        elif isinstance(endpoint, MethodType | staticmethod):
-            endpoint = endpoint.__func__
-        else:
-            return endpoint if hasattr(endpoint, "__qualname__") else type(endpoint)
 
 
 def check_endpoint(endpoint: Any) -> None:

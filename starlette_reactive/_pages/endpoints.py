@@ -20,7 +20,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from .endpoint_kinds import check_endpoint, function_of
+from .._core.callables import function_of
+from .endpoint_kinds import check_endpoint
 from .mounts import routes_of
 
 __all__ = ["Call", "Decorated", "Endpoint", "is_method", "wrap_endpoint"]

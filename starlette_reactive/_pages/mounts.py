@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from .._streams.timer import uvicorn_server
 
-__all__ = ["is_below_mount", "is_mounted", "path_in", "routes_of", "served_app"]
+__all__ = ["is_below_mount", "is_mounted", "path_in", "routes_of", "routes_with_path_of", "served_app"]
 
 
 def is_mounted(request: Request) -> bool:
@@ -49,6 +49,21 @@ def routes_of(app: Any) -> Iterator[BaseRoute]:
     for route in getattr(app, "routes", None) or ():
         yield route
         yield from routes_of(getattr(route, "original_router", route))  # FastAPI's included routers, then mounts
+
+
+def routes_with_path_of(app: Any, name: str) -> set[str]:
+    """Return the names of the routes of an application that have the same path as a named one."""
+    own = _host_and_path(app, name)
+    names: set[str] = {getattr(route, "name", None) or "" for route in routes_of(app)}
+    return set() if own is None else {each for each in names if _host_and_path(app, each) == own}
+
+
+def _host_and_path(app: Any, name: str) -> tuple[str, str] | None:
+    try:
+        found = app.url_path_for(name)
+    except NoMatchFound:
+        return None
+    return found.host, str(found)
 
 
 def _own_routes(app: Any) -> Iterator[BaseRoute]:

@@ -76,6 +76,10 @@ class PageSettings:
     sessions: BrowserSession
     cookies: SiteCookies
 
+    def __post_init__(self) -> None:
+        if self.update_timeout <= 0:
+            raise ValueError(f"update_timeout is {self.update_timeout}: write how many seconds an update may take")
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

@@ -22,15 +22,15 @@ from starlette.types import ASGIApp
 
 from .._clients import CLOSE_EVENT, Client
 from .._clients.htmx import sink_selector
+from .._core.callables import name_of
 from .._core.errors import ReactiveError
 from .._streams.event_ids import EventId
 from .._streams.response import EventStream
 from .._templates import declare_reads
 from .browser_session import ORIGIN_HEADER, BrowserSession
-from .endpoint_kinds import function_of
 from .endpoints import Endpoint
 from .held_answer import held_answer
-from .mounts import is_below_mount, is_mounted, path_in, served_app
+from .mounts import is_below_mount, is_mounted, path_in, routes_with_path_of, served_app
 from .page import OWNER, Page
 from .page_stream import open_stream
 from .signer import Signer
@@ -41,6 +41,8 @@ from .visits import Visit, current_visit
 __all__ = ["Site", "install_template_functions"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
+
+_ROUTE_NAME = "reactive:"
 
 
 class Site:
@@ -53,17 +55,23 @@ class Site:
             below the prefix.
         sessions: Recognises browsers.
         cookies: What is known of the application's cookies.
+
+    Raises:
+        ValueError: ``prefix`` or ``live_path`` does not begin with a slash, or ends with one.
     """
 
     def __init__(
         self, signer: Signer, prefix: str, live_path: str | None, sessions: BrowserSession, cookies: SiteCookies
     ) -> None:
+        for name, path in (("prefix", prefix), ("live_path", live_path)):
+            if path is not None and (not path.startswith("/") or path.endswith("/")):
+                raise ValueError(f"{name} is {path!r}: write it with a leading slash and no trailing one, as '/live'")
         self.sessions = sessions
         self.cookies = cookies
         self._signer = signer
         self._prefix = prefix
         self._live_path = live_path
-        self._route_name = f"reactive:{prefix}:{secrets.token_hex(4)}"  # an application may have several
+        self._route_name = f"{_ROUTE_NAME}{prefix}:{secrets.token_hex(4)}"  # an application may have several
         self._pages: dict[str, Page] = {}
         self._has_looked_for_wrapper = False
         self.app: ASGIApp | None = None
@@ -79,8 +87,7 @@ class Site:
 
     def key_for(self, endpoint: Endpoint) -> str:
         """Return a key for the page of an endpoint. It is the same in every process."""
-        function = function_of(endpoint)
-        name = f"{function.__module__}.{function.__qualname__}"
+        name = name_of(endpoint)
         number = sum(1 for key in self._pages if key.partition("#")[0] == name)
         return f"{name}#{number}" if number else name
 
@@ -96,6 +103,20 @@ class Site:
         if self._live_path is not None:
             paths = [self._live_path, f"/{{page_path:path}}{self._live_path}"]
         return [Route(path, endpoint, methods=["GET"], name=self._route_name) for path in paths]
+
+    def check_path(self, app: Any) -> None:
+        """Check that no other Reactive object of an application has the same path for its streams.
+
+        Raises:
+            ReactiveError: One has.
+        """
+        others = routes_with_path_of(app, self._route_name) - {self._route_name}
+        if any(name.startswith(_ROUTE_NAME) for name in others):
+            argument = f"prefix={self._prefix!r}" if self._live_path is None else f"live_path={self._live_path!r}"
+            raise ReactiveError(
+                f"two Reactive objects of the application have {argument}, so one of them would answer 403 to the "
+                "streams of the other: use one object for all pages, or give each its own"
+            )
 
     async def stream(self, request: Request) -> Response:
         """Answer the request of a live URL.

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 
 import anyio
 
-from .._bus.hub import Hub
 from .._core.blocks import Patch
 from .._core.emit_filters import UPDATE_MARK, caused_by_update
 from .._core.errors import StreamEndedError, StreamRestartError
@@ -30,14 +28,13 @@ from .backoff import Backoff
 from .feed import Feed
 from .group_options import GroupOptions
 from .past import Past
+from .render_log import RenderLog
 from .rendering import Rendered, error_markup
 from .timer import timer
 from .trace import GroupTraces
 from .viewer import Viewer
 
 __all__ = ["Group"]
-
-logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
 
 MIN_INTERVAL = 0.02
 """Seconds between the starts of two renders, so that a burst of changes is one render."""
@@ -81,6 +78,7 @@ class Group:
         self._viewers: dict[Viewer, None] = {}
         self._paths: set[str] = set()  # what the owed blocks show
         self._backoff = Backoff()
+        self._log = RenderLog(options.hub.failures, options.scope, options.own_origin)
         self._pause = anyio.CancelScope()
         self._demanded = options.authorises
         self._running = anyio.CancelScope()
@@ -94,11 +92,6 @@ class Group:
     def options(self) -> GroupOptions:
         """How its viewers are served."""
         return self._options
-
-    @property
-    def hub(self) -> Hub:
-        """The bus."""
-        return self._options.hub
 
     # Viewers
 
@@ -214,6 +207,7 @@ class Group:
             with self._running:
                 await self._serve_until_end()
         finally:
+            self._log.end()
             self._on_end(self)
             self.ended.set()
 
@@ -222,14 +216,14 @@ class Group:
         try:
             await self._serve()
         except StreamEndedError as ended:
-            logger.info("closing the streams of scope %r: %s", self._options.scope, ended)
+            self._log.ended(f"closing the streams of scope {self._options.scope!r}: {ended}")
             self.traces.ended(str(ended))
         except StreamRestartError as restart:
-            logger.info("restarting a stream of scope %r: %s", self._options.scope, restart)
+            self._log.ended(f"restarting a stream of scope {self._options.scope!r}: {restart}")
             reason = "restart" if restart.soon else "return"
             self.traces.ended(str(restart))
-        except Exception:
-            logger.exception("closing the streams of scope %r because of an internal error", self._options.scope)
+        except Exception as error:  # noqa: BLE001 - logged
+            self._log.broke(error)
             reason = "shutdown"  # the page still exists, so clients reconnect
             self.traces.ended("an internal error, which is in the log")
         self._end(self._viewers, reason)
@@ -340,10 +334,11 @@ class Group:
             rendered = await self._options.render(frozenset(self._paths), [block.ref for block in blocks])
         except (StreamEndedError, StreamRestartError):
             raise
-        except Exception as error:
-            logger.exception("rendering the blocks of scope %r failed", self._options.scope)
+        except Exception as error:  # noqa: BLE001 - logged
+            self._log.failed(error)
             rendered = {block.ref.key: error for block in blocks}
         else:
+            self._log.rendered(rendered)
             self._authorise()
         finally:
             self._is_rendering = False

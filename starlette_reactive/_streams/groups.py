@@ -57,7 +57,7 @@ async def finish_renders(hub: Hub) -> None:
 
 
 def _running_on(hub: Hub) -> list[Group]:
-    return [group for group in _running_groups() if group.hub is hub]
+    return [group for group in _running_groups() if group.options.hub is hub]
 
 
 def _running_groups() -> set[Group]:

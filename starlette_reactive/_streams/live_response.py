@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from .._bus.roster import Member
 from .._clients import Client
 from .._clients.htmx import stream_client
+from .._core.callables import name_of
 from .._core.emit_filters import filtering
 from .._core.events import ConnectionInfo
 from .._core.sse import HEARTBEAT, with_fields
@@ -202,7 +203,7 @@ class LiveStream(EventStream):
     async def _end(self, group: Group, viewer: Viewer, send: Send) -> None:
         if viewer.end_reason in ("restart", "return"):  # at once, or after the usual pause
             pause = RESTART_PAUSE if viewer.end_reason == "restart" else self._options.retry / 1000
-            cursor = group.hub.cursor_at(self._group_options.scope, viewer.position)
+            cursor = group.options.hub.cursor_at(self._group_options.scope, viewer.position)
             await self._send_body(send, viewer, restart_frame(pause, group.feed.event_id(cursor)))
         if viewer.end_reason != "closed" and not viewer.client.reconnects_after_end:
             self._abort()  # a clean end would be final
@@ -224,13 +225,11 @@ class LiveStream(EventStream):
         if callback is None:
             return
         hub, scope = self._group_options.hub, self._group_options.scope
-        try:
-            with filtering(gatherer_for(hub)):
-                result = callback(scope, self._options.connection)
-                if inspect.isawaitable(result):
-                    await result
-        except Exception:
-            logger.exception("a connection callback of scope %r raised", scope)
+        what = f"a connection callback of scope {scope!r}"
+        with hub.failures.logged(what, (name_of(callback), scope)), filtering(gatherer_for(hub)):
+            result = callback(scope, self._options.connection)
+            if inspect.isawaitable(result):
+                await result
 
     def _close_stalled(self) -> None:
         logger.info("closing a stalled stream of scope %r", self._group_options.scope)

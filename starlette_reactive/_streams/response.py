@@ -28,6 +28,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from .._core.blocks import Fragment
 from .._core.errors import ReactiveError
+from .._core.failures import Failures
 from .._core.sse import HEARTBEAT, SSEEvent, encode_event, with_fields
 from .._templates import compile_block
 from .._templates.environments import Templates, environment_of
@@ -37,6 +38,7 @@ from .timer import timer
 __all__ = ["CLEANUP_TIMEOUT", "FAREWELL_TIMEOUT", "EventStream", "StreamItem"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
+_failures = Failures(logger)  # of all streams: many of them may have the same one
 
 StreamItem = str | bytes | Mapping[str, Any] | Fragment | SSEEvent
 """What a generator may yield to an :class:`EventStream`."""
@@ -215,8 +217,9 @@ class EventStream(EventSourceResponse):
     async def _frame(self, item: Any) -> bytes | None:
         try:
             return await self._encode(item)
-        except Exception as error:
-            logger.exception("skipping a value of the stream: %r", item)
+        except Exception as error:  # noqa: BLE001 - logged
+            kind = (item.template_name, item.block_name) if isinstance(item, Fragment) else type(item).__qualname__
+            _failures.log(f"sending {item!r} in a stream", error, kind=kind)
             if self._debug and isinstance(item, Fragment):
                 return encode_event(SSEEvent(error_markup(item.block_name, error), event=item.target))
             return None

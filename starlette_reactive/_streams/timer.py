@@ -17,18 +17,21 @@ import anyio
 from anyio.lowlevel import RunVar
 from sse_starlette.sse import AppStatus
 
+from .._core.failures import Failures
 from .._core.loops import spawn
 
 __all__ = ["INTERVAL", "Ticking", "Timer", "timer", "uvicorn_server"]
 
-logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
-
 INTERVAL = 0.25
 """Seconds between two ticks."""
+_WHAT = "a stream's timer callback"
 
 
 class Ticking(Protocol):
     """What a timer drives."""
+
+    def __hash__(self) -> int:
+        """Return its hash."""
 
     def on_tick(self, now: float, *, stopping: bool) -> None:
         """Do what is due.
@@ -44,6 +47,7 @@ class Timer:
 
     def __init__(self) -> None:
         self._driven: dict[Ticking, None] = {}
+        self._failures = Failures(logging.getLogger("starlette_reactive.streams"))
         self._running: anyio.CancelScope | None = None
 
     def add(self, ticking: Ticking) -> None:
@@ -56,6 +60,7 @@ class Timer:
     def remove(self, ticking: Ticking) -> None:
         """Stop calling it."""
         self._driven.pop(ticking, None)
+        self._failures.forget(ticking)
         if not self._driven and self._running is not None:
             self._running.cancel()
             self._running = None
@@ -71,8 +76,10 @@ class Timer:
         for ticking in list(self._driven):
             try:
                 ticking.on_tick(now, stopping=stopping)
-            except Exception:
-                logger.exception("a stream's timer callback raised")
+            except Exception as error:  # noqa: BLE001 - logged
+                self._failures.log(_WHAT, error, ticking)
+            else:
+                self._failures.recover(_WHAT, ticking)
 
 
 def _server_stops() -> bool:

@@ -23,6 +23,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, object_
 
 from .._bus.bus import ReactiveBus
 from .._core.events import ChangeEvent
+from .._core.failures import Failures
 from ..app import Reactive
 from ._factories import session_class_of
 from ._flush_recorder import DescribeRow, FlushRecorder, PendingChanges, function_for, listen_to_rows, running_flushes
@@ -96,6 +97,7 @@ class CommitHook:
     ) -> None:
         self._class_name = session_class.__name__
         self._bus = bus
+        self._failures = Failures(logger)
         self._functions = functions
         self._pending: WeakKeyDictionary[SessionTransaction, PendingChanges] = WeakKeyDictionary()
         self._warned: set[tuple[type[Any], str]] = set()
@@ -168,10 +170,9 @@ class CommitHook:
 
     def _emit(self, changes: PendingChanges, session_origin: str | None) -> None:
         for (scope, audience, origin), paths in changes.items():
-            try:
+            # The commit succeeded, and must not look as if it had failed.
+            with self._failures.logged(f"emitting a committed change of the scope {scope!r}", self):
                 self._bus.emit_sync(ChangeEvent(scope, paths, origin or session_origin, audience))
-            except Exception:  # the commit succeeded, and must not look as if it had failed
-                logger.exception("a committed change of the scope %r could not be emitted", scope)
 
     # Statements that no flush sees
 

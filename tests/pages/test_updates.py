@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import anyio
@@ -326,6 +327,84 @@ async def test_an_error_after_a_name_that_was_looked_for_in_the_state_is_logged_
     async with stream(served, (await request(served, "/")).url, wait=False):
         await eventually(lambda: "another fault" in caplog.text)
     assert "which updates do not see" not in caplog.text
+
+
+@pytest.mark.parametrize("server", [FastAPI, Starlette])
+async def test_a_lasting_failure_of_the_updates_of_many_viewers_is_logged_with_one_traceback(
+    server: type[Starlette], reactive: Reactive, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs: list[str] = []
+    broken: list[str] = []
+
+    async def page(request: Request) -> dict[str, Any]:
+        runs.append(request.url.path)
+        if broken:
+            raise ZeroDivisionError(request.url.path)
+        return {"title": len(runs), "items": []}
+
+    decorated = reactive.page("page.html", scope="all")(page)
+    app = server(routes=[*reactive.routes, Route("/{number}", decorated)])
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(view(app, f"/{number}")) for number in range(10)]
+        broken.append("broken")
+        for _ in range(3):
+            runs.clear()
+            await reactive.emit("all", "title")
+            await eventually(lambda: len(set(runs)) == 10)
+        broken.clear()
+        await reactive.emit("all", "title")
+        for connection in connections:
+            await connection.next_update()
+        await eventually(lambda: "works again" in caplog.text)
+    assert caplog.text.count("Traceback") == 1
+    assert caplog.text.count("works again") == 1
+
+
+async def test_a_lasting_failure_of_a_block_is_logged_with_one_traceback_for_each_block(
+    reactive: Reactive, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken: list[str] = []
+    runs: list[int] = []
+
+    async def page() -> dict[str, Any]:
+        runs.append(len(runs))
+        return {"title": len(runs), "items": 7 if broken else [len(runs)]}
+
+    app = starlette(reactive, page)
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(view(app, "/")) for _ in range(5)]
+        broken.append("broken")
+        for _ in range(3):
+            await reactive.emit("all", "title", "items")
+            for connection in connections:
+                assert "#title" in ((await connection.next_update()).data or "")
+        broken.clear()
+        await reactive.emit("all", "title")
+        await eventually(lambda: "works again" in caplog.text)
+    assert caplog.text.count("Traceback") == 1
+    assert caplog.text.count("rendering the block 'list' of 'page.html' works again") == 1
+
+
+async def test_a_lasting_failure_of_a_connection_callback_is_logged_with_one_traceback(
+    reactive: Reactive, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+
+    async def on_connect(scope: str, _: object) -> None:
+        calls.append(scope)
+        if len(calls) < 5:
+            raise ZeroDivisionError
+
+    async def page() -> dict[str, Any]:
+        return {"title": "", "items": []}
+
+    decorated = reactive.page("page.html", scope="all", on_connect=on_connect)(page)
+    app = Starlette(routes=[*reactive.routes, Route("/", decorated)])
+    for _ in range(5):
+        async with view(app, "/"):
+            pass
+    assert caplog.text.count("Traceback") == 1
+    assert "a connection callback of scope 'all' works again, after 4 failures" in caplog.text
 
 
 async def test_an_update_is_a_plain_get_with_the_viewers_headers(reactive: Reactive) -> None:
