@@ -167,7 +167,7 @@ async def test_a_worker_is_replaced_with_streams_open(way: str, directory: Path)
     with running(way, [part.replace("{directory}", str(directory)) for part in command]) as server:
         worker = await stop_worker(server, stop)
         with anyio.fail_after(PATIENCE):
-            while not await is_answering(server):
+            while not await is_answering(server):  # noqa: ASYNC110 - another process
                 await anyio.sleep(0.05)
         async with reading(server, ["/stream"]) as (reader,):
             assert process_of(reader) != worker
