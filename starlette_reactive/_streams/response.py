@@ -23,7 +23,6 @@ import anyio
 from pydantic_core import to_json
 from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
-from starlette.concurrency import iterate_in_threadpool
 from starlette.types import Message, Receive, Scope, Send
 
 from .._core.blocks import Fragment
@@ -63,7 +62,9 @@ class EventStream(EventSourceResponse):
     headers and a comment are sent at once. What the generator itself raises ends the stream and reaches the server.
 
     Args:
-        generator: An asynchronous or plain iterable. A plain one is iterated in a worker thread.
+        generator: An asynchronous or plain iterable. A plain one is iterated in worker threads. A thread that blocks
+            when the stream ends is left to itself; since the process cannot exit before it returns, wait with a
+            time-out in it.
         templates: The environment of fragments.
         event_type: The event name of strings and dicts. ``None`` sends them unnamed.
         heartbeat_interval: Seconds of silence after which a comment is sent, which keeps proxies from closing the
@@ -260,7 +261,7 @@ def _with_nosniff(headers: Mapping[str, str] | None) -> dict[str, str]:
 async def _each(generator: AsyncIterable[StreamItem] | Iterable[StreamItem]) -> AsyncGenerator[StreamItem]:
     """Iterate, and close the iterator with the iteration."""
     iterator: AsyncIterator[StreamItem] | AsyncIterable[StreamItem]
-    iterator = generator if isinstance(generator, AsyncIterable) else iterate_in_threadpool(generator)
+    iterator = generator if isinstance(generator, AsyncIterable) else _in_threads(generator)
     try:
         async for item in iterator:
             yield item
@@ -268,6 +269,14 @@ async def _each(generator: AsyncIterable[StreamItem] | Iterable[StreamItem]) -> 
         aclose = getattr(iterator, "aclose", None)
         if aclose is not None:
             await aclose()
+
+
+async def _in_threads(iterable: Iterable[StreamItem]) -> AsyncGenerator[StreamItem]:
+    """Iterate in worker threads. A stream that ends does not wait for a thread that blocks."""
+    iterator = iter(iterable)
+    end: Any = object()
+    while (item := await anyio.to_thread.run_sync(next, iterator, end, abandon_on_cancel=True)) is not end:
+        yield item
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator
+from queue import SimpleQueue
 from typing import Any
 
 from jinja2 import DictLoader, Environment
@@ -25,6 +26,7 @@ index = DependencyIndex()
 index.register_template(env, "page.html")
 state = {"text": ""}
 left: list[str] = []
+plain_items: SimpleQueue[str] = SimpleQueue()
 
 
 async def context() -> dict[str, Any]:
@@ -52,6 +54,10 @@ async def generated(_: Request) -> Response:
                 yield state["text"]
 
     return EventStream(generate(), heartbeat_interval=0.5)
+
+
+def plain(_: Request) -> Response:
+    return EventStream(iter(plain_items.get, ""), heartbeat_interval=0.5)
 
 
 async def emit(request: Request) -> Response:
@@ -106,7 +112,7 @@ class ProcessHeader:
         await self._app(scope, receive, send_with_header)
 
 
-streams = [Route("/stream", stream), Route("/generated", generated)]
+streams = [Route("/stream", stream), Route("/generated", generated), Route("/plain", plain)]
 app = Starlette(
     routes=[
         *streams,

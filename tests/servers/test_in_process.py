@@ -22,7 +22,7 @@ from starlette_reactive import ChangeEvent
 
 from ..support import eventually
 from ..test_server import Reader, free_port
-from .app import app, bus, state
+from .app import app, bus, plain_items, state
 
 REQUEST = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 Connect = Callable[[], Awaitable[SocketStream]]
@@ -66,11 +66,7 @@ def running_thread(run: Callable[[], None]) -> Iterator[threading.Thread]:
 @contextlib.asynccontextmanager
 async def reading(connect: Connect, path: str = "/stream") -> AsyncIterator[Reader]:
     """Read a stream. Wait for its first heartbeat."""
-    while True:
-        with contextlib.suppress(OSError):
-            connection = await connect()
-            break
-        await anyio.sleep(0.01)
+    connection = await connected(connect)
     await connection.send(REQUEST % path.encode())
     reader = Reader(connection)
     async with connection, anyio.create_task_group() as tasks:
@@ -78,6 +74,14 @@ async def reading(connect: Connect, path: str = "/stream") -> AsyncIterator[Read
         await lives(reader)
         yield reader
         tasks.cancel_scope.cancel()
+
+
+async def connected(connect: Connect) -> SocketStream:
+    with anyio.fail_after(30):
+        while True:
+            with contextlib.suppress(OSError):
+                return await connect()
+            await anyio.sleep(0.01)
 
 
 def to(server: uvicorn.Server) -> Connect:
@@ -216,6 +220,20 @@ async def test_hypercorn_in_a_thread_ends_with_streams_open() -> None:
                 await eventually(lambda: reader.ended)
         finally:
             stop.set()
+
+
+async def test_a_plain_generator_that_blocks_does_not_keep_a_server_from_ending() -> None:
+    server = uvicorn_server()
+    with running(server) as thread:
+        async with reading(to(server), "/plain") as reader:
+            plain_items.put("an item")
+            await eventually(lambda: b"data: an item\n" in reader.received)
+            server.should_exit = True
+            try:
+                await eventually(lambda: reader.ended)
+                await ends(thread)
+            finally:
+                plain_items.put("")
 
 
 @pytest.mark.parametrize("path", ["/stream?patient", "/wrapped/stream?patient", "/generated", "/wrapped/generated"])

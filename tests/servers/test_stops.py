@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -171,6 +173,35 @@ async def test_a_worker_is_replaced_with_streams_open(way: str, directory: Path)
                 await anyio.sleep(0.05)
         async with reading(server, ["/stream"]) as (reader,):
             assert process_of(reader) != worker
+
+
+@pytest.mark.parametrize("path", ["/stream?patient", "/wrapped/generated"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "gunicorn-sigterm",
+        "gunicorn-asgi-sigterm",
+        "hypercorn-sigterm",
+        "hypercorn-uvloop-sigterm",
+        "hypercorn-trio-sigterm",
+    ],
+)
+async def test_a_client_that_reads_nothing_does_not_keep_a_server_from_ending(way: str, path: str) -> None:
+    command, stop = ENDING[way]
+    with running(way, command) as server, socket.socket() as stuck:
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.connect(("127.0.0.1", server.port))
+        stuck.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        async with reading(server, ["/generated"]) as (reader,):
+            for number in range(4):  # more than the buffers between server and client hold
+                await server.get(f"/emit?text={number}&size=2000000")
+                await eventually(functools.partial(has_received, reader, (number + 1) * 2_000_000), timeout=PATIENCE)
+            await stop(server, process_of(reader))
+            await eventually(lambda: server.process.poll() is not None, timeout=PATIENCE)
+
+
+def has_received(reader: Reader, size: int) -> bool:
+    return len(reader.received) > size
 
 
 @contextlib.asynccontextmanager
