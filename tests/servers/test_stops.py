@@ -175,7 +175,7 @@ async def test_a_worker_is_replaced_with_streams_open(way: str, directory: Path)
             assert process_of(reader) != worker
 
 
-@pytest.mark.parametrize("path", ["/stream?patient", "/wrapped/generated"])
+@pytest.mark.parametrize("path", ["/stream?patient", "/generated", "/wrapped/generated"])
 @pytest.mark.parametrize(
     "way",
     [
