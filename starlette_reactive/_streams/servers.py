@@ -40,16 +40,16 @@ class _Kind:
     """How servers of one kind are found and read.
 
     Args:
-        variable: The local variable that holds the server's object, in the coroutines of one module.
+        functions: The coroutine functions that run as long as the server does.
+        variable: Their local variable that holds the server's object.
         stops: Returns whether the server stops.
         sockets: Returns the sockets that it listens on, from its object and the local variables.
-        function: The only coroutine function that has the variable. ``None`` means that all have it.
     """
 
+    functions: frozenset[str]
     variable: str
     stops: Callable[[Any], bool]
     sockets: Callable[[Any, Mapping[str, Any]], Iterable[Any]]
-    function: str | None = None
 
 
 def _asyncio_sockets(server: Any, _: Mapping[str, Any]) -> Iterable[Any]:
@@ -65,14 +65,26 @@ def _listens(server: Any) -> bool:
     return any(each.is_serving() for each in server.servers)
 
 
-_HYPERCORN = _Kind("context", lambda context: context.terminated.is_set(), _hypercorn_sockets, "worker_serve")
+_UVICORN = _Kind(
+    frozenset({"serve", "main_loop", "shutdown"}),
+    "self",
+    lambda server: server.should_exit or not _listens(server),
+    _asyncio_sockets,
+)
+_HYPERCORN = _Kind(
+    frozenset({"worker_serve"}), "context", lambda context: context.terminated.is_set(), _hypercorn_sockets
+)
+_GUNICORN = _Kind(
+    frozenset({"_serve"}), "self", lambda worker: not (worker.alive and _listens(worker)), _asyncio_sockets
+)
 _KINDS = {
-    "uvicorn.server": _Kind("self", lambda server: server.should_exit or not _listens(server), _asyncio_sockets),
-    "gunicorn.workers.gasgi": _Kind("self", lambda worker: not (worker.alive and _listens(worker)), _asyncio_sockets),
+    "uvicorn.server": _UVICORN,
     "hypercorn.asyncio.run": _HYPERCORN,
     "hypercorn.trio.run": _HYPERCORN,
+    "gunicorn.workers.gasgi": _GUNICORN,
 }
-"""The kinds of servers, by the module of the coroutines that they are found in."""
+"""The kinds of servers, by the module of these functions."""
+_FUNCTIONS = frozenset[str]().union(*(kind.functions for kind in _KINDS.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +150,12 @@ def _find_server(address: Hashable) -> Server:
 
 def _servers_of_loop() -> Iterator[_Found]:
     for coroutine in coroutines():
-        frame = getattr(coroutine, "cr_frame", None)
-        if frame is None or (kind := _KINDS.get(frame.f_globals.get("__name__", ""))) is None:
+        code = getattr(coroutine, "cr_code", None)
+        if code is None or code.co_name not in _FUNCTIONS or coroutine.cr_frame is None:
             continue
-        if kind.function is None or kind.function == frame.f_code.co_name:
-            variables = frame.f_locals
+        kind = _KINDS.get(coroutine.cr_frame.f_globals.get("__name__", ""))
+        if kind is not None and code.co_name in kind.functions:
+            variables = coroutine.cr_frame.f_locals
             with contextlib.suppress(AttributeError, KeyError):  # a version that is built in another way
                 server = variables[kind.variable]
                 kind.stops(server)
