@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, NoMatchFound
 from starlette.types import ASGIApp
 
-from .._streams.timer import uvicorn_server
+from .._streams.servers import server_of
 
 __all__ = ["is_below_mount", "is_mounted", "path_in", "routes_of", "routes_with_path_of", "served_app"]
 
@@ -91,9 +91,9 @@ def _names_below(app: Any, name: str, around: str = "") -> Iterator[str]:
             yield from _names_below(route, name, f"{around}{mount}:")
 
 
-def served_app() -> ASGIApp | None:
-    """Return the application that uvicorn calls, if uvicorn runs this process: the outermost one."""
-    app = getattr(getattr(uvicorn_server(), "config", None), "loaded_app", None)
+def served_app(request: Request) -> ASGIApp | None:
+    """Return the application that the server of a request calls, the outermost one, if the server is uvicorn."""
+    app = getattr(getattr(server_of(request.scope).native(), "config", None), "loaded_app", None)
     while type(app).__module__.startswith("uvicorn."):
         app = getattr(app, "app", None)
     return app

@@ -170,7 +170,7 @@ class Site:
         if self.app is not None or self._has_looked_for_wrapper:
             return
         self._has_looked_for_wrapper = True
-        served = served_app()
+        served = served_app(request)
         if served is not None and served is not request.app:
             logger.warning(
                 "the server calls %s, which wraps the application of the live pages, and updates skip it: set "

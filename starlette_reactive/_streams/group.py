@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextvars import Context
 
 import anyio
@@ -30,6 +30,7 @@ from .group_options import GroupOptions
 from .past import Past
 from .render_log import RenderLog
 from .rendering import Rendered, error_markup
+from .servers import Server
 from .timer import timer
 from .trace import GroupTraces
 from .viewer import Viewer
@@ -178,15 +179,15 @@ class Group:
         else:
             self._running.cancel()
         self._subscription.close()
-        timer().remove(self)
+        if not self._viewers:
+            timer().remove(self)  # until then a viewer may stall
         self._on_close(self)
         self.traces.ended(None)
 
-    def on_tick(self, now: float, *, stopping: bool) -> None:
-        """Send heartbeats, repeat crossed changes, close stalled streams, and end all streams when the server stops."""
+    def on_tick(self, now: float, stopping: Collection[Server]) -> None:
+        """Send heartbeats, repeat crossed changes, close stalled streams, and end the streams of servers that stop."""
         if stopping:
-            self._end(self._viewers, "shutdown")
-            return
+            self._end([viewer for viewer in self._viewers if viewer.server in stopping], "shutdown")
         interval, timeout = self._options.heartbeat_interval, self._options.send_timeout
         if interval > 0 and now >= self._next_heartbeat:
             self.heartbeat += 1
@@ -197,10 +198,8 @@ class Group:
             viewer.repeat_crossed()
         if repeating:
             self.feed.wake()
-        if timeout is not None:
-            for viewer in list(self._viewers):
-                if viewer.sending_since is not None and now - viewer.sending_since > timeout:
-                    viewer.abort()
+        for viewer in [viewer for viewer in self._viewers if viewer.is_stalled(now, timeout)]:
+            viewer.abort()
 
     async def _run(self) -> None:
         try:

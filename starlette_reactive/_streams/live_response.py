@@ -29,7 +29,7 @@ from .group_options import GroupOptions
 from .groups import group_for
 from .limits import RETRY_AFTER, StreamPlace
 from .presence import gatherer_for
-from .response import CLEANUP_TIMEOUT, FAREWELL_TIMEOUT, EventStream
+from .response import CLEANUP_TIMEOUT, EventStream
 from .viewer import Viewer
 
 __all__ = ["ConnectionCallback", "LiveStream", "ViewerOptions"]
@@ -77,14 +77,6 @@ class ViewerOptions:
     client: Callable[[Mapping[str, str]], Client] = stream_client
 
 
-@dataclass(slots=True)
-class _Serving:
-    """What a stream has while it is open. A few attributes more, and each stream's instance would need 1.5 KB more."""
-
-    receive: Receive | None = None
-    member: Member | None = None  # since the viewer is counted
-
-
 class LiveStream(EventStream):
     """The stream of one viewer of a scope.
 
@@ -103,14 +95,13 @@ class LiveStream(EventStream):
         )
         self._group_options = group_options
         self._options = options
-        self._serving = _Serving()
+        self._member: Member | None = None  # since the viewer is counted
 
     def belong_to(self, session: str, on_join: Callable[[Group, Viewer], Callable[[], object]]) -> None:
         """End with a session of the viewer, by its name in the roster, and call a function when the viewer joins."""
         self._options = replace(self._options, session=session, on_join=on_join)
 
     async def _serve(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
-        self._serving.receive = receive
         hub, scope, place = self._group_options.hub, self._group_options.scope, self._options.place
         if place is not None and not place.take():
             hub.counts.refuse()
@@ -127,7 +118,7 @@ class LiveStream(EventStream):
         finally:
             if place is not None:
                 place.give_back()
-            if self._serving.member is not None:
+            if self._member is not None:
                 with anyio.move_on_after(CLEANUP_TIMEOUT, shield=True):
                     await self._call(self._options.on_disconnect)
 
@@ -147,14 +138,15 @@ class LiveStream(EventStream):
             self._close_stalled,
             location.latest,
             None if connection is None else connection.session_id,
+            self._connection.server,
         )
         group.join(viewer)
         on_leave = None if options.on_join is None else options.on_join(group, viewer)
         try:
             yield group, viewer, first_frame(asgi_scope, group.feed.event_id(location.cursor), self._retry)
         finally:
-            if self._serving.member is not None:
-                self._serving.member.leave()
+            if self._member is not None:
+                self._member.leave()
             group.leave(viewer)
             if on_leave is not None:
                 on_leave()
@@ -197,7 +189,7 @@ class LiveStream(EventStream):
         if member.has_ended:
             viewer.end_reason = "closed"
             return False
-        self._serving.member = member
+        self._member = member
         return True
 
     async def _end(self, group: Group, viewer: Viewer, send: Send) -> None:
@@ -207,7 +199,9 @@ class LiveStream(EventStream):
             await self._send_body(send, viewer, restart_frame(pause, group.feed.event_id(cursor)))
         if viewer.end_reason != "closed" and not viewer.client.reconnects_after_end:
             self._abort()  # a clean end would be final
-        with anyio.move_on_after(FAREWELL_TIMEOUT):
+            return
+        with self._connection.farewell():
+            viewer.sending_since = time.monotonic()
             if viewer.end_reason == "closed":
                 closing = viewer.client.encode_close(self._close_event, self._options.sink)
                 if closing:
@@ -238,10 +232,7 @@ class LiveStream(EventStream):
     def _abort(self) -> None:
         if self._ending is not None:
             self._ending.cancel()
-        # uvicorn would wait to write the rest of a response that is cut short, which would delay its shutdown.
-        transport = getattr(getattr(self._serving.receive, "__self__", None), "transport", None)
-        if callable(abort := getattr(transport, "abort", None)):
-            abort()
+        self._connection.abort()
 
 
 def _too_many_streams() -> Response:

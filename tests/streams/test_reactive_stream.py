@@ -567,10 +567,10 @@ async def test_heartbeats_break_the_silence(board: Board, monkeypatch: pytest.Mo
 
 
 async def test_the_server_ends_its_streams_when_it_stops(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    from starlette_reactive._streams import timer as timer_module
+    from starlette_reactive._streams import servers as servers_module
 
     async with connect(board.stream(close_event="bye")) as live, connect(_silent_stream()) as generated:
-        monkeypatch.setattr(timer_module, "_server_stops", lambda: True)
+        monkeypatch.setattr(servers_module.Server, "is_stopping", lambda _: True)
         with anyio.fail_after(20):
             await live.ended.wait()
             await generated.ended.wait()
