@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Any
 
-from starlette_reactive import ChangeEvent, EmitTimeoutError, ReactiveBus
+from starlette_reactive import ChangeEvent, ReactiveBus
 from starlette_reactive._engines import Bridge
 from starlette_reactive._engines.urls import engine_from_url
 from starlette_reactive.engines import Publisher
@@ -168,7 +168,7 @@ def emit_in_forked_processes_of_a_bus_that_has_emitted() -> None:
         if child == 0:
             for number in range(50):
                 emit(f"{name}{number}")
-            sys.exit(0)
+            os._exit(0)
         children.append(child)
     for number in range(50):
         emit(f"parent{number}")
@@ -191,8 +191,10 @@ def publish_in_forked_processes() -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    if child == 0:
+        os._exit(0)
     publisher.close()
-    sys.exit(0 if child == 0 else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def emit_in_a_pool(start_method: str) -> None:
@@ -220,35 +222,6 @@ def start_say_so_and_emit() -> None:
     bus.start()
     print("emitting", flush=True)
     emit()
-
-
-def emit_again_and_again() -> None:
-    """Print how long the second emit took, in seconds, and whether it has failed."""
-    failures = 0
-    for number in range(100):
-        try:
-            emit(f"p{number}")
-        except EmitTimeoutError:
-            failures += 1
-            begun = begun if number else time.monotonic()
-    print(failures, time.monotonic() - begun, flush=True)
-
-
-def emit_until_interrupted() -> None:
-    """Have the emit interrupted by an exception, as by the time limit of a task queue. The event is kept."""
-
-    class TimeLimitError(Exception):
-        pass
-
-    def interrupt(*_: object) -> None:
-        raise TimeLimitError
-
-    signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
-    try:
-        emit()
-    except TimeLimitError:
-        print("interrupted", flush=True)
 
 
 if __name__ == "__main__":
