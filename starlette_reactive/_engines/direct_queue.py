@@ -46,13 +46,13 @@ class DirectQueue:
         self._patience = patience
         self._owner = owner
         self._sender = DirectSender(engine)
-        self.last_error: str | None = None
         self.begin_in_child()
         weakref.finalize(self, self._sender.close)
 
     def begin_in_child(self) -> None:
         """Begin in a new process. What waited in the parent is the parent's, and so are its locks and connection."""
         self._lock = threading.RLock()  # a signal handler may interrupt its holder
+        self.last_error: str | None = None
         self._is_sending = False
         self._posted: deque[Batch] = deque()  # what the next attempt puts into the outbox
         self._outbox = Outbox()
@@ -63,7 +63,7 @@ class DirectQueue:
 
     def __len__(self) -> int:
         """Return how many events wait."""
-        return len(self._waiting().events)
+        return len(self._outbox) + len(self._in_transit.events) + sum(len(batch.events) for batch in list(self._posted))
 
     @property
     def is_full(self) -> bool:
@@ -71,7 +71,7 @@ class DirectQueue:
         return self._outbox.is_full
 
     def _waiting(self) -> Batch:
-        batches = [self._in_transit, self._outbox.waiting(), *self._posted]
+        batches = [self._in_transit, self._outbox.waiting(), *list(self._posted)]
         return Batch(
             [waiting for batch in batches for waiting in batch.events],
             [user for batch in batches for user in batch.ended_users],
@@ -133,6 +133,7 @@ class DirectQueue:
         note_use()
         self._posted.append(batch)
         if self._is_retrying:
+            self._merge()
             raise self._kept(f"cannot be reached and has not accepted {what}", self.last_error)
         seconds = min(self._patience, _LOOP_SECONDS) if loop_is_running() else self._patience
         try:
@@ -185,6 +186,12 @@ class DirectQueue:
         while self._posted:
             self._outbox.add(self._posted.popleft())
         return bool(self._outbox)
+
+    def _merge(self) -> None:
+        """Merge what was posted, unless it is being sent."""
+        with contextlib.suppress(TimeoutError), held(self._lock, time.monotonic()):
+            if not self._is_sending:
+                self._collect()
 
     def _retry_later(self) -> None:
         if not self._is_retrying:

@@ -202,6 +202,17 @@ async def test_a_stop_that_could_not_send_changes_says_which_and_why(kind: str) 
     assert "secret" not in done.stderr
 
 
+@pytest.mark.parametrize(("start_method", "status"), [("fork", 0), ("forkserver", 0), ("spawn", 120)])
+async def test_a_process_of_multiprocessing_that_loses_changes_says_so(
+    kind: str, start_method: str, status: int
+) -> None:
+    url = password_url(kind, quiet_port())
+    done = await run(url, "start_and_emit_in_a_process_of_multiprocessing", start_method, PATIENCE="0.5")
+    assert done.returncode == status
+    assert f"starlette-reactive: exiting with 1 change in 'board:1' not sent to {kind}: " in done.stderr
+    assert "secret" not in done.stderr
+
+
 @pytest.mark.parametrize("name", ["say_so_and_emit", "start_say_so_and_emit"])
 async def test_changes_arrive_on_an_engine_that_comes_up_a_moment_later(kind: str, tmp_path: Path, name: str) -> None:
     with new_server(kind, tmp_path) as server:
