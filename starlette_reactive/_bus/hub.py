@@ -190,7 +190,7 @@ class Hub:
             self.link.relay.start()
 
     def stop(self) -> None:
-        """Send what waits for the engine, within a few seconds, and disconnect."""
+        """Send what waits for the engine, and disconnect."""
         if self.link is not None:
             self.link.relay.stop()
 

@@ -121,6 +121,7 @@ class Roster:
         if scope is None:
             scope = self._scopes[name] = _ScopeRoster({}, {})
             if self._link is not None:
+                self._link.relay.start()
                 self._link.open(name)
         return scope
 

@@ -19,11 +19,19 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import event, inspect
-from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, object_mapper
+from sqlalchemy.orm import (
+    ORMExecuteState,
+    Session,
+    SessionTransaction,
+    object_mapper,
+    scoped_session,
+    sessionmaker,
+)
 
 from .._bus.bus import ReactiveBus
 from .._core.events import ChangeEvent
 from .._core.failures import Failures
+from .._engines import Publisher
 from ..app import Reactive
 from ._factories import session_class_of
 from ._flush_recorder import DescribeRow, FlushRecorder, PendingChanges, function_for, listen_to_rows, running_flushes
@@ -39,7 +47,7 @@ _suppressed: ContextVar[bool] = ContextVar("starlette_reactive.sqlalchemy.suppre
 
 
 def emit_on_commit(
-    session_factory: Any, reactive_or_bus: Reactive | ReactiveBus, models: Mapping[type[Any], DescribeRow]
+    session_factory: Any, reactive_or_bus: Reactive | ReactiveBus | Publisher, models: Mapping[type[Any], DescribeRow]
 ) -> CommitHook:
     """Emit the changes of a factory's sessions after their commit.
 
@@ -53,7 +61,7 @@ def emit_on_commit(
 
     Args:
         session_factory: A ``sessionmaker``, an ``async_sessionmaker``, a scoped session of one, or a session class.
-        reactive_or_bus: Emits the changes.
+        reactive_or_bus: Emits the changes. A publisher blocks, so it takes the changes of synchronous sessions only.
         models: The function of each model. A subclass without its own function uses that of its nearest base.
 
     Returns:
@@ -62,12 +70,13 @@ def emit_on_commit(
     Raises:
         TypeError: An argument has the wrong type, or a key of ``models`` is not mapped.
     """
-    bus = reactive_or_bus.bus if isinstance(reactive_or_bus, Reactive) else reactive_or_bus
-    if not isinstance(bus, ReactiveBus):
-        raise TypeError(f"emit_on_commit takes a Reactive or a ReactiveBus, not {type(bus).__name__}: {bus!r}")
+    emit = _emit_of(reactive_or_bus)
     for model, function in models.items():
         _check_model(model, function)
-    return CommitHook(session_class_of(session_factory), bus, dict(models))
+    session_class = session_class_of(session_factory)
+    if isinstance(reactive_or_bus, Publisher) and not isinstance(session_factory, (sessionmaker, scoped_session, type)):
+        raise TypeError("a Publisher blocks, so it cannot emit for asynchronous sessions: pass a ReactiveBus")
+    return CommitHook(session_class, emit, dict(models))
 
 
 @contextmanager
@@ -88,15 +97,18 @@ class CommitHook:
 
     Args:
         session_class: The class that only these sessions have.
-        bus: Emits the changes.
+        emit: Emits a change.
         functions: The function of each model.
     """
 
     def __init__(
-        self, session_class: type[Session], bus: ReactiveBus, functions: Mapping[type[Any], DescribeRow]
+        self,
+        session_class: type[Session],
+        emit: Callable[[ChangeEvent], None],
+        functions: Mapping[type[Any], DescribeRow],
     ) -> None:
         self._class_name = session_class.__name__
-        self._bus = bus
+        self._emit_event = emit
         self._failures = Failures(logger)
         self._functions = functions
         self._pending: WeakKeyDictionary[SessionTransaction, PendingChanges] = WeakKeyDictionary()
@@ -172,7 +184,7 @@ class CommitHook:
         for (scope, audience, origin), paths in changes.items():
             # The commit succeeded, and must not look as if it had failed.
             with self._failures.logged(f"emitting a committed change of the scope {scope!r}", self):
-                self._bus.emit_sync(ChangeEvent(scope, paths, origin or session_origin, audience))
+                self._emit_event(ChangeEvent(scope, paths, origin or session_origin, audience))
 
     # Statements that no flush sees
 
@@ -194,6 +206,20 @@ class CommitHook:
 
 
 # Arguments
+
+
+def _emit_of(reactive_or_bus: object) -> Callable[[ChangeEvent], None]:
+    match reactive_or_bus:
+        case Reactive(bus=bus) | (ReactiveBus() as bus):
+            return bus.emit_sync
+        case Publisher() as publisher:
+            return lambda event: publisher.emit(
+                event.scope, *event.changed_paths, origin=event.origin, audience=event.audience
+            )
+    raise TypeError(
+        f"emit_on_commit takes a Reactive, a ReactiveBus or a Publisher, not {type(reactive_or_bus).__name__}: "
+        f"{reactive_or_bus!r}"
+    )
 
 
 def _check_model(model: object, function: object) -> None:
