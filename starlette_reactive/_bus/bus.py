@@ -50,7 +50,8 @@ class ReactiveBus:
 
         Args:
             url: ``redis://``, ``rediss://`` or ``unix://`` as redis-py takes them, ``postgresql://`` as libpq takes
-                it, or ``memory://`` for a bus for this process alone.
+                it or SQLAlchemy writes it (``postgresql+asyncpg://``), or ``memory://`` for a bus for this process
+                alone.
             **options: Further arguments of :class:`ReactiveBus`.
 
         Raises:
@@ -62,12 +63,19 @@ class ReactiveBus:
     # Emitting and subscribing
 
     def emit_sync(self, event: ChangeEvent) -> None:
-        """Notify the subscriptions of ``event.scope``. Thread-safe; never blocks.
+        """Notify the subscriptions of ``event.scope``. Thread-safe, and safe in a signal handler.
 
-        With an engine, the event is kept until the engine has accepted it.
+        Without an engine, and after :meth:`start`, it never blocks: with an engine, the event is kept until the engine
+        has accepted it.
+
+        With an engine and before :meth:`start`, as in a script or in a job of a task queue, it returns once the engine
+        has accepted the event. It waits for 5 seconds at most, and in an event loop for one second. While the engine
+        cannot be reached, only the first emit waits.
 
         Raises:
             TypeError: ``event`` is not a :class:`ChangeEvent`.
+            EmitTimeoutError: The bus was not started, and the engine has not accepted the event in time. The event is
+                kept, and sent when the engine is back.
             OutboxFullError: The engine is unreachable and the outbox is full.
         """
         self._hub.emitter.emit_sync(event)
@@ -141,9 +149,13 @@ class ReactiveBus:
         slips through between its permission check and its registration. With an engine, those of other processes are
         ended too but not counted.
 
+        With an engine and before :meth:`start`, it waits for the engine as :meth:`emit_sync` does.
+
         Raises:
             TypeError: ``user_id`` is not an id.
             ValueError: ``user_id`` is empty.
+            EmitTimeoutError: The bus was not started, and the engine has not accepted the request in time. The request
+                is kept, and sent when the engine is back.
         """
         return self._hub.close_user(user_id, scope)
 
@@ -180,11 +192,19 @@ class ReactiveBus:
     # The engine
 
     def start(self) -> None:
-        """Start to connect to the engine, if there is one. The first use also does so. Call it after a fork."""
+        """Start to connect to the engine, if there is one. A forked process must start its own bus.
+
+        The lifespan of ``Reactive`` does so, and so does the first viewer. A program that only emits need not start a
+        bus: then each emit waits until the engine has accepted it.
+        """
         self._hub.start()
 
     def stop(self) -> None:
-        """Send what waits for the engine, within a few seconds, and disconnect. The next use connects again."""
+        """Send what waits for the engine, within 5 seconds, and disconnect. The next use connects again.
+
+        An error is logged if something could not be sent: how many changes, of which scopes, and why. It is kept for
+        the next use. A process that ends without this call does the same: see the guide on deployment.
+        """
         self._hub.stop()
 
     async def ready(self, scope: str) -> bool:

@@ -1,8 +1,8 @@
 """How an event enters the bus.
 
-Emitting never blocks and never fails half-way. Without a relay, an event is noted in the change log and its
-subscribers are notified. With a relay, an event goes to the engine and comes back with the engine's stamp, here as in
-every other process: only what the engine has accepted is delivered.
+Emitting never fails half-way, and blocks only if there is a relay that was not started. Without a relay, an event is
+noted in the change log and its subscribers are notified. With a relay, an event goes to the engine and comes back with
+the engine's stamp, here as in every other process: only what the engine has accepted is delivered.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Emitter:
 
         Raises:
             TypeError: ``event`` is not a :class:`ChangeEvent`.
+            EmitTimeoutError: The relay was not started, and the engine has not accepted the event in time.
             OutboxFullError: The engine is unreachable and the outbox is full.
         """
         if not isinstance(event, ChangeEvent):
@@ -66,7 +67,11 @@ class Emitter:
         if self._relay is None:
             self._inbox.do(functools.partial(self._accept, event))
         else:
-            self._relay.publish(event, accepted)
+            try:
+                self._relay.publish(event, accepted)
+            except EmitTimeoutError:  # the event is kept
+                self._inbox.do(self._count)
+                raise
             self._inbox.do(self._count)
 
     async def emit(self, event: ChangeEvent) -> None:

@@ -10,6 +10,7 @@ The parts of a relay:
 - ``Receiver`` receives messages, and ends a silent session.
 - ``ScopeFollower`` loads the histories of scopes, and delivers their events to the bus.
 - ``SendQueue`` sends what the bus publishes, from the ``Outbox`` and the ``LocalMembers``.
+- ``DirectQueue`` sends from other threads: as long as the relay was not started, and what it has left when it stops.
 - ``Heartbeat`` renews the ``Lease`` of this process, and looks for dead processes and lost events.
 - ``RemoteMembers`` are the members in other processes.
 """
@@ -27,6 +28,7 @@ from .._core.errors import OutboxFullError
 from .._core.events import ChangeEvent, ConnectionInfo, Health
 from .alarms import Alarms
 from .connector import Connector
+from .direct_queue import DirectQueue
 from .engine import Engine, Session
 from .heartbeat import Heartbeat
 from .lease import Lease
@@ -38,12 +40,13 @@ from .relay import LocalBus
 from .remote_members import RemoteMembers
 from .scopes import ScopeFollower
 from .send_queue import SendQueue, StampCallback
+from .this_process import call_after_fork, finish_before_exit, keep, note_use
 
 __all__ = ["Bridge"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.engines")
 
-_STOP_SECONDS = 3.0  # how long sending the rest may take when the relay stops
+_STOP_SECONDS = 3.0  # how long a session may take to send the rest when the relay stops
 
 
 class Bridge:
@@ -60,6 +63,7 @@ class Bridge:
         self._engine = engine
         self.patience: float = patience
         self._is_bound = False
+        self._is_started = False
         self._process = ""
         self._main: asyncio.Task[None] | None = None
         self._alarms = Alarms()
@@ -74,6 +78,9 @@ class Bridge:
         pulse = Heartbeat(heartbeat, patience, self._lease, self._remote_members, self._scopes)
         tasks = (self._receiver.run, self._scopes.run, self._queue.run, pulse.run, self._receiver.watch_silence)
         self._connector = Connector(engine, patience, self._alarms, self._queue, self._begin, tasks)
+        self._direct = DirectQueue(engine, patience, self)
+        call_after_fork(self._begin_in_child)
+        finish_before_exit(self)
 
     @property
     def name(self) -> str:
@@ -94,25 +101,43 @@ class Bridge:
         self._scopes.bus = bus
 
     def start(self) -> None:
-        """Start to connect."""
+        """Start to connect. From now on :meth:`publish` and :meth:`end_user` do not wait."""
+        self._is_started = True
         self._thread.post(lambda: None)
 
     def stop(self) -> None:
-        """Send what waits, and disconnect."""
-        self._thread.join(self._begin_to_stop, _STOP_SECONDS + 2)
+        """Send what waits, and disconnect. What could not be sent is logged, and kept for the next start."""
+        report = self.finish()
+        if report is not None:
+            logger.error("stopped with %s", report)
+
+    def finish(self) -> str | None:
+        """Send what waits, and disconnect. Return what could not be sent, and why."""
+        until = time.monotonic() + self.patience
+        self._is_started = False
+        if not self._thread.join(self._begin_to_stop, _STOP_SECONDS + 2):
+            self._direct.add(self._outbox.waiting())
+        report = self._direct.finish(until - time.monotonic())
+        if report is not None:
+            keep(self)
+        return report
 
     def publish(self, event: ChangeEvent, accepted: Callable[[], None] | None) -> None:
-        """Send an event.
+        """Send an event. Without ``accepted``, wait for the engine unless the relay was started.
 
         Raises:
+            EmitTimeoutError: The engine has not accepted the event in time. It is kept.
             OutboxFullError: Events of too many scopes are waiting.
         """
-        if self._outbox.is_full:
+        if self._outbox.is_full or self._direct.is_full:
             raise OutboxFullError(
-                f"{self.name} is unreachable, and changes of {len(self._outbox)} scopes wait for it: the change of "
+                f"{self.name} is unreachable, and changes of {self._waiting} scopes wait for it: the change of "
                 f"{event.scope!r} was not taken; emit it again when bus.health() shows a connection"
             )
-        self._thread.post(functools.partial(self._outbox.put, event, [] if accepted is None else [accepted]))
+        if accepted is None and not self._is_started:
+            self._direct.emit(event)
+        else:
+            self._thread.post(functools.partial(self._outbox.put, event, [] if accepted is None else [accepted]))
 
     def attach(self, scope: str) -> None:
         """Load the history of a scope, and deliver its events from now on."""
@@ -135,8 +160,15 @@ class Bridge:
         return self._remote_members.connections(scope)
 
     def end_user(self, user_id: str, scope: str | None) -> None:
-        """End a user's streams in other processes."""
-        self._thread.post(functools.partial(self._queue.end_user, user_id, scope))
+        """End a user's streams in other processes. Wait for the engine unless the relay was started.
+
+        Raises:
+            EmitTimeoutError: The engine has not accepted it in time. It is kept.
+        """
+        if self._is_started:
+            self._thread.post(functools.partial(self._outbox.end_user, user_id, scope))
+        else:
+            self._direct.end_user(user_id, scope)
 
     def request_stamp(self, callback: StampCallback) -> None:
         """Ask the engine for its current stamp."""
@@ -148,15 +180,27 @@ class Bridge:
         return Health(
             engine=self.name,
             connected=connector.connected,
-            waiting=len(self._outbox),
-            last_error=connector.last_error,
+            waiting=self._waiting,
+            last_error=self._direct.last_error or connector.last_error,
             connections=connector.connections,
             ignored=self._engine.ignored.count,
         )
 
+    @property
+    def _waiting(self) -> int:
+        return len(self._outbox) + len(self._direct)
+
     # The thread
 
+    def _begin_in_child(self) -> None:
+        self._is_started = False
+        self._connector.connected = False
+        self._thread.begin_in_child()
+        self._direct.begin_in_child()
+
     def _prepare(self, is_new_process: bool) -> None:
+        note_use()
+        self._outbox.put_back(self._direct.take())
         if is_new_process:
             self._process = secrets.token_hex(8)
             self._local_members.clear()
@@ -164,15 +208,16 @@ class Bridge:
 
     async def _run(self) -> None:
         self._main = asyncio.current_task()
-        self._thread.call_posted()
-        await self._connector.run(self._process)
-        if len(self._outbox):
-            logger.warning("stopped with %d changes not sent to %s", len(self._outbox), self.name)
+        try:
+            self._thread.call_posted()
+            await self._connector.run(self._process)
+        finally:
+            self._direct.add(self._outbox.take())
 
     def _begin_to_stop(self) -> None:
         self._alarms.stopping = True
         if self._main is not None:
-            self._main.get_loop().call_later(_STOP_SECONDS, self._main.cancel)
+            self._main.get_loop().call_later(_STOP_SECONDS if self._connector.connected else 0, self._main.cancel)
 
     async def _begin(self, session: Session) -> None:
         self._scopes.begin(self._process, session)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -122,6 +123,7 @@ class Connector:
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
         text = f"{type(error).__name__}: {error}" if str(error) else "no answer in time"
-        if self.connected or text != self.last_error:
+        is_ending = not threading.main_thread().is_alive()  # then a host name cannot be resolved any more
+        if not is_ending and (self.connected or text != self.last_error):
             logger.warning("connection to %s failed, retrying: %s", self._engine.name, text)
         self.last_error = text

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from .._core.events import ChangeEvent
 from .._log.replica import History
 from .ignored import IgnoredMessages
 from .messages import Message, Outgoing, RemoteMember, RemoteRoster
@@ -23,10 +22,12 @@ class LeaseLapsedError(ConnectionError):
 
 
 class Sender(Protocol):
-    """A connection that only emits, for programs without an event loop."""
+    """A connection that only sends, without an event loop."""
 
-    def send(self, event: ChangeEvent, timeout: float) -> None:
-        """Send an event and wait until the engine has accepted it. After an exception the connection is unusable.
+    def send(self, outgoing: Outgoing, timeout: float) -> None:
+        """Send events and ended users, and wait until the engine has accepted them.
+
+        After an exception the connection is unusable.
 
         Raises:
             TimeoutError: The engine has not answered within ``timeout`` seconds.
@@ -94,6 +95,10 @@ class Engine(Protocol):
         """The engine's name, as ``Health`` shows it."""
 
     @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What its senders raise when a connection fails, apart from an ``OSError``."""
+
+    @property
     def ignored(self) -> IgnoredMessages:
         """Counts the malformed messages of all sessions."""
 
@@ -101,4 +106,4 @@ class Engine(Protocol):
         """Open a session for the process of that name."""
 
     def open_sender(self, timeout: float) -> Sender:
-        """Open a connection that only emits. Each address may take ``timeout`` seconds to connect to."""
+        """Open a connection that only sends. Each address may take ``timeout`` seconds to connect to."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from .._core.events import ConnectionInfo
-from .messages import RemoteMember
+from .messages import MemberUpdate, RemoteMember
 
 __all__ = ["LocalMembers"]
 
@@ -37,8 +37,8 @@ class LocalMembers:
         """Return all members, as ``(scope, key, member)``."""
         return [(scope, key, member) for (scope, key), member in self._members.items()]
 
-    def take_changes(self) -> list[tuple[str, str, RemoteMember | None]]:
-        """Return the members to announce, as ``(scope, key, member or None)``, and count them as announced."""
+    def take_changes(self) -> list[MemberUpdate]:
+        """Return the members to announce, and count them as announced."""
         changed, self._changed = self._changed, {}
         return [(scope, key, member) for (scope, key), member in changed.items()]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
+
+from .._core.failures import Failures
 
 __all__ = ["LoopThread"]
 
@@ -19,7 +20,7 @@ class LoopThread:
     """Runs a coroutine function in the event loop of a thread. Thread-safe.
 
     The thread starts when the first function is posted. After ``main`` has returned, the next post starts it again.
-    After a fork, the child starts its own thread.
+    After a fork and :meth:`begin_in_child`, the child starts its own thread.
 
     Args:
         main: The coroutine function. It must call :meth:`call_posted` once before anything else.
@@ -33,12 +34,17 @@ class LoopThread:
         self._main = main
         self._prepare = prepare
         self._after = after
+        self._failures = Failures(logger)
         self._posted: deque[Callable[[], None]] = deque()
         self._needs_start = False  # whether a posted function needs a running loop
+        self.begin_in_child()
+
+    def begin_in_child(self) -> None:
+        """Begin in a new process, where no thread runs ``main``. What was posted in the parent is kept."""
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = 0
+        self._is_new_process = True
 
     def post(self, function: Callable[[], None], *, start: bool = True) -> None:
         """Have a function called in the loop, after those posted before.
@@ -50,19 +56,25 @@ class LoopThread:
         self._posted.append(function)
         self._needs_start = self._needs_start or start
         loop = self._loop
-        if loop is not None and self._pid == os.getpid():
+        if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self.call_posted)
                 return
         if start:
             self._start()
 
-    def join(self, function: Callable[[], None], timeout: float) -> None:
-        """Post a function that makes ``main`` return, and wait up to ``timeout`` seconds for the thread to end."""
+    def join(self, function: Callable[[], None], timeout: float) -> bool:
+        """Post a function that makes ``main`` return, and wait up to ``timeout`` seconds for the thread to end.
+
+        Returns:
+            Whether it has ended.
+        """
         thread = self._thread
-        if thread is not None and self._pid == os.getpid() and thread.is_alive():
-            self.post(function)
-            thread.join(timeout)
+        if thread is None or not thread.is_alive():
+            return True
+        self.post(function)
+        thread.join(timeout)
+        return not thread.is_alive()
 
     def call_posted(self) -> None:
         """Call the posted functions. Runs in the loop."""
@@ -73,11 +85,10 @@ class LoopThread:
 
     def _start(self) -> None:
         with self._starting:
-            is_new_process = self._pid != os.getpid()
-            if self._loop is not None and not is_new_process and not self._loop.is_closed():
+            if self._loop is not None and not self._loop.is_closed():
                 return  # the thread is running, or ending: it checks for posted functions last
-            self._pid = os.getpid()
-            self._prepare(is_new_process)
+            self._prepare(self._is_new_process)
+            self._is_new_process = False
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=self._run, args=(self._loop,), name="starlette-reactive relay", daemon=True
@@ -88,8 +99,8 @@ class LoopThread:
         try:
             with contextlib.suppress(asyncio.CancelledError):
                 loop.run_until_complete(self._main())
-        except Exception:
-            logger.exception("the relay's thread failed")
+        except Exception as error:  # noqa: BLE001 - logged
+            self._failures.log("the relay's thread", error)
         finally:
             loop.close()
         if self._needs_start:

@@ -16,6 +16,7 @@ __all__ = [
     "EndUser",
     "LevelReached",
     "MemberChange",
+    "MemberUpdate",
     "Message",
     "Outgoing",
     "RemoteMember",
@@ -110,6 +111,8 @@ class EndUser:
 
 
 Message = DeliveredEvent | LevelReached | MemberChange | EndUser
+MemberUpdate = tuple[str, str, RemoteMember | None]
+"""A member of this process that joined or left a scope: the scope, its key, and the member or ``None``."""
 RemoteRoster = Mapping[str, Mapping[str, RemoteMember]]
 """The members of a scope in all processes, by process and key."""
 
@@ -119,12 +122,12 @@ class Outgoing:
     """What is sent to an engine at once, in this order.
 
     Args:
-        members: Members of this process that joined or left, as ``(scope, key, member or None)``.
+        members: Members of this process that joined or left.
         ended_users: Users whose streams other processes are to end, as ``(user_id, scope or None)``.
         events: The events.
     """
 
-    members: Sequence[tuple[str, str, RemoteMember | None]] = field(default=())
+    members: Sequence[MemberUpdate] = field(default=())
     ended_users: Sequence[tuple[str, str | None]] = field(default=())
     events: Sequence[ChangeEvent] = field(default=())
 

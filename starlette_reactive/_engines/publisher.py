@@ -1,9 +1,8 @@
-"""Emitting where no event loop runs: in scripts, cron jobs and task queue workers."""
+"""Emitting without a bus: on one connection, for roles and programs that need nothing else of an engine."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
+import threading
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -11,19 +10,20 @@ from typing import Self
 
 from .._core.errors import EmitTimeoutError
 from .._core.events import ChangeEvent
-from .engine import Engine, Sender
+from .direct_sender import DirectSender, held, loop_is_running
+from .engine import Engine
+from .messages import Outgoing
+from .this_process import call_after_fork
 from .urls import engine_from_url
 
 __all__ = ["Publisher"]
-
-_PAUSE = 0.1  # seconds between two attempts
 
 
 class Publisher:
     """Emits changes to the viewers in all processes, and waits until the engine has accepted them.
 
-    Use :meth:`from_url` to make one, and ``with`` to close it. It connects with its first emit. It is not thread-safe:
-    use one publisher per thread.
+    Use :meth:`from_url` to make one, and ``with`` to close it. It connects with its first emit, and again in a forked
+    process. Thread-safe: threads emit one after the other.
 
     Args:
         engine: The engine of the buses to reach.
@@ -31,9 +31,15 @@ class Publisher:
     """
 
     def __init__(self, engine: Engine, *, patience: float = 5.0) -> None:
-        self._engine = engine
+        self._name = engine.name
         self._patience = patience
-        self._sender: Sender | None = None
+        self._sender = DirectSender(engine)
+        self._lock = threading.Lock()
+        call_after_fork(self._begin_in_child)
+
+    def _begin_in_child(self) -> None:
+        self._lock = threading.Lock()  # a thread of the parent may hold it
+        self._sender.leave_to_parent()
 
     @classmethod
     def from_url(cls, url: str, *, patience: float = 5.0) -> Self:
@@ -64,36 +70,24 @@ class Publisher:
                 The publisher does not keep it.
             RuntimeError: An event loop is running in this thread. Use a bus there.
         """
-        if _loop_is_running():
+        if loop_is_running():
             raise RuntimeError(
                 "Publisher.emit blocks, but an event loop is running in this thread: use a ReactiveBus here"
             )
-        event = ChangeEvent(scope, paths, origin, audience)
+        outgoing = Outgoing(events=[ChangeEvent(scope, paths, origin, audience)])
         deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                self._send(event, deadline)
-            except Exception as error:  # any error of the driver is worth another attempt
-                self.close()
-                if time.monotonic() + _PAUSE >= deadline:
-                    raise EmitTimeoutError(
-                        f"{self._engine.name} has not accepted the change of {scope!r} within {self._patience:g} s: "
-                        f"{str(error) or type(error).__name__}"
-                    ) from error
-                time.sleep(_PAUSE)
-            else:
-                return
-
-    def _send(self, event: ChangeEvent, deadline: float) -> None:
-        if self._sender is None:
-            self._sender = self._engine.open_sender(max(_PAUSE, deadline - time.monotonic()))
-        self._sender.send(event, max(0.0, deadline - time.monotonic()))
+        try:
+            with held(self._lock, deadline):
+                self._sender.persist(lambda: self._sender.send(outgoing, deadline), deadline)
+        except self._sender.failures as error:
+            raise EmitTimeoutError(
+                f"{self._name} has not accepted the change of {scope!r} within {self._patience:g} s: "
+                f"{str(error) or type(error).__name__}"
+            ) from error
 
     def close(self) -> None:
         """Disconnect. The next emit connects again."""
-        sender, self._sender = self._sender, None
-        if sender is not None:
-            sender.close()
+        self._sender.close()
 
     def __enter__(self) -> Self:
         return self
@@ -102,13 +96,3 @@ class Publisher:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _loop_is_running() -> bool:
-    """Return whether an event loop runs in this thread. Asking anyio would take a tenth of the time of an emit."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        trio = sys.modules.get("trio")
-        return trio is not None and trio.lowlevel.in_trio_run()
-    return True

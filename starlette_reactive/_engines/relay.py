@@ -48,7 +48,8 @@ class LocalBus(Protocol):
 class Relay(Protocol):
     """Connects a bus to an engine. Thread-safe.
 
-    No method blocks, except for ``stop``. Callbacks are called later, never during the call that takes them.
+    No method blocks, except for ``stop``, and before ``start`` also ``publish`` and ``end_user``. Callbacks are called
+    later, never during the call that takes them.
     """
 
     @property
@@ -63,13 +64,20 @@ class Relay(Protocol):
         """Set the bus to deliver to. Called once, before any other method."""
 
     def start(self) -> None:
-        """Start to connect."""
+        """Start to connect. In a forked child, nothing is started."""
 
     def stop(self) -> None:
         """Send what waits, within a few seconds, and disconnect."""
 
     def publish(self, event: ChangeEvent, accepted: Callable[[], None] | None) -> None:
-        """Send an event. ``accepted`` is called in any thread once the engine has accepted it."""
+        """Send an event. ``accepted`` is called in any thread once the engine has accepted it.
+
+        Before ``start`` and without ``accepted``, it waits until the engine has accepted the event.
+
+        Raises:
+            EmitTimeoutError: The engine has not accepted it in time. It is kept.
+            OutboxFullError: Events of too many scopes are waiting.
+        """
 
     def attach(self, scope: str) -> None:
         """Load the history of a scope, and deliver its events from now on."""
@@ -87,7 +95,11 @@ class Relay(Protocol):
         """Return the connections of a scope in other processes, as far as they are known here."""
 
     def end_user(self, user_id: str, scope: str | None) -> None:
-        """End a user's streams in other processes."""
+        """End a user's streams in other processes. Before ``start``, it waits until the engine has accepted that.
+
+        Raises:
+            EmitTimeoutError: The engine has not accepted it in time. It is kept.
+        """
 
     def request_stamp(self, callback: Callable[[int | None], None]) -> None:
         """Ask for the current stamp. ``callback`` gets it in any thread, or ``None`` if the engine is unreachable."""

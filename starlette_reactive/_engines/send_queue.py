@@ -12,8 +12,7 @@ from collections.abc import Callable
 from .alarms import Alarms
 from .engine import Session
 from .local_members import LocalMembers
-from .messages import Outgoing
-from .outbox import Outbox, WaitingEvent
+from .outbox import Outbox
 
 __all__ = ["SendQueue", "StampCallback"]
 
@@ -27,7 +26,7 @@ class SendQueue:
     """Collects what is to be sent, and sends it. Everything runs in the relay's event loop.
 
     Args:
-        outbox: The events to send.
+        outbox: The events and the ended users to send.
         members: The members of this process.
         alarms: Wakes the sending task.
         patience: How long to wait for an answer of the engine, in seconds.
@@ -39,12 +38,7 @@ class SendQueue:
         self._alarms = alarms
         self._alarm = alarms.add(self._has_work)
         self._patience = patience
-        self._ended_users: list[tuple[str, str | None]] = []
         self._stamp_requests: list[StampCallback] = []
-
-    def end_user(self, user_id: str, scope: str | None) -> None:
-        """Ask other processes to end a user's streams."""
-        self._ended_users.append((user_id, scope))
 
     def request_stamp(self, callback: StampCallback) -> None:
         """Ask the engine for a stamp."""
@@ -72,29 +66,21 @@ class SendQueue:
                 return
 
     def _has_work(self) -> bool:
-        return bool(self._members.has_changes or self._ended_users or len(self._outbox) or self._stamp_requests)
+        return bool(self._members.has_changes or self._outbox or self._stamp_requests)
 
     async def _send_some(self, session: Session) -> None:
         members = self._members.take_changes()
-        ended_users, self._ended_users = self._ended_users, []
-        events = self._outbox.take(_EVENTS_AT_ONCE)
+        batch = self._outbox.take(_EVENTS_AT_ONCE)
         requests, self._stamp_requests = self._stamp_requests, []
         try:
             async with asyncio.timeout(self._patience):
-                if members or ended_users or events:
-                    await session.send(Outgoing(members, ended_users, [waiting.event for waiting in events]))
+                if members or batch:
+                    await session.send(batch.outgoing(members))
                 stamp = await session.current_stamp() if requests else None
         except BaseException:
-            self._outbox.put_back(events)
-            self._ended_users = ended_users + self._ended_users
+            self._outbox.put_back(batch)
             self._stamp_requests = requests + self._stamp_requests
             raise
-        _call_accepted(events)
+        batch.accept()
         for answer in requests:
             answer(stamp)
-
-
-def _call_accepted(events: list[WaitingEvent]) -> None:
-    for waiting in events:
-        for accepted in waiting.accepted:
-            accepted()

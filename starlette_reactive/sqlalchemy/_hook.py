@@ -21,11 +21,20 @@ from weakref import ref
 
 from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, object_mapper
+from sqlalchemy.orm import (
+    ORMExecuteState,
+    Session,
+    SessionTransaction,
+    object_mapper,
+    scoped_session,
+    sessionmaker,
+)
 
 from .._bus.bus import ReactiveBus
 from .._core.emit_filters import caused_by_update, emit_filter
 from .._core.events import ChangeEvent
+from .._core.failures import Failures
+from .._engines import Publisher
 from ..app import Reactive
 from ._commit_events import CommitEvents
 from ._factories import session_class_of
@@ -41,7 +50,7 @@ _suppressed: ContextVar[bool] = ContextVar("starlette_reactive.sqlalchemy.suppre
 
 
 def emit_on_commit(
-    session_factory: Any, reactive_or_bus: Reactive | ReactiveBus, models: Mapping[type[Any], DescribeRow]
+    session_factory: Any, reactive_or_bus: Reactive | ReactiveBus | Publisher, models: Mapping[type[Any], DescribeRow]
 ) -> CommitHook:
     """Emit the changes of a factory's sessions after their commit.
 
@@ -59,7 +68,7 @@ def emit_on_commit(
 
     Args:
         session_factory: A ``sessionmaker``, an ``async_sessionmaker``, a scoped session of one, or a session class.
-        reactive_or_bus: Emits the changes.
+        reactive_or_bus: Emits the changes. A publisher blocks, so it takes the changes of synchronous sessions only.
         models: The function of each model. A subclass without its own function uses that of its nearest base.
 
     Returns:
@@ -68,12 +77,13 @@ def emit_on_commit(
     Raises:
         TypeError: An argument has the wrong type, or a key of ``models`` is not mapped.
     """
-    bus = reactive_or_bus.bus if isinstance(reactive_or_bus, Reactive) else reactive_or_bus
-    if not isinstance(bus, ReactiveBus):
-        raise TypeError(f"emit_on_commit takes a Reactive or a ReactiveBus, not {type(bus).__name__}: {bus!r}")
+    emit = _emit_of(reactive_or_bus)
     for model, function in models.items():
         _check_model(model, function)
-    return CommitHook(session_class_of(session_factory), bus, dict(models))
+    session_class = session_class_of(session_factory)
+    if isinstance(reactive_or_bus, Publisher) and not isinstance(session_factory, (sessionmaker, scoped_session, type)):
+        raise TypeError("a Publisher blocks, so it cannot emit for asynchronous sessions: pass a ReactiveBus")
+    return CommitHook(session_class, emit, dict(models))
 
 
 @contextmanager
@@ -94,19 +104,23 @@ class CommitHook:
 
     Args:
         session_class: The class that only these sessions have.
-        bus: Emits the changes.
+        emit: Emits a change.
         functions: The function of each model.
     """
 
     def __init__(
-        self, session_class: type[Session], bus: ReactiveBus, functions: Mapping[type[Any], DescribeRow]
+        self,
+        session_class: type[Session],
+        emit: Callable[[ChangeEvent], None],
+        functions: Mapping[type[Any], DescribeRow],
     ) -> None:
         self._class_name = session_class.__name__
-        self._bus = bus
+        self._emit_event = emit
+        self._failures = Failures(logger)
         self._functions = functions
         self._warned: set[tuple[type[Any], str]] = set()
         self._transactions = OpenTransactions(self._doubt, self._follow)
-        self._in_doubt = InDoubt(self._emit_event)
+        self._in_doubt = InDoubt(self._emit_one)
         self._commit_events = CommitEvents(
             self._commit_sent, self._transactions.release_sent, self._transactions.failed
         )
@@ -202,13 +216,13 @@ class CommitHook:
 
     def _emit(self, changes: PendingChanges, session_origin: str | None) -> None:
         for (scope, audience, origin), paths in with_origin(changes, session_origin).items():
-            self._emit_event(ChangeEvent(scope, paths, origin, audience))
+            self._emit_one(ChangeEvent(scope, paths, origin, audience))
 
     def _doubt(self, changes: PendingChanges) -> None:
         """Emit the changes of a commit in doubt now and again later, to their author too, who has got no answer."""
         for (scope, audience, _), paths in changes.items():
             change = ChangeEvent(scope, paths, None, audience)
-            self._emit_event(change)
+            self._emit_one(change)
             if repeated := _as_emitted(change):
                 self._in_doubt.add(repeated)
 
@@ -218,11 +232,10 @@ class CommitHook:
             if followed := _as_emitted(ChangeEvent(scope, paths, origin, audience)):
                 self._in_doubt.add(followed, commit)
 
-    def _emit_event(self, change: ChangeEvent) -> None:
-        try:
-            self._bus.emit_sync(change)
-        except Exception:  # the commit succeeded, and must not look as if it had failed
-            logger.exception("a committed change of the scope %r could not be emitted", change.scope)
+    def _emit_one(self, change: ChangeEvent) -> None:
+        # The commit succeeded, and must not look as if it had failed.
+        with self._failures.logged(f"emitting a committed change of the scope {change.scope!r}", self):
+            self._emit_event(change)
 
     # Statements that no flush sees
 
@@ -244,6 +257,20 @@ class CommitHook:
 
 
 # Arguments
+
+
+def _emit_of(reactive_or_bus: object) -> Callable[[ChangeEvent], None]:
+    match reactive_or_bus:
+        case Reactive(bus=bus) | (ReactiveBus() as bus):
+            return bus.emit_sync
+        case Publisher() as publisher:
+            return lambda event: publisher.emit(
+                event.scope, *event.changed_paths, origin=event.origin, audience=event.audience
+            )
+    raise TypeError(
+        f"emit_on_commit takes a Reactive, a ReactiveBus or a Publisher, not {type(reactive_or_bus).__name__}: "
+        f"{reactive_or_bus!r}"
+    )
 
 
 def _check_model(model: object, function: object) -> None:

@@ -41,6 +41,10 @@ class _Changed:
         async with self._engine.connect(process) as session:
             yield self._change(session)
 
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        return self._engine.failures
+
     def open_sender(self, timeout: float) -> Sender:
         return self._engine.open_sender(timeout)
 

@@ -217,6 +217,7 @@ class MemoryEngine:
     """The engine."""
 
     name = "memory-server"
+    failures: tuple[type[Exception], ...] = ()
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -240,16 +241,24 @@ class MemoryEngine:
 
 
 class MemorySender:
-    """A connection that only emits."""
+    """A connection that only sends."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
 
-    def send(self, event: ChangeEvent, timeout: float) -> None:
+    def send(self, outgoing: Outgoing, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while self.server.frozen.is_set():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the server has not answered in time")
+            time.sleep(0.005)
         if not self.server.up:
             raise ConnectionRefusedError("the server is down")
         with self.server.lock:
-            self.server.publish(event)
+            for user_id, within in outgoing.ended_users:
+                self.server.deliver(None, EndUser("a sender", user_id, within))
+            for event in outgoing.events:
+                self.server.publish(event)
 
     def close(self) -> None:
         pass

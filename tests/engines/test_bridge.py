@@ -212,6 +212,7 @@ async def test_a_full_outbox_refuses_events(server: Server, monkeypatch: pytest.
         await eventually(lambda: bus.health().waiting == 3)
         with pytest.raises(OutboxFullError, match="was not taken"):
             bus.emit_sync(ChangeEvent("s4", {"a"}))
+        server.up = True
 
 
 async def test_presence_covers_all_processes(server: Server) -> None:
@@ -465,6 +466,7 @@ def test_a_forked_child_connects_on_its_own() -> None:
         child = os.fork()
         if child == 0:
             server.lock = threading.Lock()  # the engine is in this process, and the fork may have copied a held lock
+            bus.start()
             bus.emit_sync(ChangeEvent("s", {"a"}))
             until = time.monotonic() + 20
             while not server.scopes and time.monotonic() < until:

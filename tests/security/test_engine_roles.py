@@ -196,7 +196,7 @@ async def test_the_role_of_an_application_keeps_what_it_needs(
         finally:
             await anyio.to_thread.run_sync(early.stop)
         with pytest.raises(EmitTimeoutError, match="may not change it: run .*POSTGRES_DDL in a migration"):
-            await anyio.to_thread.run_sync(Publisher.from_url(url, patience=0.3).emit, "s", "a")
+            await anyio.to_thread.run_sync(Publisher.from_url(url, patience=3).emit, "s", "a")
         admin.execute(POSTGRES_DDL.encode())
         await check_bus(url)
 

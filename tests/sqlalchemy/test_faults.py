@@ -82,6 +82,7 @@ async def test_a_commit_does_not_wait_for_an_engine_that_is_down(sessions: Sessi
     server = RedisServer(tmp_path)
     bus, others = ReactiveBus.from_url(server.url), ReactiveBus.from_url(server.url)
     emit_on_commit(sessions, bus, {Task: lambda task: (f"board:{task.board_id}", {"tasks"})})
+    bus.start()
     try:
         with sessions() as session:
             for title in ("second", "third"):

@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from jinja2 import DictLoader, Environment
 from sqlalchemy import Engine, bindparam, delete, insert, select, update
+from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from starlette_reactive import ChangeEvent, Reactive, ReactiveBus
 from starlette_reactive._core.errors import ReactiveError
+from starlette_reactive.engines import Publisher
 from starlette_reactive.sqlalchemy import ORIGIN, CommitHook, emit_on_commit, suppressed
 
+from ..engines.engine import MemoryEngine, Server
 from .models import Base, Board, Tag, Task
 from .support import EmittedEvents
 
@@ -103,6 +106,22 @@ def test_reactive_stands_for_its_bus(engine: Engine) -> None:
     assert reactive.bus.emitted_count == 1
 
 
+def test_a_publisher_emits_with_origin_and_audience_and_waits_for_the_engine(engine: Engine) -> None:
+    server = Server()
+    sessions = sessionmaker(engine, info={"reactive_origin": "tab"})
+    with Publisher(MemoryEngine(server)) as publisher:
+        emit_on_commit(sessions, publisher, {Board: lambda board: ChangeEvent("boards", {"names"}, audience={"ada"})})
+        with sessions.begin() as session:
+            session.add(Board(slug="a"))
+        [record] = server.scopes["boards"].records.values()
+    assert (record.path, record.audience, record.origin) == ("names", frozenset({"ada"}), "tab")
+
+
+def test_a_publisher_is_rejected_for_asynchronous_sessions() -> None:
+    with pytest.raises(TypeError, match="pass a ReactiveBus"):
+        emit_on_commit(async_sessionmaker(), Publisher(MemoryEngine(Server())), {})
+
+
 def test_a_factory_and_its_hook_are_garbage_collected(engine: Engine, bus: ReactiveBus) -> None:
     sessions = sessionmaker(engine)
     gone: list[weakref.ref[Any]] = [weakref.ref(name_boards(bus, sessions)), weakref.ref(sessions.class_)]
@@ -125,7 +144,7 @@ def test_what_does_not_make_sessions_is_rejected(bus: ReactiveBus, factory: Any)
 
 
 def test_what_cannot_emit_is_rejected(bus: ReactiveBus) -> None:
-    with pytest.raises(TypeError, match="a Reactive or a ReactiveBus, not str"):
+    with pytest.raises(TypeError, match="a Reactive, a ReactiveBus or a Publisher, not str"):
         emit_on_commit(sessionmaker(), "redis://", {})  # type: ignore[arg-type]
 
 

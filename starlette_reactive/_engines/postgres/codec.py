@@ -23,8 +23,8 @@ from ..messages import EndUser, MemberChange, Outgoing, RemoteMember
 
 __all__ = [
     "decode",
-    "emit_parameters",
     "encode",
+    "events_json",
     "hint_json",
     "members_json",
     "outgoing_json",
@@ -78,27 +78,15 @@ def outgoing_json(outgoing: Outgoing) -> str:
     )
 
 
+def events_json(events: Sequence[ChangeEvent]) -> str:
+    """Return events as a JSON array."""
+    return f"[{', '.join(event_json(*_event(event)) for event in events)}]"
+
+
 def hint_json(events: Sequence[ChangeEvent]) -> str | None:
     """Return events as a wake-up contains them, or ``None`` if there are none or they do not fit into it."""
-    hint = f"[{', '.join(event_json(*_event(event)) for event in events)}]"
+    hint = events_json(events)
     return hint if events and len(hint) <= _HINT_LIMIT else None
-
-
-def emit_parameters(event: ChangeEvent) -> list[str | None]:
-    """Return the parameters of ``queries.EMIT``: those of ``rx_emit``, and the hint of the wake-up."""
-    audience = None if event.audience is None else _array(map(encode, event.audience))
-    origin = _encode_optional(event.origin)
-    return [encode(event.scope), _array(event.changed_paths), origin, audience, hint_json([event])]
-
-
-def _array(texts: Iterable[str]) -> str:
-    """Return an array literal."""
-    return "{" + ",".join(map(_array_element, sorted(texts))) + "}"
-
-
-def _array_element(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def members_json(members: Iterable[tuple[str, str, RemoteMember]]) -> str:

@@ -35,6 +35,7 @@ class PostgresEngine:
     """
 
     name: str = "postgresql"
+    failures: tuple[type[Exception], ...] = (psycopg.Error,)
 
     def __init__(self, url: str) -> None:
         check_url(url)
@@ -67,7 +68,7 @@ class PostgresEngine:
         return session
 
     def open_sender(self, timeout: float) -> PostgresSender:
-        """Open a connection that only emits."""
+        """Open a connection that only sends."""
         return PostgresSender(self._url, timeout)
 
 

@@ -9,6 +9,7 @@ __all__ = [
     "ALIVE",
     "BEAT",
     "EMIT",
+    "END",
     "ENDED",
     "ENROLL",
     "EPOCH",
@@ -72,8 +73,15 @@ ROSTER = """
         on hashtextextended(member.scope, 0) = hashtextextended(asked.scope, 0) and member.scope = asked.scope
     join reactive.processes as known on known.process = member.process and known.expires > clock_timestamp()
 """
-EMIT = "select reactive.rx_emit($1, $2::text[], $3, $4::text[]), reactive.rx_wake($5)"
-"""For programs without an event loop, with the numbered parameters of the protocol."""
+EMIT = """
+    with emitted as materialized (
+        select reactive.rx_emit(given.scope, given.paths, given.origin, given.audience)
+        from jsonb_to_recordset($1::jsonb) as given(scope text, paths text[], origin text, audience text[])
+    )
+    select count(*), reactive.rx_wake($2) from emitted
+"""
+END = "select reactive.rx_send($1, $2::jsonb), reactive.rx_wake(null)"
+"""These two are for programs without an event loop, with the numbered parameters of the protocol."""
 SEND = "reactive.rx_send(%(process)s, %(batch)s::jsonb)"
 ENROLL = "reactive.rx_enroll(%(process)s, %(members)s::jsonb)"
 BEAT = "reactive.rx_beat(%(process)s, make_interval(secs => %(lease)s))"

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL for programs without an event loop.
+"""A connection to PostgreSQL without an event loop.
 
 It does not listen and sets no connection options, so it may go through a pooler. psycopg's ``execute`` has no timeout,
 so the nonblocking functions of libpq are used instead.
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import math
+import secrets
 import selectors
 import time
 
 import psycopg
 from psycopg import pq
 
-from ..._core.events import ChangeEvent
+from ..messages import Outgoing
 from . import queries
-from .codec import emit_parameters
+from .codec import events_json, hint_json, outgoing_json
 from .connection import connection_options
 from .installation import installation
 
@@ -24,7 +25,7 @@ __all__ = ["PostgresSender"]
 
 
 class PostgresSender:
-    """A connection that only emits.
+    """A connection that only sends.
 
     Args:
         url: The URL of the server.
@@ -37,13 +38,18 @@ class PostgresSender:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._connection.fileno(), selectors.EVENT_READ)
         self._has_installed = False
+        self._name = secrets.token_hex(8)
 
-    def send(self, event: ChangeEvent, timeout: float) -> None:
-        """Commit an event and wake the sessions that read the log."""
+    def send(self, outgoing: Outgoing, timeout: float) -> None:
+        """Commit events and ended users, and wake the sessions that read the log."""
         deadline = time.monotonic() + timeout
         if not self._has_installed:
             self._install(deadline)
-        self._ask(queries.EMIT, deadline, *emit_parameters(event))
+        if outgoing.ended_users:
+            batch = outgoing_json(Outgoing(ended_users=outgoing.ended_users))
+            self._ask(queries.END, deadline, self._name, batch)
+        if outgoing.events:
+            self._ask(queries.EMIT, deadline, events_json(outgoing.events), hint_json(outgoing.events))
 
     def _install(self, deadline: float) -> None:
         steps = installation(self._connection.info.user)

@@ -23,6 +23,7 @@ __all__ = [
     "ScriptCall",
     "emit_call",
     "encode",
+    "end_call",
     "member_arguments",
     "parse_end_user",
     "parse_ended",
@@ -55,6 +56,11 @@ def emit_call(event: ChangeEvent) -> ScriptCall:
     users = "null" if audience is None else list_json(audience)
     entries = [f"[{quoted(path)}, {users}]" for path in logged]
     return scripts.EMIT, (event.scope, body, text_json(event.origin), *entries)
+
+
+def end_call(process: str, user_id: str, scope: str | None) -> ScriptCall:
+    """Return the call by which a process asks all others to end a user's streams."""
+    return scripts.END, (json.dumps([process, user_id, scope]),)
 
 
 def member_arguments(process: str, scope: str, key: str, member: RemoteMember | None) -> tuple[str, str]:

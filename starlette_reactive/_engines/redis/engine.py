@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
+from redis.exceptions import RedisError
+
 from ..engine import Engine, Sender, Session
 from ..ignored import IgnoredMessages
 from .connection import RedisAddress
@@ -30,6 +32,7 @@ class RedisEngine:
     """
 
     name: str = "redis"
+    failures: tuple[type[Exception], ...] = (RedisError,)
 
     def __init__(self, url: str) -> None:
         self._address = RedisAddress(url)
@@ -41,7 +44,7 @@ class RedisEngine:
         return self._connect(process)
 
     def open_sender(self, timeout: float) -> Sender:
-        """Open a connection that only emits."""
+        """Open a connection that only sends."""
         return RedisSender(self._address, timeout)
 
     @asynccontextmanager

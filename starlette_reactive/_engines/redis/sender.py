@@ -1,15 +1,16 @@
-"""A connection to Redis for programs without an event loop."""
+"""A connection to Redis without an event loop."""
 
 from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from ..._core.events import ChangeEvent
-from .codec import emit_call
+from ..messages import Outgoing
+from .codec import emit_call, end_call
 from .connection import Command, RedisAddress
 from .script_runner import CallEncoder, load_commands
 
@@ -17,7 +18,7 @@ __all__ = ["RedisSender"]
 
 
 class RedisSender:
-    """A connection that only emits.
+    """A connection that only sends.
 
     Args:
         address: The server.
@@ -26,26 +27,33 @@ class RedisSender:
 
     def __init__(self, address: RedisAddress, timeout: float) -> None:
         self._connection = address.open_sync_connection(timeout)
-        self._encoder = CallEncoder(address.prefix, secrets.token_hex(8))
+        self._name = secrets.token_hex(8)
+        self._encoder = CallEncoder(address.prefix, self._name)
 
-    def send(self, event: ChangeEvent, timeout: float) -> None:
-        """Send an event and wait until Redis has accepted it."""
+    def send(self, outgoing: Outgoing, timeout: float) -> None:
+        """Send events and ended users, and wait until Redis has accepted them."""
         deadline = time.monotonic() + timeout
-        command = self._encoder.command(emit_call(event))
-        try:
-            self._ask(command, deadline)
-        except NoScriptError:
-            for load in load_commands():
-                self._ask(load, deadline)
-            self._ask(command, deadline)
+        calls = [*(end_call(self._name, *each) for each in outgoing.ended_users), *map(emit_call, outgoing.events)]
+        commands = [self._encoder.command(call) for call in calls]
+        answers = self._ask(commands, deadline)
+        if any(isinstance(answer, NoScriptError) for answer in answers):
+            answers = self._ask([*load_commands(), *commands], deadline)
+        for answer in answers:
+            if isinstance(answer, RedisError):
+                raise answer
 
-    def _ask(self, command: Command, deadline: float) -> None:
-        self._connection.send_command(*command)
+    def _ask(self, commands: Sequence[Command], deadline: float) -> list[Any]:
+        """Send commands and return their answers. Errors of single commands are returned, not raised."""
+        self._connection.send_packed_command(self._connection.pack_commands(commands))
+        return [self._answer(deadline) for _ in commands]
+
+    def _answer(self, deadline: float) -> Any:
         if not self._connection.can_read(max(0.0, deadline - time.monotonic())):
             raise TimeoutError("Redis has not answered in time")
-        answer: Any = self._connection.read_response(disable_decoding=True)
-        if isinstance(answer, RedisError):
-            raise answer
+        try:
+            return self._connection.read_response(disable_decoding=True)
+        except ResponseError as error:
+            return error
 
     def close(self) -> None:
         """Disconnect."""

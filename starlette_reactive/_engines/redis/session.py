@@ -20,7 +20,6 @@ prefix, as in ``redis://host/0?prefix=shop``, if several applications share a Re
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import secrets
 from collections import deque
@@ -38,6 +37,7 @@ from .codec import (
     ScriptCall,
     emit_call,
     encode,
+    end_call,
     member_arguments,
     parse_ended,
     parse_history,
@@ -283,7 +283,7 @@ class RedisSession:
     async def send(self, outgoing: Outgoing) -> None:
         """Send something and wait until Redis has accepted it."""
         shown = [self._show(scope, key, member) for scope, key, member in outgoing.members]
-        ended = [(scripts.END, (json.dumps([self._process, *each]),)) for each in outgoing.ended_users]
+        ended = [end_call(self._process, *each) for each in outgoing.ended_users]
         await self._run_alive([*shown, *ended, *map(emit_call, outgoing.events)])
 
     async def enroll(self, members: Sequence[tuple[str, str, RemoteMember]]) -> None:

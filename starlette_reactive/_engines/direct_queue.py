@@ -1,0 +1,219 @@
+"""What is sent without the relay: what a process emits whose bus was not started, and what a stopped relay has left.
+
+Scripts and jobs of task queues end at any moment after their emits, often by ``os._exit`` or a signal, which leave no
+time to send anything. So an emit of theirs waits until the engine has accepted it. What could not be sent in time is
+kept, and a thread sends it when the engine can be reached. Until then no other emit waits, so an engine that is down
+delays a process once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import weakref
+from collections import deque
+
+from .._core.errors import EmitTimeoutError
+from .._core.events import ChangeEvent
+from .direct_sender import DirectSender, held, loop_is_running
+from .engine import Engine
+from .outbox import Batch, Outbox, WaitingEvent
+from .this_process import note_use
+
+__all__ = ["DirectQueue"]
+
+_EVENTS_AT_ONCE = 500
+_LOOP_SECONDS = 1.0  # how long an event loop may be blocked
+_LAST_SECONDS = 1.0  # for the last attempt, if the time is over or if the attempts before have failed
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two attempts of the thread
+
+
+class DirectQueue:
+    """Sends in the thread that hands something in. Thread-safe, and safe in a signal handler.
+
+    Args:
+        engine: The engine.
+        patience: How long to wait for the engine, in seconds.
+        owner: What must exist as long as something is to be sent.
+
+    Attributes:
+        last_error: Why the last attempt has failed. ``None`` if it has succeeded.
+    """
+
+    def __init__(self, engine: Engine, patience: float, owner: object) -> None:
+        self._name = engine.name
+        self._patience = patience
+        self._owner = owner
+        self._sender = DirectSender(engine)
+        self.begin_in_child()
+        weakref.finalize(self, self._sender.close)
+
+    def begin_in_child(self) -> None:
+        """Begin in a new process. What waited in the parent is the parent's, and so are its locks and connection."""
+        self._lock = threading.RLock()  # a signal handler may interrupt its holder
+        self.last_error: str | None = None
+        self._is_sending = False
+        self._posted: deque[Batch] = deque()  # what the next attempt puts into the outbox
+        self._outbox = Outbox()
+        self._in_transit = Batch()
+        self._is_retrying = False
+        self._stop_retrying = threading.Event()
+        self._sender.leave_to_parent()
+
+    def __len__(self) -> int:
+        """Return how many events wait."""
+        return len(self._outbox) + len(self._in_transit.events) + sum(len(batch.events) for batch in list(self._posted))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the events of no further scope are taken."""
+        return self._outbox.is_full
+
+    def _waiting(self) -> Batch:
+        batches = [self._in_transit, self._outbox.waiting(), *list(self._posted)]
+        return Batch(
+            [waiting for batch in batches for waiting in batch.events],
+            [user for batch in batches for user in batch.ended_users],
+        )
+
+    # Called by the relay
+
+    def emit(self, event: ChangeEvent) -> None:
+        """Send an event, and wait until the engine has accepted it.
+
+        Raises:
+            EmitTimeoutError: The engine has not accepted it in time. It is kept.
+        """
+        self._hand_in(Batch([WaitingEvent(event)]), f"the change of {event.scope!r}")
+
+    def end_user(self, user_id: str, scope: str | None) -> None:
+        """Ask other processes to end a user's streams, and wait until the engine has accepted it.
+
+        Raises:
+            EmitTimeoutError: The engine has not accepted it in time. It is kept.
+        """
+        self._hand_in(Batch(ended_users=[(user_id, scope)]), "the request to end a user's streams")
+
+    def add(self, unsent: Batch) -> None:
+        """Add what a relay has not sent."""
+        self._posted.append(unsent)
+
+    def take(self) -> Batch:
+        """Remove and return what waits, for a relay that begins, unless a thread is sending it."""
+        with contextlib.suppress(TimeoutError), held(self._lock, time.monotonic()):
+            if not self._is_sending:
+                self._collect()
+                return self._outbox.take()
+        return Batch()
+
+    def finish(self, seconds: float) -> str | None:
+        """Send everything and disconnect.
+
+        Args:
+            seconds: How long this may take. There is time for one attempt in any case.
+
+        Returns:
+            What could not be sent, and why. It is kept.
+        """
+        self._stop_retrying.set()
+        self._is_retrying = False
+        try:
+            self._persist(_LAST_SECONDS if self.last_error else max(seconds, _LAST_SECONDS))
+        except self._sender.failures as error:
+            return f"{self._waiting()} not sent to {self._name}: {self._reason(error)}"
+        finally:
+            with contextlib.suppress(TimeoutError), held(self._lock, time.monotonic()):
+                self._sender.close()
+        return None
+
+    # Sending
+
+    def _hand_in(self, batch: Batch, what: str) -> None:
+        note_use()
+        self._posted.append(batch)
+        if self._is_retrying:
+            self._merge()
+            raise self._kept(f"cannot be reached and has not accepted {what}", self.last_error)
+        seconds = min(self._patience, _LOOP_SECONDS) if loop_is_running() else self._patience
+        try:
+            self._persist(seconds)
+        except self._sender.failures as error:
+            self._retry_later()
+            raise self._kept(f"has not accepted {what} within {seconds:g} s", self._reason(error)) from error
+
+    def _kept(self, what: str, reason: str | None) -> EmitTimeoutError:
+        return EmitTimeoutError(f"{self._name} {what}; it is kept and will be sent when the engine is back: {reason}")
+
+    def _reason(self, error: Exception) -> str:
+        return self.last_error or str(error)
+
+    def _persist(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        self._sender.persist(lambda: self._attempt(deadline), deadline)
+
+    def _attempt(self, deadline: float) -> None:
+        """Try to send everything. A signal handler that interrupts an attempt leaves it to that attempt."""
+        while True:
+            with held(self._lock, deadline):
+                if self._is_sending:
+                    return
+                self._is_sending = True
+                try:
+                    self._send_all(deadline)
+                finally:
+                    self._is_sending = False
+            if not self._posted:
+                return
+
+    def _send_all(self, deadline: float) -> None:
+        while self._collect():
+            self._in_transit = self._outbox.take(_EVENTS_AT_ONCE)
+            try:
+                self._sender.send(self._in_transit.outgoing(), deadline)
+            except BaseException as error:
+                self._outbox.put_back(self._in_transit)
+                if isinstance(error, self._sender.failures):
+                    self.last_error = " ".join(str(error).split()) or type(error).__name__
+                raise
+            finally:
+                batch, self._in_transit = self._in_transit, Batch()
+            batch.accept()
+        self.last_error = None
+
+    def _collect(self) -> bool:
+        """Put what was posted into the outbox, and return whether anything waits there."""
+        while self._posted:
+            self._outbox.add(self._posted.popleft())
+        return bool(self._outbox)
+
+    def _merge(self) -> None:
+        """Merge what was posted, unless it is being sent."""
+        with contextlib.suppress(TimeoutError), held(self._lock, time.monotonic()):
+            if not self._is_sending:
+                self._collect()
+
+    def _retry_later(self) -> None:
+        if not self._is_retrying:
+            self._is_retrying = True
+            self._stop_retrying = threading.Event()
+            arguments = (self._stop_retrying, self._owner)
+            thread = threading.Thread(target=self._retry, args=arguments, name="starlette-reactive retry", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is ending
+                self._is_retrying = False
+
+    def _retry(self, stop: threading.Event, _owner: object) -> None:
+        pause = _FIRST_PAUSE
+        try:
+            while not stop.wait(pause):
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                with contextlib.suppress(*self._sender.failures):
+                    self._attempt(time.monotonic() + self._patience)
+                    self._is_retrying = False
+                    if not self._posted:  # else something was handed in that relies on this thread
+                        return
+                    self._is_retrying = True
+        finally:
+            self._is_retrying = False

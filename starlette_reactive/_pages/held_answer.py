@@ -1,0 +1,63 @@
+"""The answer to a stream's request, which the middleware holds back until the application has admitted the viewer.
+
+Only so can it carry the cookies that the application sets meanwhile: those that other middleware adds to it, and those
+of the run that admits the viewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+from starlette.types import Message, Scope
+
+from .cookie_watch import Watched
+from .cookies import set_cookies_of
+
+__all__ = ["HeldAnswer", "held_answer"]
+
+HELD = "starlette_reactive.held_answer"
+"""The key of a :class:`HeldAnswer` in the ASGI scope of a browser's request."""
+
+_PATIENCE = 2.0  # seconds; middleware that compresses everything holds an answer back until its first bytes
+
+
+class HeldAnswer:
+    """The start of an answer that may be held back."""
+
+    def __init__(self) -> None:
+        self.stream: Watched | None = None
+        """The stream that the answer is for. Only answers for streams are held back."""
+        self.has_reached_streams: bool = False
+        """Whether the request has passed what guards the route of the streams."""
+        self.end_turn: Callable[[], object] = lambda: None
+        """Lets the browser's next stream connect."""
+        self.more: list[str] = []
+        """Further ``Set-Cookie`` headers to send with it."""
+        self._start: Message | None = None
+        self._started = anyio.Event()
+
+    async def set_cookies(self) -> list[str]:
+        """Wait for the answer to begin, and return the ``Set-Cookie`` headers that it has by then."""
+        with anyio.move_on_after(_PATIENCE):
+            await self._started.wait()
+        return [] if self._start is None else set_cookies_of(self._start)
+
+    def hold(self, start: Message) -> None:
+        """Hold back the message that starts the answer."""
+        self._start = start
+        self._started.set()
+
+    def release(self) -> Message | None:
+        """Return the message that was held back with all cookies, once."""
+        start, self._start = self._start, None
+        if start is None:
+            return None
+        more = [(b"set-cookie", cookie.encode("latin-1")) for cookie in self.more]
+        return {**start, "headers": [*start.get("headers", ()), *more]}
+
+
+def held_answer(asgi_scope: Scope) -> HeldAnswer | None:
+    """Return the answer to a request, if the middleware is there to hold it back."""
+    found = asgi_scope.get(HELD)
+    return found if isinstance(found, HeldAnswer) else None
