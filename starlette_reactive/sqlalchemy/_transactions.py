@@ -165,17 +165,18 @@ class OpenTransactions:
 
     def end(self, transaction: SessionTransaction) -> None:
         """Note that a transaction or savepoint has ended."""
-        work = self._works.pop(transaction, None)
+        work = self._works.get(transaction)
         if work is None:
             return
+        if work.sent or (not transaction.nested and any(map(_is_in_transaction, work.refused))):
+            self._doubt(work.changes)
+            work.withdraw()
+        elif work.survives_close and transaction.parent is None:
+            self._leave(work)
         for connection in _existing(work.connections):
             if work in self._on.get(connection, ()):
                 self._on[connection].remove(work)
-        if work.sent or (not transaction.nested and any(map(_is_in_transaction, work.refused))):
-            work.withdraw()
-            self._doubt(work.changes)
-        elif work.survives_close and transaction.parent is None:
-            self._leave(work)
+        self._works.pop(transaction, None)
 
     # The connection
 
