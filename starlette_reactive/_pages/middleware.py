@@ -12,7 +12,7 @@ from .._streams.event_ids import restart_frame
 from .._streams.response import EventStream
 from .cookie_watch import digest_of
 from .cookies import cookie_header, cookies_after, set_cookies_of, with_cookie_header
-from .held_answer import HELD, HeldAnswer
+from .held_answer import held_answer, hold_answer
 from .turns import Turn, turn_for
 from .update import REFUSALS, UPDATE
 
@@ -54,10 +54,10 @@ class ReactiveMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and look at the cookies of its answer."""
-        if scope["type"] != "http" or UPDATE in scope:
+        if not self._concerns(scope):
             await self.app(scope, receive, send)
             return
-        stream = self._site.stream_of(HTTPConnection(scope))
+        stream = self._site.stream_of(HTTPConnection(scope)) if scope["method"] == "GET" else None
         if stream is None:
             await self.app(scope, receive, _Answer(self._site, scope, send).send)
             return
@@ -75,6 +75,12 @@ class ReactiveMiddleware:
             if turn is not None:
                 turn.end()
 
+    def _concerns(self, scope: Scope) -> bool:
+        """Return whether a request is a browser's, and no middleware for the same object is around this one."""
+        if scope["type"] != "http" or UPDATE in scope:
+            return False
+        return held_answer(scope, self._site.cookies.watch) is None
+
     def _pause(self, session: str, scope: Scope) -> float | None:
         return self._site.cookies.watch.pause_for(session, digest_of(cookie_header(scope)))
 
@@ -88,7 +94,7 @@ class _Answer:
         self._send = send
         self._began = time.monotonic()
         self._headers = scope["headers"]
-        self._held = scope[HELD] = HeldAnswer()
+        self._held = hold_answer(scope, site.cookies.watch)
         if site.cookies.has_kept:
             self._take_kept()
 
