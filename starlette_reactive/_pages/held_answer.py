@@ -25,7 +25,9 @@ class HeldAnswer:
 
     def __init__(self) -> None:
         self.stream: Watched | None = None
-        """The stream that the answer is for. Only answers for streams are held back."""
+        """The stream that the answer is for, if cookies matter to it."""
+        self.waits: bool = False
+        """Whether the answer is held back until its first bytes."""
         self.has_reached_streams: bool = False
         """Whether the request has passed what guards the route of the streams."""
         self.end_turn: Callable[[], object] = lambda: None

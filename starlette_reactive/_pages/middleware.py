@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -120,7 +121,7 @@ class _Answer:
         is_start = message["type"] == "http.response.start"
         if is_start:
             self._held.hold(message)
-            if self._held.stream is not None:
+            if self._held.waits:
                 return
         start = self._held.release()
         if start is not None:
@@ -141,7 +142,10 @@ class _Answer:
         if session is None:
             return
         watch = self._site.cookies.watch
-        watch.report(session, digest_of(before), digest_of(after), self._began, self._held.stream)
+        own = self._held.stream
+        # Streams whose answers set cookies would otherwise restart each other for ever.
+        since = self._began if own is None else math.inf
+        watch.report(session, digest_of(before), digest_of(after), since, own)
 
 
 class _StreamAnswer(_Answer):
