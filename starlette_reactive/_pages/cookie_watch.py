@@ -36,7 +36,7 @@ SCOPE = RESERVED + "cookies"
 _RETRIES = 6  # of a browser that comes back with cookies that it should no longer have
 _FIRST_PAUSE = 0.3  # seconds, doubled with each retry: nineteen in all
 _KEPT_SECONDS, _KEPT_COUNT = 60.0, 10_000  # of cookies that are out of date: answers do not take longer
-_REPORT = re.compile("([^-]+)-([^-]+)-([^-]+)-([0-9]{1,9})")
+_REPORT = re.compile("([^-]+)-([^-]+)-([^-]+)-([0-9]{0,9})")
 _SLACK = 1.0  # seconds for what a time loses between two processes
 
 
@@ -52,8 +52,9 @@ class Watched:
     Args:
         session: The name of its browser's session.
         cookies: The digest of the cookies that its browser would send now, as far as the stream knows.
-        outdate: Called when the browser has other cookies, with the monotonic time since when it may have them, or
-            ``None`` if that is not known. It is called in any thread, and must not raise or block.
+        outdate: Called when the browser has other cookies, with the monotonic time since when updates with older ones
+            have to be repeated: infinity if none have to, ``None`` if that is not known. It is called in any thread,
+            and must not raise or block.
     """
 
     session: str
@@ -148,12 +149,12 @@ class CookieWatch:
             session: The name of its session.
             before: The digest of the cookies of the request.
             after: The digest of what the browser has now.
-            began: The monotonic time at which the request began.
+            began: The monotonic time since when updates have to be repeated: when the request began, or infinity.
             own: The stream that the answer is for, which knows.
         """
         self._outdate(session, before, after, began, own)
         if self._hub.link is not None:
-            age = math.ceil(time.monotonic() - began)
+            age = "" if began == math.inf else math.ceil(time.monotonic() - began)
             self._hub.emitter.emit_sync(ChangeEvent(SCOPE, {f"{session}-{before}-{after}-{age}"}, self._process))
 
     def _outdate(self, session: str, before: str, after: str, began: float, own: Watched | None = None) -> None:
@@ -192,4 +193,5 @@ class CookieWatch:
             return
         if report := _REPORT.fullmatch(path):
             session, before, after, age = report.groups()
-            self._outdate(session, before, after, time.monotonic() - int(age) - _SLACK)
+            began = time.monotonic() - int(age) - _SLACK if age else math.inf
+            self._outdate(session, before, after, began)

@@ -11,14 +11,12 @@ from collections.abc import Callable
 import anyio
 from starlette.types import Message, Scope
 
-from .cookie_watch import Watched
+from .cookie_watch import CookieWatch, Watched
 from .cookies import set_cookies_of
 
-__all__ = ["HeldAnswer", "held_answer"]
+__all__ = ["HeldAnswer", "held_answer", "hold_answer"]
 
-HELD = "starlette_reactive.held_answer"
-"""The key of a :class:`HeldAnswer` in the ASGI scope of a browser's request."""
-
+_HELD = "starlette_reactive.held_answers"  # in the ASGI scope of a browser's request
 _PATIENCE = 2.0  # seconds; middleware that compresses everything holds an answer back until its first bytes
 
 
@@ -27,7 +25,9 @@ class HeldAnswer:
 
     def __init__(self) -> None:
         self.stream: Watched | None = None
-        """The stream that the answer is for. Only answers for streams are held back."""
+        """The stream that the answer is for, if cookies matter to it."""
+        self.waits: bool = False
+        """Whether the answer is held back until its first bytes."""
         self.has_reached_streams: bool = False
         """Whether the request has passed what guards the route of the streams."""
         self.end_turn: Callable[[], object] = lambda: None
@@ -57,7 +57,14 @@ class HeldAnswer:
         return {**start, "headers": [*start.get("headers", ()), *more]}
 
 
-def held_answer(asgi_scope: Scope) -> HeldAnswer | None:
+def hold_answer(asgi_scope: Scope, watch: CookieWatch) -> HeldAnswer:
+    """Return a new answer to a request, for the middleware of the ``Reactive`` object that a watch belongs to."""
+    held = HeldAnswer()
+    asgi_scope[_HELD] = {**asgi_scope.get(_HELD, {}), watch: held}
+    return held
+
+
+def held_answer(asgi_scope: Scope, watch: CookieWatch) -> HeldAnswer | None:
     """Return the answer to a request, if the middleware is there to hold it back."""
-    found = asgi_scope.get(HELD)
-    return found if isinstance(found, HeldAnswer) else None
+    answers: dict[CookieWatch, HeldAnswer] = asgi_scope.get(_HELD, {})
+    return answers.get(watch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +13,7 @@ from .._streams.event_ids import restart_frame
 from .._streams.response import EventStream
 from .cookie_watch import digest_of
 from .cookies import cookie_header, cookies_after, set_cookies_of, with_cookie_header
-from .held_answer import HELD, HeldAnswer
+from .held_answer import held_answer, hold_answer
 from .turns import Turn, turn_for
 from .update import REFUSALS, UPDATE
 
@@ -54,10 +55,10 @@ class ReactiveMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and look at the cookies of its answer."""
-        if scope["type"] != "http" or UPDATE in scope:
+        if not self._concerns(scope):
             await self.app(scope, receive, send)
             return
-        stream = self._site.stream_of(HTTPConnection(scope))
+        stream = self._site.stream_of(HTTPConnection(scope)) if scope["method"] == "GET" else None
         if stream is None:
             await self.app(scope, receive, _Answer(self._site, scope, send).send)
             return
@@ -75,6 +76,12 @@ class ReactiveMiddleware:
             if turn is not None:
                 turn.end()
 
+    def _concerns(self, scope: Scope) -> bool:
+        """Return whether a request is a browser's, and no middleware for the same object is around this one."""
+        if scope["type"] != "http" or UPDATE in scope:
+            return False
+        return held_answer(scope, self._site.cookies.watch) is None
+
     def _pause(self, session: str, scope: Scope) -> float | None:
         return self._site.cookies.watch.pause_for(session, digest_of(cookie_header(scope)))
 
@@ -88,7 +95,7 @@ class _Answer:
         self._send = send
         self._began = time.monotonic()
         self._headers = scope["headers"]
-        self._held = scope[HELD] = HeldAnswer()
+        self._held = hold_answer(scope, site.cookies.watch)
         if site.cookies.has_kept:
             self._take_kept()
 
@@ -114,7 +121,7 @@ class _Answer:
         is_start = message["type"] == "http.response.start"
         if is_start:
             self._held.hold(message)
-            if self._held.stream is not None:
+            if self._held.waits:
                 return
         start = self._held.release()
         if start is not None:
@@ -135,7 +142,10 @@ class _Answer:
         if session is None:
             return
         watch = self._site.cookies.watch
-        watch.report(session, digest_of(before), digest_of(after), self._began, self._held.stream)
+        own = self._held.stream
+        # Streams whose answers set cookies would otherwise restart each other for ever.
+        since = self._began if own is None else math.inf
+        watch.report(session, digest_of(before), digest_of(after), since, own)
 
 
 class _StreamAnswer(_Answer):

@@ -74,7 +74,9 @@ async def open_stream(
         await settings.cookies.watch.listen()
     claim = Claim(page.key) if page.shared else Claim(page.key, user, address)
     runner = UpdateRunner(app, asgi_scope, claim, settings.update_timeout, settings.hub.counts, places_of_loop())
-    held = held_answer(request.scope)
+    held = held_answer(request.scope, settings.cookies.watch)
+    if held is not None:
+        held.stream = stream
     renders: _SharedRenders | _ViewerRenders
     if page.shared:
         renders = _SharedRenders(runner, settings.cookies)

@@ -124,7 +124,7 @@ class Site:
         Raises:
             ReactiveError: Updates would skip the applications around the one that has the routes.
         """
-        if (held := held_answer(request.scope)) is not None:
+        if (held := held_answer(request.scope, self.cookies.watch)) is not None:
             held.has_reached_streams = True
         visit, page = self._visited(request)
         if visit is None or page is None:

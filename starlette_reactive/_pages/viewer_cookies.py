@@ -8,6 +8,7 @@ can carry the cookies. So an update that sets cookies is not shown, and the brow
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -104,7 +105,7 @@ class ViewerCookies:
         self._header = self._requested = cookie_header(updates)
         self._stream = stream
         if held is not None:
-            held.stream = stream
+            held.waits = True
 
     @property
     def are_current(self) -> bool:
@@ -175,8 +176,8 @@ class ViewerCookies:
             self._site.note_replaced(self._page, replaced)
         if not admits:
             self._site.keep(self._stream.session, before, new)
-            now = time.monotonic()
-            self._site.watch.report(self._stream.session, digest_of(before), digest_of(after), now, self._stream)
+            changed = digest_of(before), digest_of(after)
+            self._site.watch.report(self._stream.session, *changed, math.inf, self._stream)
             raise StreamRestartError(f"an update of the page {self._page} sets cookies")
         self._become(after)
         self._held.more += new

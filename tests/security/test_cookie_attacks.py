@@ -1,0 +1,178 @@
+"""Attacks on the middleware that keeps cookies current. What an attacker would gain: browsers that connect again for
+ever, streams that never open, tokens that are spent and whose successors nobody gets, and answers of others changed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+from fastapi import Depends, FastAPI, Request, Response
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from starlette_reactive import Reactive, ReactiveBus, ReactiveMiddleware
+
+from ..engines.conftest import World, level
+from ..pages.support import SECRET
+from ..support import environment, eventually
+from .support import Browser, open_tab
+from .test_current_cookies import Shop, Tokens, signed_in
+
+ENV = environment(
+    page='<body {{ live_origin() }}><p id="title">{% block title %}{{ title }}{% endblock %}</p>'
+    '<div {{ live() }}></div></body>'
+)
+
+
+class Sliding:
+    """An application whose middleware sets a new cookie with every answer, as one does that extends sessions."""
+
+    def __init__(self, bus: ReactiveBus | None = None, *, name: str = "a", **options: Any) -> None:
+        self.title = "public"
+        self.reactive = reactive = Reactive(ENV, bus=bus, secret=SECRET)
+        numbers = itertools.count()
+
+        @reactive.page("page.html", scope="all", **options)
+        async def page() -> dict[str, str]:
+            return {"title": self.title}
+
+        async def extend(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+            response = await call_next(request)
+            response.set_cookie("session", f"{name}-{next(numbers)}")
+            return response
+
+        reactive.index.register_template(ENV, "page.html")
+
+        @reactive.stream("page.html", scope="all")
+        async def stream() -> Any:
+            return lambda: {"title": self.title}
+
+        self.app = Starlette(
+            routes=[*reactive.routes, Route("/", page), Route("/stream", stream)],
+            middleware=[
+                Middleware(ReactiveMiddleware, reactive=reactive),
+                Middleware(BaseHTTPMiddleware, dispatch=extend),
+            ],
+        )
+
+    async def publish(self, title: str) -> None:
+        self.title = title
+        await self.reactive.emit("all", "title")
+
+
+# Loops
+
+
+@pytest.mark.parametrize("tabs", [1, 2])
+async def test_streams_of_a_shared_page_whose_own_answers_set_cookies_go_on(tabs: int) -> None:
+    site = Sliding(shared=True, user=lambda request: "ada")
+    ada = Browser(site.app)
+    async with anyio.create_task_group(), open_tab(ada, "/") as one, open_tab(ada, "/") as two:
+        for number in range(5):
+            await site.publish(f"change {number}")
+            await eventually(lambda: f"change {number}" in one.sent and f"change {number}" in two.sent)  # noqa: B023
+        print(len(one.streams), len(two.streams))
+        assert len(one.streams) + len(two.streams) <= 2 + 2 * 5
+
+
+async def test_a_stream_of_a_template_whose_own_answer_sets_cookies_goes_on() -> None:
+    site = Sliding(user=lambda request: "ada")
+    ada = Browser(site.app)
+    await ada.request("/")
+    async with ada.stream("/stream") as connection:
+        await site.publish("new")
+        await eventually(lambda: "new" in b"".join(connection.chunks).decode())
+        assert not connection.complete
+
+
+async def test_two_tabs_on_two_processes_do_not_restart_each_other_for_ever(shared: World) -> None:
+    here, there = Sliding(shared.process(), name="a"), Sliding(shared.process(), name="b")
+    await level(here.reactive.bus, there.reactive.bus)
+    ada = Browser(here.app)
+    elsewhere = Browser(there.app)
+    await ada.request("/")
+    elsewhere.cookies = ada.cookies
+    async with open_tab(ada, "/") as one, open_tab(elsewhere, "/") as two:
+        for number in range(5):
+            here.title = there.title = f"change {number}"
+            await here.reactive.emit("all", "title")
+            await eventually(lambda: f"change {number}" in one.sent and f"change {number}" in two.sent)  # noqa: B023
+        print(len(one.streams), len(two.streams))
+        assert len(one.streams) + len(two.streams) <= 2 + 4 * 5
+
+
+# Several middlewares
+
+
+async def test_two_reactive_objects_with_a_middleware_each() -> None:
+    first = Reactive(ENV, secret=SECRET, prefix="/first")
+    second = Reactive(ENV, secret=SECRET, prefix="/second")
+    routes = []
+    for path, reactive in {"/a": first, "/b": second}.items():
+
+        @reactive.page("page.html", scope="all")
+        async def page() -> dict[str, str]:
+            return {"title": "shown"}
+
+        routes += [*reactive.routes, Route(path, page)]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(ReactiveMiddleware, reactive=first), Middleware(ReactiveMiddleware, reactive=second)],
+    )
+    for path, reactive in {"/a": first, "/b": second}.items():
+        async with open_tab(Browser(app), path) as tab:
+            await reactive.emit("all", "title")
+            await eventually(lambda: "shown" in tab.sent)  # noqa: B023 - called at once
+            assert not tab.is_closed
+
+
+async def test_a_middleware_that_was_added_twice_does_no_harm() -> None:
+    shop = Shop()
+    ada = await signed_in(shop.app)
+    ada._app = ReactiveMiddleware(shop.app, shop.reactive)
+    async with open_tab(ada, "/") as tab:
+        await shop.publish("new")
+        await eventually(lambda: "new" in tab.sent)
+        assert not tab.is_closed
+
+
+# Other requests for the path of streams
+
+
+async def test_a_preflight_of_a_stream_is_answered_by_the_application() -> None:
+    shop = Shop()
+    url = (await (await signed_in(shop.app)).request("/")).url
+    app = ReactiveMiddleware(CORSMiddleware(shop.app, allow_origins=["https://example.com"]), shop.reactive)
+    headers = {"origin": "https://example.com", "access-control-request-method": "GET"}
+    answer = await Browser(app).request(url, method="OPTIONS", headers=headers)
+    assert answer.headers["access-control-allow-origin"] == "https://example.com"
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+# Browsers that refuse cookies
+
+
+async def test_a_browser_that_refuses_what_each_answer_sets_is_served() -> None:
+    shop = Shop()
+    ada = await signed_in(shop.app)
+    seen = await ada.request("/")
+    for _ in range(8):
+        stubborn = Browser(shop.app)
+        stubborn.cookies = dict(ada.cookies)
+        await stubborn.request("/add", method="POST")
+        stubborn.cookies = dict(ada.cookies)
+        async with stubborn.stream(seen.url) as connection:
+            await anyio.sleep(0)
+            print(connection.updates)
+            if not connection.complete:
+                return
+    raise AssertionError
