@@ -115,12 +115,12 @@ class CommitHook:
         functions: Mapping[type[Any], DescribeRow],
     ) -> None:
         self._class_name = session_class.__name__
-        self._pass_on = emit
+        self._emit_event = emit
         self._failures = Failures(logger)
         self._functions = functions
         self._warned: set[tuple[type[Any], str]] = set()
         self._transactions = OpenTransactions(self._doubt, self._follow)
-        self._in_doubt = InDoubt(self._emit_event)
+        self._in_doubt = InDoubt(self._emit_one)
         self._commit_events = CommitEvents(
             self._commit_sent, self._transactions.release_sent, self._transactions.failed
         )
@@ -216,13 +216,13 @@ class CommitHook:
 
     def _emit(self, changes: PendingChanges, session_origin: str | None) -> None:
         for (scope, audience, origin), paths in with_origin(changes, session_origin).items():
-            self._emit_event(ChangeEvent(scope, paths, origin, audience))
+            self._emit_one(ChangeEvent(scope, paths, origin, audience))
 
     def _doubt(self, changes: PendingChanges) -> None:
         """Emit the changes of a commit in doubt now and again later, to their author too, who has got no answer."""
         for (scope, audience, _), paths in changes.items():
             change = ChangeEvent(scope, paths, None, audience)
-            self._emit_event(change)
+            self._emit_one(change)
             if repeated := _as_emitted(change):
                 self._in_doubt.add(repeated)
 
@@ -232,10 +232,10 @@ class CommitHook:
             if followed := _as_emitted(ChangeEvent(scope, paths, origin, audience)):
                 self._in_doubt.add(followed, commit)
 
-    def _emit_event(self, change: ChangeEvent) -> None:
+    def _emit_one(self, change: ChangeEvent) -> None:
         # The commit succeeded, and must not look as if it had failed.
         with self._failures.logged(f"emitting a committed change of the scope {change.scope!r}", self):
-            self._pass_on(change)
+            self._emit_event(change)
 
     # Statements that no flush sees
 
