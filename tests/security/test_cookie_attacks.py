@@ -9,15 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Request, Response
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from starlette_reactive import Reactive, ReactiveBus, ReactiveMiddleware
 
@@ -25,11 +24,11 @@ from ..engines.conftest import World, level
 from ..pages.support import SECRET
 from ..support import environment, eventually
 from .support import Browser, open_tab
-from .test_current_cookies import Shop, Tokens, signed_in
+from .test_current_cookies import Shop, signed_in
 
 ENV = environment(
     page='<body {{ live_origin() }}><p id="title">{% block title %}{{ title }}{% endblock %}</p>'
-    '<div {{ live() }}></div></body>'
+    "<div {{ live() }}></div></body>"
 )
 
 
@@ -131,7 +130,7 @@ async def test_two_reactive_objects_with_a_middleware_each() -> None:
     for path, reactive in {"/a": first, "/b": second}.items():
         async with open_tab(Browser(app), path) as tab:
             await reactive.emit("all", "title")
-            await eventually(lambda: "shown" in tab.sent)  # noqa: B023 - called at once
+            await eventually(lambda: "shown" in tab.sent)
             assert not tab.is_closed
 
 
@@ -171,7 +170,7 @@ async def test_a_browser_that_refuses_what_each_answer_sets_is_served() -> None:
         await stubborn.request("/add", method="POST")
         stubborn.cookies = dict(ada.cookies)
         async with stubborn.stream(seen.url) as connection:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             print(connection.updates)
             if not connection.complete:
                 return
