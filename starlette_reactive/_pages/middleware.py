@@ -62,12 +62,12 @@ class ReactiveMiddleware:
         if stream is None:
             await self.app(scope, receive, _Answer(self._site, scope, send).send)
             return
-        client, closing = stream
+        client, closing, tab = stream
         session = self._site.sessions.name_for(HTTPConnection(scope))
         turn = None if session is None else await turn_for(session)
         try:
             answer = _StreamAnswer(self._site, scope, send, closing, turn)
-            pause = None if answer.brings_cookies or session is None else self._pause(session, scope)
+            pause = None if answer.brings_cookies or session is None else self._pause(session, scope, tab)
             if pause is not None and client.reconnects_after_end:
                 await EventStream([restart_frame(pause)])(scope, receive, send)
             else:
@@ -82,8 +82,8 @@ class ReactiveMiddleware:
             return False
         return held_answer(scope, self._site.cookies.watch) is None
 
-    def _pause(self, session: str, scope: Scope) -> float | None:
-        return self._site.cookies.watch.pause_for(session, digest_of(cookie_header(scope)))
+    def _pause(self, session: str, scope: Scope, tab: str) -> float | None:
+        return self._site.cookies.watch.pause_for(session, digest_of(cookie_header(scope)), tab)
 
 
 class _Answer:

@@ -161,18 +161,70 @@ async def test_a_preflight_of_a_stream_is_answered_by_the_application() -> None:
 # Browsers that refuse cookies
 
 
+async def stubborn_streams(shop: Shop, browser: Browser, url: str, count: int) -> list[bool]:
+    """Connect with cookies that stay the same, and return which streams were served."""
+    served = []
+    for _ in range(count):
+        async with browser.stream(url) as connection:
+            await eventually(lambda: any(frame.id or frame.event for frame in connection.frames))  # noqa: B023
+            served.append(connection.frames[-1].event != "reactive-restart")
+    return served
+
+
 async def test_a_browser_that_refuses_what_each_answer_sets_is_served() -> None:
     shop = Shop()
     ada = await signed_in(shop.app)
     seen = await ada.request("/")
+    stubborn, cookies = Browser(shop.app), dict(ada.cookies)
+    served = []
     for _ in range(8):
-        stubborn = Browser(shop.app)
-        stubborn.cookies = dict(ada.cookies)
+        stubborn.cookies = dict(cookies)
         await stubborn.request("/add", method="POST")
-        stubborn.cookies = dict(ada.cookies)
-        async with stubborn.stream(seen.url) as connection:
-            await anyio.sleep(0)
-            print(connection.updates)
-            if not connection.complete:
-                return
-    raise AssertionError
+        stubborn.cookies = dict(cookies)
+        served += await stubborn_streams(shop, stubborn, seen.url, 1)
+    assert served == [False] * 6 + [True] * 2
+
+
+async def test_many_tabs_do_not_use_up_the_patience_with_each_other() -> None:
+    """An answer that is slow to arrive would otherwise leave some of them open for somebody who has signed out."""
+    shop = Shop()
+    ada = await signed_in(shop.app)
+    urls = [(await ada.request("/")).url for _ in range(10)]
+    late = Browser(shop.app)
+    late.cookies = dict(ada.cookies)
+    await ada.request("/sign-out")
+    for url in urls:
+        assert await stubborn_streams(shop, late, url, 1) == [False]
+
+
+async def test_a_stream_of_a_template_is_served_to_a_browser_that_refuses_a_cookie() -> None:
+    site = Sliding(user=lambda request: "ada")
+    ada = Browser(site.app)
+    await ada.request("/")
+    cookies = dict(ada.cookies)
+    await ada.request("/")
+    for _ in range(6):
+        ada.cookies = dict(cookies)
+        async with ada.stream("/stream") as connection:
+            await connection.ended.wait()
+            assert connection.updates[-1].event == "reactive-restart"
+    ada.cookies = dict(cookies)
+    async with ada.stream("/stream") as connection:
+        await site.publish("new")
+        await eventually(lambda: "new" in b"".join(connection.chunks).decode())
+
+
+# An engine that is away
+
+
+async def test_answers_that_set_cookies_are_given_while_the_outbox_is_full(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("starlette_reactive._engines.outbox.SCOPE_LIMIT", 0)
+    bus = ReactiveBus.from_url("redis://127.0.0.1:1")
+    shop = Shop(bus)
+    ada = await signed_in(shop.app)
+    ada.cookies["reactive_session"] = "a" * 20
+    assert (await ada.request("/sign-out")).status == 200
+    assert "session" not in ada.cookies
+    assert "telling other processes that the cookies of a browser have changed" in caplog.text
