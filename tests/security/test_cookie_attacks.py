@@ -5,6 +5,7 @@ ever, streams that never open, tokens that are spent and whose successors nobody
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -29,7 +30,7 @@ from .test_current_cookies import Shop, Tokens, signed_in
 
 ENV = environment(
     page='<body {{ live_origin() }}><p id="title">{% block title %}{{ title }}{% endblock %}</p>'
-    '<div {{ live() }}></div></body>'
+    "<div {{ live() }}></div></body>"
 )
 
 
@@ -228,3 +229,117 @@ async def test_answers_that_set_cookies_are_given_while_the_outbox_is_full(
     assert (await ada.request("/sign-out")).status == 200
     assert "session" not in ada.cookies
     assert "telling other processes that the cookies of a browser have changed" in caplog.text
+
+
+# Cookies that an answer does not bring
+
+
+class Blocking(Tokens):
+    """Tokens whose renewal can be made to last."""
+
+    def __init__(self) -> None:
+        self.blocks = False
+        self.is_renewed = threading.Event()
+        self.may_go_on = threading.Event()
+        super().__init__("dependency")
+
+    def renew(self, request: Request, response: Response) -> None:
+        super().renew(request, response)
+        if self.blocks:
+            self.is_renewed.set()
+            assert self.may_go_on.wait(30)
+
+
+async def test_a_token_that_is_renewed_for_a_tab_that_is_closed_meanwhile_is_not_lost() -> None:
+    site = Blocking()
+    ada = site.browser()
+    seen = await ada.request("/")
+    site.expire()
+    site.blocks = True
+    async with ada.stream(seen.url, wait=False):
+        await eventually(site.is_renewed.is_set)
+    site.blocks = False
+    site.may_go_on.set()
+    await eventually(lambda: site.reactive._site.cookies.has_kept)
+    assert (await ada.request("/")).status == 200
+    assert ada.cookies["refresh"] == site.refresh
+    assert site.thefts == []
+
+
+class Failing(Tokens):
+    """Tokens whose page can be made to fail."""
+
+    fails = False
+
+    @property
+    def title(self) -> str:
+        if self.fails:
+            raise RuntimeError("the page fails")
+        return "shown"
+
+    @title.setter
+    def title(self, title: str) -> None:
+        pass
+
+
+async def test_a_token_that_middleware_renews_for_a_tab_that_is_closed_meanwhile_is_not_lost() -> None:
+    site = Failing("middleware")
+    ada = site.browser()
+    seen = await ada.request("/")
+    site.expire()
+    site.fails = True
+    async with ada.stream(seen.url, wait=False):
+        await eventually(lambda: site.valid)
+    site.fails = False
+    assert (await ada.request("/")).status == 200
+    assert ada.cookies["refresh"] == site.refresh
+    assert site.thefts == []
+
+
+async def spent_by_update(site: Tokens, ada: Browser) -> None:
+    """Have an update renew the token, and leave."""
+    seen = await ada.request("/")
+    async with ada.stream(seen.url) as connection:
+        site.expire()
+        await site.reactive.emit("all", "title")
+        await connection.ended.wait()
+    assert ada.cookies["refresh"] != site.refresh
+
+
+async def test_a_token_that_an_update_has_renewed_survives_a_request_that_fails() -> None:
+    site = Failing("dependency")
+    ada = site.browser()
+    await spent_by_update(site, ada)
+    site.fails = True
+    with pytest.raises(RuntimeError):
+        await ada.request("/")
+    site.fails = False
+    assert (await ada.request("/")).status == 200
+    assert ada.cookies["refresh"] == site.refresh
+    assert site.thefts == []
+
+
+async def test_a_token_that_is_renewed_again_replaces_the_one_of_an_update() -> None:
+    site = Tokens("dependency")
+    ada = site.browser()
+    await spent_by_update(site, ada)
+    site.expire()
+    await ada.request("/")
+    assert ada.cookies["refresh"] == site.refresh
+    assert site.thefts == []
+
+
+async def test_no_cache_keeps_an_answer_that_brings_the_cookies_of_an_update() -> None:
+    site = Tokens("dependency")
+
+    @site.app.get("/style.css")
+    async def style() -> Response:
+        return Response("", headers={"Cache-Control": "public, max-age=31536000"})
+
+    ada = site.browser()
+    assert (await ada.request("/style.css")).headers["cache-control"] == "public, max-age=31536000"
+    await spent_by_update(site, ada)
+    answer = await ada.request("/style.css")
+    assert "refresh=" in answer.headers["set-cookie"]
+    assert answer.headers["cache-control"] == "no-store"
+    assert (await ada.request("/style.css")).headers["cache-control"] == "public, max-age=31536000"
