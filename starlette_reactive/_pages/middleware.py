@@ -62,7 +62,7 @@ class ReactiveMiddleware:
         if stream is None:
             answer = _Answer(self._site, scope, send)
             try:
-                await self.app(scope, receive, answer.send)
+                await self.app(scope, answer.listening(receive), answer.send)
             finally:
                 answer.end()
             return
@@ -75,7 +75,7 @@ class ReactiveMiddleware:
             if pause is not None and client.reconnects_after_end:
                 await EventStream([restart_frame(pause)])(scope, receive, send)
             else:
-                await self.app(scope, receive, stream_answer.send)
+                await self.app(scope, stream_answer.listening(receive), stream_answer.send)
         finally:
             stream_answer.end()
             if turn is not None:
@@ -125,8 +125,19 @@ class _Answer:
         if session is not None:
             self._site.cookies.keep(session, cookie_header({"headers": self._headers}), set_cookies)
 
+    def listening(self, receive: Receive) -> Receive:
+        """Return a function that receives messages, and notices that the client has gone."""
+
+        async def listen() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.end()
+            return message
+
+        return listen
+
     def end(self) -> None:
-        """Note that the application is done."""
+        """Keep the cookies of an answer that nobody gets any more."""
         self._held.end()
 
     def _session(self) -> str | None:
