@@ -70,7 +70,9 @@ class SiteCookies:
 
     def keep(self, session: str, cookies: str, set_cookies: list[str]) -> None:
         """Keep what an update has set for the browser's next request with the cookies that it had."""
-        self._kept[session, digest_of(cookies)] = (time.monotonic(), set_cookies)
+        key = session, digest_of(cookies)
+        newest = {each.partition("=")[0]: each for each in [*self._kept.pop(key, (0.0, []))[1], *set_cookies]}
+        self._kept[key] = (time.monotonic(), list(newest.values()))
         while len(self._kept) > _KEPT_COUNT:
             self._kept.popitem(last=False)
 
@@ -180,4 +182,4 @@ class ViewerCookies:
             self._site.watch.report(self._stream.session, *changed, math.inf, self._stream)
             raise StreamRestartError(f"an update of the page {self._page} sets cookies")
         self._become(after)
-        self._held.more += new
+        self._held.add(new)
