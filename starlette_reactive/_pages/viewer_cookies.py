@@ -17,7 +17,15 @@ from starlette.types import Scope
 
 from .._core.errors import StreamRestartError
 from .cookie_watch import CookieWatch, Watched, digest_of
-from .cookies import cookie_header, cookies_after, names_of, replaced_names, with_cookie_header, without_cookies
+from .cookies import (
+    cookie_header,
+    cookies_after,
+    names_of,
+    replaced_names,
+    with_cookie_header,
+    with_path,
+    without_cookies,
+)
 from .held_answer import HeldAnswer
 from .turns import Turn, turn_for
 
@@ -167,7 +175,8 @@ class ViewerCookies:
         Raises:
             StreamRestartError: The browser has to connect again for them.
         """
-        new = [each for each in set_cookies if not each.startswith(f"{self._site.own}=")]
+        own, path = self._site.own, self._updates["raw_path"].decode("latin-1")
+        new = [with_path(each, path) for each in set_cookies if own is None or not each.startswith(f"{own}=")]
         before, after = self._header, self._after(new)
         if after == before:
             return

@@ -11,14 +11,14 @@ from typing import Any
 
 import anyio
 import pytest
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
-from starlette_reactive import Reactive, ReactiveBus, ReactiveMiddleware
+from starlette_reactive import Reactive, ReactiveBus, ReactiveMiddleware, is_update
 
 from ..engines.conftest import World, level
 from ..pages.support import SECRET
@@ -343,3 +343,77 @@ async def test_no_cache_keeps_an_answer_that_brings_the_cookies_of_an_update() -
     assert "refresh=" in answer.headers["set-cookie"]
     assert answer.headers["cache-control"] == "no-store"
     assert (await ada.request("/style.css")).headers["cache-control"] == "public, max-age=31536000"
+
+
+# Odd cookies
+
+
+class Odd:
+    """An application that reads the header ``Cookie`` of its updates, and that sets any header ``Set-Cookie``."""
+
+    def __init__(self, set_by_page: str | None = None, **options: Any) -> None:
+        self.received: list[str] = []
+        self.reactive = reactive = Reactive(ENV, secret=SECRET, **options)
+        app = FastAPI()
+        app.include_router(reactive.router)
+
+        @app.get("/{directory:path}/page")
+        @reactive.page("page.html", scope="all")
+        async def page(request: Request, response: Response) -> dict[str, str]:
+            self.received.append(request.headers.get("cookie", ""))
+            if set_by_page is not None and is_update(request):
+                response.headers.append("set-cookie", set_by_page)
+            return {"title": "shown"}
+
+        @app.post("/set")
+        async def set_cookie(cookie: str, response: Response) -> None:
+            response.headers.append("set-cookie", cookie)
+
+        self.app = ReactiveMiddleware(app, reactive)
+
+
+@pytest.mark.parametrize(
+    ("directory", "path"),
+    [("a", "/a"), ("a/b", "/a/b"), ("a%20b", "/a%20b"), ("a;domain=test/b", "/"), ("a/b;c/d", "/a")],
+)
+async def test_a_cookie_without_a_path_keeps_the_directory_of_its_page(directory: str, path: str) -> None:
+    """The answer of a stream has another path than the page."""
+    site = Odd("seen=yes; HttpOnly")
+    seen = await Browser(site.app).request(f"/{directory}/page")
+    async with Browser(site.app).stream(seen.url) as connection:
+        await eventually(lambda: connection.chunks)
+        set_cookies = [value.decode() for name, value in connection.start["headers"] if name == b"set-cookie"]
+        assert set_cookies == [f"seen=yes; HttpOnly; Path={path}"]
+
+
+async def test_a_cookie_with_the_name_none_is_not_lost() -> None:
+    site = Odd("None=yes; Path=/", session_cookie=None)
+    seen = await Browser(site.app).request("/a/page")
+    async with Browser(site.app).stream(seen.url) as connection:
+        await eventually(lambda: connection.chunks)
+        assert (b"set-cookie", b"None=yes; Path=/") in connection.start["headers"]
+
+
+@pytest.mark.parametrize("cookie", ["flag", "=flag", "; Path=/", "", f"a=b; Max-Age=-{'9' * 5000}"])
+async def test_a_header_that_changes_no_cookie_interrupts_nothing(cookie: str) -> None:
+    site = Odd()
+    browser = Browser(site.app)
+    async with open_tab(browser, "/a/page") as tab:
+        sent = dict(browser.cookies)
+        assert (await browser.request("/set", method="POST", params={"cookie": cookie})).status == 200
+        browser.cookies = sent
+        await site.reactive.emit("all", "title")
+        await eventually(lambda: "shown" in tab.sent)
+        assert len(tab.streams) == 1
+
+
+async def test_updates_carry_the_bytes_of_cookies_that_are_not_ascii() -> None:
+    site = Odd("seen=yes; Path=/")
+    browser = Browser(site.app)
+    seen = await browser.request("/a/page")
+    cookies = 'name="x"; b=a=b; voilà=à'
+    async with browser.stream(seen.url, headers={"cookie": cookies}) as connection:
+        await eventually(lambda: connection.chunks)
+        await site.reactive.emit("all", "title")
+        await eventually(lambda: "shown" in b"".join(connection.chunks).decode())
+    assert site.received[-1] == cookies.encode().decode("latin-1") + "; seen=yes"
