@@ -33,10 +33,11 @@ from .._streams.viewer import Viewer
 __all__ = ["CookieWatch", "Watched", "digest_of"]
 
 SCOPE = RESERVED + "cookies"
-_RETRIES = 6  # of a browser that comes back with cookies that it should no longer have
+_RETRIES = 6  # of a tab that comes back with cookies that its browser should no longer have
+_TAB_COUNT = 1_000  # of one browser whose retries are counted
 _FIRST_PAUSE = 0.3  # seconds, doubled with each retry: nineteen in all
 _KEPT_SECONDS, _KEPT_COUNT = 60.0, 10_000  # of cookies that are out of date: answers do not take longer
-_REPORT = re.compile("([^-]+)-([^-]+)-([^-]+)-([0-9]{1,9})")
+_REPORT = re.compile("([^-]+)-([^-]+)-([^-]+)-([0-9]{0,9})")
 _SLACK = 1.0  # seconds for what a time loses between two processes
 
 
@@ -52,19 +53,22 @@ class Watched:
     Args:
         session: The name of its browser's session.
         cookies: The digest of the cookies that its browser would send now, as far as the stream knows.
-        outdate: Called when the browser has other cookies, with the monotonic time since when it may have them, or
-            ``None`` if that is not known. It is called in any thread, and must not raise or block.
+        tab: The mark of its page. Empty if it has none.
+        outdate: Called when the browser has other cookies, with the monotonic time since when updates with older ones
+            have to be repeated: infinity if none have to, ``None`` if that is not known. It is called in any thread,
+            and must not raise or block.
     """
 
     session: str
     cookies: str
+    tab: str = ""
     outdate: Callable[[float | None], object] = lambda _: None
 
 
 @dataclass(slots=True)
 class _Outdated:
     since: float
-    retries: int = 0
+    retries: dict[str, int]  # by tab
 
 
 class CookieWatch:
@@ -88,7 +92,9 @@ class CookieWatch:
         """Watch a stream, whose cookies may have been changed since its request was read."""
         with self._lock:
             self._streams.setdefault(stream.session, {})[stream] = None
-            outdated = self._find(stream.session, stream.cookies)
+            outdated = self._find(stream.session, stream.cookies, stream.tab)
+            if outdated is not None:
+                self._count_retry(outdated, stream.tab)
         if outdated is not None:
             stream.outdate(outdated.since)
 
@@ -115,29 +121,34 @@ class CookieWatch:
             if not streams:
                 self._streams.pop(stream.session, None)
 
-    def _find(self, session: str, cookies: str) -> _Outdated | None:
+    def _find(self, session: str, cookies: str, tab: str) -> _Outdated | None:
         found = self._outdated.get((session, cookies))
-        return found if found is not None and time.monotonic() - found.since < _KEPT_SECONDS else None
+        if found is None or time.monotonic() - found.since >= _KEPT_SECONDS:
+            return None
+        return found if found.retries.get(tab, 0) < _RETRIES else None
+
+    def _count_retry(self, outdated: _Outdated, tab: str) -> int:
+        """Count that a tab comes back, and return how often it has come back before."""
+        retries = outdated.retries
+        count = retries.pop(tab, 0)
+        retries[tab] = count + 1
+        if len(retries) > _TAB_COUNT:
+            del retries[next(iter(retries))]
+        return count
 
     def is_outdated(self, stream: Watched) -> bool:
         """Return whether the browser of a stream has other cookies, as far as is known."""
         with self._lock:
-            return self._find(stream.session, stream.cookies) is not None
+            return self._find(stream.session, stream.cookies, stream.tab) is not None
 
-    def pause_for(self, session: str, cookies: str) -> float | None:
+    def pause_for(self, session: str, cookies: str, tab: str) -> float | None:
         """Return how many seconds a browser should wait whose request still has cookies that are out of date.
 
         ``None`` means that its cookies count.
         """
         with self._lock:
-            outdated = self._find(session, cookies)
-            if outdated is None:
-                return None
-            if outdated.retries >= _RETRIES:
-                del self._outdated[session, cookies]
-                return None
-            outdated.retries += 1
-            return _FIRST_PAUSE * 2.0 ** (outdated.retries - 1)
+            outdated = self._find(session, cookies, tab)
+            return None if outdated is None else _FIRST_PAUSE * 2.0 ** self._count_retry(outdated, tab)
 
     # Changes
 
@@ -148,19 +159,23 @@ class CookieWatch:
             session: The name of its session.
             before: The digest of the cookies of the request.
             after: The digest of what the browser has now.
-            began: The monotonic time at which the request began.
+            began: The monotonic time since when updates have to be repeated: when the request began, or infinity.
             own: The stream that the answer is for, which knows.
         """
         self._outdate(session, before, after, began, own)
         if self._hub.link is not None:
-            age = math.ceil(time.monotonic() - began)
-            self._hub.emitter.emit_sync(ChangeEvent(SCOPE, {f"{session}-{before}-{after}-{age}"}, self._process))
+            age = "" if began == math.inf else math.ceil(time.monotonic() - began)
+            event = ChangeEvent(SCOPE, {f"{session}-{before}-{after}-{age}"}, self._process)
+            with self._hub.failures.logged("telling other processes that the cookies of a browser have changed"):
+                self._hub.emitter.emit_sync(event)
 
     def _outdate(self, session: str, before: str, after: str, began: float, own: Watched | None = None) -> None:
         with self._lock:
             self._outdated.pop((session, after), None)
-            self._outdated[session, before] = _Outdated(time.monotonic())
-            self._outdated.move_to_end((session, before))
+            known, now = self._outdated.pop((session, before), None), time.monotonic()
+            # A browser may refuse what each answer sets.
+            retries = {} if known is None or now - known.since >= _KEPT_SECONDS else known.retries
+            self._outdated[session, before] = _Outdated(now, retries)
             while len(self._outdated) > _KEPT_COUNT:
                 self._outdated.popitem(last=False)
             streams = [each for each in self._streams.get(session, ()) if each is not own and each.cookies != after]
@@ -192,4 +207,5 @@ class CookieWatch:
             return
         if report := _REPORT.fullmatch(path):
             session, before, after, age = report.groups()
-            self._outdate(session, before, after, time.monotonic() - int(age) - _SLACK)
+            began = time.monotonic() - int(age) - _SLACK if age else math.inf
+            self._outdate(session, before, after, began)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +13,7 @@ from .._streams.event_ids import restart_frame
 from .._streams.response import EventStream
 from .cookie_watch import digest_of
 from .cookies import cookie_header, cookies_after, set_cookies_of, with_cookie_header
-from .held_answer import HELD, HeldAnswer
+from .held_answer import held_answer, hold_answer
 from .turns import Turn, turn_for
 from .update import REFUSALS, UPDATE
 
@@ -54,29 +55,40 @@ class ReactiveMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and look at the cookies of its answer."""
-        if scope["type"] != "http" or UPDATE in scope:
+        if not self._concerns(scope):
             await self.app(scope, receive, send)
             return
-        stream = self._site.stream_of(HTTPConnection(scope))
+        stream = self._site.stream_of(HTTPConnection(scope)) if scope["method"] == "GET" else None
         if stream is None:
-            await self.app(scope, receive, _Answer(self._site, scope, send).send)
+            answer = _Answer(self._site, scope, send)
+            try:
+                await self.app(scope, answer.listening(receive), answer.send)
+            finally:
+                answer.end()
             return
-        client, closing = stream
+        client, closing, tab = stream
         session = self._site.sessions.name_for(HTTPConnection(scope))
         turn = None if session is None else await turn_for(session)
+        stream_answer = _StreamAnswer(self._site, scope, send, closing, turn)
         try:
-            answer = _StreamAnswer(self._site, scope, send, closing, turn)
-            pause = None if answer.brings_cookies or session is None else self._pause(session, scope)
+            pause = None if stream_answer.brings_cookies or session is None else self._pause(session, scope, tab)
             if pause is not None and client.reconnects_after_end:
                 await EventStream([restart_frame(pause)])(scope, receive, send)
             else:
-                await self.app(scope, receive, answer.send)
+                await self.app(scope, stream_answer.listening(receive), stream_answer.send)
         finally:
+            stream_answer.end()
             if turn is not None:
                 turn.end()
 
-    def _pause(self, session: str, scope: Scope) -> float | None:
-        return self._site.cookies.watch.pause_for(session, digest_of(cookie_header(scope)))
+    def _concerns(self, scope: Scope) -> bool:
+        """Return whether a request is a browser's, and no middleware for the same object is around this one."""
+        if scope["type"] != "http" or UPDATE in scope:
+            return False
+        return held_answer(scope, self._site.cookies.watch) is None
+
+    def _pause(self, session: str, scope: Scope, tab: str) -> float | None:
+        return self._site.cookies.watch.pause_for(session, digest_of(cookie_header(scope)), tab)
 
 
 class _Answer:
@@ -87,15 +99,16 @@ class _Answer:
         self._scope = scope
         self._send = send
         self._began = time.monotonic()
-        self._headers = scope["headers"]
-        self._held = scope[HELD] = HeldAnswer()
+        self._headers = scope["headers"]  # those that the browser has sent
+        self._held = hold_answer(scope, site.cookies.watch)
+        self._held.keep = self._keep
         if site.cookies.has_kept:
             self._take_kept()
 
     @property
     def brings_cookies(self) -> bool:
         """Whether the answer has cookies for the browser that an update has set."""
-        return bool(self._held.more)
+        return bool(self._held.kept)
 
     def _take_kept(self) -> None:
         """Give the request the cookies that an update has set meanwhile, and its answer too."""
@@ -104,7 +117,28 @@ class _Answer:
         if kept:
             after = cookies_after(cookies, kept, path=self._scope["path"])
             self._scope["headers"] = with_cookie_header(self._scope, after)["headers"]
-            self._held.more = kept
+            self._held.kept = kept
+
+    def _keep(self, set_cookies: list[str]) -> None:
+        """Keep cookies that the browser does not get with this answer."""
+        session = self._session()
+        if session is not None:
+            self._site.cookies.keep(session, cookie_header({"headers": self._headers}), set_cookies)
+
+    def listening(self, receive: Receive) -> Receive:
+        """Return a function that receives messages, and notices that the client has gone."""
+
+        async def listen() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.end()
+            return message
+
+        return listen
+
+    def end(self) -> None:
+        """Keep the cookies of an answer that nobody gets any more."""
+        self._held.end()
 
     def _session(self) -> str | None:
         return self._site.sessions.name_for(HTTPConnection(self._scope))
@@ -114,7 +148,7 @@ class _Answer:
         is_start = message["type"] == "http.response.start"
         if is_start:
             self._held.hold(message)
-            if self._held.stream is not None:
+            if self._held.waits:
                 return
         start = self._held.release()
         if start is not None:
@@ -135,7 +169,10 @@ class _Answer:
         if session is None:
             return
         watch = self._site.cookies.watch
-        watch.report(session, digest_of(before), digest_of(after), self._began, self._held.stream)
+        own = self._held.stream
+        # Streams whose answers set cookies would otherwise restart each other for ever.
+        since = self._began if own is None else math.inf
+        watch.report(session, digest_of(before), digest_of(after), since, own)
 
 
 class _StreamAnswer(_Answer):

@@ -68,13 +68,16 @@ async def open_stream(
         state_names=settings.state_names,
     )
     session = settings.sessions.of(request)
-    stream = Watched(name_of_session(session or visit.origin), digest_of(cookie_header(request.scope)))
+    cookies = digest_of(cookie_header(request.scope))
+    stream = Watched(name_of_session(session or visit.origin), cookies, visit.origin)
     watches = not page.shared or page.user is not None  # else the viewer's cookies matter to nothing
     if watches:
         await settings.cookies.watch.listen()
     claim = Claim(page.key) if page.shared else Claim(page.key, user, address)
     runner = UpdateRunner(app, asgi_scope, claim, settings.update_timeout, settings.hub.counts, places_of_loop())
-    held = held_answer(request.scope)
+    held = held_answer(request.scope, settings.cookies.watch)
+    if held is not None:
+        held.stream = stream
     renders: _SharedRenders | _ViewerRenders
     if page.shared:
         renders = _SharedRenders(runner, settings.cookies)

@@ -15,6 +15,7 @@ from .browser_session import BrowserSession, name_of_session
 from .cookie_watch import CookieWatch, Watched, digest_of
 from .cookies import cookie_header
 from .endpoints import Call
+from .held_answer import held_answer
 from .scopes import format_scope
 
 __all__ = ["stream_responder"]
@@ -55,6 +56,8 @@ def stream_responder(
         if session is not None and isinstance(response, LiveStream):
             name = name_of_session(session)
             stream = Watched(name, digest_of(cookie_header(call.request.scope)))
+            if (held := held_answer(call.request.scope, watch)) is not None:
+                held.stream = stream
             await watch.listen()
             response.belong_to(name, watch.joining(stream, alone=True))
         return response

@@ -8,6 +8,7 @@ can carry the cookies. So an update that sets cookies is not shown, and the brow
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -16,7 +17,15 @@ from starlette.types import Scope
 
 from .._core.errors import StreamRestartError
 from .cookie_watch import CookieWatch, Watched, digest_of
-from .cookies import cookie_header, cookies_after, names_of, replaced_names, with_cookie_header, without_cookies
+from .cookies import (
+    cookie_header,
+    cookies_after,
+    names_of,
+    replaced_names,
+    with_cookie_header,
+    with_path,
+    without_cookies,
+)
 from .held_answer import HeldAnswer
 from .turns import Turn, turn_for
 
@@ -69,7 +78,9 @@ class SiteCookies:
 
     def keep(self, session: str, cookies: str, set_cookies: list[str]) -> None:
         """Keep what an update has set for the browser's next request with the cookies that it had."""
-        self._kept[session, digest_of(cookies)] = (time.monotonic(), set_cookies)
+        key = session, digest_of(cookies)
+        newest = {each.partition("=")[0]: each for each in [*self._kept.pop(key, (0.0, []))[1], *set_cookies]}
+        self._kept[key] = (time.monotonic(), list(newest.values()))
         while len(self._kept) > _KEPT_COUNT:
             self._kept.popitem(last=False)
 
@@ -104,7 +115,7 @@ class ViewerCookies:
         self._header = self._requested = cookie_header(updates)
         self._stream = stream
         if held is not None:
-            held.stream = stream
+            held.waits = True
 
     @property
     def are_current(self) -> bool:
@@ -164,7 +175,8 @@ class ViewerCookies:
         Raises:
             StreamRestartError: The browser has to connect again for them.
         """
-        new = [each for each in set_cookies if not each.startswith(f"{self._site.own}=")]
+        own, path = self._site.own, self._updates["raw_path"].decode("latin-1")
+        new = [with_path(each, path) for each in set_cookies if own is None or not each.startswith(f"{own}=")]
         before, after = self._header, self._after(new)
         if after == before:
             return
@@ -175,8 +187,8 @@ class ViewerCookies:
             self._site.note_replaced(self._page, replaced)
         if not admits:
             self._site.keep(self._stream.session, before, new)
-            now = time.monotonic()
-            self._site.watch.report(self._stream.session, digest_of(before), digest_of(after), now, self._stream)
+            changed = digest_of(before), digest_of(after)
+            self._site.watch.report(self._stream.session, *changed, math.inf, self._stream)
             raise StreamRestartError(f"an update of the page {self._page} sets cookies")
         self._become(after)
-        self._held.more += new
+        self._held.add(new)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextvars import Context
@@ -126,8 +127,18 @@ class Group:
         self._post(functools.partial(self._end, (viewer,), "closed"))
 
     def restart_viewer(self, viewer: Viewer, since: float | None) -> None:
-        """Restart a viewer's stream, as :meth:`outdate` restarts those of all. Thread-safe."""
-        self._post(functools.partial(self._restart, (viewer,), since))
+        """Restart a viewer's stream, because the browser has other cookies now. Thread-safe.
+
+        What was read since a monotonic time is rendered again. ``None`` means that the time is not known. Infinity
+        means that the viewer may wait for the next change.
+        """
+        self._post(functools.partial(self._restart_viewer, viewer, since))
+
+    def _restart_viewer(self, viewer: Viewer, since: float | None) -> None:
+        if since == math.inf:
+            viewer.is_outdated = True
+        else:
+            self._restart((viewer,), since)
 
     def _post(self, function: Callable[[], object]) -> None:
         self._mailbox.post(function)
@@ -287,6 +298,7 @@ class Group:
         self.feed.invalidate(plan, reading, whole=whole, origins=origins)
         if plan.affected:
             self._paths |= plan.paths
+            self._end([viewer for viewer in self._viewers if viewer.is_outdated], "restart")
         self.traces.read(reading, before, plan.affected, self._viewers)
         return bool(plan.affected)
 

@@ -54,6 +54,7 @@ class Viewer:
         "end_reason",
         "heartbeat",
         "held_versions",
+        "is_outdated",
         "origin",
         "plan",
         "planned_at",
@@ -91,6 +92,7 @@ class Viewer:
         self.heartbeat: int = 0  # the newest heartbeat of the group that it was sent
         self.sending_since: float | None = None
         self.end_reason: str | None = None
+        self.is_outdated: bool = False  # whether it restarts before it is sent what changes next
         self.caught_up: bool = False
         self.plan: RenderPlan | None = None  # what it was owed when it was last served, unless it is caught up
         self.planned_at: int = 0  # the feed's position then

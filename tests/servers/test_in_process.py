@@ -35,14 +35,16 @@ def uvicorn_server(**options: Any) -> uvicorn.Server:
 
 @contextlib.contextmanager
 def running(*servers: uvicorn.Server, sockets: list[socket.socket] | None = None) -> Iterator[threading.Thread]:
-    """Run servers in one event loop, in a thread."""
+    """Run servers in a thread. Several share an event loop."""
 
     async def serve() -> None:
-        await asyncio.gather(*(server.serve(sockets) for server in servers))
+        await asyncio.gather(*(server.serve() for server in servers))
 
     def run() -> None:
-        with asyncio.Runner(loop_factory=servers[0].config.get_loop_factory()) as runner:
-            runner.run(serve())
+        if len(servers) == 1:
+            servers[0].run(sockets)
+        else:
+            asyncio.run(serve())
 
     with running_thread(run) as thread:
         try:
