@@ -17,7 +17,7 @@ from starlette_reactive.sqlalchemy import ORIGIN, CommitHook, suppressed
 
 from ..engines.servers import PostgresServer
 from .held_commits import Gate, Proxy, wait_until
-from .models import Task
+from .models import Board, Task
 from .support import SeeingBus, Watch, is_idle, visible_titles
 
 Sessions = sessionmaker[Session]
@@ -121,6 +121,21 @@ def test_a_session_that_is_still_open_emits_what_the_application_commits(
         wait_until(lambda: set(bus.scopes) == {"board:1", "board:2"})
         assert bus.shows("third")
         session.close()
+
+
+def test_a_session_whose_flush_has_failed_emits_nothing_of_what_that_has_rolled_back(
+    engine: Engine, watched: Sessions, hook: CommitHook, bus: SeeingBus
+) -> None:
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        with watched(bind=connection, join_transaction_mode="create_savepoint") as session:
+            add(session)
+            session.add(Board(slug="a"))
+            with pytest.raises(IntegrityError):
+                session.flush()
+            transaction.commit()
+    wait_until(lambda: is_idle(hook))
+    assert bus.emitted == []
 
 
 def test_a_session_that_nobody_closes_emits_what_the_application_commits(

@@ -395,6 +395,27 @@ def test_a_commit_that_finds_the_database_locked_and_is_not_rolled_back_is_emitt
     assert bus.scopes == ["board:1"]
 
 
+def test_a_commit_that_finds_the_database_locked_is_emitted_if_its_connection_goes_on(
+    impatient: Engine, tmp_path: Path, watch: Watch
+) -> None:
+    """SQLAlchemy sends no ROLLBACK after a COMMIT that has failed. It leaves that to the pool."""
+    sessions = sessionmaker(impatient)
+    with SQLiteGate(tmp_path / "test.sqlite3") as gate, impatient.connect() as connection:
+        bus = SeeingBus(gate.titles)
+        watch(sessions, bus)
+        session = sessions(bind=connection)
+        session.add(Task(title="second", board_id=1))
+        with pytest.raises(OperationalError, match="locked"):
+            session.commit()
+        session.rollback()
+        gate.open()
+        with connection.begin():
+            connection.execute(text("UPDATE boards SET slug = 'c' WHERE id = 1"))
+        assert gate.titles() == ["second"]
+        wait_until(lambda: bus.shows("second"))
+    assert bus.scopes == ["board:1"]
+
+
 @pytest.mark.parametrize("sent", [True, False], ids=["refused", "never sent"])
 def test_a_commit_on_two_connections_is_emitted_if_only_the_second_fails(
     postgresql: Engine, bus: ReactiveBus, emitted: EmittedEvents, watch: Watch, sent: bool
