@@ -63,8 +63,7 @@ class CommitEvents:
         if engine not in self._engines:
             self._engines.add(engine)
             for name, listener in self._listeners.items():
-                # First after an error, because a listener that raises ends the others.
-                event.listen(engine, name, listener, insert=name == "handle_error")
+                event.listen(engine, name, listener)
 
     def stop(self) -> None:
         """Stop listening."""

@@ -44,7 +44,6 @@ class _Work:
         survives_close: Whether closing the session leaves what it wrote in a transaction of the application.
         sent: The connections on which its COMMIT was sent and not refused.
         refused: The driver's connections on which it was refused.
-        in_doubt: Whether a COMMIT has failed in another way.
         abandoned: Called when the transaction is garbage-collected after its COMMIT was sent.
     """
 
@@ -56,7 +55,6 @@ class _Work:
     survives_close: bool = True
     sent: list[ref[Connection]] = field(default_factory=list)
     refused: list[Any] = field(default_factory=list)
-    in_doubt: bool = False
     abandoned: finalize[..., SessionTransaction] | None = None
 
     def settle(self) -> None:
@@ -223,13 +221,12 @@ class OpenTransactions:
         # A prepared transaction whose second phase is refused stays prepared. Somebody may commit it later.
         refused = refused and not isinstance(transaction, TwoPhaseTransaction)
         for work in self._on.get(connection, ()):
-            if work.in_doubt or ref(connection) not in work.sent:
+            if ref(connection) not in work.sent:
                 continue
             if refused and len(work.sent) == 1:
                 work.withdraw()
                 work.refused.append(connection.connection.driver_connection)
             else:
-                work.in_doubt = True
                 self._doubt(work.changes)
         commit = None if transaction is None else self._sent.get(transaction)
         if commit is not None and commit.failure is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -66,6 +66,24 @@ def test_a_driver_that_commits_each_statement_emits_at_flush(tmp_path: Path, wat
         session.flush()
         assert bus.shows("second")
         session.rollback()
+    assert len(bus.emitted) == 1
+    engine.dispose()
+
+
+def test_a_session_that_begins_transactions_by_itself_emits_after_its_commit(tmp_path: Path, watch: Watch) -> None:
+    """As in SQLAlchemy's recipe for savepoints on SQLite."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'test.sqlite3'}", isolation_level="AUTOCOMMIT")
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    Base.metadata.create_all(engine)
+    bus = SeeingBus(lambda: visible_titles(engine))
+    sessions = sessionmaker(engine)
+    watch(sessions, bus)
+    with sessions() as session:
+        session.add(Task(title="second", board_id=1))
+        session.flush()
+        assert bus.emitted == []
+        session.commit()
+        assert bus.shows("second")
     assert len(bus.emitted) == 1
     engine.dispose()
 

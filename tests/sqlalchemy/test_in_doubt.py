@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import RootTransaction
+from sqlalchemy.engine import ExceptionContext, RootTransaction
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlmodel import Session as SQLModelSession
@@ -352,6 +352,67 @@ def test_a_commit_that_the_server_cancels_emits_nothing(
             committed.result(timeout=60)
     assert emitted() == []
     assert gate.titles() == []
+
+
+@pytest.fixture
+def failing(postgresql: Engine, request: pytest.FixtureRequest) -> Engine:
+    """An engine whose COMMITs fail with an SQLSTATE, by a deferred trigger on tasks."""
+    add_boards(postgresql)
+    with postgresql.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION 'failed' USING ERRCODE = '{request.param}'; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE CONSTRAINT TRIGGER failing AFTER INSERT ON tasks DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+    return postgresql
+
+
+@pytest.mark.parametrize(
+    ("failing", "is_told"),
+    [
+        *((state, True) for state in ("40003", "08007", "57P01")),
+        *((state, False) for state in ("40001", "40P01", "23514", "P0001", "53100")),
+    ],
+    indirect=["failing"],
+)
+def test_an_error_at_commit_is_a_refusal_unless_its_state_leaves_the_outcome_open(
+    failing: Engine, bus: ReactiveBus, emitted: EmittedEvents, watch: Watch, is_told: bool
+) -> None:
+    sessions = sessionmaker(failing)
+    watch(sessions, bus)
+    with pytest.raises(DBAPIError):
+        add_task(sessions)
+    assert set(emitted.scopes()) == ({"board:1"} if is_told else set())
+
+
+@pytest.mark.parametrize("failing", ["23514"], indirect=True)
+def test_an_error_of_a_connection_that_is_lost_is_no_refusal(
+    failing: Engine, bus: ReactiveBus, emitted: EmittedEvents, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failing.dialect, "is_disconnect", lambda *_: True)  # as no driver says with this error
+    sessions = sessionmaker(failing)
+    watch(sessions, bus)
+    with pytest.raises(IntegrityError):
+        add_task(sessions)
+    assert set(emitted.scopes()) == {"board:1"}
+
+
+@pytest.mark.parametrize("failing", ["40003"], indirect=True)
+def test_a_commit_in_doubt_is_emitted_even_if_another_listener_raises(
+    failing: Engine, bus: ReactiveBus, emitted: EmittedEvents, watch: Watch
+) -> None:
+    def translate(context: ExceptionContext) -> None:
+        raise LookupError
+
+    event.listen(failing, "handle_error", translate)
+    sessions = sessionmaker(failing)
+    watch(sessions, bus)
+    with pytest.raises(LookupError):
+        add_task(sessions)
+    assert set(emitted.scopes()) == {"board:1"}
 
 
 @pytest.fixture

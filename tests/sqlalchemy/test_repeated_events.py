@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
@@ -159,6 +160,26 @@ def test_events_of_many_threads_are_all_repeated(events: list[ChangeEvent]) -> N
         thread.join()
     wait_until(lambda: len(events) >= 800)
     assert len({event.scope for event in events}) == 800
+
+
+def test_an_event_that_is_added_while_the_thread_ends_is_repeated(events: list[ChangeEvent]) -> None:
+    class LateQueue(SimpleQueue[Any]):
+        late = False
+
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            try:
+                return super().get(block, timeout)
+            except Empty:
+                if not block and not self.late:
+                    self.late = True
+                    in_doubt.add(ChangeEvent("late", {"x"}))  # by a thread that sees this one alive
+                raise
+
+    in_doubt = InDoubt(events.append, (0.0,))
+    in_doubt._added = LateQueue()
+    in_doubt.add(ChangeEvent("early", {"x"}))
+    wait_until(lambda: len(events) == 2)
+    assert [event.scope for event in events] == ["early", "late"]
 
 
 def test_a_process_exits_while_events_are_repeated_and_even_added() -> None:
