@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import itertools
 import socket
 import threading
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import hypercorn.asyncio
 import pytest
 import uvicorn
 from anyio.abc import SocketStream
@@ -20,7 +20,7 @@ from sse_starlette.sse import AppStatus
 
 from starlette_reactive import ChangeEvent
 
-from ..support import eventually
+from ..support import eventually, require
 from ..test_server import Reader, free_port
 from .app import app, bus, plain_items, state
 
@@ -201,6 +201,9 @@ async def test_a_program_can_decide_itself_when_streams_end(monkeypatch: pytest.
 
 
 async def test_hypercorn_in_a_thread_ends_with_streams_open() -> None:
+    require(importlib.util.find_spec("hypercorn"), "hypercorn")
+    import hypercorn.asyncio
+
     port = free_port()
     config = hypercorn.Config()
     config.bind = [f"127.0.0.1:{port}"]
