@@ -33,7 +33,8 @@ from .._streams.viewer import Viewer
 __all__ = ["CookieWatch", "Watched", "digest_of"]
 
 SCOPE = RESERVED + "cookies"
-_RETRIES = 6  # of a browser that comes back with cookies that it should no longer have
+_RETRIES = 6  # of a tab that comes back with cookies that its browser should no longer have
+_TAB_COUNT = 1_000  # of one browser whose retries are counted
 _FIRST_PAUSE = 0.3  # seconds, doubled with each retry: nineteen in all
 _KEPT_SECONDS, _KEPT_COUNT = 60.0, 10_000  # of cookies that are out of date: answers do not take longer
 _REPORT = re.compile("([^-]+)-([^-]+)-([^-]+)-([0-9]{0,9})")
@@ -52,6 +53,7 @@ class Watched:
     Args:
         session: The name of its browser's session.
         cookies: The digest of the cookies that its browser would send now, as far as the stream knows.
+        tab: The mark of its page. Empty if it has none.
         outdate: Called when the browser has other cookies, with the monotonic time since when updates with older ones
             have to be repeated: infinity if none have to, ``None`` if that is not known. It is called in any thread,
             and must not raise or block.
@@ -59,13 +61,14 @@ class Watched:
 
     session: str
     cookies: str
+    tab: str = ""
     outdate: Callable[[float | None], object] = lambda _: None
 
 
 @dataclass(slots=True)
 class _Outdated:
     since: float
-    retries: int = 0
+    retries: dict[str, int]  # by tab
 
 
 class CookieWatch:
@@ -89,7 +92,9 @@ class CookieWatch:
         """Watch a stream, whose cookies may have been changed since its request was read."""
         with self._lock:
             self._streams.setdefault(stream.session, {})[stream] = None
-            outdated = self._find(stream.session, stream.cookies)
+            outdated = self._find(stream.session, stream.cookies, stream.tab)
+            if outdated is not None:
+                self._count_retry(outdated, stream.tab)
         if outdated is not None:
             stream.outdate(outdated.since)
 
@@ -116,29 +121,34 @@ class CookieWatch:
             if not streams:
                 self._streams.pop(stream.session, None)
 
-    def _find(self, session: str, cookies: str) -> _Outdated | None:
+    def _find(self, session: str, cookies: str, tab: str) -> _Outdated | None:
         found = self._outdated.get((session, cookies))
-        return found if found is not None and time.monotonic() - found.since < _KEPT_SECONDS else None
+        if found is None or time.monotonic() - found.since >= _KEPT_SECONDS:
+            return None
+        return found if found.retries.get(tab, 0) < _RETRIES else None
+
+    def _count_retry(self, outdated: _Outdated, tab: str) -> int:
+        """Count that a tab comes back, and return how often it has come back before."""
+        retries = outdated.retries
+        count = retries.pop(tab, 0)
+        retries[tab] = count + 1
+        if len(retries) > _TAB_COUNT:
+            del retries[next(iter(retries))]
+        return count
 
     def is_outdated(self, stream: Watched) -> bool:
         """Return whether the browser of a stream has other cookies, as far as is known."""
         with self._lock:
-            return self._find(stream.session, stream.cookies) is not None
+            return self._find(stream.session, stream.cookies, stream.tab) is not None
 
-    def pause_for(self, session: str, cookies: str) -> float | None:
+    def pause_for(self, session: str, cookies: str, tab: str) -> float | None:
         """Return how many seconds a browser should wait whose request still has cookies that are out of date.
 
         ``None`` means that its cookies count.
         """
         with self._lock:
-            outdated = self._find(session, cookies)
-            if outdated is None:
-                return None
-            if outdated.retries >= _RETRIES:
-                del self._outdated[session, cookies]
-                return None
-            outdated.retries += 1
-            return _FIRST_PAUSE * 2.0 ** (outdated.retries - 1)
+            outdated = self._find(session, cookies, tab)
+            return None if outdated is None else _FIRST_PAUSE * 2.0 ** self._count_retry(outdated, tab)
 
     # Changes
 
@@ -155,13 +165,17 @@ class CookieWatch:
         self._outdate(session, before, after, began, own)
         if self._hub.link is not None:
             age = "" if began == math.inf else math.ceil(time.monotonic() - began)
-            self._hub.emitter.emit_sync(ChangeEvent(SCOPE, {f"{session}-{before}-{after}-{age}"}, self._process))
+            event = ChangeEvent(SCOPE, {f"{session}-{before}-{after}-{age}"}, self._process)
+            with self._hub.failures.logged("telling other processes that the cookies of a browser have changed"):
+                self._hub.emitter.emit_sync(event)
 
     def _outdate(self, session: str, before: str, after: str, began: float, own: Watched | None = None) -> None:
         with self._lock:
             self._outdated.pop((session, after), None)
-            self._outdated[session, before] = _Outdated(time.monotonic())
-            self._outdated.move_to_end((session, before))
+            known, now = self._outdated.pop((session, before), None), time.monotonic()
+            # A browser may refuse what each answer sets.
+            retries = {} if known is None or now - known.since >= _KEPT_SECONDS else known.retries
+            self._outdated[session, before] = _Outdated(now, retries)
             while len(self._outdated) > _KEPT_COUNT:
                 self._outdated.popitem(last=False)
             streams = [each for each in self._streams.get(session, ()) if each is not own and each.cookies != after]

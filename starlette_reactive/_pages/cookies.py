@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from urllib.parse import unquote
 
 from starlette.types import Message, Scope
 
@@ -16,8 +17,12 @@ __all__ = [
     "replaced_names",
     "set_cookies_of",
     "with_cookie_header",
+    "with_path",
     "without_cookies",
 ]
+
+
+_BLANKS = " \t"  # no others: text that is not ASCII arrives as Latin-1, in which some are
 
 
 def cookie_header(asgi_scope: Scope) -> str:
@@ -71,7 +76,7 @@ def cookies_after(cookies: str, set_cookies: Iterable[str], *, path: str) -> str
     """
     pairs = _pairs(cookies)
     for cookie in map(_parse, set_cookies):
-        if not cookie.covers(path):
+        if not cookie.name or not cookie.covers(path):
             continue
         if cookie.is_expired:
             pairs.pop(cookie.name, None)
@@ -80,10 +85,23 @@ def cookies_after(cookies: str, set_cookies: Iterable[str], *, path: str) -> str
     return _joined(pairs)
 
 
+def with_path(set_cookie: str, path: str) -> str:
+    """Return a ``Set-Cookie`` header that the answer to another path may bring (RFC 6265, section 5.1.4).
+
+    Args:
+        set_cookie: The header.
+        path: The percent-encoded path that was answered.
+    """
+    if _parse(set_cookie).attributes.get("path", "").startswith("/"):
+        return set_cookie
+    directory = path.partition(";")[0].rpartition("/")[0]  # a semicolon would begin another attribute
+    return f"{set_cookie}; Path={directory or '/'}"
+
+
 def _pairs(cookies: str) -> dict[str, str]:
     pairs = {}
     for each in cookies.split(";"):
-        name, separator, value = each.strip().partition("=")
+        name, separator, value = each.strip(_BLANKS).partition("=")
         if separator:
             pairs[name] = value
     return pairs
@@ -103,7 +121,7 @@ class _SetCookie:
     def is_expired(self) -> bool:
         max_age = self.attributes.get("max-age", "")
         if max_age.removeprefix("-").isdecimal():
-            return int(max_age) <= 0
+            return max_age.startswith("-") or not max_age.strip("0")
         try:
             return parsedate_to_datetime(self.attributes["expires"]).timestamp() <= time.time()
         except (KeyError, ValueError, OverflowError):
@@ -111,12 +129,15 @@ class _SetCookie:
 
     def covers(self, path: str) -> bool:
         """Return whether the browser sends the cookie to a path that has set it (RFC 6265, section 5.1.4)."""
-        own = self.attributes.get("path", "/")  # without the attribute, it is the directory of the path
+        own = unquote(self.attributes.get("path", "/"))  # without the attribute, it is the directory of the path
         return not own.startswith("/") or path == own or path.startswith(own.rstrip("/") + "/")
 
 
 def _parse(set_cookie: str) -> _SetCookie:
     pair, *rest = set_cookie.split(";")
-    name, _, value = pair.partition("=")
+    name, separator, value = pair.partition("=")
+    if not separator:
+        name = ""  # browsers send the text alone, which no application reads as a cookie with a name
     attributes = (each.partition("=") for each in rest)
-    return _SetCookie(name.strip(), value.strip(), {key.strip().lower(): text.strip() for key, _, text in attributes})
+    texts = {key.strip(_BLANKS).lower(): text.strip(_BLANKS) for key, _, text in attributes}
+    return _SetCookie(name.strip(_BLANKS), value.strip(_BLANKS), texts)

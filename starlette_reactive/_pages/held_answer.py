@@ -32,8 +32,12 @@ class HeldAnswer:
         """Whether the request has passed what guards the route of the streams."""
         self.end_turn: Callable[[], object] = lambda: None
         """Lets the browser's next stream connect."""
-        self.more: list[str] = []
-        """Further ``Set-Cookie`` headers to send with it."""
+        self.kept: list[str] = []
+        """The ``Set-Cookie`` headers of earlier updates, to send with it."""
+        self.keep: Callable[[list[str]], object] = lambda _: None
+        """Keeps ``Set-Cookie`` headers that it could not carry."""
+        self._more: list[str] = []
+        self._has_begun = False
         self._start: Message | None = None
         self._started = anyio.Event()
 
@@ -48,13 +52,36 @@ class HeldAnswer:
         self._start = start
         self._started.set()
 
+    def add(self, set_cookies: list[str]) -> None:
+        """Send further ``Set-Cookie`` headers with it, or keep them if it is too late."""
+        if self._has_begun:
+            self.keep(set_cookies)
+        else:
+            self._more += set_cookies
+
     def release(self) -> Message | None:
         """Return the message that was held back with all cookies, once."""
         start, self._start = self._start, None
         if start is None:
             return None
-        more = [(b"set-cookie", cookie.encode("latin-1")) for cookie in self.more]
-        return {**start, "headers": [*start.get("headers", ()), *more]}
+        self._has_begun = True
+        headers = list(start.get("headers", ()))
+        if self.kept:  # no cache may give them to somebody else
+            headers = [pair for pair in headers if pair[0].lower() != b"cache-control"]
+            headers.append((b"cache-control", b"no-store"))
+        return {**start, "headers": [*_headers(self.kept), *headers, *_headers(self._more)]}
+
+    def end(self) -> None:
+        """Keep the cookies of an answer that was not sent: its client has gone, or the application has failed."""
+        if not self._has_begun:
+            self._has_begun = True
+            unsent = [*self.kept, *([] if self._start is None else set_cookies_of(self._start)), *self._more]
+            if unsent:
+                self.keep(unsent)
+
+
+def _headers(set_cookies: list[str]) -> list[tuple[bytes, bytes]]:
+    return [(b"set-cookie", cookie.encode("latin-1")) for cookie in set_cookies]
 
 
 def hold_answer(asgi_scope: Scope, watch: CookieWatch) -> HeldAnswer:

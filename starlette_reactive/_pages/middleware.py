@@ -60,19 +60,24 @@ class ReactiveMiddleware:
             return
         stream = self._site.stream_of(HTTPConnection(scope)) if scope["method"] == "GET" else None
         if stream is None:
-            await self.app(scope, receive, _Answer(self._site, scope, send).send)
+            answer = _Answer(self._site, scope, send)
+            try:
+                await self.app(scope, answer.listening(receive), answer.send)
+            finally:
+                answer.end()
             return
-        client, closing = stream
+        client, closing, tab = stream
         session = self._site.sessions.name_for(HTTPConnection(scope))
         turn = None if session is None else await turn_for(session)
+        stream_answer = _StreamAnswer(self._site, scope, send, closing, turn)
         try:
-            answer = _StreamAnswer(self._site, scope, send, closing, turn)
-            pause = None if answer.brings_cookies or session is None else self._pause(session, scope)
+            pause = None if stream_answer.brings_cookies or session is None else self._pause(session, scope, tab)
             if pause is not None and client.reconnects_after_end:
                 await EventStream([restart_frame(pause)])(scope, receive, send)
             else:
-                await self.app(scope, receive, answer.send)
+                await self.app(scope, stream_answer.listening(receive), stream_answer.send)
         finally:
+            stream_answer.end()
             if turn is not None:
                 turn.end()
 
@@ -82,8 +87,8 @@ class ReactiveMiddleware:
             return False
         return held_answer(scope, self._site.cookies.watch) is None
 
-    def _pause(self, session: str, scope: Scope) -> float | None:
-        return self._site.cookies.watch.pause_for(session, digest_of(cookie_header(scope)))
+    def _pause(self, session: str, scope: Scope, tab: str) -> float | None:
+        return self._site.cookies.watch.pause_for(session, digest_of(cookie_header(scope)), tab)
 
 
 class _Answer:
@@ -94,15 +99,16 @@ class _Answer:
         self._scope = scope
         self._send = send
         self._began = time.monotonic()
-        self._headers = scope["headers"]
+        self._headers = scope["headers"]  # those that the browser has sent
         self._held = hold_answer(scope, site.cookies.watch)
+        self._held.keep = self._keep
         if site.cookies.has_kept:
             self._take_kept()
 
     @property
     def brings_cookies(self) -> bool:
         """Whether the answer has cookies for the browser that an update has set."""
-        return bool(self._held.more)
+        return bool(self._held.kept)
 
     def _take_kept(self) -> None:
         """Give the request the cookies that an update has set meanwhile, and its answer too."""
@@ -111,7 +117,28 @@ class _Answer:
         if kept:
             after = cookies_after(cookies, kept, path=self._scope["path"])
             self._scope["headers"] = with_cookie_header(self._scope, after)["headers"]
-            self._held.more = kept
+            self._held.kept = kept
+
+    def _keep(self, set_cookies: list[str]) -> None:
+        """Keep cookies that the browser does not get with this answer."""
+        session = self._session()
+        if session is not None:
+            self._site.cookies.keep(session, cookie_header({"headers": self._headers}), set_cookies)
+
+    def listening(self, receive: Receive) -> Receive:
+        """Return a function that receives messages, and notices that the client has gone."""
+
+        async def listen() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.end()
+            return message
+
+        return listen
+
+    def end(self) -> None:
+        """Keep the cookies of an answer that nobody gets any more."""
+        self._held.end()
 
     def _session(self) -> str | None:
         return self._site.sessions.name_for(HTTPConnection(self._scope))

@@ -68,7 +68,8 @@ async def open_stream(
         state_names=settings.state_names,
     )
     session = settings.sessions.of(request)
-    stream = Watched(name_of_session(session or visit.origin), digest_of(cookie_header(request.scope)))
+    cookies = digest_of(cookie_header(request.scope))
+    stream = Watched(name_of_session(session or visit.origin), cookies, visit.origin)
     watches = not page.shared or page.user is not None  # else the viewer's cookies matter to nothing
     if watches:
         await settings.cookies.watch.listen()

@@ -141,8 +141,11 @@ class Site:
                 raise
             return EventStream([_closing(visit, page.wire.client(request.headers))])
 
-    def stream_of(self, connection: HTTPConnection) -> tuple[Client, bytes] | None:
-        """Return the client of a stream, and what keeps it from coming back, if the request is for a stream."""
+    def stream_of(self, connection: HTTPConnection) -> tuple[Client, bytes, str] | None:
+        """Return the client of a stream, what keeps it from coming back, and the mark of its page.
+
+        ``None`` if the request is not for a stream.
+        """
         path: str = connection.scope["path"]
         if not path.endswith(self._live_path or f"{self._prefix}/live"):
             return None
@@ -150,7 +153,7 @@ class Site:
         if visit is None or page is None:
             return None
         client = page.wire.client(connection.headers)
-        return client, _closing(visit, client)
+        return client, _closing(visit, client), visit.origin
 
     def _visited(self, connection: HTTPConnection) -> tuple[Visit | None, Page | None]:
         """Return the visit that the URL of a stream is for, and its page, if the URL is valid."""

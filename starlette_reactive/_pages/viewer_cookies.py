@@ -17,7 +17,15 @@ from starlette.types import Scope
 
 from .._core.errors import StreamRestartError
 from .cookie_watch import CookieWatch, Watched, digest_of
-from .cookies import cookie_header, cookies_after, names_of, replaced_names, with_cookie_header, without_cookies
+from .cookies import (
+    cookie_header,
+    cookies_after,
+    names_of,
+    replaced_names,
+    with_cookie_header,
+    with_path,
+    without_cookies,
+)
 from .held_answer import HeldAnswer
 from .turns import Turn, turn_for
 
@@ -70,7 +78,9 @@ class SiteCookies:
 
     def keep(self, session: str, cookies: str, set_cookies: list[str]) -> None:
         """Keep what an update has set for the browser's next request with the cookies that it had."""
-        self._kept[session, digest_of(cookies)] = (time.monotonic(), set_cookies)
+        key = session, digest_of(cookies)
+        newest = {each.partition("=")[0]: each for each in [*self._kept.pop(key, (0.0, []))[1], *set_cookies]}
+        self._kept[key] = (time.monotonic(), list(newest.values()))
         while len(self._kept) > _KEPT_COUNT:
             self._kept.popitem(last=False)
 
@@ -165,7 +175,8 @@ class ViewerCookies:
         Raises:
             StreamRestartError: The browser has to connect again for them.
         """
-        new = [each for each in set_cookies if not each.startswith(f"{self._site.own}=")]
+        own, path = self._site.own, self._updates["raw_path"].decode("latin-1")
+        new = [with_path(each, path) for each in set_cookies if own is None or not each.startswith(f"{own}=")]
         before, after = self._header, self._after(new)
         if after == before:
             return
@@ -180,4 +191,4 @@ class ViewerCookies:
             self._site.watch.report(self._stream.session, *changed, math.inf, self._stream)
             raise StreamRestartError(f"an update of the page {self._page} sets cookies")
         self._become(after)
-        self._held.more += new
+        self._held.add(new)

@@ -165,17 +165,18 @@ class OpenTransactions:
 
     def end(self, transaction: SessionTransaction) -> None:
         """Note that a transaction or savepoint has ended."""
-        work = self._works.pop(transaction, None)
+        work = self._works.get(transaction)
         if work is None:
             return
+        if work.sent or (not transaction.nested and any(map(_is_in_transaction, work.refused))):
+            self._doubt(work.changes)
+            work.withdraw()
+        elif work.survives_close and transaction.parent is None:
+            self._leave(work)
         for connection in _existing(work.connections):
             if work in self._on.get(connection, ()):
                 self._on[connection].remove(work)
-        if work.sent or (not transaction.nested and any(map(_is_in_transaction, work.refused))):
-            work.withdraw()
-            self._doubt(work.changes)
-        elif work.survives_close and transaction.parent is None:
-            self._leave(work)
+        self._works.pop(transaction, None)
 
     # The connection
 
@@ -265,14 +266,15 @@ def _existing(connections: Iterable[ref[Connection]]) -> Iterator[Connection]:
 
 
 def _is_in_transaction(driver_connection: Any) -> bool | None:
-    """Return whether a connection of SQLite is in a transaction. ``None`` if it is closed, or of another database.
+    """Return whether a connection of SQLite is in a transaction. ``None`` if it is closed, or its driver does not say.
 
     Python's driver begins a transaction before most statements that write, and not where SQLAlchemy does. A COMMIT that
     is refused leaves the transaction open. If nobody rolls it back, as when the session is only closed, the next COMMIT
     on the connection commits it.
     """
     with suppress(Exception):
-        return bool(driver_connection.in_transaction)
+        state = driver_connection.in_transaction
+        return state if isinstance(state, bool) else None
     return None
 
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import RootTransaction
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlmodel import Session as SQLModelSession
 
@@ -315,7 +314,7 @@ def test_a_first_phase_that_is_interrupted_emits_nothing(
         committed = pool.submit(add_task, sessions)
         wait_until(gate.is_reached)
         gate.terminate()
-        with pytest.raises(OperationalError):
+        with pytest.raises(SQLAlchemyError):
             committed.result(timeout=60)
     assert emitted() == []
 
@@ -397,26 +396,22 @@ def test_a_commit_that_finds_the_database_locked_and_is_not_rolled_back_is_emitt
 
 
 @pytest.mark.parametrize("sent", [True, False], ids=["refused", "never sent"])
-def test_a_commit_on_two_databases_is_emitted_if_only_the_second_fails(
-    tmp_path: Path, bus: ReactiveBus, emitted: EmittedEvents, watch: Watch, sent: bool
+def test_a_commit_on_two_connections_is_emitted_if_only_the_second_fails(
+    postgresql: Engine, bus: ReactiveBus, emitted: EmittedEvents, watch: Watch, sent: bool
 ) -> None:
-    """Which database is the second depends on the order in which SQLAlchemy commits."""
-    boards, tasks = (create_engine(f"sqlite:///{tmp_path / name}") for name in ("boards.sqlite3", "tasks.sqlite3"))
+    """Which connection is the second depends on the order in which SQLAlchemy commits."""
+    boards, tasks = create_engine(postgresql.url), create_engine(postgresql.url)
     commits: list[Connection] = []
-
-    def enforce_keys(connection: Any, _record: object) -> None:
-        connection.execute("PRAGMA foreign_keys = ON")
 
     def break_second(connection: Connection) -> None:
         commits.append(connection)
         if len(commits) == 2:
-            connection.exec_driver_sql(f"PRAGMA defer_foreign_keys = {sent}")
-            connection.exec_driver_sql("INSERT INTO tasks (title, done, board_id) VALUES ('orphan', 0, 99)")
+            connection.exec_driver_sql(f"SET CONSTRAINTS ALL {'DEFERRED' if sent else 'IMMEDIATE'}")
+            connection.exec_driver_sql("INSERT INTO tasks (title, done, board_id) VALUES ('orphan', false, 99)")
 
+    with postgresql.begin() as connection:
+        connection.execute(text("ALTER TABLE tasks ALTER CONSTRAINT tasks_board_id_fkey DEFERRABLE"))
     for engine in (boards, tasks):
-        Base.metadata.create_all(engine)
-        engine.dispose()
-        event.listen(engine, "connect", enforce_keys)
         event.listen(engine, "commit", break_second)
     sessions = sessionmaker(binds={Board: boards, Task: tasks})
     watch(sessions, bus, {Board: lambda board: ("boards", {"names"}), Task: of_task})

@@ -179,6 +179,12 @@ async def test_a_commit_that_is_interrupted_is_emitted_at_once_and_once_it_is_vi
 # The ways to commit
 
 
+async def plainly(sessions: Sessions) -> None:
+    async with sessions() as session:
+        session.add(Task(title="second", board_id=1))
+        await session.commit()
+
+
 async def in_begin_block(sessions: Sessions) -> None:
     async with sessions.begin() as session:
         session.add(Task(title="second", board_id=1))
@@ -223,6 +229,7 @@ async def by_a_connection_of_the_application(sessions: Sessions) -> None:
 
 
 WAYS = [
+    plainly,
     in_begin_block,
     in_begin_block_of_a_session,
     in_savepoint,
@@ -323,7 +330,7 @@ async def test_a_commit_that_is_cancelled_and_cannot_be_stopped_is_emitted_again
     bus = SeeingBus(gate.titles)
     sessions = async_sessionmaker(engine)
     watch(sessions, bus)
-    committed = asyncio.ensure_future(in_begin_block(sessions))
+    committed = asyncio.ensure_future(plainly(sessions))
     await eventually(gate.is_reached)
     committed.cancel()
     proxy.lose()
