@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import itertools
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,9 +18,11 @@ import pytest
 import uvicorn
 from anyio.abc import SocketStream
 from sse_starlette.sse import AppStatus
+from starlette.applications import Starlette
 
 from starlette_reactive import ChangeEvent
 
+from ..security.test_outermost import Gate, Site
 from ..support import eventually, require
 from ..test_server import Reader, free_port
 from .app import app, bus, plain_items, state
@@ -30,7 +33,7 @@ UVLOOP_AND_NOT = {"uvloop": {}, "asyncio": {"loop": "asyncio", "http": "h11"}}
 
 
 def uvicorn_server(**options: Any) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(app, log_level="warning", **{"port": free_port(), **options}))
+    return uvicorn.Server(uvicorn.Config(**{"app": app, "log_level": "warning", "port": free_port(), **options}))
 
 
 @contextlib.contextmanager
@@ -186,6 +189,19 @@ async def test_a_signal_to_an_earlier_server_of_the_process_ends_no_streams(monk
             await lives(going_on)
             server.should_exit = True
             await ends(thread)
+
+
+async def test_a_wrapper_that_uvicorn_calls_in_a_thread_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    server = uvicorn_server(app=Gate(Starlette(routes=Site().routes)))
+    with running(server):
+        async with await connected(to(server)) as connection:
+            await connection.send(REQUEST % b"/")
+            page = (await connection.receive()).decode()
+            while "</div>" not in page:
+                page += (await connection.receive()).decode()
+            live_url = re.findall(r"/_reactive/live\?page=[^\"'&]+", page)[0]
+            await connection.send(REQUEST % live_url.encode())
+            await eventually(lambda: "the server calls Gate, which wraps the application" in caplog.text)
 
 
 async def test_a_program_can_decide_itself_when_streams_end(monkeypatch: pytest.MonkeyPatch) -> None:
