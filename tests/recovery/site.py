@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.harness import quiet_port
 from tests.chaos.proxy import Proxy
+from tests.support import quiet_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -23,8 +23,8 @@ from starlette.applications import Starlette
 from starlette_reactive import ChangeEvent
 
 from ..security.test_outermost import Gate, Site
-from ..support import eventually, require
-from ..test_server import Reader, free_port
+from ..support import eventually, quiet_port, require
+from ..test_server import Reader
 from .app import app, bus, plain_items, state
 
 REQUEST = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -33,7 +33,7 @@ UVLOOP_AND_NOT = {"uvloop": {}, "asyncio": {"loop": "asyncio", "http": "h11"}}
 
 
 def uvicorn_server(**options: Any) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(**{"app": app, "log_level": "warning", "port": free_port(), **options}))
+    return uvicorn.Server(uvicorn.Config(**{"app": app, "log_level": "warning", "port": quiet_port(), **options}))
 
 
 @contextlib.contextmanager
@@ -220,7 +220,7 @@ async def test_hypercorn_in_a_thread_ends_with_streams_open() -> None:
     require(importlib.util.find_spec("hypercorn"), "hypercorn")
     import hypercorn.asyncio
 
-    port = free_port()
+    port = quiet_port()
     config = hypercorn.Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.graceful_timeout = 600
