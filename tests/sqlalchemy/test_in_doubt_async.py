@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, suppress
@@ -174,6 +175,26 @@ async def test_a_commit_that_is_interrupted_is_emitted_at_once_and_once_it_is_vi
         await interrupted
     await eventually(lambda: bus.shows("second"), timeout=60)
     assert bus.scopes == ["board:1"]
+
+
+@pytest.mark.parametrize("held", ["sqlite+aiosqlite"], indirect=True)
+async def test_a_commit_whose_coroutine_is_thrown_away_is_emitted(held: Held, watch: Watch) -> None:
+    bus = SeeingBus(held.titles)
+    sessions = async_sessionmaker(held.engine)
+    watch(sessions, bus)
+    session = sessions()
+    session.add(Task(title="second", board_id=1))
+    await session.flush()
+    commit = session.commit()
+    commit.send(None)  # as far as the COMMIT
+    await eventually(held.is_reached)
+    with pytest.raises(RuntimeError, match="ignored GeneratorExit"):  # SQLAlchemy waits for the driver to close
+        commit.close()
+    del commit, session
+    gc.collect()
+    assert bus.scopes == ["board:1"]
+    held.release()
+    await eventually(lambda: bus.shows("second"), timeout=60)
 
 
 # The ways to commit
