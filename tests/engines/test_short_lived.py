@@ -40,6 +40,7 @@ STARTED = (
     "start_and_emit_after_the_main_thread",
     "emit_in_a_forked_process_of_a_started_bus",
 )
+WARNINGS = ("-W", "ignore::DeprecationWarning", "-W", "default::ResourceWarning")  # the former for forks since 3.12
 START_METHODS = ("fork", "forkserver", "spawn")
 
 
@@ -50,7 +51,7 @@ def anyio_backend() -> str:
 
 def program(url: str, *words: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-W", "default::ResourceWarning", "-m", "tests.engines.short_lived", *words],
+        [sys.executable, *WARNINGS, "-m", "tests.engines.short_lived", *words],
         cwd=ROOT,
         env={**os.environ, "BUS": url, **variables},
         stdin=subprocess.DEVNULL,
