@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy import URL
 from starlette.middleware.sessions import SessionMiddleware
 
-from starlette_reactive import Action
+from starlette_reactive import Action, ReactiveMiddleware
 from starlette_reactive.assets import htmx2_script_route
 
 from . import ask, boards, chat, documents, home, notifications, people, settings, wall
@@ -51,6 +51,7 @@ def create_app(database: URL | None = None) -> FastAPI:
     app.add_middleware(
         SessionMiddleware, secret_key=settings.secret() or secrets.token_urlsafe(), session_cookie="tandem"
     )
+    app.add_middleware(ReactiveMiddleware, reactive=reactive)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.router.routes.append(htmx2_script_route())
     app.add_api_route("/health", _health)

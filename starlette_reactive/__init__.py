@@ -22,6 +22,7 @@ from ._core.errors import (
 from ._core.events import ChangeEvent, ConnectionInfo, Health
 from ._core.sse import SSEEvent
 from ._index.index import DependencyIndex
+from ._pages.middleware import ReactiveMiddleware
 from ._pages.recognition import is_update
 from ._streams import EventStream, reactive_stream
 from .app import Reactive
@@ -45,6 +46,7 @@ __all__ = [
     "Reactive",
     "ReactiveBus",
     "ReactiveError",
+    "ReactiveMiddleware",
     "SSEEvent",
     "Severity",
     "Subscription",

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp
 
-from ._answers.responses import respond, respond_async
+from ._answers.responses import respond
 from ._bus.bus import ReactiveBus, hub_of
 from ._checks import AppDescription, DeclaredPage, Issue, check, check_contract_data, find_settings
 from ._clients import wire_named
@@ -24,13 +24,16 @@ from ._core.errors import ReactiveError
 from ._index.index import DependencyIndex, index_of_template, register_elements, registry_of, sibling_of
 from ._inspector import Allow, Inspector, is_local
 from ._pages.browser_session import BrowserSession
+from ._pages.cookie_watch import CookieWatch
+from ._pages.declared_response import respond_with_value, response_parameter
 from ._pages.emitting import Changes
-from ._pages.endpoints import Call, Decorated, Endpoint
+from ._pages.endpoints import Call, Decorated, Endpoint, is_method
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, PageSettings, UserOf
 from ._pages.scopes import check_scope_format
 from ._pages.signer import Signer
 from ._pages.site import Site, install_template_functions
 from ._pages.template_streams import stream_responder
+from ._pages.viewer_cookies import SiteCookies
 from ._pages.visits import cursor_parameter
 from ._streams.groups import end_streams, finish_renders
 from ._streams.limits import StreamLimits
@@ -81,6 +84,8 @@ class Reactive(Changes):
         max_streams_per_address: How many of one client address. Behind a proxy, let the server read the client's
             address from its headers first.
         session_cookie: The name of the cookie by which :meth:`end_session` recognises a browser. ``None`` sets none.
+        one_time_cookies: The names of cookies that can be used once, such as refresh tokens. Updates do not carry them,
+            except for the one that admits a viewer, whose cookies reach the browser.
         inspector: Whether to serve a page at ``/_reactive/inspector`` that shows what happens. It requires ``debug``.
             ``True`` answers this machine only; a function or coroutine function of the request decides for itself.
 
@@ -111,13 +116,9 @@ class Reactive(Changes):
         max_streams_per_user: int | None = 100,
         max_streams_per_address: int | None = None,
         session_cookie: str | None = "reactive_session",
+        one_time_cookies: Iterable[str] = (),
         inspector: bool | Allow = False,
     ) -> None:
-        for name, path in (("prefix", prefix), ("live_path", live_path)):
-            if path is not None and (not path.startswith("/") or path.endswith("/")):
-                raise ValueError(f"{name} is {path!r}: write it with a leading slash and no trailing one, as '/live'")
-        if update_timeout <= 0:
-            raise ValueError(f"update_timeout is {update_timeout}: write how many seconds an update may take")
         if inspector and not debug:
             raise ValueError(
                 "inspector shows scopes, users and changes, so it is for development only: pass debug=True as well, "
@@ -134,7 +135,8 @@ class Reactive(Changes):
         self._heartbeat = heartbeat
         self._prefix = prefix
         self._viewer_names = frozenset(viewer_names)
-        self._site = Site(signer, prefix, live_path)
+        cookies = SiteCookies(CookieWatch(hub_of(self.bus)), session_cookie, one_time_cookies)
+        self._site = Site(signer, prefix, live_path, self._sessions, cookies)
         self._site.app = app
         self._page_settings = PageSettings(
             hub=hub_of(self.bus),
@@ -145,6 +147,7 @@ class Reactive(Changes):
             update_timeout=update_timeout,
             limits=StreamLimits(max_streams, max_streams_per_user, max_streams_per_address),
             sessions=self._sessions,
+            cookies=self._site.cookies,
         )
         self._decorated = Decorated()
         self._stream_endpoints: list[Endpoint] = []
@@ -207,9 +210,11 @@ class Reactive(Changes):
         """Lifespan: check routes, connect, close streams on exit. With FastAPI, :attr:`router` includes it.
 
         Raises:
-            TypeError: An endpoint's decorators are in the wrong order.
+            TypeError: An endpoint's decorators are in the wrong order, or FastAPI cannot find out its parameters.
+            ReactiveError: Another Reactive object of the application has the same path for its streams.
         """
-        self._decorated.check_order(app)
+        self._decorated.check_routes(app)
+        self._site.check_path(app)
         self.bus.start()
         try:
             async with nullcontext() if self._inspector is None else self._inspector.lifespan():
@@ -259,6 +264,7 @@ class Reactive(Changes):
             TemplateLoadError: The template does not exist or does not parse.
             BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
             ViewerNameError: A live block of a shared page reads viewer data, or may read it.
+            TypeError: What is decorated cannot be an endpoint, such as a class or a generator.
             ValueError: ``wire`` is unknown, or ``scope`` is empty.
         """
         known_wire = wire_named(wire)
@@ -283,9 +289,10 @@ class Reactive(Changes):
             )
             if shared:
                 page.refuse_viewer_names(self._viewer_names)
+            first = cursor_parameter(hub_of(self.bus), is_first=not is_method(endpoint))
+            wrapped = self._wrap(endpoint, page.respond, first=first)
             self._site.add(page)
-
-            return self._wrap(endpoint, page.respond, first=cursor_parameter(hub_of(self.bus)))
+            return wrapped
 
         return decorate
 
@@ -317,7 +324,9 @@ class Reactive(Changes):
             "debug": self.debug,
             "heartbeat_interval": self._heartbeat,
         }
-        respond_with_stream = stream_responder(self.bus, template_name, scope, self._sessions, {**defaults, **options})
+        respond_with_stream = stream_responder(
+            self.bus, template_name, scope, self._sessions, self._site.cookies.watch, {**defaults, **options}
+        )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             self._stream_endpoints.append(endpoint)
@@ -327,11 +336,8 @@ class Reactive(Changes):
 
     def html(self, endpoint: Endpoint) -> Endpoint:
         """Let an endpoint return a ``Fragment``, ``OOB``, ``Action``, ``ValidationError``, ``str`` or ``dict``."""
-
-        async def respond_with_html(call: Call) -> Response:
-            return await respond_async(self.templates, call.request, await call.run())
-
-        return self._wrap(endpoint, respond_with_html)
+        respond_to_call = functools.partial(respond_with_value, self.templates)
+        return self._wrap(endpoint, respond_to_call, first=response_parameter())
 
     def response(self, request: Request, value: Any) -> Response:
         """Return the response for what an endpoint under :meth:`html` may return.
@@ -389,4 +395,5 @@ def describe_app(reactive: Reactive) -> AppDescription:
         sink_names=SINK_NAMES,
         data=data,
         endpoints=list(reactive._stream_endpoints),  # noqa: SLF001 - as above
+        context_processors=reactive.templates.context_processors,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +83,7 @@ class Connection:
     start: dict[str, Any] = field(default_factory=dict)
     chunks: list[bytes] = field(default_factory=list)
     complete: bool = False
+    come_back: Callable[[str], AbstractAsyncContextManager[Connection]] | None = None
     _requested: bool = False
     _read: int = 0
 
@@ -101,6 +102,19 @@ class Connection:
         await eventually(lambda: len(self.updates) > self._read, timeout=timeout)
         self._read += 1
         return self.updates[self._read - 1]
+
+    async def closed_for_good(self) -> Connection:
+        """Wait until the stream restarts, come back once as its browser does, and return the stream that ended then."""
+        await eventually(lambda: self.complete)
+        assert self.updates[-1].event == "reactive-restart"
+        last_id = next(frame.id for frame in reversed(self.frames) if frame.id is not None)
+        assert self.come_back is not None
+        async with self.come_back(last_id) as second:
+            await eventually(lambda: second.complete)
+        if second.start["status"] != 200:  # what guards the page guards its stream too
+            return second
+        assert [frame.event for frame in second.updates] == ["reactive-close"]
+        return second
 
     async def receive(self) -> Message:
         if not self._requested:

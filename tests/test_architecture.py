@@ -67,6 +67,7 @@ PUBLIC = {
     "OOB",
     "Reactive",
     "ReactiveBus",
+    "ReactiveMiddleware",
     "SSEEvent",
     "Severity",
     "Subscription",

@@ -60,6 +60,7 @@ def test_updates_that_wait_or_time_out_and_refused_streams_are_exported() -> Non
 
 def test_the_outbox_of_an_unreachable_engine_is_exported() -> None:
     bus = ReactiveBus.from_url("postgresql://nobody@127.0.0.1:1/none")
+    bus.start()
     bus.emit_sync(ChangeEvent("a", {"x"}))
     try:
         found = metrics(bus)

@@ -50,7 +50,8 @@ class ReactiveBus:
 
         Args:
             url: ``redis://``, ``rediss://`` or ``unix://`` as redis-py takes them, ``postgresql://`` as libpq takes
-                it, or ``memory://`` for a bus for this process alone.
+                it or SQLAlchemy writes it (``postgresql+asyncpg://``), or ``memory://`` for a bus for this process
+                alone.
             **options: Further arguments of :class:`ReactiveBus`.
 
         Raises:

@@ -7,11 +7,13 @@ the change log, under the same lock, for what happened.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .._core.counts import Counts
 from .._core.events import RESERVED, ConnectionInfo, Health, as_user_id
+from .._core.failures import Failures
 from .._engines import Relay
 from .._log.changelog import ChangeLog, Reading
 from .._log.replica import Replica
@@ -51,6 +53,7 @@ class Hub:
     def __init__(self, maxsize: int, overflow: str, on_drop: DropCallback | None, relay: Relay | None) -> None:
         self._inbox = Inbox()
         self.counts: Counts = Counts()
+        self.failures: Failures = Failures(logging.getLogger("starlette_reactive.streams"))  # of its streams
         self.link: Link | None = None if relay is None else Link(relay, Replica())
         self._log: ChangeLog = ChangeLog() if self.link is None else self.link.replica
         self._roster = Roster(self._inbox, self.link)

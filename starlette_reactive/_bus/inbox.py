@@ -12,9 +12,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["Inbox"]
+from .._core.callables import name_of
+from .._core.failures import Failures
 
-logger: logging.Logger = logging.getLogger("starlette_reactive.bus")
+__all__ = ["Inbox"]
 
 
 class Inbox:
@@ -23,12 +24,13 @@ class Inbox:
     ``with inbox:`` holds the lock for the block. It runs queued work on entry and on exit. The lock is not reentrant.
     """
 
-    __slots__ = ("_callbacks", "_lock", "_work")
+    __slots__ = ("_callbacks", "_failures", "_lock", "_work")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._work: deque[Callable[[], None]] = deque()
         self._callbacks: deque[Callable[[], object]] = deque()
+        self._failures = Failures(logging.getLogger("starlette_reactive.bus"))
 
     def do(self, work: Callable[[], None]) -> None:
         """Run work under the lock: now if the lock is free, otherwise in the thread that holds it."""
@@ -71,7 +73,5 @@ class Inbox:
                 callback = self._callbacks.popleft()
             except IndexError:  # another thread took it
                 return
-            try:
+            with self._failures.logged("a callback of the bus", name_of(callback)):
                 callback()
-            except Exception:
-                logger.exception("a callback of the bus raised an exception")

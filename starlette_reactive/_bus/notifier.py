@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from .._core.events import ChangeEvent
+from .._core.events import RESERVED, ChangeEvent
 from .backlog import Backlog
 from .inbox import Inbox
 from .roster import Roster
@@ -36,7 +36,7 @@ class Notifier:
 
     def notify(self, event: ChangeEvent) -> None:
         """Notify the observers, and the subscribers that admit the event. Requires the lock."""
-        for observer in self.observers:
+        for observer in () if event.scope.startswith(RESERVED) else self.observers:
             self._inbox.call_back(functools.partial(observer, event))
         subscribers = self._roster.subscribers(event.scope)
         if not subscribers:

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from .._core.events import ConnectionInfo
+from .._core.events import RESERVED, ConnectionInfo
 from .._core.loops import LoopClosedError
 from .ended import EndedUsers
 from .inbox import Inbox
@@ -149,8 +149,9 @@ class Roster:
     def viewer_count(self) -> int:
         """The number of members, and of subscribers that do not merely watch."""
         with self._inbox:
-            readers = sum(not each.watches for scope in self._scopes.values() for each in scope.subscribers)
-            return readers + sum(len(scope.members) for scope in self._scopes.values())
+            scopes = [scope for name, scope in self._scopes.items() if not name.startswith(RESERVED)]
+            readers = sum(not each.watches for scope in scopes for each in scope.subscribers)
+            return readers + sum(len(scope.members) for scope in scopes)
 
     @property
     def scope_count(self) -> int:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from .._clients import WIRES
 from .._core.paths import ALL
 from .._core.suggestions import did_you_mean
-from .._templates import BlockReads
-from .description import AppDescription, DeclaredPage
+from .description import AppDescription
 from .issues import Issue, Severity, block_issue, element_issue
 from .live_blocks import LiveBlock, block_shown_by, listeners_for, live_blocks, sendable_names
 from .page_tree import Node, PageTree, are_exclusive
+from .shared_rules import check_shared_page
 
 __all__ = ["check_blocks"]
 
@@ -61,7 +61,7 @@ def check_blocks(tree: PageTree, app: AppDescription, *, escapes: bool, is_page:
     yield from _check_connect_elements(tree, blocks)
     yield from _check_crossref(tree, app)
     for page in declared:
-        yield from _check_viewer_names(tree, page, app)
+        yield from check_shared_page(tree, page, app)
 
 
 def _check_alone(tree: PageTree, block: LiveBlock, blocks: Sequence[LiveBlock]) -> Iterator[Issue]:
@@ -266,20 +266,3 @@ def _triggers(node: Node) -> Iterator[str]:
         first = (part.split() or [""])[0]
         if first.startswith("sse:") and first[4:].replace("-", "_").isidentifier():
             yield first[4:]
-
-
-def _check_viewer_names(tree: PageTree, page: DeclaredPage, app: AppDescription) -> Iterator[Issue]:
-    if not page.shared:
-        return
-    for ref in page.index.blocks():
-        paths = page.index.block_dependencies(*ref.key)
-        names = sorted({path.partition(".")[0] for path in paths} & app.viewer_names)
-        reads: BlockReads | None = tree.reads.blocks.get(ref.block_name)
-        if names and reads is not None:
-            yield block_issue(
-                Severity.ERROR,
-                "viewer_name",
-                reads,
-                f"the block {ref.block_name!r} of the shared page reads {names[0]!r}, which belongs to one viewer",
-                "exclude the block with exclude_blocks=, or declare the page without shared=True",
-            )

@@ -14,6 +14,7 @@ from .._templates.survey import list_names
 from .description import AppDescription
 from .endpoint_rules import check_endpoint
 from .issues import Issue, Severity
+from .middleware_rules import check_middleware
 
 __all__ = ["check_declarations"]
 
@@ -27,6 +28,7 @@ def check_declarations(app: AppDescription) -> Iterator[Issue]:
     yield from _check_audiences(app)
     for endpoint in app.endpoints:
         yield from check_endpoint(endpoint)
+    yield from check_middleware(app)
 
 
 def _check_blocks_exist(index: DependencyIndex, app: AppDescription) -> Iterator[Issue]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,8 @@ class AppDescription:
         sink_names: The functions that a template calls to write the page's sink.
         data: Its contract data, by key.
         endpoints: The endpoints of its plain streams.
+        middleware: The classes of its middleware, from the outermost to the innermost.
+        context_processors: The functions that add to the contexts of its templates.
     """
 
     environments: Sequence[Environment]
@@ -73,6 +75,8 @@ class AppDescription:
     sink_names: Set[str] = frozenset()
     data: Mapping[str, Any] = field(default_factory=dict)
     endpoints: Sequence[Any] = ()
+    middleware: Sequence[type] = ()
+    context_processors: Sequence[Callable[..., Any]] = ()
 
     @property
     def all_indexes(self) -> list[DependencyIndex]:

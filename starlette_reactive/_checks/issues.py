@@ -70,6 +70,8 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "autoescape": "A template with live blocks is rendered without autoescaping.",
     "block_unknown": "The paths that a live block reads are unknown, so every change renders it.",
     "viewer_name": "A shared page shows data that belongs to one viewer.",
+    "cookie_middleware": "Open streams do not notice that the cookies of their browser change.",
+    "shared_request": "A live block of a shared page may show what depends on the request of a viewer.",
     "yield_dependency": "A stream's endpoint keeps a dependency with yield open for the life of the stream.",
 }
 """Every category with its description."""

@@ -30,12 +30,14 @@ class DiscoveredApp:
         environments: The environments of its templates.
         plain_indexes: The indexes that belong to no ``Reactive`` object.
         stream_endpoints: The endpoints that return streams.
+        middleware: The classes of its middleware, from the outermost to the innermost.
     """
 
     reactives: Sequence[Reactive]
     environments: Sequence[Environment]
     plain_indexes: Sequence[DependencyIndex]
     stream_endpoints: Sequence[Callable[..., Any]]
+    middleware: Sequence[type] = ()
 
     def describe(self) -> AppDescription:
         """Return the description that a check reads."""
@@ -50,6 +52,7 @@ class DiscoveredApp:
             sink_names=frozenset(name for each in parts for name in each.sink_names),
             data=_merged(each.data for each in parts),
             endpoints=_unique([*(endpoint for each in parts for endpoint in each.endpoints), *others]),
+            middleware=self.middleware,
         )
 
     @property
@@ -89,6 +92,7 @@ def discover(value: Any, name: str) -> DiscoveredApp:
         _unique(each for each in environments if isinstance(each, Environment)),
         _unique(each for each in values if isinstance(each, DependencyIndex) and id(each) not in known),
         _unique(endpoint for endpoint in endpoints if inspect.isfunction(endpoint) and returns_stream(endpoint)),
+        [each.cls for each in getattr(value, "user_middleware", ()) if inspect.isclass(each.cls)],
     )
     if not found.reactives and not found.environments:
         raise ReactiveError(

@@ -8,10 +8,14 @@ from typing import ClassVar
 from .._core.blocks import Patch
 from .._core.sse import SSEEvent, encode_event
 
-__all__ = ["CLOSE_EVENT", "Client", "css_selector"]
+__all__ = ["CLOSE_EVENT", "RESTART_EVENT", "Client", "css_selector"]
 
 CLOSE_EVENT = "reactive-close"
 """The event that ends the stream of a page. The page's sink listens for it."""
+
+
+RESTART_EVENT = "reactive-restart"
+"""The last event of a stream whose browser is to connect again soon."""
 
 
 class Client(ABC):

@@ -60,7 +60,16 @@ class StreamEndedError(ReactiveError):
 
 
 class StreamRestartError(ReactiveError):
-    """A viewer has become somebody else, so its stream ends, and its browser connects again."""
+    """A viewer may have become somebody else, so its stream ends, and its browser connects again.
+
+    Args:
+        message: Why.
+        soon: Whether the browser is to connect at once, or after the usual pause.
+    """
+
+    def __init__(self, message: str, *, soon: bool = True) -> None:
+        super().__init__(message)
+        self.soon = soon
 
 
 class ViewerNameError(ReactiveError, ValueError):

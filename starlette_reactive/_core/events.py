@@ -27,7 +27,7 @@ UserId = str | int | UUID
 """A user id. Each is used as its text, so ``42`` and ``"42"`` are the same user."""
 
 RESERVED = "\x1f"
-"""What no user id begins with."""
+"""What no user id begins with. Scopes that begin with it belong to the package."""
 
 LONGEST_ORIGIN = 200
 """Characters. An origin is kept in the log and sent to every process."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextvars import Context
 from typing import Any
 
 import anyio
 from anyio.lowlevel import RunVar, checkpoint, current_token
 
-__all__ = ["Bell", "LoopClosedError", "Mailbox", "current_mailbox", "spawn"]
+__all__ = ["Bell", "LoopClosedError", "Mailbox", "coroutines", "current_mailbox", "spawn"]
 
 
 class LoopClosedError(RuntimeError):
@@ -161,3 +161,29 @@ def spawn(function: Callable[[], Awaitable[None]], *, name: str, context: Contex
     task = native_token.create_task(run(), name=name, context=context)
     tasks.add(task)  # the loop itself only keeps weak references
     task.add_done_callback(tasks.discard)
+
+
+def coroutines() -> Iterator[Any]:
+    """Yield the coroutine of each task of the running event loop, and the coroutines that it waits for."""
+    native_token = current_token().native_token
+    tasks: Iterable[Any]
+    if isinstance(native_token, asyncio.AbstractEventLoop):
+        tasks = (task.get_coro() for task in asyncio.all_tasks(native_token))
+    else:
+        tasks = _trio_coroutines()
+    for outermost in tasks:
+        coroutine = outermost
+        while coroutine is not None:
+            yield coroutine
+            coroutine = getattr(coroutine, "cr_await", None)
+
+
+def _trio_coroutines() -> Iterator[Any]:
+    import trio  # noqa: PLC0415 - only imported when trio runs
+
+    tasks = [trio.lowlevel.current_root_task()]
+    while tasks:
+        task = tasks.pop()
+        if task is not None:
+            yield task.coro
+            tasks.extend(child for nursery in task.child_nurseries for child in nursery.child_tasks)

@@ -9,6 +9,8 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from .._core.failures import Failures
+
 __all__ = ["LoopThread"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.engines")
@@ -32,6 +34,7 @@ class LoopThread:
         self._main = main
         self._prepare = prepare
         self._after = after
+        self._failures = Failures(logger)
         self._posted: deque[Callable[[], None]] = deque()
         self._needs_start = False  # whether a posted function needs a running loop
         self.begin_in_child()
@@ -96,8 +99,8 @@ class LoopThread:
         try:
             with contextlib.suppress(asyncio.CancelledError):
                 loop.run_until_complete(self._main())
-        except Exception:
-            logger.exception("the relay's thread failed")
+        except Exception as error:  # noqa: BLE001 - logged
+            self._failures.log("the relay's thread", error)
         finally:
             loop.close()
         if self._needs_start:

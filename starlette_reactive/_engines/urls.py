@@ -1,11 +1,14 @@
 """Finding the engine of a URL. An engine's driver is imported only when it is needed.
 
+SQLAlchemy writes a driver into a URL, such as ``postgresql+asyncpg://``. It is left out, because an engine has its own.
+
 A URL may contain a password, so no error shows more of it than its scheme.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 
 from .._core.errors import ReactiveError
 from .bridge import Bridge
@@ -23,6 +26,8 @@ _SCHEMES = {
 }
 """The sub-package, which is named like the extra, and the driver of a URL's scheme."""
 
+_SQLALCHEMY = re.compile(r"^postgres(ql)?\+\w+://", re.IGNORECASE | re.ASCII)
+
 
 def engine_from_url(url: str) -> Engine:
     """Return the engine at a URL.
@@ -31,13 +36,10 @@ def engine_from_url(url: str) -> Engine:
         ValueError: No engine has such a URL, or it is invalid. The error shows nothing of it but its scheme.
         ReactiveError: The engine's extra is not installed.
     """
+    url = _SQLALCHEMY.sub("postgresql://", url)
     scheme = _scheme(url)
     if scheme not in _SCHEMES:
-        what = f"{scheme}://" if url.lower().startswith(f"{scheme}://") else "such"
-        raise ValueError(
-            f"no engine has {what} URLs: use redis://…, rediss://…, unix://…, postgresql://… or, for a bus of one "
-            "process, memory://"
-        )
+        raise ValueError(_unknown(scheme, url))
     extra, driver = _SCHEMES[scheme]
     try:
         module = importlib.import_module(f".{extra}.engine", __package__)
@@ -60,6 +62,19 @@ def relay_from_url(url: str) -> Relay | None:
         ReactiveError: The engine's extra is not installed.
     """
     return None if _scheme(url) == "memory" else Bridge(engine_from_url(url))
+
+
+def _unknown(scheme: str, url: str) -> str:
+    if scheme.startswith(("redis+", "rediss+")) and url.lower().startswith(f"{scheme}://"):
+        return (
+            f"no engine has {scheme}:// URLs, as other packages have: use redis://host:port/0, rediss:// for TLS, or "
+            "unix:///path for a socket. Sentinel and clusters are not possible"
+        )
+    what = f"{scheme}://" if url.lower().startswith(f"{scheme}://") else "such"
+    return (
+        f"no engine has {what} URLs: use redis://…, rediss://…, unix://…, postgresql://… or, for a bus of one process, "
+        "memory://"
+    )
 
 
 def _scheme(url: str) -> str:

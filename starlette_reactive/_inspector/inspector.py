@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +28,7 @@ from .._bus.bus import ReactiveBus, hub_of
 from .._checks import AppDescription
 from .._core.events import ChangeEvent
 from .._index.index import DependencyIndex, registry_of
+from .._streams.servers import Server
 from .._streams.timer import timer
 from .._streams.trace import add_tracer
 from .access import Allow, is_allowed
@@ -147,7 +148,7 @@ class Inspector:
         self._wanted_until = time.monotonic() + _LINGER
         timer().add(self)
 
-    def on_tick(self, now: float, *, stopping: bool) -> None:
+    def on_tick(self, now: float, stopping: Collection[Server]) -> None:
         """Update the open pages, at most a few times a second."""
         if self._live.bus.presence(SCOPE):
             self._wanted_until = now + _LINGER
@@ -166,8 +167,9 @@ def _own_asgi_scope(asgi_scope: Scope) -> Scope:
     """Return the ASGI scope of a request with the inspector's address as its root path."""
     path, root, rest = asgi_scope["path"], asgi_scope.get("root_path", ""), asgi_scope["path_params"].get("rest", "")
     base = path.removesuffix(rest).rstrip("/")
-    if not base.startswith(f"{root}/"):
-        base = root + base
+    outer = asgi_scope.get("app_root_path", root)  # the part of it that is around mounts, which may end with a slash
+    inner = base.removeprefix(root) if base.startswith(f"{root}/") else base
+    base = outer.rstrip("/") + root.removeprefix(outer) + inner
     inherited = {
         name: asgi_scope[name]
         for name in ("asgi", "client", "extensions", "headers", "http_version", "query_string", "scheme", "server")

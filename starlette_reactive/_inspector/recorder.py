@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from .._core.events import ChangeEvent
+from .._core.failures import Failures
 from .._index.registry import Registry
 from .._streams.trace import RenderTrace, TracedReading
 from .effects import MAX_EFFECTS, EventRecord, GroupEffect, GroupStatus, RenderRecord
 
 __all__ = ["CHUNK", "MAX_EVENTS", "GroupRecorder", "Recorder", "Totals"]
 
-logger: logging.Logger = logging.getLogger("starlette_reactive.inspector")
 
 MAX_EVENTS = 200
 """How many events are kept."""
@@ -205,6 +205,7 @@ class Recorder:
         self._expand = expand
         self._count = count
         self._lock = threading.RLock()
+        self._failures = Failures(logging.getLogger("starlette_reactive.inspector"))
         self._numbers = itertools.count(1)
         self._queue: deque[_QueuedEvent] = deque(maxlen=MAX_EVENTS)
         self._records: deque[EventRecord] = deque(maxlen=MAX_EVENTS)
@@ -255,11 +256,8 @@ class Recorder:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Hold the lock as :meth:`locked` does. Errors are logged, because they must not end the group."""
-        try:
-            with self.locked():
-                yield
-        except Exception:
-            logger.exception("the inspector could not record a group's work")
+        with self._failures.logged("recording a group's work for the inspector"), self.locked():
+            yield
 
     def _record(self, queued: _QueuedEvent) -> None:
         event = queued.event

@@ -43,6 +43,14 @@ class BrowserSession:
         value = None if self.cookie_name is None else connection.cookies.get(self.cookie_name)
         return value if value is not None and _SHAPE.fullmatch(value) else None
 
+    def name_for(self, connection: HTTPConnection) -> str | None:
+        """Return the name of the session of the browser that sent a request.
+
+        A browser without the cookie is known by the mark of its page. ``None`` if it has neither.
+        """
+        session = self.of(connection) or self.origin(connection)
+        return None if session is None else name_of_session(session)
+
     def begin(self, request: Request) -> str | None:
         """Return the session of the browser that visits a page, which is a new one if it has none.
 
@@ -66,7 +74,7 @@ class BrowserSession:
             self.cookie_name,
             session,
             max_age=_MAX_AGE,
-            path=request.scope.get("app_root_path", request.scope.get("root_path", "")) or "/",
+            path=request.scope.get("app_root_path", request.scope.get("root_path", "")).rstrip("/") or "/",
             secure=request.scope.get("scheme") == "https",
             httponly=True,
             samesite="lax",

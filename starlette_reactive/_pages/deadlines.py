@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+from .._streams.servers import Server
 from .._streams.timer import timer
 
 __all__ = ["Deadlines"]
@@ -30,7 +31,7 @@ class Deadlines:
         if not self._watched:
             timer().remove(self)
 
-    def on_tick(self, now: float, *, stopping: bool) -> None:  # noqa: ARG002 - the signature of what a timer drives
+    def on_tick(self, now: float, stopping: Collection[Server]) -> None:  # noqa: ARG002 - the signature of what a timer drives
         """Call the functions that are due."""
         due = [(key, expire) for key, (at, expire) in self._watched.items() if now >= at]
         for key, expire in due:

@@ -1,8 +1,9 @@
 """Wrapping an application's endpoint so that it works under both FastAPI and Starlette.
 
 FastAPI reads the signature, resolves the parameters and calls with keywords. Starlette calls with the request alone.
-The original may or may not take the request, and may be a coroutine function or a plain one, which runs in a worker
-thread.
+Either may call a method, whose instance comes first, or by keyword if it is a dependency. The original may or may not
+take the request. It is any function or object that can be called: a coroutine function runs in the event loop, and
+everything else in a worker thread.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType, MethodType
 from typing import Annotated, Any, get_args, get_origin
@@ -19,13 +20,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from .._core.callables import function_of
+from .endpoint_kinds import check_endpoint
 from .mounts import routes_of
 
-__all__ = ["Call", "Decorated", "Endpoint", "wrap_endpoint"]
+__all__ = ["Call", "Decorated", "Endpoint", "is_method", "wrap_endpoint"]
 
 Endpoint = Callable[..., Any]
 
 _REQUEST = "reactive_request"  # the parameter that is added if the endpoint has none for the request
+_POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD})
+_VARIADIC = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,75 +62,169 @@ def wrap_endpoint(
         first: Further parameters, resolved before those of the endpoint and not passed to it.
 
     Raises:
-        TypeError: ``endpoint`` is not a function, for instance because the decorators are in the wrong order.
+        TypeError: ``endpoint`` cannot be wrapped, for instance because the decorators are in the wrong order.
     """
-    if not inspect.isroutine(endpoint):
-        raise TypeError(f"{endpoint!r} is not a function: write the route's decorator above this one")
-    signature = _signature(endpoint)
-    request_name = next((name for name, each in signature.parameters.items() if _is_request(each)), None)
-    added = dict(first or {})
-    not_passed = {_REQUEST, *added}
-    call = _caller(endpoint, signature)
+    check_endpoint(endpoint)
+    if isinstance(endpoint, staticmethod):
+        endpoint = endpoint.__func__
+    original = _Original(endpoint)
+    not_passed = {_REQUEST, *(first or {})}
 
-    @functools.wraps(endpoint)
     async def wrapped(*args: Any, **kwargs: Any) -> Response:
-        request = args[0] if args else kwargs[request_name or _REQUEST]
+        if args and isinstance(args[-1], HTTPConnection):
+            return await respond(original.call_of_starlette(args))
+        request = kwargs[original.request_name or _REQUEST]
         arguments = {name: value for name, value in kwargs.items() if name not in not_passed}
-        if args and signature.parameters:  # Starlette passes the request, whatever the name of the parameter
-            name, parameter = next(iter(signature.parameters.items()))
-            arguments = {request_name or name: (request,) if parameter.kind is parameter.VAR_POSITIONAL else request}
-        return await respond(Call(request, {**request.path_params, **arguments}, functools.partial(call, arguments)))
+        return await respond(original.call_of_fastapi(request, args, arguments))
 
-    parameters = [*added.values(), *signature.parameters.values()]
-    if request_name is None:
-        parameters.append(inspect.Parameter(_REQUEST, inspect.Parameter.KEYWORD_ONLY, annotation=Request))
-    wrapped.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters], return_annotation=Response
-    )
-    wrapped.__annotations__ = {each.name: each.annotation for each in parameters if each.annotation is not each.empty}
-    del wrapped.__wrapped__  # FastAPI would look through it for annotations
+    named = function_of(endpoint)
+    functools.update_wrapper(wrapped, named, updated=("__dict__",) if inspect.isfunction(named) else ())
+    del wrapped.__wrapped__  # type: ignore[attr-defined] # FastAPI would look through it for annotations
+    signature = original.exposed_signature(first or {})
+    wrapped.__signature__ = signature  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {
+        name: each.annotation for name, each in signature.parameters.items() if each.annotation is not each.empty
+    }
     return wrapped
+
+
+def is_method(endpoint: Endpoint) -> bool:
+    """Return whether an endpoint is a function of a class, which is called with an instance."""
+    if not inspect.isfunction(endpoint):
+        return False
+    return next(iter(inspect.signature(endpoint).parameters), None) in ("self", "cls")
 
 
 class Decorated:
     """The endpoints that one Reactive object has wrapped."""
 
     def __init__(self) -> None:
-        self._wrapped: dict[Endpoint, Endpoint] = {}
+        self._wrapped: list[tuple[Endpoint, Endpoint]] = []
 
     def wrap(self, endpoint: Endpoint, respond: Callable[[Call], Awaitable[Response]], **options: Any) -> Endpoint:
         """Wrap an endpoint; see :func:`wrap_endpoint`."""
-        wrapped = self._wrapped[endpoint] = wrap_endpoint(endpoint, respond, **options)
+        wrapped = wrap_endpoint(endpoint, respond, **options)
+        self._wrapped.append((endpoint, wrapped))
         return wrapped
 
-    def check_order(self, app: Any) -> None:
-        """Check that no route of an application has an endpoint without its wrapping.
+    def check_routes(self, app: Any) -> None:
+        """Check that the routes of an application can call what was wrapped.
 
         Raises:
-            TypeError: One has, because the decorators are in the wrong order.
+            TypeError: One has an endpoint without its wrapping, because the decorators are in the wrong order, or
+                FastAPI cannot find out the parameters of one.
         """
         for route in routes_of(app):
             endpoint = getattr(route, "endpoint", None)
-            if inspect.isroutine(endpoint) and endpoint in self._wrapped:
-                raise TypeError(
-                    f"the route {getattr(route, 'path', '')!r} has the endpoint {endpoint.__qualname__} without its "
-                    "reactive decorator: write the route's decorator above the one of the Reactive object, not below it"
-                )
+            if endpoint is None or inspect.isclass(endpoint):
+                continue
+            for original, wrapped in self._wrapped:
+                if _is_same(endpoint, original):
+                    raise TypeError(
+                        f"the route {getattr(route, 'path', '')!r} has the endpoint "
+                        f"{function_of(endpoint).__qualname__} without its reactive decorator: write the route's "
+                        "decorator above the one of the Reactive object, not below it"
+                    )
+                if endpoint is wrapped and hasattr(route, "dependant"):
+                    _check_parameters(original)
+
+
+def _is_same(endpoint: Endpoint, other: Endpoint) -> bool:
+    return endpoint is other or (isinstance(endpoint, MethodType) and endpoint == other)
+
+
+def _check_parameters(endpoint: Endpoint) -> None:
+    if _is_variadic(inspect.signature(endpoint)):
+        raise TypeError(
+            f"the endpoint {function_of(endpoint).__qualname__} takes *args or **kwargs only, so FastAPI cannot find "
+            "out its parameters: if a decorator has made it, write @functools.wraps in that decorator; else name the "
+            "parameters"
+        )
+
+
+def _is_variadic(signature: inspect.Signature) -> bool:
+    kinds = {each.kind for each in signature.parameters.values()}
+    return bool(kinds) and kinds <= _VARIADIC
+
+
+class _Original:
+    """The endpoint that was wrapped, and how it is called.
+
+    Args:
+        endpoint: The endpoint.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._signature = _signature(endpoint)
+        self._parameters = list(self._signature.parameters.values())
+        # Starlette calls what is there, and does not look through decorators.
+        self._own_parameters = list(inspect.signature(endpoint, follow_wrapped=False).parameters.values())
+        self._by_position = [each.name for each in self._parameters if each.kind is each.POSITIONAL_ONLY]
+        self._is_variadic = _is_variadic(self._signature)
+        self.request_name = next((each.name for each in self._parameters if _is_request(each)), None)
+        function = function_of(endpoint)
+        self._is_coroutine_function = inspect.iscoroutinefunction(
+            function.__call__ if inspect.isclass(function) else function
+        )
+
+    def exposed_signature(self, first: Mapping[str, inspect.Parameter]) -> inspect.Signature:
+        """Return the signature that FastAPI reads."""
+        parameters = [each.replace(kind=each.KEYWORD_ONLY) for each in self._parameters if each.kind not in _VARIADIC]
+        if self.request_name is None:
+            parameters.append(inspect.Parameter(_REQUEST, inspect.Parameter.KEYWORD_ONLY, annotation=Request))
+        instance = []
+        if is_method(self._endpoint):  # a class-based view takes the first parameter for the instance
+            instance = [parameters.pop(0).replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+        return inspect.Signature([*instance, *first.values(), *parameters], return_annotation=Response)
+
+    def call_of_starlette(self, args: tuple[Any, ...]) -> Call:
+        """Return the call with positional arguments, of which the last one is the request."""
+        *instance, request = args
+        parameters = self._parameters_after(len(instance))
+        named = [each for each in parameters if each.name == self.request_name and each.kind not in _VARIADIC]
+        target = next(iter(named or parameters), None)
+        if target is None:
+            return Call(request, request.path_params, functools.partial(self._run, instance, {}))
+        is_first = target is parameters[0] and target.kind is not target.KEYWORD_ONLY
+        positional, keywords = ([*instance, request], {}) if is_first else (instance, {target.name: request})
+        run = functools.partial(self._run, positional, keywords)
+        return Call(request, {**request.path_params, target.name: request}, run)
+
+    def _parameters_after(self, count: int) -> list[inspect.Parameter]:
+        """Return what the endpoint itself takes after some positional arguments."""
+        positional = [each for each in self._own_parameters if each.kind in _POSITIONAL]
+        return positional[count:] + [each for each in self._own_parameters if each.kind not in _POSITIONAL]
+
+    def call_of_fastapi(self, request: Request, instance: tuple[Any, ...], arguments: Mapping[str, Any]) -> Call:
+        """Return the call with resolved parameters by name."""
+        if self._is_variadic:
+            _check_parameters(self._endpoint)
+        positional = [*instance, *(arguments[name] for name in self._by_position if name in arguments)]
+        keywords = {name: value for name, value in arguments.items() if name not in self._by_position}
+        run = functools.partial(self._run, positional, keywords)
+        return Call(request, {**request.path_params, **arguments}, run)
+
+    async def _run(self, args: list[Any], kwargs: Mapping[str, Any]) -> Any:
+        if self._is_coroutine_function:
+            return await self._endpoint(*args, **kwargs)
+        # In a tuple, because trio treats a coroutine returned from a thread as an error.
+        (result,) = await run_in_threadpool(lambda: (self._endpoint(*args, **kwargs),))
+        return await result if inspect.isawaitable(result) else result
 
 
 def _signature(endpoint: Endpoint) -> inspect.Signature:
     """Return a signature with annotations resolved, as far as that is possible at run time."""
     signature = inspect.signature(endpoint)
     names = _names_seen_by(endpoint)
-    return signature.replace(
-        parameters=[each.replace(annotation=_value(each.annotation, names)) for each in signature.parameters.values()]
-    )
+    parameters = [each.replace(annotation=_value(each.annotation, names)) for each in signature.parameters.values()]
+    return signature.replace(parameters=[_with_request(each) for each in parameters])
 
 
 def _names_seen_by(endpoint: Endpoint) -> dict[str, Any]:
-    function = inspect.unwrap(endpoint)
-    if isinstance(function, MethodType):
-        function = function.__func__
+    function = inspect.unwrap(function_of(endpoint))
+    if inspect.isclass(function):
+        function = inspect.unwrap(function.__call__)
     if not isinstance(function, FunctionType):
         return {}
     names = dict(function.__globals__)
@@ -148,41 +247,10 @@ def _is_request(parameter: inspect.Parameter) -> bool:
     annotation = parameter.annotation
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
-    if inspect.isclass(annotation) and issubclass(annotation, HTTPConnection):
-        return True
-    return parameter.name == "request" and annotation in (inspect.Parameter.empty, "Request")
+    return inspect.isclass(annotation) and issubclass(annotation, HTTPConnection)
 
 
-def _caller(endpoint: Endpoint, signature: inspect.Signature) -> Callable[[Mapping[str, Any]], Awaitable[Any]]:
-    """Return a function that calls an endpoint with arguments by name."""
-    bind = _binder(signature)
-    is_coroutine_function = inspect.iscoroutinefunction(endpoint)
-
-    async def call(arguments: Mapping[str, Any]) -> Any:
-        args, kwargs = bind(arguments)
-        if is_coroutine_function:
-            return await endpoint(*args, **kwargs)
-        return await run_in_threadpool(endpoint, *args, **kwargs)
-
-    return call
-
-
-def _binder(signature: inspect.Signature) -> Callable[[Mapping[str, Any]], _Bound]:
-    """Return a function that splits arguments by name into positional ones and keywords."""
-    kinds = {name: each.kind for name, each in signature.parameters.items()}
-    positional = [name for name, kind in kinds.items() if kind in _POSITIONAL]
-    keywords = [name for name, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY]
-    is_plain = len(positional) + len(keywords) == len(kinds)
-
-    def bind(arguments: Mapping[str, Any]) -> _Bound:
-        if is_plain and arguments.keys() == kinds.keys():
-            return [arguments[name] for name in positional], {name: arguments[name] for name in keywords}
-        bound = signature.bind_partial()
-        bound.arguments = {name: arguments[name] for name in kinds if name in arguments}
-        return bound.args, bound.kwargs
-
-    return bind
-
-
-_Bound = tuple[Sequence[Any], Mapping[str, Any]]
-_POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD})
+def _with_request(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Return a parameter that is called ``request`` with the annotation that it lacks."""
+    lacks = parameter.name == "request" and parameter.annotation in (inspect.Parameter.empty, "Request")
+    return parameter.replace(annotation=Request) if lacks else parameter

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 __all__ = ["dependency", "has_dependencies_before", "router_of"]
@@ -21,14 +22,14 @@ def router_of(
     return APIRouter(routes=list(routes), lifespan=lifespan)
 
 
-def dependency(name: str, function: Callable[[Request], object]) -> inspect.Parameter:
-    """Return a parameter. FastAPI calls ``function`` with the request when it resolves it."""
+def dependency(name: str, function: Callable[[Request, Response], object]) -> inspect.Parameter:
+    """Return a parameter. FastAPI calls ``function`` with the request and what it injects when it resolves it."""
 
-    async def depends(request: Request) -> None:
-        function(request)
+    async def depends(request: Request, response: Response) -> None:
+        function(request, response)
 
-    # Set here, because FastAPI would look up the annotation in this module as a string.
-    depends.__annotations__ = {"request": Request}
+    # Set here, because FastAPI would look up the annotations in this module as strings.
+    depends.__annotations__ = {"request": Request, "response": Response}
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=Depends(depends), annotation=None)
 
 

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, NoMatchFound
 from starlette.types import ASGIApp
 
-from .._streams.timer import uvicorn_server
+from .._streams.servers import server_of
 
-__all__ = ["is_below_mount", "is_mounted", "path_in", "routes_of", "served_app"]
+__all__ = ["is_below_mount", "is_mounted", "path_in", "routes_of", "routes_with_path_of", "served_app"]
 
 
 def is_mounted(request: Request) -> bool:
@@ -51,6 +51,21 @@ def routes_of(app: Any) -> Iterator[BaseRoute]:
         yield from routes_of(getattr(route, "original_router", route))  # FastAPI's included routers, then mounts
 
 
+def routes_with_path_of(app: Any, name: str) -> set[str]:
+    """Return the names of the routes of an application that have the same path as a named one."""
+    own = _host_and_path(app, name)
+    names: set[str] = {getattr(route, "name", None) or "" for route in routes_of(app)}
+    return set() if own is None else {each for each in names if _host_and_path(app, each) == own}
+
+
+def _host_and_path(app: Any, name: str) -> tuple[str, str] | None:
+    try:
+        found = app.url_path_for(name)
+    except NoMatchFound:
+        return None
+    return found.host, str(found)
+
+
 def _own_routes(app: Any) -> Iterator[BaseRoute]:
     """Yield the routes of an application, but not those of the applications that are mounted in it."""
     for route in getattr(app, "routes", None) or ():
@@ -76,9 +91,9 @@ def _names_below(app: Any, name: str, around: str = "") -> Iterator[str]:
             yield from _names_below(route, name, f"{around}{mount}:")
 
 
-def served_app() -> ASGIApp | None:
-    """Return the application that uvicorn calls, if uvicorn runs this process: the outermost one."""
-    app = getattr(getattr(uvicorn_server(), "config", None), "loaded_app", None)
+def served_app(request: Request) -> ASGIApp | None:
+    """Return the application that the server of a request calls, the outermost one, if the server is uvicorn."""
+    app = getattr(getattr(server_of(request.scope).native(), "config", None), "loaded_app", None)
     while type(app).__module__.startswith("uvicorn."):
         app = getattr(app, "app", None)
     return app

@@ -28,9 +28,11 @@ from .._streams.live_response import ConnectionCallback
 from .._streams.rendering import render_blocks
 from .._templates.environments import context_for
 from .browser_session import BrowserSession
+from .declared_response import as_declared, response_to_update, without_tasks
 from .endpoints import Call
 from .scopes import format_scope
 from .update import update_of
+from .viewer_cookies import SiteCookies
 from .visits import begin_visit
 
 __all__ = ["OWNER", "SINK_NAMES", "VIEWER_NAMES", "Page", "PageSettings", "UserOf"]
@@ -61,6 +63,7 @@ class PageSettings:
         update_timeout: Seconds that an update may take.
         limits: How many streams may be open.
         sessions: Recognises browsers.
+        cookies: What is known of the application's cookies.
     """
 
     hub: Hub
@@ -71,6 +74,11 @@ class PageSettings:
     update_timeout: float
     limits: StreamLimits
     sessions: BrowserSession
+    cookies: SiteCookies
+
+    def __post_init__(self) -> None:
+        if self.update_timeout <= 0:
+            raise ValueError(f"update_timeout is {self.update_timeout}: write how many seconds an update may take")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +124,10 @@ class Page:
             update.user = await self.user_id(call.request)
         result = await call.run()
         if isinstance(result, Response):
-            return result
+            return without_tasks(self._accepted(result))
         environment, context = self.settings.templates.env, self._context(call, result)
-        return update.response(await render_blocks(update.blocks, context, lambda _: environment))
+        rendered = await render_blocks(update.blocks, context, lambda _: environment)
+        return response_to_update(call.request, update.response(rendered))
 
     async def _respond_to_visit(self, call: Call) -> Response:
         request, sessions = call.request, self.settings.sessions
@@ -127,12 +136,25 @@ class Page:
         begin_visit(request, self.key, self._scope(call), sessions.new_mark(session), self.settings.hub)
         result = await call.run()
         if isinstance(result, Response):
-            return result
-        response = await self._render_page(self._context(call, result))
+            return self._accepted(result)
+        html = await self._html(self._context(call, result))
         # A second tab from a cache would have the mark of the first.
-        response.headers["Cache-Control"] = _cache_control(call) or "no-store"
+        page = HTMLResponse(html, headers={"Cache-Control": "no-store"})
+        response = as_declared(request, html, page)
         sessions.keep(response, request, session)
         return response
+
+    def _accepted(self, response: Response) -> Response:
+        """Return a response of the endpoint's own, unless it is the page itself, rendered by hand."""
+        if not isinstance(response, HTMLResponse) or not 200 <= response.status_code < 300:
+            return response
+        template = getattr(getattr(response, "template", None), "name", None)
+        what = type(response).__name__ if template is None else f"a TemplateResponse of {template!r}"
+        raise TypeError(
+            f"the page {self.key} returned {what}, from which no update can be rendered: return the variables of "
+            f"{self.template_name!r} as a dict, without a response, and @reactive.page renders the template. Another "
+            "page needs a route of its own, or a status other than 200"
+        )
 
     def _context(self, call: Call, result: object) -> dict[str, Any]:
         if not isinstance(result, Mapping):
@@ -147,11 +169,11 @@ class Page:
             self.scope_format, call.values, what=f"the page {self.key}", template_name=self.template_name
         )
 
-    async def _render_page(self, context: Mapping[str, Any]) -> Response:
+    async def _html(self, context: Mapping[str, Any]) -> str:
         template = self.settings.templates.env.get_template(self.template_name)
         if self.settings.templates.env.is_async:
-            return HTMLResponse(await template.render_async(context))
-        return HTMLResponse(template.render(context))
+            return await template.render_async(context)
+        return template.render(context)
 
     async def user_id(self, request: Request) -> str | None:
         """Return the id of the user that a request belongs to.
@@ -191,9 +213,3 @@ class Page:
             block=ref.block_name,
             line=reads.line,
         )
-
-
-def _cache_control(call: Call) -> str | None:
-    """Return what an endpoint has set on the response that FastAPI injects."""
-    injected = (each for each in call.values.values() if isinstance(each, Response))
-    return next((each.headers["cache-control"] for each in injected if "cache-control" in each.headers), None)

@@ -14,25 +14,35 @@ from urllib.parse import unquote
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from .._clients import CLOSE_EVENT, Client
+from .._clients.htmx import sink_selector
+from .._core.callables import name_of
 from .._core.errors import ReactiveError
 from .._streams.event_ids import EventId
+from .._streams.response import EventStream
 from .._templates import declare_reads
-from .browser_session import ORIGIN_HEADER
+from .browser_session import ORIGIN_HEADER, BrowserSession
 from .endpoints import Endpoint
-from .mounts import is_below_mount, is_mounted, path_in, served_app
+from .held_answer import held_answer
+from .mounts import is_below_mount, is_mounted, path_in, routes_with_path_of, served_app
 from .page import OWNER, Page
 from .page_stream import open_stream
 from .signer import Signer
+from .update import REFUSALS
+from .viewer_cookies import SiteCookies
 from .visits import Visit, current_visit
 
 __all__ = ["Site", "install_template_functions"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
+
+_ROUTE_NAME = "reactive:"
 
 
 class Site:
@@ -43,13 +53,25 @@ class Site:
         prefix: The path prefix of the routes.
         live_path: The path of a page's stream below the page's own path. ``None`` means that all streams have one path,
             below the prefix.
+        sessions: Recognises browsers.
+        cookies: What is known of the application's cookies.
+
+    Raises:
+        ValueError: ``prefix`` or ``live_path`` does not begin with a slash, or ends with one.
     """
 
-    def __init__(self, signer: Signer, prefix: str, live_path: str | None = None) -> None:
+    def __init__(
+        self, signer: Signer, prefix: str, live_path: str | None, sessions: BrowserSession, cookies: SiteCookies
+    ) -> None:
+        for name, path in (("prefix", prefix), ("live_path", live_path)):
+            if path is not None and (not path.startswith("/") or path.endswith("/")):
+                raise ValueError(f"{name} is {path!r}: write it with a leading slash and no trailing one, as '/live'")
+        self.sessions = sessions
+        self.cookies = cookies
         self._signer = signer
         self._prefix = prefix
         self._live_path = live_path
-        self._route_name = f"reactive:{prefix}:{secrets.token_hex(4)}"  # an application may have several
+        self._route_name = f"{_ROUTE_NAME}{prefix}:{secrets.token_hex(4)}"  # an application may have several
         self._pages: dict[str, Page] = {}
         self._has_looked_for_wrapper = False
         self.app: ASGIApp | None = None
@@ -65,7 +87,7 @@ class Site:
 
     def key_for(self, endpoint: Endpoint) -> str:
         """Return a key for the page of an endpoint. It is the same in every process."""
-        name = f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', repr(endpoint))}"
+        name = name_of(endpoint)
         number = sum(1 for key in self._pages if key.partition("#")[0] == name)
         return f"{name}#{number}" if number else name
 
@@ -82,34 +104,76 @@ class Site:
             paths = [self._live_path, f"/{{page_path:path}}{self._live_path}"]
         return [Route(path, endpoint, methods=["GET"], name=self._route_name) for path in paths]
 
+    def check_path(self, app: Any) -> None:
+        """Check that no other Reactive object of an application has the same path for its streams.
+
+        Raises:
+            ReactiveError: One has.
+        """
+        others = routes_with_path_of(app, self._route_name) - {self._route_name}
+        if any(name.startswith(_ROUTE_NAME) for name in others):
+            argument = f"prefix={self._prefix!r}" if self._live_path is None else f"live_path={self._live_path!r}"
+            raise ReactiveError(
+                f"two Reactive objects of the application have {argument}, so one of them would answer 403 to the "
+                "streams of the other: use one object for all pages, or give each its own"
+            )
+
     async def stream(self, request: Request) -> Response:
         """Answer the request of a live URL.
 
         Raises:
             ReactiveError: Updates would skip the applications around the one that has the routes.
         """
-        visit = self._signer.read(request.query_params.get("page", ""), EventId.requested(request.scope).renewal)
-        page = None if visit is None else self._pages.get(visit.page)
-        if visit is None or page is None or not self._is_path_of(request, visit):
+        if (held := held_answer(request.scope, self.cookies.watch)) is not None:
+            held.has_reached_streams = True
+        visit, page = self._visited(request)
+        if visit is None or page is None:
             text = "This live URL is not valid here, or no longer valid."
             return PlainTextResponse(text, status_code=403, headers={"X-Content-Type-Options": "nosniff"})
         if self.app is None and is_mounted(request):
             raise self._mounted_error(request.scope["root_path"])
         self._look_for_wrapper(request)
         app = self.app or request.app
-        return await open_stream(page, request, visit, app, visit.root_path, self._signer.renewal(visit))
+        try:
+            return await open_stream(page, request, visit, app, visit.root_path, self._signer.renewal(visit))
+        except HTTPException as refusal:  # from user= of the page
+            if refusal.status_code not in REFUSALS:
+                raise
+            return EventStream([_closing(visit, page.wire.client(request.headers))])
 
-    def _is_path_of(self, request: Request, visit: Visit) -> bool:
+    def stream_of(self, connection: HTTPConnection) -> tuple[Client, bytes, str] | None:
+        """Return the client of a stream, what keeps it from coming back, and the mark of its page.
+
+        ``None`` if the request is not for a stream.
+        """
+        path: str = connection.scope["path"]
+        if not path.endswith(self._live_path or f"{self._prefix}/live"):
+            return None
+        visit, page = self._visited(connection)
+        if visit is None or page is None:
+            return None
+        client = page.wire.client(connection.headers)
+        return client, _closing(visit, client), visit.origin
+
+    def _visited(self, connection: HTTPConnection) -> tuple[Visit | None, Page | None]:
+        """Return the visit that the URL of a stream is for, and its page, if the URL is valid."""
+        visit = self._signer.read(connection.query_params.get("page", ""), EventId.requested(connection.scope).renewal)
+        page = None if visit is None else self._pages.get(visit.page)
+        if visit is None or page is None or not self._is_path_of(connection, visit):
+            return None, None
+        return visit, page
+
+    def _is_path_of(self, connection: HTTPConnection, visit: Visit) -> bool:
         if self._live_path is None:
             return True
-        path: str = request.scope["path"]
+        path: str = connection.scope["path"]
         return path == unquote(visit.raw_path).rstrip("/") + self._live_path
 
     def _look_for_wrapper(self, request: Request) -> None:
         if self.app is not None or self._has_looked_for_wrapper:
             return
         self._has_looked_for_wrapper = True
-        served = served_app()
+        served = served_app(request)
         if served is not None and served is not request.app:
             logger.warning(
                 "the server calls %s, which wraps the application of the live pages, and updates skip it: set "
@@ -141,7 +205,7 @@ class Site:
             )
         if self.app is None and is_below_mount(request, self._route_name):
             raise self._mounted_error(request.scope.get("root_path", ""), context.name)
-        url = f"{visit.root_path}{path}?page={token}"
+        url = f"{visit.root_path.rstrip('/')}{path}?page={token}"
         attributes = self._pages[visit.page].wire.sink_attributes(url, visit.origin)
         return Markup(attributes)  # noqa: S704 - escaped by the client's module
 
@@ -165,6 +229,11 @@ class Site:
                 template=context.name,
             )
         return visit
+
+
+def _closing(visit: Visit, client: Client) -> bytes:
+    """Return what keeps a client from connecting to the stream of a visit again."""
+    return client.encode_close(CLOSE_EVENT, sink_selector(visit.origin))
 
 
 def install_template_functions(env: Environment, default: Site) -> None:

@@ -28,9 +28,11 @@ from .._core.errors import ReactiveError, StreamEndedError
 from .._core.loops import spawn
 from .._streams.rendering import Rendered
 from .changes import ChangesOfUpdate
+from .cookies import set_cookies_of
 from .places import Claim, Places
+from .update_state import UpdateState, raise_update_error
 
-__all__ = ["CANCEL_GRACE", "UPDATE", "Update", "UpdateRunner", "update_of", "update_scope"]
+__all__ = ["CANCEL_GRACE", "REFUSALS", "UPDATE", "Update", "UpdateRunner", "update_of", "update_scope"]
 
 CANCEL_GRACE = 1.0
 """Seconds that a cancelled update has to end."""
@@ -54,7 +56,8 @@ _HOP_BY_HOP = {
 }
 _NOT_CARRIED = frozenset({*_HOP_BY_HOP, b"accept", b"datastar-request", b"expect", b"host", b"last-event-id", b"range"})
 _NOT_CARRIED_PREFIXES = (b"content-", b"hx-", b"if-")
-_GONE = frozenset({401, 403, 404, *range(300, 400)})
+REFUSALS = frozenset({401, 403, 404, *range(300, 400)})
+"""The statuses that say that the page does not exist for the viewer."""
 
 
 TOKEN_HEADER = b"reactive-update"
@@ -71,6 +74,7 @@ class Update:
         token: What the page's own answer carries. It is unique to the update.
         user: The id of the user that the request belongs to.
         rendered: The result.
+        set_cookies: The ``Set-Cookie`` headers of the answer.
     """
 
     page: str
@@ -78,6 +82,7 @@ class Update:
     token: bytes = field(default_factory=lambda: secrets.token_hex(16).encode())
     user: str | None = None
     rendered: Rendered | None = None
+    set_cookies: list[str] = field(default_factory=list)
 
     def response(self, rendered: Rendered) -> Response:
         """Return the answer of the update's page, and keep what it rendered."""
@@ -122,7 +127,6 @@ def update_scope(
     if not shared and "client" in stream_scope:
         carried["client"] = stream_scope["client"]
     own_headers = [] if shared else [pair for pair in stream_scope["headers"] if _is_carried(pair[0])]
-    state = stream_scope.get("state", {})
     return {
         **carried,
         "type": "http",
@@ -133,7 +137,7 @@ def update_scope(
         "query_string": query.encode("latin-1"),
         "root_path": root_path,
         "headers": [(b"host", host.encode("latin-1")), *own_headers, (b"accept", b"text/html")],
-        "state": {name: state[name] for name in state_names if name in state},
+        "state": UpdateState(stream_scope.get("state", {}), state_names),
         "extensions": {},
     }
 
@@ -162,23 +166,30 @@ class UpdateRunner:
     counts: Counts
     places: Places
 
-    async def run(self, blocks: Iterable[BlockRef]) -> Update:
-        """Run the page's request through the application, and return what the page answered.
+    def update_of(self, blocks: Iterable[BlockRef]) -> Update:
+        """Return an update of blocks, to be run."""
+        return Update(self.claim.page, list(blocks))
+
+    async def run(self, update: Update) -> Rendered:
+        """Run the page's request through the application, and return what the page rendered.
+
+        Args:
+            update: The update. Cookies that the answer sets are added to it, whatever the answer is.
 
         Raises:
             StreamEndedError: The application answered that the page does not exist, or no longer exists, for this
                 viewer.
             ReactiveError: The application answered without running the page, failed after it, or took too long.
         """
-        update = Update(self.claim.page, list(blocks))
         if not self.places.take_now(self.claim):
             await self._wait_for_place()
-        answer = await self._exchange({**self.asgi_scope, "state": dict(self.asgi_scope["state"]), UPDATE: update})
+        answer = await self._exchange({**self.asgi_scope, "state": self.asgi_scope["state"].copy(), UPDATE: update})
+        update.set_cookies = answer.set_cookies
         # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.
-        if answer.status in _GONE:
+        if answer.status in REFUSALS:
             raise StreamEndedError(f"the page {self._path!r} answered {answer.status}")
         if update.rendered is not None and answer.token == update.token and 200 <= answer.status < 300:
-            return update
+            return update.rendered
         what = f"the application answered {answer.status}"
         if update.rendered is not None and answer.token is None:
             what += ", which replaced the answer of the page"
@@ -250,17 +261,18 @@ class UpdateRunner:
         if not outcome:
             raise ReactiveError(f"the update of the page {self._path!r} was cancelled by the application")
         if isinstance(outcome[0], Exception):
-            raise outcome[0]
+            raise_update_error(outcome[0], self.claim.page)
         return outcome[0]
 
 
 class _Exchange:
     """The server's side of one request: no body, no disconnect before the response is complete, and the answer."""
 
-    __slots__ = ("_complete", "_disconnect", "_requested", "status", "token")
+    __slots__ = ("_complete", "_disconnect", "_requested", "set_cookies", "status", "token")
 
     def __init__(self) -> None:
         self.status = 0
+        self.set_cookies: list[str] = []
         self.token: bytes | None = None
         self._requested = False
         self._complete = False
@@ -278,6 +290,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.set_cookies = set_cookies_of(message)
             self.token = next((value for name, value in message.get("headers", ()) if name == TOKEN_HEADER), None)
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self._complete = True

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from .._bus.hub import Hub
+from .declared_response import note_response
 from .update import update_of
 
 __all__ = ["Visit", "begin_visit", "current_visit", "cursor_parameter"]
@@ -91,19 +93,24 @@ def _forget_cursor(request: Request) -> None:
     request.scope[_CURSOR] = _UNKNOWN_CURSOR
 
 
-def cursor_parameter(hub: Hub) -> dict[str, inspect.Parameter]:
-    """Return the parameter that notes the cursor of a visit, if FastAPI is in use.
+def cursor_parameter(hub: Hub, *, is_first: bool = True) -> dict[str, inspect.Parameter]:
+    """Return the parameter that notes the cursor of a visit, and what FastAPI injects, if FastAPI is in use.
 
     FastAPI resolves parameters in order, so the first one notes the cursor before dependencies read any data.
+
+    Args:
+        hub: The bus.
+        is_first: Whether no other parameter is resolved before.
     """
     if "fastapi" not in sys.modules:
         return {}
     from .fastapi import dependency, has_dependencies_before  # noqa: PLC0415 - FastAPI is optional
 
-    def note(request: Request) -> None:
+    def note(request: Request, response: Response) -> None:
+        note_response(request, response)
         if update_of(request) is not None:
             return  # nobody uses the cursor of an update
-        if has_dependencies_before(request):
+        if not is_first or has_dependencies_before(request):
             _forget_cursor(request)
         else:
             _note_cursor(request, hub)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Scope
 
-from .._core.sse import SSEEvent, encode_event
+from .._clients import RESTART_EVENT
+from .._core.sse import SSEEvent, encode_event, with_fields
 
-__all__ = ["EventId", "first_frame"]
+__all__ = ["RESTART_PAUSE", "EventId", "first_frame", "restart_frame"]
 
+RESTART_PAUSE = 0.3
+"""Seconds after which a browser connects again whose stream restarts."""
 _SEPARATOR = "~"  # in no cursor, and safe in a header and in a URL
 
 
@@ -46,12 +50,23 @@ def _parameter(asgi_scope: Scope, *names: str) -> str:
     return next((query[name] for name in names if query.get(name)), "")
 
 
-def first_frame(asgi_scope: Scope, event_id: str) -> bytes:
-    """Return the frame with the id at which a stream begins.
+def first_frame(asgi_scope: Scope, event_id: str, retry: int | None) -> bytes:
+    """Return the frame with the id at which a stream begins, and with the pause in milliseconds before a reconnect.
 
     Without data it is no event, and browsers keep its id to themselves. That is not enough for the script for htmx 2,
     which reads ids from events: it asks for one with the parameter ``resumable``.
     """
     if _parameter(asgi_scope, "resumable"):
-        return encode_event(SSEEvent("", event="reactive-id", id=event_id))
-    return b"id: %b\n\n" % event_id.encode("ascii")
+        return encode_event(SSEEvent("", event="reactive-id", id=event_id, retry=retry))
+    return with_fields([b"id: %b\n\n" % event_id.encode("ascii")], retry=retry)
+
+
+def restart_frame(pause: float, event_id: str | None = None) -> bytes:
+    """Return the last frame of a stream whose browser is to connect again soon.
+
+    Args:
+        pause: Seconds until then, before jitter. The first frame of the next stream sets another pause.
+        event_id: The id to connect with. ``None`` means the last one.
+    """
+    milliseconds = round(1000 * pause * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+    return encode_event(SSEEvent("", event=RESTART_EVENT, id=event_id, retry=milliseconds))

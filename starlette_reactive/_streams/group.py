@@ -11,68 +11,37 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextvars import Context
-from dataclasses import dataclass
 
 import anyio
 
-from .._bus.hub import Hub
 from .._core.blocks import Patch
 from .._core.emit_filters import UPDATE_MARK, caused_by_update
 from .._core.errors import StreamEndedError, StreamRestartError
 from .._core.loops import LoopClosedError, current_mailbox, spawn
 from .._core.paths import ALL
-from .._index.registry import Registry
 from .._index.tables import IndexedBlock
-from .._log.changelog import Change, Reading
+from .._log.changelog import Change
 from .backoff import Backoff
 from .feed import Feed
-from .rendering import RenderBlocks, Rendered, error_markup
+from .group_options import GroupOptions
+from .past import Past
+from .render_log import RenderLog
+from .rendering import Rendered, error_markup
+from .servers import Server
 from .timer import timer
-from .trace import GroupTrace, RenderTrace, rendered_blocks, traced_reading, traces_of
+from .trace import GroupTraces
 from .viewer import Viewer
 
-__all__ = ["Group", "GroupOptions"]
-
-logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
+__all__ = ["Group"]
 
 MIN_INTERVAL = 0.02
 """Seconds between the starts of two renders, so that a burst of changes is one render."""
 CLOSING_GRACE = 10.0
 """Seconds that a render may go on after the last viewer has left."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupOptions:
-    """How the viewers of a scope are served.
-
-    Args:
-        hub: The bus.
-        scope: The scope.
-        registry: Which blocks show what.
-        render: Renders blocks for changed paths.
-        heartbeat_interval: Seconds between heartbeats. 0 sends none.
-        send_timeout: Seconds after which a stalled stream is closed. ``None`` means never.
-        debug: Whether a failing block shows its error in the page.
-        authorises: Whether a viewer may be served only after a render has succeeded, which shows that the application
-            admits it.
-        own_origin: The origin of changes that were made while the group's page was updated. They are not shown to it.
-        renewal: Returns what an id adds to its cursor, the same for all viewers. ``None`` adds nothing.
-    """
-
-    hub: Hub
-    scope: str
-    registry: Registry
-    render: RenderBlocks
-    heartbeat_interval: float
-    send_timeout: float | None
-    debug: bool
-    authorises: bool = False
-    own_origin: str | None = None
-    renewal: Callable[[], str] | None = None
 
 
 class Group:
@@ -94,7 +63,7 @@ class Group:
         self._on_close = on_close
         self._on_end = on_end
         self._mailbox = current_mailbox()
-        self.traces: tuple[GroupTrace, ...] = traces_of(options.hub, options.scope, options.registry)
+        self.traces: GroupTraces = GroupTraces(options.hub, options.scope, options.registry)
         self._subscription = options.hub.watch(options.scope)  # before the feed reads its position
         self.feed: Feed = Feed(
             options.hub,
@@ -104,11 +73,14 @@ class Group:
             ignored_origin=options.own_origin,
             renewal=options.renewal,
         )
+        self._past = Past(self.feed.position)
+        self._is_outdated = False
         self._authorised = not options.authorises
         self._only_by_updates: bool | None = None  # whether all changes since the last render were made in updates
         self._viewers: dict[Viewer, None] = {}
         self._paths: set[str] = set()  # what the owed blocks show
         self._backoff = Backoff()
+        self._log = RenderLog(options.hub.failures, options.scope, options.own_origin)
         self._pause = anyio.CancelScope()
         self._demanded = options.authorises
         self._running = anyio.CancelScope()
@@ -123,11 +95,6 @@ class Group:
         """How its viewers are served."""
         return self._options
 
-    @property
-    def hub(self) -> Hub:
-        """The bus."""
-        return self._options.hub
-
     # Viewers
 
     def join(self, viewer: Viewer) -> None:
@@ -138,8 +105,7 @@ class Group:
         if not self._authorised:
             self.feed.demand_for(viewer)  # the render that shows whether the viewer is admitted
             self._demanded = True
-        for trace in self.traces:
-            trace.viewers_changed(len(self._viewers))
+        self.traces.viewers_changed(len(self._viewers))
 
     async def admit(self, viewer: Viewer) -> bool:
         """Wait until the application admits the viewers of the group. Return ``False`` if this one's stream ends."""
@@ -152,16 +118,52 @@ class Group:
     def leave(self, viewer: Viewer) -> None:
         """Remove a viewer. The last one closes the group."""
         self._viewers.pop(viewer, None)
-        for trace in self.traces:
-            trace.viewers_changed(len(self._viewers))
+        self.traces.viewers_changed(len(self._viewers))
         if not self._viewers:
             self._close()
 
     def end_viewer(self, viewer: Viewer) -> None:
         """End a viewer's stream. Thread-safe."""
-        self._mailbox.post(functools.partial(self._end, (viewer,), "closed"))
+        self._post(functools.partial(self._end, (viewer,), "closed"))
+
+    def restart_viewer(self, viewer: Viewer, since: float | None) -> None:
+        """Restart a viewer's stream, because the browser has other cookies now. Thread-safe.
+
+        What was read since a monotonic time is rendered again. ``None`` means that the time is not known. Infinity
+        means that the viewer may wait for the next change.
+        """
+        self._post(functools.partial(self._restart_viewer, viewer, since))
+
+    def _restart_viewer(self, viewer: Viewer, since: float | None) -> None:
+        if since == math.inf:
+            viewer.is_outdated = True
+        else:
+            self._restart((viewer,), since)
+
+    def _post(self, function: Callable[[], object]) -> None:
+        self._mailbox.post(function)
         with contextlib.suppress(LoopClosedError):
             self._mailbox.wake()
+
+    def outdate(self, since: float | None) -> None:
+        """Restart the streams before the next render, because the browser has other cookies now. Thread-safe.
+
+        What was read since a monotonic time is rendered again. ``None`` means that the time is not known.
+        """
+        self._post(functools.partial(self._outdate, since))
+
+    def _outdate(self, since: float | None) -> None:
+        self._is_outdated = True
+        if since is None or self._past.moved_at >= since:
+            self._restart(self._viewers, since)
+
+    def _restart(self, viewers: Iterable[Viewer], since: float | None) -> None:
+        if since is None:
+            self._end(viewers, "shutdown")
+            return
+        for viewer in viewers:
+            viewer.rewind(self._past.position_at(since))
+        self._end(viewers, "restart")
 
     def shut_down(self) -> None:
         """End all streams so that clients reconnect when the server is back, and start no further render."""
@@ -188,15 +190,15 @@ class Group:
         else:
             self._running.cancel()
         self._subscription.close()
-        timer().remove(self)
+        if not self._viewers:
+            timer().remove(self)  # until then a viewer may stall
         self._on_close(self)
-        self._trace_end(None)
+        self.traces.ended(None)
 
-    def on_tick(self, now: float, *, stopping: bool) -> None:
-        """Send heartbeats, repeat crossed changes, close stalled streams, and end all streams when the server stops."""
+    def on_tick(self, now: float, stopping: Collection[Server]) -> None:
+        """Send heartbeats, repeat crossed changes, close stalled streams, and end the streams of servers that stop."""
         if stopping:
-            self._end(self._viewers, "shutdown")
-            return
+            self._end([viewer for viewer in self._viewers if viewer.server in stopping], "shutdown")
         interval, timeout = self._options.heartbeat_interval, self._options.send_timeout
         if interval > 0 and now >= self._next_heartbeat:
             self.heartbeat += 1
@@ -207,16 +209,15 @@ class Group:
             viewer.repeat_crossed()
         if repeating:
             self.feed.wake()
-        if timeout is not None:
-            for viewer in list(self._viewers):
-                if viewer.sending_since is not None and now - viewer.sending_since > timeout:
-                    viewer.abort()
+        for viewer in [viewer for viewer in self._viewers if viewer.is_stalled(now, timeout)]:
+            viewer.abort()
 
     async def _run(self) -> None:
         try:
             with self._running:
                 await self._serve_until_end()
         finally:
+            self._log.end()
             self._on_end(self)
             self.ended.set()
 
@@ -225,16 +226,16 @@ class Group:
         try:
             await self._serve()
         except StreamEndedError as ended:
-            logger.info("closing the streams of scope %r: %s", self._options.scope, ended)
-            self._trace_end(str(ended))
+            self._log.ended(f"closing the streams of scope {self._options.scope!r}: {ended}")
+            self.traces.ended(str(ended))
         except StreamRestartError as restart:
-            logger.info("restarting a stream of scope %r: %s", self._options.scope, restart)
-            reason = "shutdown"
-            self._trace_end(str(restart))
-        except Exception:
-            logger.exception("closing the streams of scope %r because of an internal error", self._options.scope)
+            self._log.ended(f"restarting a stream of scope {self._options.scope!r}: {restart}")
+            reason = "restart" if restart.soon else "return"
+            self.traces.ended(str(restart))
+        except Exception as error:  # noqa: BLE001 - logged
+            self._log.broke(error)
             reason = "shutdown"  # the page still exists, so clients reconnect
-            self._trace_end("an internal error, which is in the log")
+            self.traces.ended("an internal error, which is in the log")
         self._end(self._viewers, reason)
         self._close()
 
@@ -275,6 +276,7 @@ class Group:
         reading = self.feed.read(before)
         if reading.position == before:
             return False
+        self._past.note(before)
         if reading.changes is None:
             changed = shown = frozenset((ALL,))
             origins: frozenset[str] = frozenset()
@@ -296,7 +298,8 @@ class Group:
         self.feed.invalidate(plan, reading, whole=whole, origins=origins)
         if plan.affected:
             self._paths |= plan.paths
-        self._trace_reading(reading, before, plan.affected)
+            self._end([viewer for viewer in self._viewers if viewer.is_outdated], "restart")
+        self.traces.read(reading, before, plan.affected, self._viewers)
         return bool(plan.affected)
 
     def _shown(self, changes: Sequence[Change], before: int) -> frozenset[str]:
@@ -333,6 +336,8 @@ class Group:
     async def _render(self) -> None:
         blocks = self.feed.owed_blocks()
         started = time.monotonic()
+        if self._is_outdated:
+            raise StreamRestartError("its browser has other cookies now")
         self._is_rendering = True
         caused_by_update.set(self._only_by_updates is True)
         self._only_by_updates = None
@@ -340,15 +345,16 @@ class Group:
             rendered = await self._options.render(frozenset(self._paths), [block.ref for block in blocks])
         except (StreamEndedError, StreamRestartError):
             raise
-        except Exception as error:
-            logger.exception("rendering the blocks of scope %r failed", self._options.scope)
+        except Exception as error:  # noqa: BLE001 - logged
+            self._log.failed(error)
             rendered = {block.ref.key: error for block in blocks}
         else:
+            self._log.rendered(rendered)
             self._authorise()
         finally:
             self._is_rendering = False
         repeated = self._publish(blocks, rendered)
-        self._trace_render(blocks, rendered, repeated, started)
+        self.traces.rendered(blocks, rendered, repeated, started, self._backoff.pause)
 
     def _authorise(self) -> None:
         if not self._authorised:
@@ -375,26 +381,3 @@ class Group:
             if not self.feed.is_owed:
                 self._paths.clear()
         return repeated
-
-    # Tracing
-
-    def _trace_end(self, reason: str | None) -> None:
-        for trace in self.traces:
-            trace.ended(reason)
-
-    def _trace_reading(self, reading: Reading, before: int, affected: Sequence[IndexedBlock]) -> None:
-        if self.traces:
-            facts = traced_reading(reading, before, [block.ref for block in affected], list(self._viewers))
-            for trace in self.traces:
-                trace.read(facts)
-
-    def _trace_render(
-        self, blocks: Sequence[IndexedBlock], rendered: Rendered, repeated: Sequence[Patch], started: float
-    ) -> None:
-        if self.traces and blocks:  # else it only admitted a viewer
-            refs = [block.ref for block in blocks]
-            render = RenderTrace(
-                rendered_blocks(refs, rendered, repeated), time.monotonic() - started, self._backoff.pause
-            )
-            for trace in self.traces:
-                trace.rendered(render)

@@ -8,7 +8,8 @@ from collections.abc import Hashable
 from anyio.lowlevel import RunVar
 
 from .._bus.hub import Hub
-from .group import Group, GroupOptions
+from .group import Group
+from .group_options import GroupOptions
 
 __all__ = ["end_streams", "finish_renders", "group_for"]
 
@@ -56,7 +57,7 @@ async def finish_renders(hub: Hub) -> None:
 
 
 def _running_on(hub: Hub) -> list[Group]:
-    return [group for group in _running_groups() if group.hub is hub]
+    return [group for group in _running_groups() if group.options.hub is hub]
 
 
 def _running_groups() -> set[Group]:

@@ -19,15 +19,17 @@ from starlette.types import Receive, Scope, Send
 from .._bus.roster import Member
 from .._clients import Client
 from .._clients.htmx import stream_client
+from .._core.callables import name_of
 from .._core.emit_filters import filtering
 from .._core.events import ConnectionInfo
 from .._core.sse import HEARTBEAT, with_fields
-from .event_ids import EventId, first_frame
-from .group import Group, GroupOptions
+from .event_ids import RESTART_PAUSE, EventId, first_frame, restart_frame
+from .group import Group
+from .group_options import GroupOptions
 from .groups import group_for
 from .limits import RETRY_AFTER, StreamPlace
 from .presence import gatherer_for
-from .response import CLEANUP_TIMEOUT, FAREWELL_TIMEOUT, EventStream
+from .response import CLEANUP_TIMEOUT, EventStream
 from .viewer import Viewer
 
 __all__ = ["ConnectionCallback", "LiveStream", "ViewerOptions"]
@@ -50,6 +52,7 @@ class ViewerOptions:
         session: The viewer's session, by which its streams can be ended.
         place: Its place within the limits. ``None`` means that there are none.
         user_id: Returns the viewer's user id once the application has admitted it, if only then it is known.
+        on_join: Called when the viewer joins. It returns what to call when the viewer leaves.
         on_connect: Called once the viewer is counted.
         on_disconnect: Called once the viewer is no longer counted.
         close_event: The event that ends the client when the bus closes the stream.
@@ -65,20 +68,13 @@ class ViewerOptions:
     session: str | None = None
     place: StreamPlace | None = None
     user_id: Callable[[], str | None] | None = None
+    on_join: Callable[[Group, Viewer], Callable[[], object]] | None = None
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
     close_event: str | None = None
     sink: str | None = None
     retry: int = 3000
     client: Callable[[Mapping[str, str]], Client] = stream_client
-
-
-@dataclass(slots=True)
-class _Serving:
-    """What a stream has while it is open. A few attributes more, and each stream's instance would need 1.5 KB more."""
-
-    receive: Receive | None = None
-    member: Member | None = None  # since the viewer is counted
 
 
 class LiveStream(EventStream):
@@ -99,14 +95,13 @@ class LiveStream(EventStream):
         )
         self._group_options = group_options
         self._options = options
-        self._serving = _Serving()
+        self._member: Member | None = None  # since the viewer is counted
 
-    def belong_to(self, session: str) -> None:
-        """End with a session of the viewer, by its name in the roster."""
-        self._options = replace(self._options, session=session)
+    def belong_to(self, session: str, on_join: Callable[[Group, Viewer], Callable[[], object]]) -> None:
+        """End with a session of the viewer, by its name in the roster, and call a function when the viewer joins."""
+        self._options = replace(self._options, session=session, on_join=on_join)
 
     async def _serve(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
-        self._serving.receive = receive
         hub, scope, place = self._group_options.hub, self._group_options.scope, self._options.place
         if place is not None and not place.take():
             hub.counts.refuse()
@@ -123,7 +118,7 @@ class LiveStream(EventStream):
         finally:
             if place is not None:
                 place.give_back()
-            if self._serving.member is not None:
+            if self._member is not None:
                 with anyio.move_on_after(CLEANUP_TIMEOUT, shield=True):
                     await self._call(self._options.on_disconnect)
 
@@ -143,14 +138,18 @@ class LiveStream(EventStream):
             self._close_stalled,
             location.latest,
             None if connection is None else connection.session_id,
+            self._connection.server,
         )
         group.join(viewer)
+        on_leave = None if options.on_join is None else options.on_join(group, viewer)
         try:
-            yield group, viewer, first_frame(asgi_scope, group.feed.event_id(location.cursor))
+            yield group, viewer, first_frame(asgi_scope, group.feed.event_id(location.cursor), self._retry)
         finally:
-            if self._serving.member is not None:
-                self._serving.member.leave()
+            if self._member is not None:
+                self._member.leave()
             group.leave(viewer)
+            if on_leave is not None:
+                on_leave()
 
     async def _send_updates(self, group: Group, viewer: Viewer, first: bytes, send: Send) -> None:
         viewer.sending_since = time.monotonic()
@@ -166,15 +165,14 @@ class LiveStream(EventStream):
                 if retry is not None:
                     frames, retry = with_fields([frames], retry=retry), None
                 await self._send_body(send, viewer, frames)
-                for trace in group.traces:
-                    trace.sent(viewer, len(frames))
+                group.traces.sent(viewer, len(frames))
             elif viewer.heartbeat != group.heartbeat:
                 await self._send_body(send, viewer, HEARTBEAT)
             else:
                 await group.feed.changed.wait()  # nothing is awaited between `take` and this, so no change is missed
                 continue
             viewer.heartbeat = group.heartbeat
-        await self._end(viewer, send)
+        await self._end(group, viewer, send)
 
     def _is_counted(self, group: Group, viewer: Viewer) -> bool:
         """Count the viewer that the application admits. Return ``False`` if the viewer has been ended meanwhile."""
@@ -191,13 +189,19 @@ class LiveStream(EventStream):
         if member.has_ended:
             viewer.end_reason = "closed"
             return False
-        self._serving.member = member
+        self._member = member
         return True
 
-    async def _end(self, viewer: Viewer, send: Send) -> None:
-        if viewer.end_reason == "shutdown" and not viewer.client.reconnects_after_end:
+    async def _end(self, group: Group, viewer: Viewer, send: Send) -> None:
+        if viewer.end_reason in ("restart", "return"):  # at once, or after the usual pause
+            pause = RESTART_PAUSE if viewer.end_reason == "restart" else self._options.retry / 1000
+            cursor = group.options.hub.cursor_at(self._group_options.scope, viewer.position)
+            await self._send_body(send, viewer, restart_frame(pause, group.feed.event_id(cursor)))
+        if viewer.end_reason != "closed" and not viewer.client.reconnects_after_end:
             self._abort()  # a clean end would be final
-        with anyio.move_on_after(FAREWELL_TIMEOUT):
+            return
+        with self._connection.farewell():
+            viewer.sending_since = time.monotonic()
             if viewer.end_reason == "closed":
                 closing = viewer.client.encode_close(self._close_event, self._options.sink)
                 if closing:
@@ -215,13 +219,11 @@ class LiveStream(EventStream):
         if callback is None:
             return
         hub, scope = self._group_options.hub, self._group_options.scope
-        try:
-            with filtering(gatherer_for(hub)):
-                result = callback(scope, self._options.connection)
-                if inspect.isawaitable(result):
-                    await result
-        except Exception:
-            logger.exception("a connection callback of scope %r raised", scope)
+        what = f"a connection callback of scope {scope!r}"
+        with hub.failures.logged(what, (name_of(callback), scope)), filtering(gatherer_for(hub)):
+            result = callback(scope, self._options.connection)
+            if inspect.isawaitable(result):
+                await result
 
     def _close_stalled(self) -> None:
         logger.info("closing a stalled stream of scope %r", self._group_options.scope)
@@ -230,10 +232,7 @@ class LiveStream(EventStream):
     def _abort(self) -> None:
         if self._ending is not None:
             self._ending.cancel()
-        # uvicorn would wait to write the rest of a response that is cut short, which would delay its shutdown.
-        transport = getattr(getattr(self._serving.receive, "__self__", None), "transport", None)
-        if callable(abort := getattr(transport, "abort", None)):
-            abort()
+        self._connection.abort()
 
 
 def _too_many_streams() -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import inspect
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -17,8 +16,6 @@ from .._index.registry import Registry
 from .._templates import compile_block
 
 __all__ = ["ContextBuilder", "RenderBlocks", "Rendered", "block_renderer", "error_markup", "render_blocks"]
-
-logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
 
 Variables = Mapping[str, Any]
 ContextBuilder = (
@@ -77,8 +74,7 @@ async def render_blocks(
         if ref.key not in rendered:
             try:
                 rendered[ref.key] = await _render_block(ref, context, environment(ref.template_name))
-            except Exception as error:
-                logger.exception("rendering the block %r of %r failed", ref.block_name, ref.template_name)
+            except Exception as error:  # noqa: BLE001 - logged by the group
                 rendered[ref.key] = error
     return rendered
 

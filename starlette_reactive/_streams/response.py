@@ -5,7 +5,7 @@ disconnect handler, but it has a ``__call__`` of its own:
 
 - The stock response runs four tasks for each connection and wakes one for each message. Here the host task listens for
   the disconnect, one child sends, and one timer for the whole event loop does the rest (see ``timer``).
-- The stock response notices a shutdown on asyncio only. The timer works on trio as well.
+- The stock response notices a shutdown on asyncio only, and only one that a signal causes (see ``servers``).
 - What a connection holds is acquired and released in ``__call__``, so nothing waits for a generator's finaliser.
 
 Only public names of sse-starlette are used.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,26 +23,27 @@ import anyio
 from pydantic_core import to_json
 from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
-from starlette.concurrency import iterate_in_threadpool
 from starlette.types import Message, Receive, Scope, Send
 
 from .._core.blocks import Fragment
 from .._core.errors import ReactiveError
+from .._core.failures import Failures
 from .._core.sse import HEARTBEAT, SSEEvent, encode_event, with_fields
 from .._templates import compile_block
 from .._templates.environments import Templates, environment_of
+from .connections import FAREWELL_TIMEOUT, Connection
 from .rendering import error_markup
+from .servers import Server
 from .timer import timer
 
-__all__ = ["CLEANUP_TIMEOUT", "FAREWELL_TIMEOUT", "EventStream", "StreamItem"]
+__all__ = ["CLEANUP_TIMEOUT", "EventStream", "StreamItem"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
+_failures = Failures(logger)  # of all streams: many of them may have the same one
 
 StreamItem = str | bytes | Mapping[str, Any] | Fragment | SSEEvent
 """What a generator may yield to an :class:`EventStream`."""
 
-FAREWELL_TIMEOUT = 1.0
-"""Seconds for the last bytes of a stream that the server ends."""
 CLEANUP_TIMEOUT = 10.0
 """Seconds for what a disconnect does not cancel: ``on_disconnect``, a generator's clean-up."""
 _OPENING = b":\n\n"  # a comment: proxies and clients see that the stream has begun
@@ -63,7 +64,9 @@ class EventStream(EventSourceResponse):
     headers and a comment are sent at once. What the generator itself raises ends the stream and reaches the server.
 
     Args:
-        generator: An asynchronous or plain iterable. A plain one is iterated in a worker thread.
+        generator: An asynchronous or plain iterable. A plain one is iterated in worker threads. A thread that blocks
+            when the stream ends is left to itself; since the process cannot exit before it returns, wait with a
+            time-out in it.
         templates: The environment of fragments.
         event_type: The event name of strings and dicts. ``None`` sends them unnamed.
         heartbeat_interval: Seconds of silence after which a comment is sent, which keeps proxies from closing the
@@ -78,6 +81,8 @@ class EventStream(EventSourceResponse):
         TypeError: ``generator`` is not an iterable, or ``templates`` is not an environment.
         ValueError: ``retry`` or ``heartbeat_interval`` is negative, or a name contains a line break.
     """
+
+    _connection: Connection
 
     def __init__(
         self,
@@ -115,13 +120,13 @@ class EventStream(EventSourceResponse):
         self._sending = anyio.Lock()
         self._last_sent = 0.0
         self._ending: anyio.CancelScope | None = None
-        self._stopping = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, until the client, the generator or the server ends it."""
         if scope["type"] != "http" or scope["method"] == "HEAD":
             await super().__call__(scope, receive, send)
             return
+        self._connection = Connection(scope, receive, send)
         with _single_exceptions():
             await self._serve(scope, receive, send)
         if self.background is not None:
@@ -138,16 +143,23 @@ class EventStream(EventSourceResponse):
                     tasks.start_soon(self._send_heartbeats, send)
                 await self._wait_for_disconnect(receive)
                 tasks.cancel_scope.cancel()
+            if self._connection.ended_at is not None:
+                with self._connection.farewell():
+                    if self.active:
+                        await self._finish(send)
         finally:
             ticks.remove(self)
-            if self._stopping:
-                await self._send_farewell(send)
 
-    def on_tick(self, now: float, *, stopping: bool) -> None:  # noqa: ARG002 - the signature of what a timer drives
+    def on_tick(self, now: float, stopping: Collection[Server]) -> None:
         """End the stream when the server stops."""
-        if stopping and self._ending is not None:
-            self._stopping = True
+        connection = self._connection
+        if connection.server not in stopping or self._ending is None:
+            return
+        if connection.ended_at is None:
+            connection.ended_at = now
             self._ending.cancel()
+        elif self._sending.locked() and now - connection.ended_at > FAREWELL_TIMEOUT:
+            connection.abort()  # not every server lets a send be cancelled
 
     async def _wait_for_disconnect(self, receive: Receive) -> None:
         while self.active:
@@ -185,12 +197,6 @@ class EventStream(EventSourceResponse):
         if self._ending is not None:
             self._ending.cancel()
 
-    async def _send_farewell(self, send: Send) -> None:
-        if self.active:
-            self.active: bool = False
-            with anyio.move_on_after(FAREWELL_TIMEOUT, shield=True):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-
     async def _send_start(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
 
@@ -200,6 +206,7 @@ class EventStream(EventSourceResponse):
             with anyio.move_on_after(self.send_timeout) as cancel_scope:
                 await send(message)
             if cancel_scope.cancelled_caught:
+                self._connection.abort()
                 raise SendTimeoutError
         self._last_sent = time.monotonic()
 
@@ -215,8 +222,9 @@ class EventStream(EventSourceResponse):
     async def _frame(self, item: Any) -> bytes | None:
         try:
             return await self._encode(item)
-        except Exception as error:
-            logger.exception("skipping a value of the stream: %r", item)
+        except Exception as error:  # noqa: BLE001 - logged
+            kind = (item.template_name, item.block_name) if isinstance(item, Fragment) else type(item).__qualname__
+            _failures.log(f"sending {item!r} in a stream", error, kind=kind)
             if self._debug and isinstance(item, Fragment):
                 return encode_event(SSEEvent(error_markup(item.block_name, error), event=item.target))
             return None
@@ -256,7 +264,7 @@ def _with_nosniff(headers: Mapping[str, str] | None) -> dict[str, str]:
 async def _each(generator: AsyncIterable[StreamItem] | Iterable[StreamItem]) -> AsyncGenerator[StreamItem]:
     """Iterate, and close the iterator with the iteration."""
     iterator: AsyncIterator[StreamItem] | AsyncIterable[StreamItem]
-    iterator = generator if isinstance(generator, AsyncIterable) else iterate_in_threadpool(generator)
+    iterator = generator if isinstance(generator, AsyncIterable) else _in_threads(generator)
     try:
         async for item in iterator:
             yield item
@@ -264,6 +272,14 @@ async def _each(generator: AsyncIterable[StreamItem] | Iterable[StreamItem]) -> 
         aclose = getattr(iterator, "aclose", None)
         if aclose is not None:
             await aclose()
+
+
+async def _in_threads(iterable: Iterable[StreamItem]) -> AsyncGenerator[StreamItem]:
+    """Iterate in worker threads. A stream that ends does not wait for a thread that blocks."""
+    iterator = iter(iterable)
+    end: Any = object()
+    while (item := await anyio.to_thread.run_sync(next, iterator, end, abandon_on_cancel=True)) is not end:
+        yield item
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from .._bus.bus import ReactiveBus, hub_of
 from .._core.events import ConnectionInfo
 from .._index.index import DependencyIndex, registry_of
 from .._templates.environments import Templates, environment_of
-from .group import GroupOptions
+from .group_options import GroupOptions
 from .live_response import ConnectionCallback, LiveStream, ViewerOptions
 from .rendering import ContextBuilder, block_renderer
 from .response import EventStream

@@ -5,7 +5,8 @@ Groups look up the tracers once, when they start. Without tracers they compute a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -13,21 +14,20 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 from .._bus.hub import Hub
 from .._core.blocks import BlockRef, Patch
 from .._index.registry import Registry
+from .._index.tables import IndexedBlock
 from .._log.changelog import Change, Reading
 from .rendering import Rendered
 from .viewer import Viewer
 
 __all__ = [
     "GroupTrace",
+    "GroupTraces",
     "RenderTrace",
     "RenderedBlock",
     "TracedChange",
     "TracedReading",
     "Tracer",
     "add_tracer",
-    "rendered_blocks",
-    "traced_reading",
-    "traces_of",
 ]
 
 
@@ -127,28 +127,76 @@ def add_tracer(hub: Hub, tracer: Tracer) -> None:
     _tracers[hub] = (*(each for each in _tracers.get(hub, ()) if each() is not None), ref(tracer))
 
 
-def traces_of(hub: Hub, scope: str, registry: Registry) -> tuple[GroupTrace, ...]:
-    """Return what a group that starts reports to."""
-    tracers = [each() for each in _tracers.get(hub, ())]
-    return tuple(tracer.group(scope, registry) for tracer in tracers if tracer is not None)
+class GroupTraces:
+    """Reports what a group does to each tracer of its bus, as :class:`GroupTrace` describes.
+
+    Args:
+        hub: The bus.
+        scope: The group's scope.
+        registry: Which blocks show what.
+    """
+
+    __slots__ = ("_traces",)
+
+    def __init__(self, hub: Hub, scope: str, registry: Registry) -> None:
+        tracers = [each() for each in _tracers.get(hub, ())]
+        self._traces = tuple(tracer.group(scope, registry) for tracer in tracers if tracer is not None)
+
+    def viewers_changed(self, viewers: int) -> None:
+        """Report how many viewers there are now."""
+        for trace in self._traces:
+            trace.viewers_changed(viewers)
+
+    def read(
+        self, reading: Reading, before: int, affected: Sequence[IndexedBlock], viewers: Collection[Viewer]
+    ) -> None:
+        """Report a reading after a position, and which blocks it affects."""
+        if self._traces:
+            refs = [block.ref for block in affected]
+            changes = None if reading.changes is None else [_traced(each, before, viewers) for each in reading.changes]
+            for trace in self._traces:
+                trace.read(TracedReading(changes, refs, len(viewers)))
+
+    def rendered(
+        self,
+        blocks: Sequence[IndexedBlock],
+        rendered: Rendered,
+        repeated: Sequence[Patch],
+        since: float,
+        pause: float | None,
+    ) -> None:
+        """Report the render of blocks, unless it only admitted a viewer.
+
+        Args:
+            blocks: The blocks.
+            rendered: The result of each.
+            repeated: Those that are the same as before.
+            since: The monotonic time at which it began.
+            pause: Seconds until what failed is tried again. ``None`` if nothing did.
+        """
+        if self._traces and blocks:
+            results = _rendered_blocks([block.ref for block in blocks], rendered, repeated)
+            for trace in self._traces:
+                trace.rendered(RenderTrace(results, time.monotonic() - since, pause))
+
+    def sent(self, viewer: Viewer, size: int) -> None:
+        """Report how many bytes a viewer was sent."""
+        for trace in self._traces:
+            trace.sent(viewer, size)
+
+    def ended(self, reason: str | None) -> None:
+        """Report the end of the group."""
+        for trace in self._traces:
+            trace.ended(reason)
 
 
-def traced_reading(
-    reading: Reading, before: int, affected: Sequence[BlockRef], viewers: Sequence[Viewer]
-) -> TracedReading:
-    """Return what a reading after a position means to viewers."""
-    if reading.changes is None:
-        return TracedReading(None, affected, len(viewers))
-    return TracedReading([_traced(change, before, viewers) for change in reading.changes], affected, len(viewers))
-
-
-def _traced(change: Change, before: int, viewers: Sequence[Viewer]) -> TracedChange:
+def _traced(change: Change, before: int, viewers: Collection[Viewer]) -> TracedChange:
     not_owed = [viewer for viewer in viewers if not viewer.is_owed(change, before)]
     own = sum(viewer.is_in_audience(change) for viewer in not_owed)
     return TracedChange(change, own, len(not_owed) - own)
 
 
-def rendered_blocks(blocks: Sequence[BlockRef], rendered: Rendered, repeated: Sequence[Patch]) -> list[RenderedBlock]:
+def _rendered_blocks(blocks: Sequence[BlockRef], rendered: Rendered, repeated: Sequence[Patch]) -> list[RenderedBlock]:
     """Return the result of each block."""
     same = {patch.ref for patch in repeated}
     found = []

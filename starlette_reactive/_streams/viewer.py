@@ -19,6 +19,8 @@ from .._clients import Client
 from .._core.blocks import BlockRef
 from .._index.tables import RenderPlan
 from .._log.changelog import Change
+from .connections import FAREWELL_TIMEOUT
+from .servers import Server
 
 __all__ = ["CROSSING_WINDOW", "REPEAT_DELAY", "Viewer"]
 
@@ -39,6 +41,7 @@ class Viewer:
         abort: Called when the stream stalls.
         connected_at: The position in the change log when it connected. Its own changes up to there are sent to it.
         session_id: The session id of its connection. A second connection with the same one is a duplicated tab.
+        server: What serves the stream.
     """
 
     __slots__ = (
@@ -51,6 +54,7 @@ class Viewer:
         "end_reason",
         "heartbeat",
         "held_versions",
+        "is_outdated",
         "origin",
         "plan",
         "planned_at",
@@ -60,6 +64,7 @@ class Viewer:
         "sending_since",
         "sent_at",
         "sequence",
+        "server",
         "session_id",
         "user_id",
         "whole_since",
@@ -74,6 +79,7 @@ class Viewer:
         abort: Callable[[], object],
         connected_at: int = 0,
         session_id: str | None = None,
+        server: Server | None = None,
     ) -> None:
         self.session_id: str | None = session_id
         self.user_id: str | None = user_id
@@ -82,9 +88,11 @@ class Viewer:
         self.position: int | None = position
         self.began_at: int | None = position
         self.abort: Callable[[], object] = abort
+        self.server: Server | None = server
         self.heartbeat: int = 0  # the newest heartbeat of the group that it was sent
         self.sending_since: float | None = None
         self.end_reason: str | None = None
+        self.is_outdated: bool = False  # whether it restarts before it is sent what changes next
         self.caught_up: bool = False
         self.plan: RenderPlan | None = None  # what it was owed when it was last served, unless it is caught up
         self.planned_at: int = 0  # the feed's position then
@@ -108,6 +116,12 @@ class Viewer:
     def is_in_audience(self, change: Change) -> bool:
         """Return whether a change is for this viewer's user, whoever made it."""
         return change.audience is None or self.user_id in change.audience
+
+    def is_stalled(self, now: float, timeout: float | None) -> bool:
+        """Return whether a send takes longer than the time-out, or longer than a stream that has to end may take."""
+        if self.end_reason is not None:
+            timeout = FAREWELL_TIMEOUT
+        return timeout is not None and self.sending_since is not None and now - self.sending_since > timeout
 
     def note_sent(self, blocks: Iterable[BlockRef]) -> None:
         """Record when blocks were sent. Needed only for viewers with an origin."""
@@ -136,6 +150,11 @@ class Viewer:
         self.repeated_paths |= self.crossed_paths
         self.crossed_paths = frozenset()
         self.repeat_at = float("inf")
+
+    def rewind(self, position: int | None) -> None:
+        """Owe it what changed since an earlier position, for when it connects again. ``None`` owes it all blocks."""
+        known = position is not None and self.position is not None
+        self.position = min(position or 0, self.position or 0) if known else None
 
     def become(self, user_id: str | None) -> None:
         """Judge audiences for another user, also those of what changed before it connected."""

@@ -215,4 +215,5 @@ def _block_reads(blocks: list[AnalysedBlock], *, complete: bool) -> BlockReads:
         first.parent.name if first.parent is not None else None,
         alone,
         tuple(notes),
+        any(block.read_set.translates for block in blocks),
     )

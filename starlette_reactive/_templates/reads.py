@@ -22,6 +22,7 @@ class BlockReads:
         alone: Why it cannot be rendered alone. None if it can.
         widened: Why it counts as reading everything, or shorter paths than its text names. Empty if the paths are
             exact.
+        translates: Whether it calls ``gettext`` or another function of Jinja's i18n extension.
     """
 
     name: str
@@ -31,6 +32,7 @@ class BlockReads:
     parent: str | None
     alone: str | None
     widened: tuple[str, ...]
+    translates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

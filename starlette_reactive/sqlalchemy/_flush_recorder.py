@@ -7,7 +7,8 @@ new rows have their keys, and everything that the function may read has been wri
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -40,7 +41,7 @@ running_flushes: WeakKeyDictionary[Session, dict[object, FlushRecorder]] = WeakK
 
 
 class FlushRecorder:
-    """Records one flush of one session for one hook.
+    """Records one flush of one session for one hook: its changes, and the connections that it writes on.
 
     Args:
         functions: The function of each model.
@@ -48,6 +49,7 @@ class FlushRecorder:
 
     def __init__(self, functions: Mapping[type[Any], DescribeRow]) -> None:
         self.changes: PendingChanges = {}
+        self.connections: set[Connection] = set()
         self._functions = functions
         self._deleted: set[InstanceState[Any]] = set()
         self._inserted: list[Any] = []
@@ -82,10 +84,20 @@ class FlushRecorder:
 
     def describe_new_rows(self) -> None:
         """Describe the new rows. Inserted ones now have their primary keys."""
+        for row, seen in self._new_rows():
+            self._describe(row, seen)
+
+    def describe_written_rows(self) -> None:
+        """Describe the new rows of a flush that has failed. Skip those that cannot be described now."""
+        for row, seen in self._new_rows():
+            with suppress(ReactiveError):
+                self._describe(row, seen)
+
+    def _new_rows(self) -> Iterator[tuple[Any, Any]]:
         for row in self._inserted:
-            self._describe(row, row)
+            yield row, row
         for row, change in self._changed:
-            self._describe(row, as_flushed(row, change.keys))
+            yield row, as_flushed(row, change.keys)
 
     def _record_change(self, row: Any, change: RowChange) -> None:
         if change.keys:
@@ -148,14 +160,17 @@ def listen_to_rows() -> None:
 
     def updating(_mapper: Mapper[Any], connection: Connection, row: Any) -> None:
         for flush in _recorders_of(row):
+            flush.connections.add(connection)
             flush.updating(row, connection)
 
-    def inserting(_mapper: Mapper[Any], _connection: Connection, row: Any) -> None:
+    def inserting(_mapper: Mapper[Any], connection: Connection, row: Any) -> None:
         for flush in _recorders_of(row):
+            flush.connections.add(connection)
             flush.inserting(row)
 
     def deleting(_mapper: Mapper[Any], connection: Connection, row: Any) -> None:
         for flush in _recorders_of(row):
+            flush.connections.add(connection)
             flush.deleting(row, lambda: connection)
 
     event.listen(Mapper, "before_update", updating)

@@ -3,9 +3,10 @@
 - **At flush** the application's function is called for each changed row of a watched model, with the old and the new
   row. It may run queries, because the transaction is open. Its return value is validated at once, so that a mistake
   fails the flush and not the emit.
-- **Between flush and commit** the changes belong to the transaction or savepoint of the flush. A released savepoint
-  passes them to the transaction around it. Any other end of a transaction drops them.
+- **Between flush and commit** the changes belong to the transaction or savepoint of the flush (``_transactions``).
 - **After the commit** the changes are emitted. No row, attribute or function of the application is used any more.
+- **If nobody learns whether the commit succeeded**, the changes are emitted at once, without an origin, and repeatedly
+  later (``_in_doubt``).
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, Final
-from weakref import WeakKeyDictionary, ref
+from typing import Any
+from weakref import ref
 
 from sqlalchemy import event, inspect
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import (
     ORMExecuteState,
     Session,
@@ -29,18 +31,20 @@ from sqlalchemy.orm import (
 )
 
 from .._bus.bus import ReactiveBus
+from .._core.emit_filters import caused_by_update, emit_filter
 from .._core.events import ChangeEvent
+from .._core.failures import Failures
 from .._engines import Publisher
 from ..app import Reactive
+from ._commit_events import CommitEvents
 from ._factories import session_class_of
 from ._flush_recorder import DescribeRow, FlushRecorder, PendingChanges, function_for, listen_to_rows, running_flushes
+from ._in_doubt import InDoubt, SentCommit
+from ._transactions import ORIGIN, OpenTransactions, autocommits, with_origin
 
 __all__ = ["ORIGIN", "CommitHook", "emit_on_commit", "suppressed"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.sqlalchemy")
-
-ORIGIN: Final = "reactive_origin"
-"""The key in ``session.info`` for the origin of the session's changes."""
 
 _suppressed: ContextVar[bool] = ContextVar("starlette_reactive.sqlalchemy.suppressed", default=False)
 
@@ -57,6 +61,10 @@ def emit_on_commit(
 
     After the outermost commit, one event per scope and audience is emitted with all its paths. A rollback emits
     nothing. The origin of the changes is ``session.info["reactive_origin"]``.
+
+    If a ``COMMIT`` was sent and its outcome never became known, because the task was cancelled or the connection lost,
+    its changes are emitted too, without an origin. They are emitted again after pauses that double, for a day, because
+    the database may still be working on it.
 
     Args:
         session_factory: A ``sessionmaker``, an ``async_sessionmaker``, a scoped session of one, or a session class.
@@ -108,9 +116,14 @@ class CommitHook:
     ) -> None:
         self._class_name = session_class.__name__
         self._emit_event = emit
+        self._failures = Failures(logger)
         self._functions = functions
-        self._pending: WeakKeyDictionary[SessionTransaction, PendingChanges] = WeakKeyDictionary()
         self._warned: set[tuple[type[Any], str]] = set()
+        self._transactions = OpenTransactions(self._doubt, self._follow)
+        self._in_doubt = InDoubt(self._emit_one)
+        self._commit_events = CommitEvents(
+            self._commit_sent, self._transactions.release_sent, self._transactions.failed
+        )
         listen_to_rows()
         self._stop = _listen(
             session_class,
@@ -118,15 +131,20 @@ class CommitHook:
                 "before_flush": self._before_flush,
                 "after_flush": self._after_flush,
                 "after_flush_postexec": self._after_flush_postexec,
+                "after_begin": self._after_begin,
                 "after_commit": self._after_commit,
+                "after_rollback": self._after_rollback,
+                "after_transaction_end": self._after_transaction_end,
                 "do_orm_execute": self._warn_about_statement,
             },
         )
 
     def remove(self) -> None:
-        """Stop watching, and drop the changes of open transactions. Call it while no session is in use, as in tests."""
+        """Stop watching, and drop what is not emitted yet. Call it while no session is in use, as in tests."""
         self._stop()
-        self._pending.clear()
+        self._commit_events.stop()
+        self._transactions.clear()
+        self._in_doubt.stop()
 
     def __repr__(self) -> str:
         models = ", ".join(sorted(model.__name__ for model in self._functions))
@@ -155,35 +173,69 @@ class CommitHook:
             # Validate the origin now, so that a wrong one fails the flush and not the emit.
             for (scope, audience, _), paths in flush.changes.items():
                 ChangeEvent(scope, paths, session.info.get(ORIGIN), audience)
-            transaction = session.get_nested_transaction() or session.get_transaction()
-            if transaction is not None:
-                self._keep(transaction, flush.changes)
+            transaction = _innermost(session)
+            if transaction is None:
+                return
+            self._transactions.keep(transaction, flush.changes, map(ref, flush.connections))
+            self._emit(self._transactions.take_committed(transaction), session.info.get(ORIGIN))
 
-    def _keep(self, transaction: SessionTransaction, changes: PendingChanges) -> None:
-        pending = self._pending.setdefault(transaction, {})
-        for key, paths in changes.items():
-            pending[key] = pending.get(key, frozenset()) | paths
+    # The session's transactions
 
-    # After the commit
+    def _after_begin(self, session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+        self._transactions.begin(session, transaction, connection)
+        self._commit_events.listen_to(connection.engine)
 
     def _after_commit(self, session: Session) -> None:
         """Emit, or pass the changes of a released savepoint to the transaction around it."""
-        savepoint = session.get_nested_transaction()
-        transaction = savepoint or session.get_transaction()
-        changes = None if transaction is None else self._pending.pop(transaction, None)
-        if changes is None:
+        transaction = _innermost(session)
+        if transaction is None:
             return
-        if savepoint is not None:
-            self._keep(_surrounding(savepoint), changes)
-        elif not _suppressed.get():
+        transactions, is_nested = self._transactions, transaction.nested
+        changes = transactions.take_committed(transaction) if is_nested else transactions.changes_of(transaction)
+        if not _suppressed.get():
             self._emit(changes, session.info.get(ORIGIN))
+        (transactions.release if is_nested else transactions.committed)(transaction)
+
+    def _after_rollback(self, session: Session) -> None:
+        transaction = _innermost(session)
+        flush = running_flushes.get(session, {}).pop(self, None)
+        if transaction is None:
+            return
+        if flush and any(map(autocommits, flush.connections)):
+            flush.describe_written_rows()
+            self._doubt(flush.changes)
+        self._transactions.drop(transaction)
+
+    def _after_transaction_end(self, _session: Session, transaction: SessionTransaction) -> None:
+        self._transactions.end(transaction)
+
+    def _commit_sent(self, connection: Connection) -> None:
+        self._transactions.commit_sent(connection, suppressed=_suppressed.get())
+
+    # Emitting
 
     def _emit(self, changes: PendingChanges, session_origin: str | None) -> None:
+        for (scope, audience, origin), paths in with_origin(changes, session_origin).items():
+            self._emit_one(ChangeEvent(scope, paths, origin, audience))
+
+    def _doubt(self, changes: PendingChanges) -> None:
+        """Emit the changes of a commit in doubt now and again later, to their author too, who has got no answer."""
+        for (scope, audience, _), paths in changes.items():
+            change = ChangeEvent(scope, paths, None, audience)
+            self._emit_one(change)
+            if repeated := _as_emitted(change):
+                self._in_doubt.add(repeated)
+
+    def _follow(self, changes: PendingChanges, commit: SentCommit) -> None:
+        """Emit changes after a COMMIT that the application sends itself."""
         for (scope, audience, origin), paths in changes.items():
-            try:
-                self._emit_event(ChangeEvent(scope, paths, origin or session_origin, audience))
-            except Exception:  # the commit succeeded, and must not look as if it had failed
-                logger.exception("a committed change of the scope %r could not be emitted", scope)
+            if followed := _as_emitted(ChangeEvent(scope, paths, origin, audience)):
+                self._in_doubt.add(followed, commit)
+
+    def _emit_one(self, change: ChangeEvent) -> None:
+        # The commit succeeded, and must not look as if it had failed.
+        with self._failures.logged(f"emitting a committed change of the scope {change.scope!r}", self):
+            self._emit_event(change)
 
     # Statements that no flush sees
 
@@ -235,13 +287,18 @@ def _is_mapped(model: type[Any]) -> bool:
     return inspect(model, raiseerr=False) is not None or any(_is_mapped(each) for each in type.__subclasses__(model))
 
 
-def _surrounding(savepoint: SessionTransaction) -> SessionTransaction:
-    transaction = savepoint
-    while transaction.parent is not None:
-        transaction = transaction.parent
-        if transaction.nested:
-            break
-    return transaction
+# Transactions and contexts
+
+
+def _innermost(session: Session) -> SessionTransaction | None:
+    return session.get_nested_transaction() or session.get_transaction()
+
+
+def _as_emitted(change: ChangeEvent) -> ChangeEvent | None:
+    """Return a change as this context emits it, to emit it in another thread. ``None`` if it is for nobody."""
+    allowed = emit_filter.get()
+    filtered = change if allowed is None else allowed(change)
+    return None if filtered is None and caused_by_update.get() else filtered or change
 
 
 # Listeners

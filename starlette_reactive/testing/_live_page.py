@@ -21,8 +21,8 @@ class LivePage:
     """A page as a browser with htmx has it; :meth:`TestClient.live` opens one.
 
     The page connects the streams that its markup names, and each event changes the document as htmx would change it.
-    No script runs, so no event triggers a request. A page reconnects only when the test calls :meth:`reconnect` or
-    :meth:`go_online`.
+    No script runs, so no event triggers a request. A page reconnects when its application restarts the stream, because
+    the browser's cookies have changed, and otherwise only when the test calls :meth:`reconnect` or :meth:`go_online`.
     """
 
     def __init__(self, tab: Tab) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from .._clients import RESTART_EVENT
 from ._dom import Element, attribute, self_and_ancestors
 from ._failures import NoStreamError, quote
 from ._http_library import httpx
@@ -70,6 +71,7 @@ class PageStream:
     _cancel_scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     _answered: anyio.Event = field(default_factory=anyio.Event)
     _done: anyio.Event | None = None
+    _restarts: bool = False
     _refusal: Exception | None = None
 
     def close_name(self) -> str | None:
@@ -131,6 +133,9 @@ class PageStream:
         try:
             with self._cancel_scope:
                 await self._request()
+                while self._restarts:
+                    self._restarts = False
+                    await self._request()
         except Exception as error:  # noqa: BLE001 - raised in the test
             if self._answered.is_set():
                 self.state = f"ended by {type(error).__name__}"
@@ -183,6 +188,9 @@ class PageStream:
         self.state = "closed for good"
 
     def _receive(self, event: ReceivedEvent) -> None:
+        if event.event == RESTART_EVENT:
+            self._restarts = True
+            return
         self.events.append(event)
         self.received_count += 1
         self.tab.apply(self, event)

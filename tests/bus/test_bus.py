@@ -265,7 +265,10 @@ def test_a_watcher_neither_drops_nor_coalesces_events() -> None:
 
 
 def test_an_exception_in_a_callback_is_logged_and_affects_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(*_: object) -> None:
+    calls: list[object] = []
+
+    def broken(*arguments: object) -> None:
+        calls.append(arguments)
         raise RuntimeError("broken callback")
 
     bus = ReactiveBus(maxsize=1, overflow="drop", on_drop=broken)
@@ -274,7 +277,8 @@ def test_an_exception_in_a_callback_is_logged_and_affects_nobody_else(caplog: py
         bus.emit_sync(change("b"))
         assert one.drain() == two.drain() == [change("a")]
     assert bus.subscriber_count == 0
-    assert caplog.text.count("RuntimeError: broken callback") == 3
+    assert len(calls) == 3
+    assert caplog.text.count("RuntimeError: broken callback") == 2
 
 
 def test_a_callback_may_use_the_bus() -> None:

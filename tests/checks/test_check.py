@@ -12,11 +12,12 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI
 from jinja2 import BaseLoader, DictLoader, Environment, FileSystemLoader, nodes
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.templating import Jinja2Templates
 
 from example_app import live
 from example_app.app import create_app
-from starlette_reactive import DependencyIndex, EventStream, Reactive, ReactiveError
+from starlette_reactive import DependencyIndex, EventStream, Reactive, ReactiveError, ReactiveMiddleware
 from starlette_reactive._checks import AppDescription, Issue, check
 from starlette_reactive._checks.htmx_setup import detect_htmx
 from starlette_reactive._checks.settings import find_settings, read_settings
@@ -305,6 +306,44 @@ def test_a_dependency_with_yield_that_a_stream_keeps_open_is_reported(tmp_path: 
     issues = check(discover(app, "app").describe())
     assert [each.category for each in issues] == ["yield_dependency", "yield_dependency"]
     assert any(".own " in each.message for each in issues)
+
+
+def application_with_sessions(*added: str, **options: Any) -> FastAPI:
+    """Return an application with middleware that is added in an order."""
+    reactive = Reactive(Environment(loader=DictLoader({"page.html": "<html>"}), autoescape=True), secret="x" * 16)
+    app = FastAPI()
+    app.include_router(reactive.router)
+
+    @app.get("/")
+    @reactive.page("page.html", scope="all", **options)
+    def page() -> dict[str, str]:
+        raise NotImplementedError
+
+    for name in added:
+        if name == "sessions":
+            app.add_middleware(SessionMiddleware, secret_key="a key for tests")
+        else:
+            app.add_middleware(ReactiveMiddleware, reactive=reactive)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("added", "options", "what"),
+    [
+        (["sessions"], {}, "no ReactiveMiddleware tells open streams"),
+        (["ours", "sessions"], {}, "ReactiveMiddleware is inside of SessionMiddleware"),
+        (["sessions"], {"shared": True, "user": lambda request: None}, "no ReactiveMiddleware"),
+        (["sessions", "ours"], {}, None),
+        (["sessions"], {"shared": True}, None),
+        ([], {}, None),
+    ],
+)
+def test_sessions_in_cookies_need_the_middleware_outside_of_them(
+    added: list[str], options: dict[str, Any], what: str | None
+) -> None:
+    issues = check(discover(application_with_sessions(*added, **options), "app").describe())
+    assert [each.category for each in issues] == ([] if what is None else ["cookie_middleware"])
+    assert what is None or what in issues[0].message
 
 
 def test_contract_data_with_an_unknown_key_or_type_is_rejected(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from jinja2 import DictLoader, Environment
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 
-from starlette_reactive import Reactive
+from starlette_reactive import Reactive, ReactiveMiddleware
 from starlette_reactive._streams import backoff
 from starlette_reactive.testing import LivePage, TestClient
 from tests.support import eventually
@@ -140,6 +140,7 @@ async def test_a_stream_goes_on_after_its_token_is_spent_until_the_person_signs_
     guide["logins"]["first"] = login = guide["Login"]("ada", "first")
     site.serve()
     site.app.add_middleware(BaseHTTPMiddleware, dispatch=guide["rotate_token"])
+    site.app.add_middleware(ReactiveMiddleware, reactive=site.reactive)
     async with TestClient(site.app) as client:
         client.cookies.set("token", "first", domain=DOMAIN)
         page = await site.open(client)
@@ -259,9 +260,9 @@ async def test_the_streams_own_request_is_no_visit(guide: Names, site: Site) -> 
     assert site.runs == 4
 
 
-@pytest.mark.parametrize("ends", [True, False], ids=["end_session", "nothing"])
-async def test_a_signed_cookie_is_accepted_after_signing_out_until_its_session_is_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Site, ends: bool
+@pytest.mark.parametrize("ends", ["end_session", "the middleware", "nothing"])
+async def test_a_signed_cookie_is_accepted_after_signing_out_until_something_ends_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Site, ends: str
 ) -> None:
     def user(request: Request) -> str:
         if "user" not in request.session:
@@ -276,16 +277,21 @@ async def test_a_signed_cookie_is_accepted_after_signing_out_until_its_session_i
     guide["Request"] = Request
     site.serve(user, user)
     guide["reactive"] = site.reactive
-    if not ends:
+    if ends != "end_session":
         monkeypatch.setattr(site.reactive, "end_session", lambda request: 0)
     site.app.post("/sign-out", response_model=None)(guide["sign_out"])
     site.app.add_middleware(SessionMiddleware, secret_key="s")
+    if ends == "the middleware":
+        site.app.add_middleware(ReactiveMiddleware, reactive=site.reactive)
     async with TestClient(site.app) as client:
         await client.post("/sign-in")
         page = await site.open(client)
         await client.post("/sign-out")
         assert (await client.get("/")).status_code == 401
-        if ends:
+        if ends == "the middleware":
+            await site.emit()
+        if ends != "nothing":
             await eventually(lambda: page.streams[0].closed)
+            assert page.text("#number") == "0"
         else:
             await site.change(page)

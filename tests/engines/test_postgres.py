@@ -940,6 +940,24 @@ def test_health_names_the_engine() -> None:
     assert ReactiveBus.from_url("postgresql://nobody@127.0.0.1:1/none").health().engine == "postgresql"
 
 
+@pytest.mark.parametrize(
+    "scheme", ["postgres", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg", "PostgreSQL+pg8000"]
+)
+async def test_a_url_of_sqlalchemy_reaches_the_server(server: PostgresServer, scheme: str) -> None:
+    url = server.url.replace("postgresql", scheme, 1)
+    bus = ReactiveBus.from_url(url)
+    bus.start()
+    try:
+        await level(bus)
+        with bus.subscribe("s") as subscription, Publisher.from_url(url) as publisher:
+            await bus.ready("s")
+            await anyio.to_thread.run_sync(publisher.emit, "s", "a")
+            with anyio.fail_after(20):
+                assert (await anext(subscription)).changed_paths == {"a"}
+    finally:
+        await anyio.to_thread.run_sync(bus.stop)
+
+
 async def test_health_shows_why_there_is_no_connection(server: PostgresServer) -> None:
     bus = ReactiveBus.from_url(server.url.replace("postgres@", "nobody@"))
     bus.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import re
 import secrets
 import sys
 import tempfile
@@ -375,6 +376,15 @@ async def test_a_unix_socket_works(world: World, tmp_path: Path) -> None:
 def test_an_invalid_url_is_refused() -> None:
     with pytest.raises(ValueError, match=r"the URL of Redis is invalid: check its host, port and options"):
         ReactiveBus.from_url("redis://localhost/0?max_connections=many")
+
+
+@pytest.mark.parametrize("scheme", ["redis+socket", "redis+sentinel", "rediss+cluster", "REDIS+tls"])
+def test_a_url_of_another_package_is_refused_with_what_to_write(scheme: str) -> None:
+    message = (
+        rf"{re.escape(scheme.lower())}:// URLs, as other packages have: use redis://host:port/0, rediss:// for TLS"
+    )
+    with pytest.raises(ValueError, match=message):
+        ReactiveBus.from_url(f"{scheme}://user:secret@host/0")
 
 
 def test_without_the_driver_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import html
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -101,6 +101,12 @@ async def stream(
         await app({**scope, **more}, receive, send)
 
     async with connect(requested, query=query, headers={"host": host, **(headers or {})}, wait=wait) as connection:
+
+        def come_back(last_id: str) -> AbstractAsyncContextManager[Connection]:
+            again = {**(headers or {}), "last-event-id": last_id}
+            return stream(app, url, headers=again, root_path=root_path, host=host, address=address)
+
+        connection.come_back = come_back
         yield connection
 
 

@@ -100,7 +100,7 @@ async def test_the_last_stage_of_the_tutorial_is_live(run: Run) -> None:
         await quiet(other)
         del program.boards[1]
         await program.reactive.emit("board:1", "tasks")
-        assert (await one.next_update()).event == "reactive-close"
+        await one.closed_for_good()
 
 
 def pattern(name: str) -> dict[str, str]:

@@ -11,10 +11,10 @@ from fastapi import Request as FastRequest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Host, Mount, Route
 from starlette.types import ASGIApp
 
-from starlette_reactive import Reactive
+from starlette_reactive import Reactive, ReactiveError
 from tests.support import environment
 
 from .support import PAGE, SECRET, quiet, request, stream, view
@@ -414,3 +414,53 @@ async def test_two_reactive_objects_may_share_one_environment(world: World) -> N
     app = fastapi_with(world, "/", page, "all")
     World()  # installs its functions in the same environment
     await assert_live(world, app, "/", "all", title="t")
+
+
+@pytest.mark.parametrize("options", [{}, {"live_path": "/live"}])
+@pytest.mark.parametrize("server", [FastAPI, Starlette])
+async def test_two_reactive_objects_with_one_prefix_are_refused_at_startup(
+    server: type[Starlette], options: dict[str, Any]
+) -> None:
+    one, other = World(**options).reactive, World(**options).reactive
+    argument = "live_path='/live'" if options else "prefix='/_reactive'"
+    if server is FastAPI:
+        app: Starlette = FastAPI()
+        for each in (one, other):
+            app.include_router(each.router)  # type: ignore[attr-defined]
+    else:
+        app = Starlette(routes=[*one.routes, *other.routes], lifespan=one.lifespan)
+    with pytest.raises(ReactiveError, match=f"two Reactive objects of the application have {argument}.*give each its"):
+        async with app.router.lifespan_context(app):
+            pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda one, other, _: [*one.routes, *one.routes],
+        lambda one, _, different: [*one.routes, *different.routes],
+        lambda one, other, _: [*one.routes, Mount("/sub", Starlette(routes=other.routes))],
+        lambda one, other, _: [*one.routes, Mount("/sub", Starlette(routes=other.routes), name="sub")],
+        lambda one, other, _: [*one.routes, Mount("/sub", routes=other.routes)],
+        lambda one, other, _: [Host("a.test", Starlette(routes=one.routes)), *other.routes],
+    ],
+    ids=["the same twice", "two prefixes", "mount", "named mount", "mounted routes", "host"],
+)
+async def test_reactive_objects_whose_paths_differ_may_be_in_one_application(
+    make: Callable[[Reactive, Reactive, Reactive], list[BaseRoute]],
+) -> None:
+    one, other, different = World().reactive, World().reactive, World(prefix="/other").reactive
+    routes = make(one, other, different)
+    for each in (one, other, different):
+        app = Starlette(routes=routes, lifespan=each.lifespan)
+        async with app.router.lifespan_context(app):
+            pass
+
+
+async def test_one_object_may_be_included_twice_under_fastapi(world: World) -> None:
+    app = FastAPI()
+    app.include_router(world.reactive.router)
+    app.include_router(world.reactive.router, prefix="/again")
+    app.include_router(World().reactive.router, prefix="/other")
+    async with app.router.lifespan_context(app):
+        pass

@@ -8,15 +8,18 @@ from typing import Any
 
 import anyio
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
 from starlette_reactive import Reactive
+from tests.docs.blocks import DOCS, blocks_of
+from tests.docs.running import run_page
 from tests.support import Connection, environment, eventually
 
-from .support import PAGE, SECRET, request, stream
+from .support import PAGE, SECRET, request, stream, view
 
 VIEWERS = 500
 
@@ -83,3 +86,33 @@ async def test_500_viewers_hold_no_connection_of_a_pool_of_5_while_idle(engine: 
     assert idle == 0
     assert all("<li>written</li>" in (each.updates[0].data or "") for each in connections)
     assert 0 < most <= 5
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_middleware_that_leaves_streams_out_holds_no_connection_for_open_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = DOCS / "troubleshooting.md"
+    guide = run_page(page, blocks_of(page), tmp_path, monkeypatch)
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{tmp_path}/data.sqlite3", poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0
+    )
+    pool = engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    reactive = Reactive(environment(page=PAGE), secret=SECRET)
+    app = FastAPI()
+    app.include_router(reactive.router)
+
+    @app.get("/")
+    @reactive.page("page.html", scope="all")
+    async def items(request: Request) -> dict[str, Any]:
+        found = await request.state.connection.execute(text("select 'from the database'"))
+        return {"title": found.scalar_one(), "items": []}
+
+    app.add_middleware(guide["TransactionPerRequest"], engine=engine)
+    async with view(app, "/") as one, view(app, "/") as two:
+        await eventually(lambda: one.chunks and two.chunks and pool.checkedout() == 0)
+        await reactive.emit("all", "title")
+        for connection in (one, two):
+            assert "from the database" in ((await connection.next_update()).data or "")
+    await engine.dispose()

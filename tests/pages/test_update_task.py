@@ -26,7 +26,7 @@ async def update(app: ASGIApp) -> Rendered:
     runner = UpdateRunner(
         app, {"type": "http", "path": "/", "state": {}}, Claim("page"), 30.0, Counts(), places_of_loop()
     )
-    return (await runner.run([BLOCK])).rendered or {}
+    return await runner.run(runner.update_of([BLOCK]))
 
 
 async def answer(scope: Scope, send: Send) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import anyio
@@ -273,6 +274,139 @@ async def test_updates_see_the_named_lifespan_state() -> None:
         assert ">the pool<" in ((await connection.next_update()).data or "")
 
 
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("server", [FastAPI, Starlette])
+@pytest.mark.parametrize("reads", ["attribute", "item", "dependency"])
+async def test_a_name_that_is_missing_in_state_names_is_named_in_the_log(
+    server: type[Starlette], reads: str, shared: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    reactive = Reactive(ENV, secret=SECRET)
+
+    def pool(request: Request) -> str:
+        found: str = request.state["pool"] if reads == "item" else request.state.pool
+        return found
+
+    async def page(request: Request) -> dict[str, Any]:
+        assert not hasattr(request.state, "other")
+        return {"title": pool(request), "items": []}
+
+    async def page_of_dependency(title: str = Depends(pool)) -> dict[str, Any]:
+        return {"title": title, "items": []}
+
+    app = server(routes=reactive.routes)
+    decorate = reactive.page("page.html", scope="all", shared=shared)
+    if isinstance(app, FastAPI):
+        app.get("/")(decorate(page_of_dependency if reads == "dependency" else page))
+    else:
+        app.routes.append(Route("/", decorate(page)))
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:  # as a server does after the lifespan
+        await app({**scope, "state": {"pool": "the pool"}}, receive, send)
+
+    seen = await request(served, "/")
+    async with stream(served, seen.url, headers=seen.cookies, wait=False):
+        await eventually(lambda: "which updates do not see" in caplog.text)
+    assert "request.state.pool is missing when the page tests.pages.test_updates" in caplog.text
+    assert "if the lifespan sets it, write Reactive(state_names=['pool'])" in caplog.text
+
+
+async def test_an_error_after_a_name_that_was_looked_for_in_the_state_is_logged_as_it_is(
+    reactive: Reactive, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def page(request: Request) -> dict[str, Any]:
+        try:
+            return {"title": request.state.pool, "items": []}
+        except AttributeError:
+            raise ValueError("another fault")  # noqa: B904 - as careless code does
+
+    app = starlette(reactive, page)
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": {"pool": "the pool"}}, receive, send)
+
+    async with stream(served, (await request(served, "/")).url, wait=False):
+        await eventually(lambda: "another fault" in caplog.text)
+    assert "which updates do not see" not in caplog.text
+
+
+@pytest.mark.parametrize("server", [FastAPI, Starlette])
+async def test_a_lasting_failure_of_the_updates_of_many_viewers_is_logged_with_one_traceback(
+    server: type[Starlette], reactive: Reactive, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs: list[str] = []
+    broken: list[str] = []
+
+    async def page(request: Request) -> dict[str, Any]:
+        runs.append(request.url.path)
+        if broken:
+            raise ZeroDivisionError(request.url.path)
+        return {"title": len(runs), "items": []}
+
+    decorated = reactive.page("page.html", scope="all")(page)
+    app = server(routes=[*reactive.routes, Route("/{number}", decorated)])
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(view(app, f"/{number}")) for number in range(10)]
+        broken.append("broken")
+        for _ in range(3):
+            runs.clear()
+            await reactive.emit("all", "title")
+            await eventually(lambda: len(set(runs)) == 10)
+        broken.clear()
+        await reactive.emit("all", "title")
+        for connection in connections:
+            await connection.next_update()
+        await eventually(lambda: "works again" in caplog.text)
+    assert caplog.text.count("Traceback") == 1
+    assert caplog.text.count("works again") == 1
+
+
+async def test_a_lasting_failure_of_a_block_is_logged_with_one_traceback_for_each_block(
+    reactive: Reactive, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken: list[str] = []
+    runs: list[int] = []
+
+    async def page() -> dict[str, Any]:
+        runs.append(len(runs))
+        return {"title": len(runs), "items": 7 if broken else [len(runs)]}
+
+    app = starlette(reactive, page)
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(view(app, "/")) for _ in range(5)]
+        broken.append("broken")
+        for _ in range(3):
+            await reactive.emit("all", "title", "items")
+            for connection in connections:
+                assert "#title" in ((await connection.next_update()).data or "")
+        broken.clear()
+        await reactive.emit("all", "title")
+        await eventually(lambda: "works again" in caplog.text)
+    assert caplog.text.count("Traceback") == 1
+    assert caplog.text.count("rendering the block 'list' of 'page.html' works again") == 1
+
+
+async def test_a_lasting_failure_of_a_connection_callback_is_logged_with_one_traceback(
+    reactive: Reactive, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+
+    async def on_connect(scope: str, _: object) -> None:
+        calls.append(scope)
+        if len(calls) < 5:
+            raise ZeroDivisionError
+
+    async def page() -> dict[str, Any]:
+        return {"title": "", "items": []}
+
+    decorated = reactive.page("page.html", scope="all", on_connect=on_connect)(page)
+    app = Starlette(routes=[*reactive.routes, Route("/", decorated)])
+    for _ in range(5):
+        async with view(app, "/"):
+            pass
+    assert caplog.text.count("Traceback") == 1
+    assert "a connection callback of scope 'all' works again, after 4 failures" in caplog.text
+
+
 async def test_an_update_is_a_plain_get_with_the_viewers_headers(reactive: Reactive) -> None:
     seen: list[dict[str, str]] = []
 
@@ -321,12 +455,9 @@ async def test_a_redirect_or_denial_ends_the_stream_and_is_not_sent(reactive: Re
     async with view(starlette(reactive, page), "/") as connection:
         over = True
         await reactive.emit("all", "items")
-        frame = await connection.next_update()
-        assert (frame.event, frame.data) == ("reactive-close", "close")
-        with anyio.fail_after(20):
-            await connection.ended.wait()
-    assert connection.complete
-    assert b"secret" not in b"".join(connection.chunks)
+        second = await connection.closed_for_good()
+    assert second.updates[-1].data == "close"
+    assert b"secret" not in b"".join(connection.chunks + second.chunks)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -347,8 +478,8 @@ async def test_an_http_exception_ends_the_stream_and_is_not_sent(reactive: React
     async with view(app, "/") as connection:
         over = True
         await reactive.emit("all", "items")
-        assert (await connection.next_update()).event == "reactive-close"
-    assert b"secret" not in b"".join(connection.chunks)
+        second = await connection.closed_for_good()
+    assert b"secret" not in b"".join(connection.chunks + second.chunks)
 
 
 async def test_middleware_that_denies_after_the_endpoint_has_run_ends_the_stream(reactive: Reactive) -> None:
@@ -365,8 +496,8 @@ async def test_middleware_that_denies_after_the_endpoint_has_run_ends_the_stream
     async with view(app, "/") as connection:
         over = True
         await reactive.emit("all", "items")
-        assert (await connection.next_update()).event == "reactive-close"
-    assert b"confidential" not in b"".join(connection.chunks)
+        second = await connection.closed_for_good()
+    assert b"confidential" not in b"".join(connection.chunks + second.chunks)
 
 
 @pytest.mark.parametrize("fault", ["exception", "500", "503", "another answer", "teardown"])
@@ -418,7 +549,7 @@ async def test_a_viewer_whose_session_is_revoked_gets_nothing_more_and_others_do
         sessions.discard("a")
         items.append("after")
         await reactive.emit("all", "items")
-        assert (await a.next_update()).event == "reactive-close"
+        await a.closed_for_good()
         assert "after" in ((await b.next_update()).data or "")
     assert b"after" not in b"".join(a.chunks)
 

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from starlette_reactive import Reactive
 from starlette_reactive._pages import page as pages
-from starlette_reactive._streams.group import GroupOptions
+from starlette_reactive._streams.group_options import GroupOptions
 from starlette_reactive._streams.live_response import LiveStream, ViewerOptions
 from starlette_reactive.assets import htmx2_script_route
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import httpx
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..pages.support import Seen, stream
-from ..support import Connection
+from ..support import Connection, eventually
 
 CONFIDENTIAL = "confidential"
 
@@ -33,23 +34,35 @@ class Browser:
         transport = httpx.ASGITransport(self._app, client=(self._address, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://test", cookies=self.cookies) as client:
             answer = await client.request(method, path, **options)
-            for cookie in answer.headers.get_list("set-cookie"):
-                self._keep(cookie)
+            self.keep(answer.headers.raw)
             return Seen(answer.text, answer.status_code, answer.headers)
 
-    def _keep(self, cookie: str) -> None:
-        name, _, rest = cookie.partition("=")
-        value, _, attributes = rest.partition(";")
-        if "01 Jan 1970" in attributes:
-            self.cookies.pop(name, None)
-        else:
-            self.cookies[name] = value
+    def keep(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Keep the cookies that an answer sets."""
+        for cookie in (value.decode() for name, value in headers if name == b"set-cookie"):
+            name, _, rest = cookie.partition("=")
+            value, _, attributes = rest.partition(";")
+            if "01 Jan 1970" in attributes or "Max-Age=0" in attributes:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
 
     @asynccontextmanager
     async def stream(self, url: str, **options: Any) -> AsyncIterator[Connection]:
         """Open a stream by its live URL."""
         headers = {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        async with stream(self._app, url, headers=headers, address=self._address, **options) as connection:
+        headers |= options.pop("headers", {})
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            async def keep_cookies(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self.keep(message["headers"])
+                await send(message)
+
+            await self._app(scope, receive, keep_cookies)
+
+        async with stream(app, url, headers=headers, address=self._address, **options) as connection:
+            connection.come_back = lambda last_id: self.stream(url, headers={"last-event-id": last_id}, **options)
             yield connection
 
     @asynccontextmanager
@@ -69,3 +82,55 @@ def sent(connection: Connection) -> str:
 def is_closed(connection: Connection) -> bool:
     """Return whether a stream was ended for good."""
     return connection.complete and "reactive-close" in sent(connection)
+
+
+class Tab:
+    """A tab whose stream comes back when it restarts, with the cookies that its browser has then.
+
+    Args:
+        browser: The browser.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.streams: list[Connection] = []
+
+    @property
+    def sent(self) -> str:
+        """Everything that the streams have sent."""
+        return "".join(map(sent, self.streams))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the tab was told not to come back."""
+        return bool(self.streams) and is_closed(self.streams[-1])
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether the newest stream has begun."""
+        return bool(self.streams) and bool(self.streams[-1].chunks)
+
+    async def run(self, url: str) -> None:
+        """Connect again and again."""
+        headers: dict[str, str] = {}
+        while not self.is_closed:
+            async with self._browser.stream(url, headers=headers, wait=False) as connection:
+                self.streams.append(connection)
+                await connection.ended.wait()
+            if connection.start["status"] != 200:
+                return
+            last_ids = [frame.id for frame in connection.frames if frame.id is not None]
+            headers = {"last-event-id": last_ids[-1]} if last_ids else headers
+
+
+@asynccontextmanager
+async def open_tab(browser: Browser, path: str) -> AsyncIterator[Tab]:
+    """Visit a page, and keep its stream open as a browser does."""
+    seen = await browser.request(path)
+    assert seen.status == 200, seen.text
+    tab = Tab(browser)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tab.run, seen.url)
+        await eventually(lambda: tab.is_admitted)
+        yield tab
+        tasks.cancel_scope.cancel()

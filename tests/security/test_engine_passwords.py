@@ -60,7 +60,12 @@ INVALID = [
     "hunter2:Tr0ub4dor@localhost",
     "//bus:hunter2@localhost",
     "mysql://bus:hunter2@localhost/0",
-    "postgresql+psycopg://bus:hunter2@localhost/db",
+    "postgresql+://bus:hunter2@localhost/db",
+    "postgresql+psycopg:bus:hunter2@localhost/db",
+    "postgresql+hunter2@localhost/db",
+    "postgresql+asyncpg://bus:hunter2@localhost/db?Tr0ub4dor=xyzzy7",
+    "redis+socket://bus:hunter2@/tmp/socket",
+    "redis+hunter2:1@localhost",
     "host=localhost user=bus password=hunter2",
     "password=hunter2",
     "mysql://bus:hunter2@[xyzzy7/0",
@@ -132,6 +137,7 @@ def test_an_invalid_url_is_refused_without_showing_any_of_it(
         "postgresql://bus:hunter2#Tr0ub4dor@one:1,two:2/db?target_session_attrs=read-write",
         "postgresql:///db?user=me@company&password=hunter2",
         "postgres://bus@localhost?sslpassword=hunter2&password=xyzzy7",
+        "postgresql+psycopg://bus:hunter2@localhost/db",
     ],
 )
 def test_the_representation_of_a_bus_and_a_publisher_shows_no_password(url: str) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures that run each test against each server, in a separate process."""
+"""Servers in separate processes, and a fixture that runs each test against each of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,14 @@ from ..support import require
 from ..test_server import Server, free_port
 
 APP = "tests.servers.app:app"
-HYPERCORN = ["-m", "hypercorn", APP, "--log-level", "warning", "--bind", "127.0.0.1:{port}", "--worker-class"]
+UVICORN = ["-m", "uvicorn", APP, "--log-level", "warning", "--port", "{port}"]
+GUNICORN = ["-m", "gunicorn", APP, "--log-level", "warning", "--bind", "127.0.0.1:{port}", "--no-control-socket"]
+HYPERCORN = ["-m", "hypercorn", APP, "--log-level", "warning", "--bind", "127.0.0.1:{port}"]
 GRANIAN = ["-m", "granian", APP, "--interface", "asgi", "--no-log", "--workers", "1", "--port", "{port}"]
 COMMANDS = {
-    "uvicorn": ["-m", "uvicorn", APP, "--log-level", "warning", "--port", "{port}"],
-    "hypercorn-asyncio": [*HYPERCORN, "asyncio"],
-    "hypercorn-trio": [*HYPERCORN, "trio"],
+    "uvicorn": UVICORN,
+    "hypercorn-asyncio": [*HYPERCORN, "--worker-class", "asyncio"],
+    "hypercorn-trio": [*HYPERCORN, "--worker-class", "trio"],
     # granian does not notify its applications of a stop, and without a limit it waits for open responses for ever
     "granian": [*GRANIAN, "--workers-kill-timeout", "2"],
 }
@@ -75,18 +77,30 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=list(COMMANDS))
-def server(request: pytest.FixtureRequest) -> Iterator[GroupOfProcesses]:
-    name = str(request.param)
+@contextlib.contextmanager
+def running(name: str, command: Sequence[str]) -> Iterator[GroupOfProcesses]:
+    """Run a server until the end of the block.
+
+    Args:
+        name: The name of its package, and what follows a hyphen.
+        command: The arguments of Python, with ``{port}`` for the port.
+    """
     package = name.split("-", maxsplit=1)[0]
     require(importlib.util.find_spec(package), package)
     port = free_port()
-    running = GroupOfProcesses(name, [sys.executable, *(part.format(port=port) for part in COMMANDS[name])], port)
+    server = GroupOfProcesses(name, [sys.executable, *(part.format(port=port) for part in command)], port)
     try:
-        _wait_for_port(running)
-        yield running
+        _wait_for_port(server)
+        yield server
     finally:
-        running.kill()
+        server.kill()
+
+
+@pytest.fixture(params=list(COMMANDS))
+def server(request: pytest.FixtureRequest) -> Iterator[GroupOfProcesses]:
+    name = str(request.param)
+    with running(name, COMMANDS[name]) as server:
+        yield server
 
 
 def _wait_for_port(server: Server) -> None:

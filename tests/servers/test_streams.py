@@ -6,11 +6,9 @@ import functools
 import signal
 import socket
 import struct
-import sys
 
 import anyio
 import anyio.abc
-import pytest
 
 from ..support import eventually
 from ..test_server import Reader, reading
@@ -58,10 +56,6 @@ async def test_a_stalled_client_is_disconnected_and_others_are_not(server: Group
             for number in range(6):
                 await server.get(f"/emit?text={number}&size={_LARGE}")
                 await eventually(functools.partial(_has_received, reader, (number + 1) * _LARGE), timeout=60)
-            if (
-                server.name == "hypercorn-trio"
-            ):  # its writes cannot be cancelled: the viewer stays until its socket closes
-                stuck.close()
             await server.wait_for(present=1, left=1, subscribers=1)
             await server.get("/emit?text=after")
             await eventually(lambda: b"data: after\n" in reader.received)
@@ -75,10 +69,6 @@ async def test_a_server_stops_on_sigterm_with_streams_open(server: GroupOfProces
     stuck = await server.open("/stream")
     async with stuck, reading(server, ["/stream"] * 20) as readers:
         await server.wait_for(subscribers=1)
-        if _waits_for_clients(server):
-            with pytest.raises(AssertionError, match="did not stop"):
-                await anyio.to_thread.run_sync(lambda: server.stop(within=5))
-            return
         await anyio.to_thread.run_sync(lambda: server.stop(within=30))
         await eventually(lambda: all(reader.ended for reader in readers))
 
@@ -89,8 +79,3 @@ async def test_a_server_stops_on_sigterm_after_its_viewers_leave(server: GroupOf
         server.process.send_signal(signal.SIGTERM)
         await anyio.sleep(0.5)
     await anyio.to_thread.run_sync(lambda: server.stop(within=30))
-
-
-def _waits_for_clients(server: GroupOfProcesses) -> bool:
-    """Return whether a server stops only after all clients have left, as hypercorn 0.18 does with newer asyncio."""
-    return server.name == "hypercorn-asyncio" and sys.version_info >= (3, 12, 1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine
@@ -11,11 +12,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from starlette_reactive import ChangeEvent, ReactiveBus
 from starlette_reactive.sqlalchemy import CommitHook, emit_on_commit
+from starlette_reactive.sqlalchemy._flush_recorder import DescribeRow
 
 from ..engines.servers import PostgresServer, postgres_binaries
 from ..support import require
 from .models import Base, Board, Task
-from .support import EmittedEvents
+from .support import EmittedEvents, Watch
 
 
 @pytest.fixture(scope="session")
@@ -83,9 +85,28 @@ def sessions(engine: Engine) -> sessionmaker[Session]:
 
 
 @pytest.fixture
-def hook(sessions: sessionmaker[Session], bus: ReactiveBus) -> CommitHook:
+def watch() -> Iterator[Watch]:
+    """Returns a hook that emits the board of each changed task, unless it is given other functions.
+
+    It is removed at the end, so that no event of a commit in doubt reaches another test.
+    """
+    hooks: list[CommitHook] = []
+
+    def start(sessions: Any, bus: ReactiveBus, models: Mapping[type[Any], DescribeRow] | None = None) -> CommitHook:
+        hooks.append(
+            emit_on_commit(sessions, bus, models or {Task: lambda task: (f"board:{task.board_id}", {"tasks"})})
+        )
+        return hooks[-1]
+
+    yield start
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.fixture
+def hook(sessions: sessionmaker[Session], bus: ReactiveBus, watch: Watch) -> CommitHook:
     """The hook of ``watched``."""
-    return emit_on_commit(sessions, bus, {Task: lambda task: (f"board:{task.board_id}", {"tasks"})})
+    return watch(sessions, bus)
 
 
 @pytest.fixture

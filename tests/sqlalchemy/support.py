@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
-from starlette_reactive import ChangeEvent
+from starlette_reactive import ChangeEvent, ReactiveBus
+from starlette_reactive.sqlalchemy import CommitHook
+
+Watch = Callable[..., CommitHook]
+"""Starts a hook, with the arguments of ``emit_on_commit``. The functions of models are optional."""
 
 
 class EmittedEvents:
@@ -33,6 +37,38 @@ class EmittedEvents:
     def scopes(self) -> list[str]:
         """Return the scope of each event."""
         return [each.scope for each in self.events()]
+
+
+class SeeingBus(ReactiveBus):
+    """Notes with each event which tasks a page would show that is rendered then.
+
+    Args:
+        titles: Returns the titles of the visible tasks.
+    """
+
+    def __init__(self, titles: Callable[[], list[str]]) -> None:
+        super().__init__()
+        self._titles = titles
+        self.emitted: list[tuple[ChangeEvent, list[str]]] = []
+
+    def emit_sync(self, event: ChangeEvent) -> None:
+        self.emitted.append((event, self._titles()))
+        super().emit_sync(event)
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes of the events, each once."""
+        return list(dict.fromkeys(event.scope for event, _ in self.emitted))
+
+    def shows(self, title: str) -> bool:
+        """Return whether a page shows a task after the last event."""
+        return bool(self.emitted) and title in self.emitted[-1][1]
+
+
+def visible_titles(engine: Engine) -> list[str]:
+    """Return the titles of the tasks that a new connection sees."""
+    with engine.connect() as connection:
+        return list(connection.scalars(text("SELECT title FROM tasks ORDER BY id")))
 
 
 @contextmanager

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from starlette_reactive import ChangeEvent, ReactiveBus
 from starlette_reactive.sqlalchemy import CommitHook, emit_on_commit
 
-from .models import Board, Task
-from .support import EmittedEvents, statements
+from .models import Base, Board, Task
+from .support import EmittedEvents, Watch, statements
 
 
 def test_a_commit_emits_one_event_per_scope_with_all_paths(
@@ -133,22 +134,49 @@ def test_a_released_savepoint_emits_with_the_outermost_commit(
     watched: sessionmaker[Session], emitted: EmittedEvents
 ) -> None:
     with watched() as session:
+        session.add(Task(title="second", board_id=1))
         with session.begin_nested():
-            session.add(Task(title="second", board_id=2))
+            session.add(Task(title="third", board_id=2))
         assert emitted() == []
         session.commit()
-    assert emitted.scopes() == ["board:2"]
+    assert emitted.scopes() == ["board:1", "board:2"]
 
 
 def test_a_released_savepoint_is_dropped_with_the_transaction_around_it(
     watched: sessionmaker[Session], emitted: EmittedEvents
 ) -> None:
     with watched() as session:
+        session.add(Task(title="second", board_id=1))
         with session.begin_nested():
-            session.add(Task(title="second", board_id=2))
+            session.add(Task(title="third", board_id=2))
         session.rollback()
         session.commit()
     assert emitted() == []
+
+
+@pytest.mark.parametrize("begins", [True, False], ids=["with BEGIN", "without BEGIN"])
+def test_a_savepoint_that_begins_a_transaction_emits_when_its_rows_are_visible(
+    tmp_path: Path, begins: bool, bus: ReactiveBus, emitted: EmittedEvents, watch: Watch
+) -> None:
+    """Without a BEGIN, as the driver of SQLite begins a savepoint, releasing it commits it for good."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'test.sqlite3'}")
+    Base.metadata.create_all(engine)
+    if begins:
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    sessions = sessionmaker(engine)
+    watch(sessions, bus)
+    with sessions() as session, sessions() as other:
+        with session.begin_nested():
+            session.add(Task(title="second", board_id=2))
+        is_visible = bool(other.query(Task).count())
+        assert is_visible == (not begins)
+        assert emitted.scopes() == (["board:2"] if is_visible else [])
+        other.close()
+        session.rollback()
+        session.commit()
+        assert bool(other.query(Task).count()) == is_visible
+    assert emitted() == []
+    engine.dispose()
 
 
 def test_nested_savepoints_keep_exactly_what_the_database_keeps(
@@ -292,7 +320,7 @@ def test_changes_are_emitted_even_if_another_listener_raises_after_the_commit(
     assert emitted.scopes() == ["boards"]
 
 
-# Two phases, scoped sessions, and external transactions
+# Two phases, and scoped sessions
 
 
 def test_a_two_phase_transaction_emits_after_the_second_phase(
@@ -319,20 +347,6 @@ def test_a_scoped_session_is_watched(engine: Engine, bus: ReactiveBus, emitted: 
     sessions.commit()
     sessions.remove()
     assert emitted.scopes() == ["boards"]
-
-
-def test_a_session_in_an_external_transaction_emits_with_its_own_commit(
-    engine: Engine, bus: ReactiveBus, emitted: EmittedEvents
-) -> None:
-    sessions = sessionmaker()
-    emit_on_commit(sessions, bus, {Board: lambda board: ("boards", {"names"})})
-    with engine.connect() as connection:
-        transaction = connection.begin()
-        with sessions(bind=connection, join_transaction_mode="create_savepoint") as session:
-            session.add(Board(slug="a"))
-            session.commit()
-        assert emitted.scopes() == ["boards"]
-        transaction.rollback()
 
 
 def test_a_removed_hook_emits_nothing(watched: sessionmaker[Session], hook: CommitHook, emitted: EmittedEvents) -> None:

@@ -13,6 +13,8 @@ from sse_starlette import EventSourceResponse
 from starlette.templating import Jinja2Templates
 
 from starlette_reactive import EventStream, Fragment, SSEEvent
+from starlette_reactive._core.failures import Failures
+from starlette_reactive._streams import response
 
 from ..support import Connection, connect, environment, eventually
 
@@ -89,6 +91,13 @@ async def test_an_empty_fragment_is_sent_and_clears_the_element() -> None:
     assert [(frame.event, frame.data) for frame in (await sent(stream)).updates] == [("box", "")]
 
 
+@pytest.fixture
+def failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what has failed in other tests."""
+    monkeypatch.setattr(response, "_failures", Failures(response.logger))
+
+
+@pytest.mark.usefixtures("failures")
 @pytest.mark.parametrize(
     ("item", "reason"),
     [
@@ -97,7 +106,7 @@ async def test_an_empty_fragment_is_sent_and_clears_the_element() -> None:
         (Fragment("missing.html", "title"), "missing.html"),
         (object(), "not object"),
         (7, "not int"),
-        ({"a": object()}, "a value of the stream"),
+        ({"a": object()}, "sending {'a': <object object"),
     ],
 )
 async def test_a_value_that_cannot_be_sent_is_skipped_and_logged(
@@ -119,6 +128,17 @@ async def test_in_debug_mode_the_error_stands_in_the_fragments_place() -> None:
     )
 
 
+@pytest.mark.usefixtures("failures")
+async def test_a_value_that_cannot_be_sent_again_and_again_is_logged_with_one_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(3):
+        await sent(EventStream(each(*[7] * 10, *[Fragment("page.html", "title")] * 10), templates=ENV))
+    assert caplog.text.count("Traceback") == 2
+    assert caplog.text.count("TypeError: ") == caplog.text.count("UndefinedError: ") == 1
+
+
+@pytest.mark.usefixtures("failures")
 async def test_fragments_without_templates_are_an_error_that_names_the_mend(caplog: pytest.LogCaptureFixture) -> None:
     assert (await sent(EventStream(each(Fragment("page.html", "title"))))).updates == []
     assert "pass templates= to EventStream" in caplog.text

@@ -22,7 +22,8 @@ from starlette_reactive._clients.htmx import NAMED_EVENTS
 from starlette_reactive._core.blocks import BlockRef
 from starlette_reactive._index.index import registry_of
 from starlette_reactive._index.tables import IndexedBlock
-from starlette_reactive._streams.group import Group, GroupOptions
+from starlette_reactive._streams.group import Group
+from starlette_reactive._streams.group_options import GroupOptions
 from starlette_reactive._streams.viewer import Viewer
 
 from ..support import Frame, environment, parse

@@ -37,21 +37,24 @@ class ReadSet:
             no read covers them.
         needs: The top-level statements that bind what the text looks up.
         notes: The reasons why the text counts as reading everything, in order.
+        translates: Whether it calls ``gettext`` or another function that translates.
     """
 
-    __slots__ = ("needs", "notes", "reads", "seen")
+    __slots__ = ("needs", "notes", "reads", "seen", "translates")
 
     def __init__(self) -> None:
         self.reads: set[str] = set()
         self.seen: set[str] = set()
         self.needs: set[TopLevelStatement] = set()
         self.notes: dict[str, None] = {}
+        self.translates: bool = False
 
     def add(self, other: ReadSet, *, needs: bool = True) -> None:
         """Add the contents of ``other``."""
         self.reads |= other.reads
         self.seen |= other.seen
         self.notes.update(other.notes)
+        self.translates = self.translates or other.translates
         if needs:
             self.needs |= other.needs
 

@@ -133,12 +133,15 @@ class Functions(Names, Attributes):
                 self.pass_context(inner, node, f"the {kind[:-1]} {each!r}")
 
     def is_builtin_global(self, name: str, value: Value) -> bool:
-        """Return whether ``name`` is a global that Jinja itself installs. A call of ``range(3)`` reads no context."""
+        """Return whether ``name``, which is called, is a global that Jinja itself installs.
+
+        A call of ``range(3)`` reads no context. One of ``gettext`` translates, which is recorded.
+        """
         for found in value.objects:
             if isinstance(found, Global) and found.name == name:
-                return DEFAULT_NAMESPACE.get(name, self) is found.value or (
-                    name in _GETTEXT and hasattr(self.env, "install_gettext_callables")
-                )
+                translates = name in _GETTEXT and hasattr(self.env, "install_gettext_callables")
+                self.read_set.translates = self.read_set.translates or translates
+                return DEFAULT_NAMESPACE.get(name, self) is found.value or translates
         return False
 
 

@@ -6,8 +6,8 @@ from starlette.routing import Mount
 
 from starlette_reactive import Reactive
 
-__all__ = ["Mount", "Reactive", "Starlette", "reactive", "shop", "templates"]
+__all__ = ["Mount", "Reactive", "Starlette", "app", "reactive", "shop", "templates"]
 
 templates = Environment(loader=DictLoader({}), autoescape=True)
 reactive = Reactive(templates)
-shop = Starlette(routes=reactive.routes)
+app = shop = Starlette(routes=reactive.routes)

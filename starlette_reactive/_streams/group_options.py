@@ -1,0 +1,42 @@
+"""How the viewers of a group are served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .._bus.hub import Hub
+from .._index.registry import Registry
+from .rendering import RenderBlocks
+
+__all__ = ["GroupOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOptions:
+    """How the viewers of a scope are served.
+
+    Args:
+        hub: The bus.
+        scope: The scope.
+        registry: Which blocks show what.
+        render: Renders blocks for changed paths.
+        heartbeat_interval: Seconds between heartbeats. 0 sends none.
+        send_timeout: Seconds after which a stalled stream is closed. ``None`` means never.
+        debug: Whether a failing block shows its error in the page.
+        authorises: Whether a viewer may be served only after a render has succeeded, which shows that the application
+            admits it.
+        own_origin: The origin of changes that were made while the group's page was updated. They are not shown to it.
+        renewal: Returns what an id adds to its cursor, the same for all viewers. ``None`` adds nothing.
+    """
+
+    hub: Hub
+    scope: str
+    registry: Registry
+    render: RenderBlocks
+    heartbeat_interval: float
+    send_timeout: float | None
+    debug: bool
+    authorises: bool = False
+    own_origin: str | None = None
+    renewal: Callable[[], str] | None = None
