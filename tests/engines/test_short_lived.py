@@ -18,9 +18,9 @@ import pytest
 
 from starlette_reactive import ConnectionInfo
 
-from ..support import require
+from ..support import quiet_port, require
 from .conftest import POSTGRES, REDIS, World, level
-from .servers import PostgresServer, RedisServer, postgres_binaries, quiet_port, redis_binary
+from .servers import PostgresServer, RedisServer, postgres_binaries, redis_binary
 
 ROOT = Path(__file__).parents[2]
 

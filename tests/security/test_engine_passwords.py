@@ -20,8 +20,8 @@ from starlette_reactive._engines.urls import engine_from_url
 from starlette_reactive.engines import Publisher
 
 from ..engines.conftest import POSTGRES, REDIS, level, soon
-from ..engines.servers import EngineServer, PostgresServer, RedisServer, postgres_binaries, quiet_port, redis_binary
-from ..support import require
+from ..engines.servers import EngineServer, PostgresServer, RedisServer, postgres_binaries, redis_binary
+from ..support import quiet_port, require
 
 PARTS = ("hunter2", "Tr0ub4dor", "xyzzy7")
 """Long enough to be found in a text only if the password got there."""
