@@ -65,6 +65,11 @@ class SeeingBus(ReactiveBus):
         return bool(self.emitted) and title in self.emitted[-1][1]
 
 
+def is_idle(hook: CommitHook) -> bool:
+    """Return whether a hook has nothing to emit later."""
+    return hook._in_doubt._thread is None
+
+
 def visible_titles(engine: Engine) -> list[str]:
     """Return the titles of the tasks that a new connection sees."""
     with engine.connect() as connection:
