@@ -20,7 +20,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 NEEDS_NOTHING = ("-n", "auto", "-m", "not browser and not engine and not slow")
 DEPENDENT = [f"tests/{room}" for room in ("bus", "checks", "clients", "core", "index", "log", "pages", "streams")]
 """The tests of the rooms that depend on the versions of other packages."""
-TOOLS = ("httpx", "hypothesis", "psutil", "pytest-xdist", "trio")
+TOOLS = ("aiosqlite", "classy-fastapi", "httpx", "hypothesis", "itsdangerous", "psutil", "pytest-xdist", "trio")
 """What these tests need in addition to the extras."""
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +32,14 @@ def environment(**templates: str) -> Environment:
     return Environment(
         loader=DictLoader({f"{name}.html": source for name, source in templates.items()}), autoescape=True
     )
+
+
+def quiet_port() -> int:
+    """Return a free port that no outgoing connection takes while the server that listens on it is down."""
+    while True:
+        port = random.SystemRandom().randint(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 async def eventually(condition: Callable[[], object], *, timeout: float = 20) -> None:

@@ -17,14 +17,9 @@ import anyio
 import anyio.abc
 import pytest
 
-from .support import eventually
+from .support import eventually, quiet_port
 
 UVICORN = [sys.executable, "-m", "uvicorn", "tests.server_app:app", "--log-level", "warning"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class Server:
@@ -72,7 +67,7 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    port = free_port()
+    port = quiet_port()
     running = Server([*UVICORN, "--port", str(port)], port)
     try:
         _wait_for_port(running)

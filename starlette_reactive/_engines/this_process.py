@@ -64,6 +64,7 @@ def note_use() -> None:
 
 def _finish() -> None:
     reports = [report for finisher in list(_finishers) if (report := finisher.finish()) is not None]
+    _finishers.clear()  # a spawned process comes here twice
     if reports and sys.stderr is not None:
         sys.stderr.writelines(f"starlette-reactive: exiting with {report}\n" for report in reports)
         sys.stderr = _FailingStream(sys.stderr)

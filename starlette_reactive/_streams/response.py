@@ -165,7 +165,7 @@ class EventStream(EventSourceResponse):
         while self.active:
             message = await receive()
             if message["type"] == "http.disconnect":
-                self.active = False
+                self.active: bool = False
                 if self.client_close_handler_callable is not None:
                     await self.client_close_handler_callable(message)
 

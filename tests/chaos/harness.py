@@ -14,7 +14,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from typing import Any
 
 import httpx
 
+from ..support import quiet_port
 from .dom import inner_html, own_values
 from .proxy import Proxy
 from .state import PATHS, SCOPES, State
@@ -72,14 +72,6 @@ def blocks_showing(paths: set[str]) -> set[str]:
     changed = paths | {path for path, sources in DERIVED.items() if paths & set(sources)}
     shown = {block for block, own in BLOCKS.items() if changed & set(own)}
     return shown.union(*(INSIDE.get(block, set()) for block in shown))
-
-
-def quiet_port() -> int:
-    """Return a free port that no outgoing connection takes while the server that listens on it is down."""
-    while True:
-        port = random.randint(10_000, 32_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 class Server:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..chaos.viewer import Viewer
-from ..engines.servers import EngineServer, quiet_port
+from ..engines.servers import EngineServer
+from ..support import quiet_port
 from .wire import Wire
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import random
 import shutil
 import signal
 import socket
@@ -24,6 +23,8 @@ from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
 
+from ..support import quiet_port
+
 __all__ = [
     "EngineServer",
     "PgBouncer",
@@ -31,7 +32,6 @@ __all__ = [
     "RedisServer",
     "pgbouncer_binary",
     "postgres_binaries",
-    "quiet_port",
     "redis_binary",
 ]
 
@@ -70,14 +70,6 @@ def pgbouncer_binary() -> Path | None:
     """Return the path of PgBouncer, if it is installed."""
     found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     return None if found is None else Path(found)
-
-
-def quiet_port() -> int:
-    """Return a free port that no outgoing connection uses while its server is down."""
-    while True:
-        port = random.randint(10_000, 32_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 class EngineServer(ABC):

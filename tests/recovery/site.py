@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.harness import quiet_port
 from tests.chaos.proxy import Proxy
+from tests.support import quiet_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,12 +50,12 @@ class Site:
             thread.join()
             self._loop.close()
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         command = [sys.executable, "-m", "uvicorn", "tests.recovery.server:app", "--port", str(self._port)]
         env = os.environ | {"RECOVERY_NUMBER": str(self.number)}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--log-level", "warning"], cwd=ROOT, env=env, stdout=log, stderr=log
+                [*command, "--log-level", "warning", *options], cwd=ROOT, env=env, stdout=log, stderr=log
             )
         self.wait_until(self._answers, 30)
 
@@ -69,6 +69,15 @@ class Site:
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
+
+    def reach_limit(self) -> None:
+        """Send requests until the server, which may answer only so many, has stopped."""
+        self.wait_until(self._has_stopped_at_request)
+
+    def _has_stopped_at_request(self) -> bool:
+        with contextlib.suppress(OSError):
+            self.viewers()
+        return self._process is not None and self._process.poll() is not None
 
     def _answers(self) -> bool:
         assert self._process is not None

@@ -100,6 +100,20 @@ def test_a_change_while_the_server_is_down_arrives_after_its_restart(page: Page,
     shows(page, 2)
 
 
+def test_a_change_after_the_server_has_answered_all_that_it_may_arrives_from_the_next_one(
+    page: Page, site: Site, client: str
+) -> None:
+    site.kill()
+    site.start("--limit-max-requests", "300")
+    connected(page, site, client)
+    site.reach_limit()
+    site.number.write_text("2")
+    site.start()
+    shows(page, 2)
+    site.change(3)
+    shows(page, 3)
+
+
 def test_a_change_while_a_proxy_answers_502_arrives_afterwards(page: Page, site: Site, client: str) -> None:
     connected(page, site, client)
     seen = len(site.streams())

@@ -93,6 +93,7 @@ class Tab:
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
+        self._has_left = False
         self.streams: list[Connection] = []
 
     @property
@@ -113,14 +114,23 @@ class Tab:
     async def run(self, url: str) -> None:
         """Connect again and again."""
         headers: dict[str, str] = {}
-        while not self.is_closed:
+        while not (self.is_closed or self._has_left):
             async with self._browser.stream(url, headers=headers, wait=False) as connection:
                 self.streams.append(connection)
+                if self._has_left:
+                    self.leave()
                 await connection.ended.wait()
             if connection.start["status"] != 200:
                 return
             last_ids = [frame.id for frame in connection.frames if frame.id is not None]
             headers = {"last-event-id": last_ids[-1]} if last_ids else headers
+
+    def leave(self) -> None:
+        """Disconnect for good, as a browser does whose tab is closed."""
+        self._has_left = True
+        for connection in self.streams[-1:]:
+            connection.accepts.set()
+            connection.disconnect.set()
 
 
 @asynccontextmanager
@@ -133,4 +143,4 @@ async def open_tab(browser: Browser, path: str) -> AsyncIterator[Tab]:
         tasks.start_soon(tab.run, seen.url)
         await eventually(lambda: tab.is_admitted)
         yield tab
-        tasks.cancel_scope.cancel()
+        tab.leave()

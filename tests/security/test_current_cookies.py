@@ -286,7 +286,7 @@ async def test_a_browser_that_refuses_a_cookie_is_served_in_the_end() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tab.run, seen.url)
         await eventually(lambda: ">0 in cart<" in tab.sent)
-        tasks.cancel_scope.cancel()
+        tab.leave()
     assert len(tab.streams) == 7
 
 

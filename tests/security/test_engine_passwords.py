@@ -14,13 +14,14 @@ import anyio.to_thread
 import psycopg
 import pytest
 
-from starlette_reactive import EmitTimeoutError, ReactiveBus
+from starlette_reactive import ChangeEvent, EmitTimeoutError, ReactiveBus
+from starlette_reactive._engines import Bridge
 from starlette_reactive._engines.urls import engine_from_url
 from starlette_reactive.engines import Publisher
 
 from ..engines.conftest import POSTGRES, REDIS, level, soon
-from ..engines.servers import EngineServer, PostgresServer, RedisServer, postgres_binaries, quiet_port, redis_binary
-from ..support import require
+from ..engines.servers import EngineServer, PostgresServer, RedisServer, postgres_binaries, redis_binary
+from ..support import quiet_port, require
 
 PARTS = ("hunter2", "Tr0ub4dor", "xyzzy7")
 """Long enough to be found in a text only if the password got there."""
@@ -208,9 +209,20 @@ async def check_failure(url: str, caplog: pytest.LogCaptureFixture) -> str:
     with pytest.raises(EmitTimeoutError) as caught:
         await anyio.to_thread.run_sync(Publisher.from_url(url, patience=0.5).emit, "s", "a")
     check_error(caught.value)
+    check_emit_and_stop(url)
     check_hidden(caplog.text)
-    assert caplog.records
+    assert "stopped with 1 change" in caplog.text
     return f"{bus.health().last_error} {caught.value}"
+
+
+def check_emit_and_stop(url: str) -> None:
+    """Check that nothing shows the password when a bus that was not started emits and stops."""
+    bus = ReactiveBus(relay=Bridge(engine_from_url(url), patience=0.3))
+    with pytest.raises(EmitTimeoutError) as caught:
+        bus.emit_sync(ChangeEvent("s", {"a"}))
+    check_error(caught.value)
+    check_hidden(bus.health())
+    bus.stop()
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

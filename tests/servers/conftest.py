@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from ..support import require
-from ..test_server import Server, free_port
+from ..support import quiet_port, require
+from ..test_server import Server
 
 APP = "tests.servers.app:app"
 UVICORN = ["-m", "uvicorn", APP, "--log-level", "warning", "--port", "{port}"]
@@ -87,7 +87,7 @@ def running(name: str, command: Sequence[str]) -> Iterator[GroupOfProcesses]:
     """
     package = name.split("-", maxsplit=1)[0]
     require(importlib.util.find_spec(package), package)
-    port = free_port()
+    port = quiet_port()
     server = GroupOfProcesses(name, [sys.executable, *(part.format(port=port) for part in command)], port)
     try:
         _wait_for_port(server)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import itertools
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -12,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import hypercorn.asyncio
 import pytest
 import uvicorn
 from anyio.abc import SocketStream
 from sse_starlette.sse import AppStatus
+from starlette.applications import Starlette
 
 from starlette_reactive import ChangeEvent
 
-from ..support import eventually
-from ..test_server import Reader, free_port
+from ..security.test_outermost import Gate, Site
+from ..support import eventually, quiet_port, require
+from ..test_server import Reader
 from .app import app, bus, plain_items, state
 
 REQUEST = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -30,7 +33,7 @@ UVLOOP_AND_NOT = {"uvloop": {}, "asyncio": {"loop": "asyncio", "http": "h11"}}
 
 
 def uvicorn_server(**options: Any) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(app, log_level="warning", **{"port": free_port(), **options}))
+    return uvicorn.Server(uvicorn.Config(**{"app": app, "log_level": "warning", "port": quiet_port(), **options}))
 
 
 @contextlib.contextmanager
@@ -188,6 +191,19 @@ async def test_a_signal_to_an_earlier_server_of_the_process_ends_no_streams(monk
             await ends(thread)
 
 
+async def test_a_wrapper_that_uvicorn_calls_in_a_thread_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    server = uvicorn_server(app=Gate(Starlette(routes=Site().routes)))
+    with running(server):
+        async with await connected(to(server)) as connection:
+            await connection.send(REQUEST % b"/")
+            page = (await connection.receive()).decode()
+            while "</div>" not in page:
+                page += (await connection.receive()).decode()
+            live_url = re.findall(r"/_reactive/live\?page=[^\"'&]+", page)[0]
+            await connection.send(REQUEST % live_url.encode())
+            await eventually(lambda: "the server calls Gate, which wraps the application" in caplog.text)
+
+
 async def test_a_program_can_decide_itself_when_streams_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AppStatus, "enable_automatic_graceful_drain", False)
     monkeypatch.setattr(AppStatus, "should_exit", False)
@@ -201,7 +217,10 @@ async def test_a_program_can_decide_itself_when_streams_end(monkeypatch: pytest.
 
 
 async def test_hypercorn_in_a_thread_ends_with_streams_open() -> None:
-    port = free_port()
+    require(importlib.util.find_spec("hypercorn"), "hypercorn")
+    import hypercorn.asyncio
+
+    port = quiet_port()
     config = hypercorn.Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.graceful_timeout = 600

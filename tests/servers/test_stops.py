@@ -18,7 +18,7 @@ from ..test_server import Reader, reading
 from .conftest import COMMANDS, GUNICORN, HYPERCORN, UVICORN, GroupOfProcesses, running
 
 STREAMS = ["/stream", "/generated", "/wrapped/stream", "/wrapped/generated"]
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until a worker has to be gone. The servers themselves would wait longer for its streams."""
 PATIENT_GUNICORN = [*GUNICORN, "--graceful-timeout", "600", "--timeout", "600", "--worker-class"]
 GUNICORN_UVICORN = [*PATIENT_GUNICORN, "uvicorn_worker.UvicornWorker"]
@@ -92,6 +92,7 @@ ENDING: dict[str, tuple[list[str], Stop]] = {
 
 REPLACING: dict[str, tuple[list[str], Stop]] = {
     "uvicorn-sighup": ([*UVICORN, "--workers", "2"], sending(signal.SIGHUP)),
+    "uvicorn-worker": ([*UVICORN, "--workers", "2"], end_worker),
     "uvicorn-workers-limit": ([*UVICORN, "--workers", "2", "--limit-max-requests", "50"], reach_limit),
     "uvicorn-reload": (reloaded(UVICORN, "--reload", "--reload-dir", "{directory}"), change_module),
     "gunicorn-sighup": (GUNICORN_UVICORN, sending(signal.SIGHUP)),
@@ -159,7 +160,7 @@ async def test_a_server_ends_with_streams_open(way: str) -> None:
     command, stop = ENDING[way]
     with running(way, command) as server:
         await stop_worker(server, stop)
-        await eventually(lambda: server.process.poll() is not None)
+        await eventually(lambda: server.process.poll() is not None, timeout=PATIENCE)
         assert "Traceback" not in server.kill()
 
 

@@ -123,9 +123,10 @@ class PostgresSession:
         if patience > 0 and not (self._notified or self._pending):
             await self._reader.wait_readable(patience)
         self._notified += self._reader.take_notifications()
+        is_due = bool(self._hinted) and time.monotonic() >= self._due
         if not self._hinted:
             self._due = time.monotonic() + _HEAD_START
-        if time.monotonic() < self._due and (hints := self._take_hints()):
+        if not is_due and (hints := self._take_hints()):
             return hints
         return await self._read()
 
