@@ -282,7 +282,7 @@ async def test_a_commit_that_the_driver_gives_up_is_emitted(lonely_server: Postg
     setup = create_engine(lonely_server.url.replace("postgresql", "postgresql+psycopg", 1))
     Base.metadata.drop_all(setup)
     add_boards(setup)
-    arguments = {**WAITING["postgresql+asyncpg"], "command_timeout": 1}
+    arguments = {**WAITING["postgresql+asyncpg"], "command_timeout": 3}
     engine = create_async_engine(
         lonely_server.url.replace("postgresql", "postgresql+asyncpg", 1), connect_args=arguments
     )
