@@ -119,7 +119,7 @@ class Page:
         if update is None:
             return await self._respond_to_visit(call)
         if update.page != self.key:
-            return PlainTextResponse(f"This is not the page {update.page}.", status_code=409)
+            return without_tasks(PlainTextResponse(f"This is not the page {update.page}.", status_code=409))
         if not self.shared:
             update.user = await self.user_id(call.request)
         result = await call.run()
@@ -153,7 +153,7 @@ class Page:
         raise TypeError(
             f"the page {self.key} returned {what}, from which no update can be rendered: return the variables of "
             f"{self.template_name!r} as a dict, without a response, and @reactive.page renders the template. Another "
-            "page needs a route of its own, or a status other than 200"
+            "page needs a route of its own, or a status outside of 200 to 299"
         )
 
     def _context(self, call: Call, result: object) -> dict[str, Any]:

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Form, Request, Response
-from fastapi.staticfiles import StaticFiles
-from jinja2 import DictLoader, Environment
+from fastapi import Form, Request, Response
 
-from starlette_reactive import Reactive
+from .browser_clients import SCRIPTS, WIRES, live_app
 
-ROOT = Path(__file__).parents[2]
-
-SCRIPTS = {
-    "htmx2": ["/vendor/htmx-2.0.11/htmx.min.js", "/vendor/htmx-ext-sse-2.2.4/sse.min.js"],
-    "htmx4": ["/vendor/htmx-4.0.1/htmx.min.js", "/vendor/htmx-4.0.1/hx-sse.min.js"],
-    "turbo": ["/tests-vendor/turbo-8.0.23/turbo.es2017-umd.js"],
-}
-
-PAGE = """<!doctype html>
-<html lang="en"><head>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Live</title><link rel="icon" href="data:,">
-{% for script in scripts %}<script src="{{ script }}"></script>{% endfor %}
-</head>
-<body {{ live_origin() }}>
-{% block banner %}<h1 id="banner" class="n{{ count }}">{{ count }} so far</h1>{% endblock %}
+CONTENT = """{% block banner %}<h1 id="banner" class="n{{ count }}">{{ count }} so far</h1>{% endblock %}
 <p id="note">{% block note %}{{ note }}{% endblock %}</p>
 <section id="inside">{% block inside %}<b class="count">{{ count }}</b>
   <form><input id="in" name="in" aria-label="Inside"></form>{% endblock %}</section>
@@ -34,16 +16,9 @@ PAGE = """<!doctype html>
   <button>Say</button></form>
 <section id="still">{% block still %}{{ unchanged }}
   <details id="more"><summary>More</summary>{{ unchanged }}</details>
-  <video id="film" muted loop width="40" height="30"></video>{% endblock %}</section>
-{% if scripts[0].startswith("/tests-vendor") %}<turbo-stream-source {{ live() }}></turbo-stream-source>
-{% else %}<div {{ live() }}></div>{% endif %}
-</body></html>"""
+  <video id="film" muted loop width="40" height="30"></video>{% endblock %}</section>"""
 
-app = FastAPI()
-reactive = Reactive(Environment(loader=DictLoader({"page.html": PAGE}), autoescape=True), secret="a secret for tests")
-app.include_router(reactive.router)
-app.mount("/vendor", StaticFiles(directory=ROOT / "example_app" / "static" / "vendor"))
-app.mount("/tests-vendor", StaticFiles(directory=ROOT / "tests" / "vendor"))
+app, reactive = live_app(CONTENT)
 state: dict[str, Any] = {"count": 0, "note": "nothing", "over": False}
 streams: list[str] = []
 
@@ -65,7 +40,7 @@ def page_for(client: str, wire: str) -> None:
     app.get(f"/{client}")(reactive.page("page.html", scope="all", wire=wire)(page))
 
 
-for client, wire in {"htmx2": "htmx", "htmx4": "htmx", "turbo": "turbo"}.items():
+for client, wire in WIRES.items():
     page_for(client, wire)
 
 

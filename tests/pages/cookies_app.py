@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
-from fastapi.staticfiles import StaticFiles
-from jinja2 import DictLoader, Environment
+from fastapi import Depends, HTTPException, Request, Response
 from starlette.middleware.sessions import SessionMiddleware
 
-from starlette_reactive import Reactive, ReactiveMiddleware
+from starlette_reactive import ReactiveMiddleware
 
-from .browser_app import SCRIPTS
+from .browser_clients import SCRIPTS, WIRES, live_app
 
-ROOT = Path(__file__).parents[2]
+CONTENT = """<p id="title">{% block title %}{{ title }}{% endblock %}</p>
+<p id="cart">{% block cart %}{{ cart }} in cart{% endblock %}</p>"""
 
-PAGE = """<!doctype html>
-<html lang="en"><head>
-<meta charset="utf-8"><title>Cookies</title><link rel="icon" href="data:,">
-{% for script in scripts %}<script src="{{ script }}"></script>{% endfor %}
-</head>
-<body {{ live_origin() }}>
-<p id="title">{% block title %}{{ title }}{% endblock %}</p>
-<p id="cart">{% block cart %}{{ cart }} in cart{% endblock %}</p>
-{% if scripts[0].startswith("/tests-vendor") %}<turbo-stream-source {{ live() }}></turbo-stream-source>
-{% else %}<div {{ live() }}></div>{% endif %}
-</body></html>"""
-
-app = FastAPI()
-reactive = Reactive(Environment(loader=DictLoader({"page.html": PAGE}), autoescape=True), secret="a secret for tests")
-app.include_router(reactive.router)
-app.mount("/vendor", StaticFiles(directory=ROOT / "example_app" / "static" / "vendor"))
-app.mount("/tests-vendor", StaticFiles(directory=ROOT / "tests" / "vendor"))
+app, reactive = live_app(CONTENT)
 app.add_middleware(SessionMiddleware, secret_key="a key for tests")
 app.add_middleware(ReactiveMiddleware, reactive=reactive)
 
-state: dict[str, Any] = {"title": "nothing", "valid": "", "refresh": "", "thefts": 0, "streams": 0}
+state: dict[str, Any] = {"title": "nothing", "valid": "", "refresh": "", "thefts": 0}
 numbers = itertools.count(1)
 
 
@@ -67,7 +49,7 @@ def declare(client: str, wire: str) -> None:
     app.get(f"/{client}", dependencies=[Depends(authenticate)])(live)
 
 
-for client, wire in {"htmx2": "htmx", "htmx4": "htmx", "turbo": "turbo"}.items():
+for client, wire in WIRES.items():
     declare(client, wire)
 
 

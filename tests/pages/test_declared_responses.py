@@ -12,6 +12,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_reactive import OOB, Action, Fragment, Reactive, ValidationError, is_update
 from tests.support import environment, eventually
@@ -64,6 +65,39 @@ async def test_a_visit_runs_background_tasks_and_an_update_neither_runs_nor_wait
         await world.reactive.emit("all", "title")  # it runs once the update before has ended
         await connection.next_update()
     assert ran == ["dependency", "endpoint"]
+
+
+async def test_an_update_that_another_page_answers_runs_no_tasks_of_that_page(world: World) -> None:
+    ran: list[str] = []
+    rewritten: list[str] = []
+
+    def dependency(tasks: BackgroundTasks) -> None:
+        tasks.add_task(ran.append, "task")
+
+    async def page() -> dict[str, Any]:
+        return CONTEXT
+
+    async def other() -> dict[str, Any]:
+        raise NotImplementedError
+
+    class Rewriting:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if is_update(scope):
+                await self.app({**scope, "path": "/other", "raw_path": b"/other"}, receive, send)
+                rewritten.append(scope["path"])
+            else:
+                await self.app(scope, receive, send)
+
+    world.page(page)
+    world.app.get("/other", dependencies=[Depends(dependency)])(world.reactive.page("page.html", scope="other")(other))
+    world.app.add_middleware(Rewriting)
+    seen = await request(world.app, "/")
+    async with stream(world.app, seen.url, wait=False):
+        await eventually(lambda: rewritten)
+    assert ran == []
 
 
 REDIRECT = RedirectResponse("/elsewhere")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from sqlite3 import OperationalError, connect
-from typing import Self
+from typing import LiteralString, Self
 
 import psycopg
 
@@ -26,7 +26,39 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-class Gate:
+class _HeldCommits:
+    """A connection beside those whose COMMIT is being held.
+
+    Args:
+        url: The server's URL, for psycopg.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._connection = psycopg.connect(url, autocommit=True)
+
+    def cancel(self) -> None:
+        """Cancel the COMMITs that are being held."""
+        self._call("pg_cancel_backend")
+
+    def titles(self) -> list[str]:
+        """Return the titles of the tasks that are visible now."""
+        return [row[0] for row in self._connection.execute("SELECT title FROM tasks ORDER BY id")]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._connection.close()
+
+    def _call(self, function: LiteralString) -> None:
+        for pid in self._waiting():
+            self._connection.execute(f"SELECT {function}(%s)", (pid,))
+
+    def _waiting(self) -> list[int]:
+        raise NotImplementedError
+
+
+class Gate(_HeldCommits):
     """Holds the COMMIT of every transaction that has written tasks, until it is opened.
 
     On PostgreSQL, a deferred trigger waits for a lock.
@@ -36,7 +68,7 @@ class Gate:
     """
 
     def __init__(self, url: str) -> None:
-        self._connection = psycopg.connect(url, autocommit=True)
+        super().__init__(url)
         self._connection.execute(
             "CREATE OR REPLACE FUNCTION pass_gate() RETURNS trigger LANGUAGE plpgsql AS $$"
             "BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$"
@@ -53,27 +85,11 @@ class Gate:
 
     def terminate(self) -> None:
         """End the connections whose COMMIT is being held."""
-        for pid in self._waiting():
-            self._connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
-
-    def cancel(self) -> None:
-        """Cancel the COMMITs that are being held."""
-        for pid in self._waiting():
-            self._connection.execute("SELECT pg_cancel_backend(%s)", (pid,))
+        self._call("pg_terminate_backend")
 
     def open(self) -> None:
         """Let all COMMITs pass."""
         self._connection.execute("SELECT pg_advisory_unlock_all()")
-
-    def titles(self) -> list[str]:
-        """Return the titles of the tasks that are visible now."""
-        return [row[0] for row in self._connection.execute("SELECT title FROM tasks ORDER BY id")]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._connection.close()
 
     def _waiting(self) -> list[int]:
         found = self._connection.execute("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
@@ -121,7 +137,7 @@ class SQLiteGate:
         self._reader.close()
 
 
-class MissingStandby:
+class MissingStandby(_HeldCommits):
     """Holds every COMMIT that asks for a standby: it is durable, and invisible until the server stops waiting.
 
     A cancelled COMMIT of this kind succeeds. Sessions ask with ``SET synchronous_commit = on``.
@@ -133,26 +149,11 @@ class MissingStandby:
     SETTINGS = {"synchronous_standby_names": "nobody", "synchronous_commit": "local"}  # noqa: RUF012
 
     def __init__(self, server: PostgresServer) -> None:
-        self._connection = psycopg.connect(server.url, autocommit=True)
+        super().__init__(server.url)
 
     def is_awaited(self) -> bool:
         """Return whether a COMMIT waits for the standby."""
         return bool(self._waiting())
-
-    def cancel(self) -> None:
-        """Let the COMMITs that wait succeed."""
-        for pid in self._waiting():
-            self._connection.execute("SELECT pg_cancel_backend(%s)", (pid,))
-
-    def titles(self) -> list[str]:
-        """Return the titles of the tasks that are visible now."""
-        return [row[0] for row in self._connection.execute("SELECT title FROM tasks ORDER BY id")]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._connection.close()
 
     def _waiting(self) -> list[int]:
         found = self._connection.execute("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'")

@@ -105,7 +105,6 @@ _EMIT = r"""
         insert into reactive.log (scope, paths, origin, audience)
         values (rx_emit.scope, rx_emit.paths, nullif(rx_emit.origin, ''), rx_emit.audience);
     end $body$;
-
 """
 
 _WAKE = """
