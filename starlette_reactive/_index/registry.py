@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Set
 
 from jinja2 import Environment
 
@@ -93,12 +93,20 @@ class Registry:
 
     def only(self, template_name: str) -> Registry:
         """Return what is registered for one template, with the same derivations."""
+        return self._restricted({key for key in self._registrations if key[0] == template_name}, set(self._excluded))
+
+    def part(self, keys: Container[BlockKey]) -> Registry:
+        """Return some of the registered blocks, with the same derivations. What the others read does not count."""
+        wanted = {key for key in self._registrations if key in keys}
+        return self._restricted(wanted, self._excluded | (self._registrations.keys() - wanted))
+
+    def _restricted(self, keys: Set[BlockKey], excluded: set[BlockKey]) -> Registry:
         other = Registry(self.env, self.derivations)
         with self._lock:
             other._environments = dict(self._environments)
             other._pages = dict(self._pages)
-            other._registrations = {key: each for key, each in self._registrations.items() if key[0] == template_name}
-            other._excluded = set(self._excluded)
+            other._registrations = {key: each for key, each in self._registrations.items() if key in keys}
+        other._excluded = excluded
         return other
 
     def tables(self) -> BlockTables:

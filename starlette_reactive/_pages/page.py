@@ -17,11 +17,10 @@ from starlette.templating import Jinja2Templates
 
 from .._bus.hub import Hub
 from .._clients import Wire
-from .._core.blocks import BlockRef
 from .._core.errors import ViewerNameError
 from .._core.events import as_user_id
-from .._core.paths import ALL
 from .._index.index import DependencyIndex
+from .._index.personal import personal_blocks
 from .._index.registry import Registry
 from .._streams.limits import StreamLimits
 from .._streams.live_response import ConnectionCallback
@@ -192,24 +191,13 @@ class Page:
         Raises:
             ViewerNameError: One does, or what it reads is not known.
         """
-        private = VIEWER_NAMES | frozenset(viewer_names)
-        for ref in self.index.blocks():
-            paths = self.index.block_dependencies(ref.template_name, ref.block_name)
-            names = sorted({path.partition(".")[0] for path in paths} & (private | {ALL}))
-            if names:
-                raise self._viewer_name_error(ref, names[0])
-
-    def _viewer_name_error(self, ref: BlockRef, name: str) -> ViewerNameError:
-        reads = self.registry.reads(ref)
-        what = (
-            f"may read anything ({'; '.join(reads.widened)})"
-            if name == ALL
-            else f"reads {name!r}, which belongs to one viewer"
-        )
-        return ViewerNameError(
-            f"{reads.template}:{reads.line}: the block {ref.block_name!r} of the shared page {self.template_name!r} "
-            f"{what}: name it in exclude_blocks=, or declare the page without shared=True",
-            template=reads.template,
-            block=ref.block_name,
-            line=reads.line,
-        )
+        for ref, reason in personal_blocks(self.registry, VIEWER_NAMES | frozenset(viewer_names)).items():
+            reads, belongs = self.registry.reads(ref), "" if reason.name is None else ", which belongs to one viewer"
+            raise ViewerNameError(
+                f"{reads.template}:{reads.line}: the block {ref.block_name!r} of the shared page "
+                f"{self.template_name!r} {reason.describe(ref.block_name)}{belongs}: name it in exclude_blocks=, or "
+                "declare the page without shared=True",
+                template=reads.template,
+                block=ref.block_name,
+                line=reads.line,
+            )

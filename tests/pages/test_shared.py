@@ -147,6 +147,11 @@ def test_excluded_blocks_may_read_viewer_data() -> None:
     declare(LIVE.format("around", "{{ items }}" + LIVE.format("own", "{{ user }}")), exclude_blocks=["own", "around"])
 
 
+def test_a_block_around_an_excluded_block_that_reads_viewer_data_is_rejected() -> None:
+    with pytest.raises(ViewerNameError, match="the block 'around' .* contains the block 'own', which reads 'user'"):
+        declare(LIVE.format("around", "{{ items }}" + LIVE.format("own", "{{ user }}")), exclude_blocks=["own"])
+
+
 def test_the_page_outside_live_blocks_may_read_viewer_data() -> None:
     declare("{{ user }}{% block bare %}{{ user }}{% endblock %}" + LIVE.format("all", "{{ items }}"))
 
