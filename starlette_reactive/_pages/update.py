@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import anyio
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 
@@ -30,7 +30,9 @@ from .._streams.rendering import Rendered
 from .changes import ChangesOfUpdate
 from .cookies import set_cookies_of
 from .places import Claim, Places
+from .share import Key
 from .update_state import UpdateState, raise_update_error
+from .varying import Marks
 
 __all__ = ["CANCEL_GRACE", "REFUSALS", "UPDATE", "Update", "UpdateRunner", "update_of", "update_scope"]
 
@@ -73,6 +75,10 @@ class Update:
         blocks: The blocks to render.
         token: What the page's own answer carries. It is unique to the update.
         user: The id of the user that the request belongs to.
+        key: The key of the viewer, if the page is shared by key.
+        request: The page's own request, if the page is shared by key.
+        is_shared: Whether viewers with an equal key are shown what it renders.
+        marks: What to enclose values in that vary by nature. ``None`` if nothing is compared.
         rendered: The result.
         set_cookies: The ``Set-Cookie`` headers of the answer.
     """
@@ -81,6 +87,10 @@ class Update:
     blocks: list[BlockRef]
     token: bytes = field(default_factory=lambda: secrets.token_hex(16).encode())
     user: str | None = None
+    key: Key | None = None
+    request: Request | None = None
+    is_shared: bool = False
+    marks: Marks | None = None
     rendered: Rendered | None = None
     set_cookies: list[str] = field(default_factory=list)
 
