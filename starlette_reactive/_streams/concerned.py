@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from .._bus.hub import Hub
 from .._index.registry import Registry
-from .._log.changelog import Change
+from .._log.changelog import Change, Reading
 from .viewer import Viewer
 
 __all__ = ["owed_paths", "part_twins", "wake_own_groups"]
@@ -29,7 +29,7 @@ def part_twins(viewers: Collection[Viewer], origins: frozenset[str], hub: Hub, s
 def wake_own_groups(
     viewers: Collection[Viewer],
     personal: Registry | None,
-    changes: Sequence[Change] | None,
+    reading: Reading,
     changed: frozenset[str],
 ) -> None:
     """Wake the groups that render the viewers' personal blocks, if changes may concern those.
@@ -37,11 +37,12 @@ def wake_own_groups(
     Args:
         viewers: The viewers.
         personal: The personal blocks. ``None`` if there are none.
-        changes: The changes. ``None`` if they are not known.
+        reading: The changes.
         changed: Their paths.
     """
     if personal is None or not personal.plan(changed).touched:
         return
+    changes = reading.changes
     for viewer in viewers:
         if viewer.wake_own is not None and (changes is None or any(map(viewer.is_in_audience, changes))):
-            viewer.wake_own()
+            viewer.wake_own(reading.position)

@@ -31,7 +31,7 @@ from .feed import Feed
 from .group_options import GroupOptions
 from .past import Past
 from .render_log import RenderLog
-from .rendering import Rendered, error_markup
+from .rendering import Rendered, patches_of
 from .servers import Server
 from .timer import timer
 from .trace import GroupTraces
@@ -125,14 +125,18 @@ class Group:
         if not self._viewers:
             self._close()
 
-    def follow(self) -> None:
+    def follow(self, leader: Group) -> None:
         """Be woken by another group of the scope from now on, with :meth:`wake`, and no longer by the bus."""
         self._follows = True
         self._subscription.close()
-        self.wake()
+        self.wake(leader.feed.position)
 
-    def wake(self) -> None:
-        """Read the change log, because another group has found something in it."""
+    def wake(self, position: int) -> None:
+        """Read the change log up to a position or further, because another group has found something there."""
+        if self.feed.position != position:
+            self._wake()
+
+    def _wake(self) -> None:
         self._demanded = True
         self._pause.cancel()
 
@@ -297,7 +301,7 @@ class Group:
     def _demand(self, blocks: Iterable[IndexedBlock], paths: frozenset[str]) -> None:
         self.feed.owe(blocks)
         self._paths |= paths
-        self.wake()
+        self._wake()
 
     # Rendering
 
@@ -326,7 +330,7 @@ class Group:
             shown = owed_paths(reading.changes, before, self._viewers)
             whole = all(change.audience is None for change in reading.changes)
         plan = self._options.registry.plan(changed, shown)
-        wake_own_groups(self._viewers, self._options.personal, reading.changes, changed)
+        wake_own_groups(self._viewers, self._options.personal, reading, changed)
         self.feed.invalidate(plan, reading, whole=whole, origins=origins)
         if plan.affected:
             self._paths |= plan.paths
@@ -380,13 +384,7 @@ class Group:
             self.feed.wake()
 
     def _publish(self, blocks: Sequence[IndexedBlock], rendered: Rendered) -> Sequence[Patch]:
-        patches, failed = [], []
-        for block in blocks:
-            html = rendered[block.ref.key]
-            if isinstance(html, str):
-                patches.append((block, Patch(block.ref, html, block.placement)))
-            else:
-                failed.append(Patch(block.ref, error_markup(block.ref.block_name, html), block.placement))
+        patches, failed = patches_of(blocks, rendered)
         shown = failed if self._options.debug else []
         repeated: Sequence[Patch] = ()
         if patches or shown:

@@ -218,7 +218,7 @@ class JointStream(LiveStream):
         joint = Joint(own, own_viewer, shared, viewer, self._sharing.nested)
         on_leave = self._sharing.joined(joint)
         if self._sharing.has_personal:
-            own.follow()
+            own.follow(shared)
         else:
             own.leave(own_viewer)
         try:
