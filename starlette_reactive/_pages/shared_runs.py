@@ -199,17 +199,16 @@ class SharedRuns:
         if not others:
             return
         comparison = _Comparison(blocks, rendered, marks)
-        for _ in range(_ROUNDS):
-            for member in (others[0], first):
-                try:
-                    comparison.add(await member.run(comparison.open_blocks, marks))
-                except StreamRestartError as restart:
-                    member.restart(restart)
-                    return
-                except Exception:  # noqa: BLE001 - the next audit compares again
-                    return
-                if not comparison.open_blocks:
-                    break
+        for member in (others[0], first) * _ROUNDS:
+            try:
+                comparison.add(await member.run(comparison.open_blocks, marks))
+            except StreamRestartError as restart:
+                member.restart(restart)
+                return
+            except Exception:  # noqa: BLE001 - the next audit compares again
+                return
+            if not comparison.open_blocks:
+                break
         if comparison.differing:
             self._report(comparison)
             raise self._no_longer_shared()

@@ -118,8 +118,8 @@ class Club:
 
 
 def text(connection: Connection) -> str:
-    """Return everything that a stream has sent."""
-    return b"".join(connection.chunks).decode()
+    """Return the data that a stream has sent."""
+    return "".join(frame.data or "" for frame in connection.updates)
 
 
 async def shows(connection: Connection, *parts: str) -> None:
