@@ -103,7 +103,7 @@ _observers: list[Callable[[Difference], object]] = []
 
 @contextmanager
 def watch_differences() -> Iterator[list[Difference]]:
-    """Collect the differences that audits find, in all threads."""
+    """Audit all updates of pages that are audited at all, and collect the differences that are found."""
     found: list[Difference] = []
     observe = found.append
     _observers.append(observe)
@@ -146,7 +146,7 @@ class SharedRuns:
         """
         if self._share.partition() is not self._partition:
             raise self._no_longer_shared()
-        marks = Marks() if random.random() < self._share.audit else None  # noqa: S311 - a sample
+        marks = Marks() if self._is_audited() else None
         member, rendered = await self._run(blocks, marks)
         if marks is None:
             return rendered
@@ -188,6 +188,10 @@ class SharedRuns:
         return StreamRestartError(f"blocks of the page {self._page} are no longer shared", whole=True)
 
     # The audit
+
+    def _is_audited(self) -> bool:
+        audit = self._share.audit
+        return audit > 0 and (bool(_observers) or random.random() < audit)  # noqa: S311 - a sample
 
     async def _audit(self, blocks: list[BlockRef], first: Member, rendered: Rendered, marks: Marks) -> None:
         """Compare what two members would be shown.

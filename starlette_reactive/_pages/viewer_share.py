@@ -164,4 +164,5 @@ class ViewerShare:
         if self._joint is not None:
             self._joint.restart(restart)
 
-    def differed(self, difference: Difference) -> None: ...
+    def differed(self, difference: Difference) -> None:  # noqa: ARG002 - nobody shows it yet
+        self._page.settings.hub.counts.differ()
