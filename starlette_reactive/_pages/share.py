@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+from uuid import UUID
 
 from starlette.requests import Request
 
@@ -25,6 +26,7 @@ KeyOf = Callable[[Request], Any]
 
 CHECKED_EVERY = 10.0
 """Seconds between two calls for one viewer, if the function is a coroutine function."""
+_SIMPLE = frozenset({str, int, bool, UUID})
 _DEBUG_AUDIT, _AUDIT = 1.0, 0.01
 
 
@@ -45,6 +47,11 @@ class Key:
 
     def __hash__(self) -> int:
         return hash(self.strict)
+
+    def is_surely(self, value: object) -> bool:
+        """Return whether a value is this key, without looking into tuples. It runs for each viewer and update."""
+        kind = type(value)
+        return kind in _SIMPLE and kind is type(self.value) and value == self.value
 
     @property
     def text(self) -> str:

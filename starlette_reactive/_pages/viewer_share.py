@@ -108,10 +108,14 @@ class ViewerShare:
         return self._renders.key
 
     def check(self) -> StreamRestartError | Awaitable[StreamRestartError | None] | None:
-        if self._share.recheck and time.monotonic() - self._checked_at < self._share.recheck:
+        recheck, key = self._share.recheck, self._renders.key
+        if recheck and time.monotonic() - self._checked_at < recheck:
             return None
         try:
             value = self._share.call(self._renders.request)
+            if key is not None and key.is_surely(value):
+                self._checked_at = time.monotonic() if recheck else 0.0
+                return None
             return self._judged_later(value) if inspect.isawaitable(value) else self._judged(value)
         except Exception as error:  # noqa: BLE001 - logged
             return self._failed(error)

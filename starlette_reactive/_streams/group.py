@@ -133,7 +133,7 @@ class Group:
 
     def wake(self, position: int) -> None:
         """Read the change log up to a position or further, because another group has found something there."""
-        if self.feed.position != position:
+        if self.feed.position < position:
             self._wake()
 
     def _wake(self) -> None:
@@ -334,7 +334,8 @@ class Group:
         self.feed.invalidate(plan, reading, whole=whole, origins=origins)
         if plan.affected:
             self._paths |= plan.paths
-            self._end([viewer for viewer in self._viewers if viewer.is_outdated], "restart")
+            if outdated := [viewer for viewer in self._viewers if viewer.is_outdated]:
+                self._end(outdated, "restart")
         self.traces.read(reading, before, plan.affected, self._viewers)
         return bool(plan.affected)
 

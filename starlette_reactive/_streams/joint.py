@@ -11,7 +11,6 @@ rules keep the page exact:
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -64,7 +63,7 @@ class Joint:
         own_viewer: Its place there.
         shared: The group that it shares.
         viewer: Its place there.
-        nested: The shared blocks that are nested in each personal block.
+        sharing: What it shares.
     """
 
     def __init__(
@@ -73,23 +72,30 @@ class Joint:
         own_viewer: Viewer,
         shared: Group,
         viewer: Viewer,
-        nested: Mapping[BlockRef, tuple[BlockRef, ...]],
+        sharing: Sharing,
     ) -> None:
         self.own = own
         self.own_viewer = own_viewer
         self.shared = shared
         self.viewer = viewer
-        self._nested = nested
+        self._has_personal = sharing.has_personal
+        self._nested = sharing.nested
 
     @property
     def end_reason(self) -> str | None:
         """Why the stream ends."""
-        return self.own_viewer.end_reason or self.viewer.end_reason
+        return self.viewer.end_reason or self.own_viewer.end_reason
 
     @property
     def has_news(self) -> bool:
         """Whether there may be something to send."""
-        return self.shared.feed.has_news(self.viewer) or self.own.feed.has_news(self.own_viewer)
+        return self.shared.feed.has_news(self.viewer) or (
+            self._has_personal and self.own.feed.has_news(self.own_viewer)
+        )
+
+    async def changed(self) -> None:
+        """Wait until there may be something to send, or the stream ends."""
+        await self.shared.feed.changed.wait(self.own.feed.changed if self._has_personal else None)
 
     def outdate(self, since: float | None) -> None:
         """Restart the stream before it is sent anything else, because its browser has other cookies. Thread-safe.
@@ -105,41 +111,61 @@ class Joint:
         if restart.whole:
             self.viewer.rewind(None)
         self.viewer.end_reason = self.viewer.end_reason or ("restart" if restart.soon else "return")
-        self.own.feed.wake()
+        (self.own if self._has_personal else self.shared).feed.wake()
 
-    def take(self) -> tuple[bytes, bytes]:
-        """Return the frames of personal blocks, and those of shared blocks, to be sent in this order."""
-        shared, viewer = self.shared.feed, self.viewer
-        taken = self.own.feed.take_apart(self.own_viewer)
-        if taken is not None:
-            nested = {ref for block in taken.blocks for ref in self._nested.get(block, ())}
-            if nested:
-                shared.replaced(viewer, nested, taken.since)
+    def take(self) -> bytes:
+        """Return the frames that bring the viewer up to date. Empty if there is nothing to send yet."""
+        if not self._has_personal:
+            frames = self.shared.feed.take(self.viewer)
+            if frames:
+                self.shared.traces.sent(self.viewer, len(frames))
+            return frames
+        taken = self._take_own()
         is_behind = self.own.is_behind(self.own_viewer)
-        frames = shared.take(viewer, with_id=not is_behind)
-        if frames and self._nested:
-            self.own.feed.forget_held(self.own_viewer)
+        frames = self.shared.feed.take(self.viewer, with_id=not is_behind)
+        if frames:
+            self.shared.traces.sent(self.viewer, len(frames))
+            if self._nested:
+                self.own.feed.forget_held(self.own_viewer)
         if not is_behind:
             self._advance()
+        if not taken:
+            return frames
+        event_id = None if frames or is_behind else self._event_id()
+        personal = with_fields(taken, event_id=event_id)
+        self.own.traces.sent(self.own_viewer, len(personal))
+        return personal + frames
+
+    def _take_own(self) -> list[bytes]:
+        """Return the frames of personal blocks."""
+        taken = self.own.feed.take_apart(self.own_viewer)
         if taken is None:
-            return b"", frames
-        event_id = None
-        if not frames and not is_behind and viewer.caught_up and viewer.position is not None:
-            event_id = shared.event_id(self.shared.options.hub.cursor_at(self.shared.options.scope, viewer.position))
-        return with_fields(taken.frames, event_id=event_id), frames
+            return []
+        nested = {ref for block in taken.blocks for ref in self._nested.get(block, ())}
+        if nested:
+            self.shared.feed.replaced(self.viewer, nested, taken.since)
+        return taken.frames
 
     def _advance(self) -> None:
         """Record that the personal blocks are as current as the shared ones."""
-        own, shared = self.own_viewer, self.shared.feed
-        if shared.is_current(self.viewer) and self.viewer.position is not None:
-            self.viewer.position = max(self.viewer.position, shared.position)
-        if own.position is not None and self.viewer.position is not None:
-            own.position = max(own.position, self.viewer.position)
+        own, position = self.own_viewer, self.viewer.position
+        if own.position is not None and position is not None:
+            own.position = max(own.position, position)
+
+    def _event_id(self) -> str | None:
+        """Return the id that stands for all that has been sent. ``None`` if shared blocks are still owed."""
+        feed, options = self.shared.feed, self.shared.options
+        if not feed.is_current(self.viewer) or self.viewer.position is None:
+            return None
+        self.viewer.position = max(self.viewer.position, feed.position)
+        return feed.event_id(options.hub.cursor_at(options.scope, self.viewer.position))
 
     def end(self) -> None:
         """Let the place in the shared group stand for both, for the end of the stream."""
         own, viewer = self.own_viewer, self.viewer
         viewer.end_reason = self.end_reason
+        if not self._has_personal:
+            return
         if own.position is None:
             viewer.position = None
         elif viewer.position is not None:
@@ -158,41 +184,43 @@ class JointStream(LiveStream):
     def __init__(self, group_options: GroupOptions, options: ViewerOptions, sharing: Sharing) -> None:
         super().__init__(group_options, options)
         self._sharing = sharing
+        self._joint: Joint | None = None
+
+    def _ending_of(self, group: Group, viewer: Viewer) -> Callable[[], object]:
+        def end() -> None:
+            group.end_viewer(viewer)
+            if self._joint is not None:
+                self._joint.shared.end_viewer(self._joint.viewer)
+
+        return end
 
     async def _send_all_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
         with self._joined(group, viewer, beginning) as (joint, first):
             await self._send_first(joint.shared, joint.viewer, first, send)
-            while joint.end_reason is None:
-                if await self._send_news(joint, send):
-                    joint.viewer.heartbeat = joint.shared.heartbeat
-                elif joint.end_reason is None:
-                    await joint.shared.feed.changed.wait(joint.own.feed.changed)
+            await self._send_until_end(joint, joint.viewer, send)
             joint.end()
             await self._end(joint.shared, joint.viewer, send)
 
-    async def _send_news(self, joint: Joint, send: Send) -> bool:
-        """Send what there is to send. Return whether there was anything."""
-        if joint.has_news:
-            found = self._sharing.check()
-            refusal = await found if inspect.isawaitable(found) else found
-            if refusal is not None:
-                joint.restart(refusal)
-            if joint.end_reason is not None:
-                return False
-            personal, shared = joint.take()
-            if personal or shared:
-                await self._send_body(send, joint.viewer, self._with_retry(personal + shared))
-                for traces, viewer, frames in (
-                    (joint.own.traces, joint.own_viewer, personal),
-                    (joint.shared.traces, joint.viewer, shared),
-                ):
-                    if frames:
-                        traces.sent(viewer, len(frames))
-                return True
-        if joint.viewer.heartbeat == joint.shared.heartbeat:
-            return False
-        await self._send_body(send, joint.viewer, HEARTBEAT)
-        return True
+    async def _send_until_end(self, joint: Joint, viewer: Viewer, send: Send) -> None:
+        while joint.end_reason is None:
+            frames = b""
+            if joint.has_news:
+                found = self._sharing.check()
+                if found is not None:
+                    refusal = found if isinstance(found, StreamRestartError) else await found
+                    if refusal is not None:
+                        joint.restart(refusal)
+                    if joint.end_reason is not None:
+                        return
+                frames = joint.take()
+            if frames:
+                await self._send_body(send, viewer, self._with_retry(frames))
+            elif viewer.heartbeat != joint.shared.heartbeat:
+                await self._send_body(send, viewer, HEARTBEAT)
+            else:
+                await joint.changed()  # nothing is awaited between `take` and this, so no change is missed
+                continue
+            viewer.heartbeat = joint.shared.heartbeat
 
     @contextmanager
     def _joined(self, own: Group, own_viewer: Viewer, beginning: Beginning) -> Iterator[tuple[Joint, Beginning]]:
@@ -215,7 +243,7 @@ class JointStream(LiveStream):
             own.wake if self._sharing.has_personal else None,
         )
         shared.join(viewer)
-        joint = Joint(own, own_viewer, shared, viewer, self._sharing.nested)
+        joint = self._joint = Joint(own, own_viewer, shared, viewer, self._sharing)
         on_leave = self._sharing.joined(joint)
         if self._sharing.has_personal:
             own.follow(shared)

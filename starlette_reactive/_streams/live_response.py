@@ -203,6 +203,10 @@ class LiveStream(EventStream):
         self._has_sent_retry = True
         return with_fields([frames], retry=self._retry)
 
+    def _ending_of(self, group: Group, viewer: Viewer) -> Callable[[], object]:
+        """Return what the bus calls to end the stream, in any thread."""
+        return functools.partial(group.end_viewer, viewer)
+
     def _is_counted(self, group: Group, viewer: Viewer) -> bool:
         """Count the viewer that the application admits. Return ``False`` if the viewer has been ended meanwhile."""
         connection = self._options.connection
@@ -213,8 +217,7 @@ class LiveStream(EventStream):
                 self._options = replace(self._options, connection=connection)
                 viewer.become(user_id)
         hub, scope = self._group_options.hub, self._group_options.scope
-        end = functools.partial(group.end_viewer, viewer)
-        member = hub.join(scope, connection, end, self._options.session)
+        member = hub.join(scope, connection, self._ending_of(group, viewer), self._options.session)
         if member.has_ended:
             viewer.end_reason = "closed"
             return False
