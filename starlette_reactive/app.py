@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from ._answers.responses import respond
 from ._bus.bus import ReactiveBus, hub_of
-from ._checks import AppDescription, DeclaredPage, Issue, check, check_contract_data, find_settings
+from ._checks import AppDescription, Issue, check, check_contract_data, find_settings
 from ._clients import wire_named
 from ._core.errors import ReactiveError
 from ._index.index import DependencyIndex, index_of_template, register_elements, registry_of, sibling_of
@@ -385,12 +385,7 @@ def describe_app(reactive: Reactive) -> AppDescription:
     return AppDescription(
         environments=[reactive.templates.env],
         indexes=[reactive.index, *([declared] if declared not in (None, reactive.index) else [])],
-        pages=[
-            DeclaredPage(
-                page.template_name, page.scope_format, page.shared, page.wire.name, page.index, page.user is not None
-            )
-            for page in reactive._site  # noqa: SLF001 - as above
-        ],
+        pages=[page.described for page in reactive._site],  # noqa: SLF001 - as above
         viewer_names=VIEWER_NAMES | reactive._viewer_names,  # noqa: SLF001 - as above
         sink_names=SINK_NAMES,
         data=data,

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.templating import Jinja2Templates
 
 from .._bus.hub import Hub
+from .._checks import DeclaredPage
 from .._clients import Wire
 from .._core.errors import ViewerNameError
 from .._core.events import as_user_id
@@ -111,6 +112,19 @@ class Page:
     registry: Registry
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
+
+    @property
+    def described(self) -> DeclaredPage:
+        """The page as checks and the inspector see it."""
+        return DeclaredPage(
+            self.template_name,
+            self.scope_format,
+            self.shared,
+            self.wire.name,
+            self.index,
+            knows_user=self.user is not None,
+            share=getattr(self, "share", None) is not None,
+        )
 
     async def respond(self, call: Call) -> Response:
         """Answer a browser with the page, or an update with its blocks."""
