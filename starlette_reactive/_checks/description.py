@@ -71,6 +71,17 @@ class DeclaredPage:
             return Sharing.ALL
         return Sharing.KEY if self.share else Sharing.VIEWER
 
+    def render_serves(self, block: str, personal: Personal | None) -> str:
+        """Return for whom one render of a block serves, and why it serves no more viewers.
+
+        Args:
+            block: The name of the block.
+            personal: Why the block is personal. ``None`` if it is not.
+        """
+        if personal is not None and not self.shared:
+            return f"{Sharing.VIEWER}: {personal.describe(block)}"
+        return f"{self.sharing}: the page is not shared" if self.sharing is Sharing.VIEWER else self.sharing
+
     def personal(self, viewer_names: Set[str]) -> dict[BlockRef, Personal]:
         """Return its personal blocks, with the reason of each.
 

@@ -62,7 +62,9 @@ def test_the_smallest_program_has_no_issues_and_could_be_shared(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
-def test_the_tutorial_has_no_issues_and_its_live_page_could_be_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: int) -> None:
+def test_the_tutorial_has_no_issues_and_its_live_page_could_be_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: int
+) -> None:
     (tmp_path / "static").mkdir()
     (tmp_path / "templates").mkdir()
     for name, text in stages()[stage].items():

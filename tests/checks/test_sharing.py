@@ -37,9 +37,7 @@ def issues(
     levels: dict[str, str] | None = None,
     **templates: str,
 ) -> list[Issue]:
-    env = Environment(
-        loader=DictLoader({"page": source, **templates}), autoescape=True, extensions=["jinja2.ext.i18n"]
-    )
+    env = Environment(loader=DictLoader({"page": source, **templates}), autoescape=True, extensions=["jinja2.ext.i18n"])
     if callable(translations):
         env.install_gettext_callables(translations, lambda one, more, n: one)  # type: ignore[attr-defined]
     index = DependencyIndex()
@@ -133,7 +131,9 @@ def test_translations_by_request_are_reported_for_shared_blocks_only() -> None:
 
 # Personal blocks
 
-INSIDE = '<html>\n<div id="a">{% block a %}AROUND<p id="b">{% block b %}{{ user }}{% endblock %}</p>{% endblock %}</div>'
+INSIDE = (
+    '<html>\n<div id="a">{% block a %}AROUND<p id="b">{% block b %}{{ user }}{% endblock %}</p>{% endblock %}</div>'
+)
 
 
 def test_a_block_that_is_personal_only_because_of_a_block_in_it_is_reported_if_it_shows_anything_else() -> None:
@@ -154,3 +154,24 @@ def test_a_block_that_is_personal_only_because_it_may_read_anything_is_reported(
 
 def test_a_private_page_is_not_reported() -> None:
     assert issues(INSIDE.replace("AROUND", "{{ n }}")) == []
+
+
+# For whom one render serves
+
+
+@pytest.mark.parametrize(
+    ("sharing", "one", "two"),
+    [
+        ({"shared": True}, "once for all", "once for all"),
+        ({"share": True}, "once for each key", "for each viewer: reads 'user'"),
+        ({}, "for each viewer: the page is not shared", "for each viewer: reads 'user'"),
+    ],
+)
+def test_each_block_says_for_whom_one_render_serves(sharing: dict[str, bool], one: str, two: str) -> None:
+    env = Environment(loader=DictLoader({"page": TWO}), autoescape=True)
+    index = DependencyIndex()
+    register_elements(index, env, "page")
+    page = DeclaredPage("page", "room", sharing.get("shared", False), "htmx", index, share=sharing.get("share", False))
+    personal = page.personal(NAMES)
+    served = [page.render_serves(ref.block_name, personal.get(ref)) for ref in index.blocks()]
+    assert served == [one, two]
