@@ -180,11 +180,13 @@ def _summary(effects: Sequence[EffectRow], record: EventRecord) -> tuple[list[st
         return ["no live page in this process" if record.others else "no viewer in this scope"], "quiet"
     statuses = {effect.status for effect in effects}
     block_counts = Counter(block.status for effect in effects for block in effect.blocks)
-    personal = _delivery_summary([effect for effect in effects if effect.personal])
+    shared, personal = ([effect for effect in effects if effect.personal is each] for each in (False, True))
+    delivered = _delivery_summary(shared, is_partial=record.more_groups > 0 and not personal)  # they are kept first
+    delivered_personal = _delivery_summary(personal, is_partial=record.more_groups > 0)
     found = (
         _blocks_summary(block_counts),
-        _delivery_summary([effect for effect in effects if not effect.personal]),
-        f"personal: {personal}" if personal else "",
+        delivered,
+        f"personal: {delivered_personal}" if delivered_personal else "",
     )
     parts = [part for part in found if part]
     if not parts:
@@ -226,12 +228,13 @@ def _blocks_summary(block_counts: Counter[BlockStatus]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _delivery_summary(effects: Sequence[EffectRow]) -> str:
+def _delivery_summary(effects: Sequence[EffectRow], *, is_partial: bool) -> str:
     reached, size = sum(effect.reached for effect in effects), sum(effect.size for effect in effects)
     if not reached:
         return ""
     longest = max((effect.milliseconds for effect in effects if effect.milliseconds is not None), default=0.0)
-    return f"{count_of(reached, 'viewer')}, {format_bytes(size)}, {longest:.1f} ms"
+    least = "at least " if is_partial else ""
+    return f"{least}{count_of(reached, 'viewer')}, {format_bytes(size)}, {longest:.1f} ms"
 
 
 def count_of(number: int, noun: str) -> str:

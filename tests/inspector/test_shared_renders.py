@@ -125,7 +125,7 @@ def test_runs_in_groups_whose_effects_are_not_kept_count() -> None:
     (row,) = wall.view.newest
     assert row.more == 5
     assert row.record.runs == MAX_EFFECTS + 5
-    assert row.summary[-1] == f"{MAX_EFFECTS + 5} runs"
+    assert row.summary[1:] == [f"at least {MAX_EFFECTS} viewers, 960 B, 1.0 ms", f"{MAX_EFFECTS + 5} runs"]
 
 
 # Groups of personal blocks
@@ -166,8 +166,13 @@ def test_personal_blocks_of_all_viewers_share_a_row_beside_the_shared_ones() -> 
 
 def test_shared_blocks_are_kept_before_personal_ones() -> None:
     wall = Wall()
-    wall.join(MAX_EFFECTS + 1)
+    shared, own = wall.join(MAX_EFFECTS + 1)
     wall.emit("n")
+    for group in (shared, *own):
+        work(group, "n")
+    (row,) = wall.view.newest
+    assert row.summary[1] == "1 viewer, 20 B, 1.0 ms"
+    assert row.summary[2] == f"personal: at least {MAX_EFFECTS - 1} viewers, 940 B, 1.0 ms"
     with wall.recorder.locked():
         (record,) = wall.recorder.newest()
         assert [effect.personal for effect in record.effects[:2]] == [False, True]
