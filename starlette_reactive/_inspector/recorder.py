@@ -194,7 +194,8 @@ class GroupRecorder:
     def ended(self, reason: str | None) -> None:
         """Record the end of the group. Idempotent."""
         with self._recorder.recording():
-            for effect in (*self.waiting, *self._unrendered):
+            unread = () if self.follows else self.waiting  # it may not have been woken for these
+            for effect in (*unread, *self._unrendered):
                 effect.status = GroupStatus.ENDED
                 effect.reason = reason or "its last viewer left"
                 self._recorder.mark_event_changed(effect.event)

@@ -120,6 +120,11 @@ def test_a_name_that_only_an_excluded_block_inside_reads_is_reported(sharing: di
     assert (issue.category, issue.line) == ("shared_request", 2)
 
 
+def test_a_viewers_name_in_a_shared_page_is_one_issue_even_if_a_context_processor_supplies_it() -> None:
+    source = OWN.replace("{{ n }}", "{{ locale }}")
+    assert categories(source, locale, shared=True, names=frozenset({"locale"})) == ["viewer_name"]
+
+
 def test_translations_by_request_are_reported_for_shared_blocks_only() -> None:
     source = TWO.replace("{{ locale }}", "{{ _('Hello') }}")
     (issue,) = issues(source, share=True, translations=lambda text: text)

@@ -197,6 +197,23 @@ def test_a_group_of_personal_blocks_that_is_not_woken_is_not_shown() -> None:
     work(own[0], "n")
     newer, _ = wall.view.newest
     assert [effect.personal for effect in newer.effects] == [False, True]
+    wall.emit("n")
+    work(shared, "n")
+    own[0].ended(None)
+    assert [effect.personal for effect in wall.view.newest[0].effects] == [False]
+
+
+def test_viewers_who_are_sent_nothing_are_not_counted_twice() -> None:
+    wall = Wall()
+    shared, own = wall.join(1)
+    wall.emit("n")
+    for group in (shared, *own):
+        group.read(TracedReading([TracedChange(Change("n", None, 1, None, 0), own=1, outside=0)], [], 1))
+    (row,) = wall.view.newest
+    assert [(effect.personal, effect.status, effect.viewers) for effect in row.effects] == [
+        (False, "withheld", 1),
+        (True, "withheld", 1),
+    ]
 
 
 def test_groups_tell_tracers_whether_they_follow_another_one() -> None:
