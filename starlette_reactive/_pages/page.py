@@ -122,8 +122,16 @@ class Page:
     @property
     def described(self) -> DeclaredPage:
         """The page as checks and the inspector see it."""
-        knows_user = self.user is not None
-        return DeclaredPage(self.template_name, self.scope_format, self.shared, self.wire.name, self.index, knows_user)
+        return DeclaredPage(
+            self.template_name,
+            self.scope_format,
+            self.shared,
+            self.wire.name,
+            self.index,
+            knows_user=self.user is not None,
+            share=self.share is not None,
+            differing=frozenset() if self.share is None else self.share.differing,
+        )
 
     async def respond(self, call: Call) -> Response:
         """Answer a browser with the page, or an update with its blocks."""

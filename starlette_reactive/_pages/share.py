@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from .._core.blocks import BlockRef
 from .._core.callables import function_of, name_of
-from .._index.personal import Personal, personal_blocks
+from .._index.personal import personal_blocks
 from .._index.registry import Registry
 
 __all__ = ["CHECKED_EVERY", "Key", "KeyOf", "Partition", "Share", "as_key"]
@@ -158,7 +158,8 @@ class Share:
         self._what = f"share= of the page {page} ({name_of(key_of)})"
         self._registry = registry
         self._viewer_names = viewer_names
-        self._differing: frozenset[BlockRef] = frozenset()
+        self.differing: frozenset[BlockRef] = frozenset()
+        """Shared blocks that were different for two viewers, and those around them. They are personal."""
         self._partition: Partition | None = None
         self.recheck: float = (CHECKED_EVERY if is_coroutine else 0.0) if recheck is None else recheck
         self.audit: float = (_DEBUG_AUDIT if debug else _AUDIT) if audit is None else audit
@@ -184,18 +185,14 @@ class Share:
         """Return which blocks are shared, and which are personal."""
         if self._partition is None:
             reasons = personal_blocks(self._registry, self._viewer_names)
-            self._partition = _partition(self._registry, {*reasons, *self._differing})
+            self._partition = _partition(self._registry, {*reasons, *self.differing})
         return self._partition
-
-    def personal_reasons(self) -> dict[BlockRef, Personal]:
-        """Return why blocks are personal."""
-        return personal_blocks(self._registry, self._viewer_names)
 
     def note_different(self, blocks: Iterable[BlockRef]) -> None:
         """Make shared blocks personal, and those around them, because they differed between two viewers."""
         for ref in blocks:
             around = {each for each in self._registry.blocks() if ref in self._registry.blocks_inside(each)}
-            self._differing |= {ref, *around}
+            self.differing |= {ref, *around}
         self._partition = None
 
 

@@ -65,7 +65,7 @@ class ViewerShare:
     def own_options(self) -> GroupOptions:
         """Return how the viewer's own group is served, which admits it and renders its personal blocks."""
         registry = self._partition.personal or self._page.registry.part(())
-        return replace(self._options, registry=registry, heartbeat_interval=0.0)
+        return replace(self._options, registry=registry, heartbeat_interval=0.0, follows=True)
 
     # What the stream asks
 
@@ -168,5 +168,7 @@ class ViewerShare:
         if self._joint is not None:
             self._joint.restart(restart)
 
-    def differed(self, difference: Difference) -> None:  # noqa: ARG002 - nobody shows it yet
+    def differed(self, difference: Difference) -> None:
         self._page.settings.hub.counts.differ()
+        if self._joint is not None:
+            self._joint.shared.traces.differed(difference.block, str(difference))

@@ -64,7 +64,7 @@ class Group:
         self._on_close = on_close
         self._on_end = on_end
         self._mailbox = current_mailbox()
-        self.traces: GroupTraces = GroupTraces(options.hub, options.scope, options.registry)
+        self.traces: GroupTraces = GroupTraces(options.hub, options.scope, options.registry, follows=options.follows)
         self._subscription = options.hub.watch(options.scope)  # before the feed reads its position
         self.feed: Feed = Feed(
             options.hub,

@@ -186,7 +186,8 @@ class LiveStream(EventStream):
         while viewer.end_reason is None:
             frames = group.feed.take(viewer)
             if frames:
-                await self._send_body(send, viewer, self._with_retry(frames))
+                frames = self._with_retry(frames)
+                await self._send_body(send, viewer, frames)
                 group.traces.sent(viewer, len(frames))
             elif viewer.heartbeat != group.heartbeat:
                 await self._send_body(send, viewer, HEARTBEAT)
