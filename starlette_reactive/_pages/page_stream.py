@@ -22,6 +22,7 @@ from .browser_session import name_of_session, session_id_of
 from .changes import mark_of
 from .cookie_watch import Watched, digest_of
 from .cookies import cookie_header
+from .equal_runs import equal_runs_of_loop, request_of
 from .held_answer import held_answer
 from .page import Page
 from .places import Claim, places_of_loop
@@ -164,15 +165,20 @@ class _ViewerRenders:
             await self._cookies.begin()
             rendered = await self._run(update, admits=True)
         else:
-            turn = await self._cookies.turn()
-            try:
-                rendered = await self._run(update, admits=False)
-            finally:
-                turn.end()
+            runner = replace(self._runner, asgi_scope=self._cookies.scope(admits=False))
+            request = self._cookies.browser(), request_of(runner)
+            update, rendered = await equal_runs_of_loop().run(request, update, self._run_in_turn)
         if not admits and update.user != self._user:
             raise StreamRestartError(f"the viewer of the page {update.page} is another user now")
         self._has_admitted, self._user = True, update.user
         return rendered
+
+    async def _run_in_turn(self, update: Update) -> Rendered:
+        turn = await self._cookies.turn()
+        try:
+            return await self._run(update, admits=False)
+        finally:
+            turn.end()
 
     async def _run(self, update: Update, *, admits: bool) -> Rendered:
         runner = replace(self._runner, asgi_scope=self._cookies.scope(admits=admits))

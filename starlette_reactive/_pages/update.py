@@ -70,11 +70,12 @@ class Update:
 
     Args:
         page: The key of the page. No other page answers the update.
-        blocks: The blocks to render.
+        blocks: The blocks to render. They are read when the endpoint has returned.
         token: What the page's own answer carries. It is unique to the update.
         user: The id of the user that the request belongs to.
         rendered: The result.
         set_cookies: The ``Set-Cookie`` headers of the answer.
+        has_begun: Whether the application was called, so it may have read what changes later.
     """
 
     page: str
@@ -83,6 +84,7 @@ class Update:
     user: str | None = None
     rendered: Rendered | None = None
     set_cookies: list[str] = field(default_factory=list)
+    has_begun: bool = False
 
     def response(self, rendered: Rendered) -> Response:
         """Return the answer of the update's page, and keep what it rendered."""
@@ -183,7 +185,7 @@ class UpdateRunner:
         """
         if not self.places.take_now(self.claim):
             await self._wait_for_place()
-        answer = await self._exchange({**self.asgi_scope, "state": self.asgi_scope["state"].copy(), UPDATE: update})
+        answer = await self._exchange(update)
         update.set_cookies = answer.set_cookies
         # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.
         if answer.status in REFUSALS:
@@ -212,13 +214,14 @@ class UpdateRunner:
         self.counts.time_out()
         return ReactiveError(message)
 
-    async def _exchange(self, asgi_scope: Scope) -> _Exchange:
-        """Run a request in a task of its own, as a server does, so that context variables that it sets end with it.
+    async def _exchange(self, update: Update) -> _Exchange:
+        """Run the request in a task of its own, as a server does, so that context variables that it sets end with it.
 
         As with a task group, which costs twice as much, the task has ended when this function returns or raises, and
         cancelling this function cancels the task. But a task that cannot be cancelled, such as a worker thread that
         hangs, is left behind after :data:`CANCEL_GRACE`. It holds its place until it ends.
         """
+        asgi_scope = {**self.asgi_scope, "state": self.asgi_scope["state"].copy(), UPDATE: update}
         exchange = _Exchange()
         outcome: list[_Exchange | Exception] = []
         cancel_scope, ended = anyio.CancelScope(), anyio.Event()
@@ -226,6 +229,7 @@ class UpdateRunner:
         async def run() -> None:
             try:
                 with cancel_scope:
+                    update.has_begun = True
                     await self.app(asgi_scope, exchange.receive, exchange.send)
                     outcome.append(exchange)
             except Exception as error:  # noqa: BLE001 - raised below, in the waiting task
