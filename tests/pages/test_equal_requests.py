@@ -204,7 +204,7 @@ async def test_tabs_that_one_change_wakes_share_a_run(framework: type[Starlette]
 
 @pytest.mark.parametrize("framework", [Starlette, FastAPI])
 async def test_a_shared_run_takes_one_turn_and_one_place(framework: type[Starlette]) -> None:
-    async with joint_run(3, framework=framework) as (site, held, connections):
+    async with joint_run(3, framework=framework, user=lambda _: "ada") as (site, held, connections):
         assert places_of_loop()._taken == 1
         held.release()
         for connection in connections:
@@ -294,10 +294,10 @@ async def assert_two_runs(site: Site, browser: Browser) -> None:
 async def test_tabs_whose_requests_differ_run_on_their_own(unequal: str) -> None:
     site, twist = Site(), UNEQUAL[unequal]
     browser = Browser(site.app)
-    async with browser.view("/"):
+    async with browser.view("/", headers={"accept-language": "en"}):
         other = Browser(site.app, twist.address)
         other.cookies = browser.cookies
-        async with other.view(twist.path, headers=twist.headers):
+        async with other.view(twist.path, headers={"accept-language": "en", **twist.headers}):
             await assert_two_runs(site, browser)
 
 
@@ -314,6 +314,7 @@ async def test_tabs_with_other_one_time_cookies_run_on_their_own() -> None:
     """The cookies are not in the request, but what an answer makes of them differs."""
     site = Site(one_time_cookies=["refresh"])
     browser = Browser(site.app)
+    browser.cookies["refresh"] = "one"
     async with browser.view("/"):
         browser.cookies["refresh"] = "another"
         async with browser.view("/"):
@@ -394,6 +395,22 @@ async def test_what_only_updates_have_caused_is_not_mixed_with_other_changes() -
         await eventually(lambda: sum(run.waiting for run in runs._runs.values()) == 3)
         go_on.set()
     assert sorted(started) == [False, True]
+
+
+async def test_a_stream_is_told_of_its_own_blocks_only() -> None:
+    runs, other = EqualRuns(), BlockRef("page.html", "text")
+    rendered: dict[str, Rendered] = {}
+
+    async def start(update: Update) -> Rendered:
+        return {ref.key: ref.block_name for ref in update.blocks}
+
+    async def stream(ref: BlockRef) -> None:
+        _, rendered[ref.block_name] = await runs.run("request", Update("page", [ref]), start)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stream, REF)
+        tasks.start_soon(stream, other)
+    assert rendered == {"title": {REF.key: "title"}, "text": {other.key: "text"}}
 
 
 # Changes
@@ -625,7 +642,9 @@ async def test_a_run_that_is_cancelled_is_not_joined() -> None:
         await eventually(lambda: started)
         leaving.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
-            await eventually(lambda: not runs._runs)
-            assert await join() == {REF.key: "html"}
-            cleaned_up.set()
+            try:
+                await eventually(lambda: not runs._runs)
+                assert await join() == {REF.key: "html"}
+            finally:
+                cleaned_up.set()
     assert len(started) == 2
