@@ -54,7 +54,9 @@ _HOP_BY_HOP = {
     b"transfer-encoding",
     b"upgrade",
 }
-_NOT_CARRIED = frozenset({*_HOP_BY_HOP, b"accept", b"datastar-request", b"expect", b"host", b"last-event-id", b"range"})
+# The request for the page itself has none of these. htmx 4 sends the tab's mark, the origin, with the stream's request.
+_OF_STREAMS = {b"datastar-request", b"last-event-id", b"reactive-origin"}
+_NOT_CARRIED = frozenset({*_HOP_BY_HOP, *_OF_STREAMS, b"accept", b"expect", b"host", b"range"})
 _NOT_CARRIED_PREFIXES = (b"content-", b"hx-", b"if-")
 REFUSALS = frozenset({401, 403, 404, *range(300, 400)})
 """The statuses that say that the page does not exist for the viewer."""
