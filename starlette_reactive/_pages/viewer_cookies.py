@@ -156,10 +156,30 @@ class ViewerCookies:
             StreamRestartError: The browser has other cookies since.
         """
         turn = await turn_for(self._stream.session)
-        if self._site.watch.is_outdated(self._stream):
+        try:
+            self._refuse_outdated()
+        except StreamRestartError:
             turn.end()
-            raise StreamRestartError("its browser has other cookies now")
+            raise
         return turn
+
+    @property
+    def are_of_one_stream(self) -> bool:
+        """Whether the browser has no other open stream, as far as is known."""
+        return self._site.watch.count(self._stream.session) == 1
+
+    def browser(self) -> tuple[str, str]:
+        """Return what is equal for the streams of one browser whose cookies are equal.
+
+        Raises:
+            StreamRestartError: The browser has other cookies since.
+        """
+        self._refuse_outdated()
+        return self._stream.session, self._stream.cookies
+
+    def _refuse_outdated(self) -> None:
+        if self._site.watch.is_outdated(self._stream):
+            raise StreamRestartError("its browser has other cookies now")
 
     def fail(self) -> None:
         """Let the browser's other streams connect although the application has not admitted the viewer yet."""

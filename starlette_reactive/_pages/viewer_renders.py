@@ -9,6 +9,7 @@ from starlette.requests import Request
 from .._core.blocks import BlockRef
 from .._core.errors import StreamEndedError, StreamRestartError
 from .._streams.rendering import Rendered
+from .equal_runs import equal_runs_of_loop, request_of
 from .places import Claim
 from .share import Key
 from .update import UPDATE, Update, UpdateRunner
@@ -48,12 +49,12 @@ class ViewerRenders:
         if admits:  # the middleware has waited for the turn
             await self._cookies.begin()
             rendered = await self._run(update, admits=True)
+        elif self._cookies.are_of_one_stream:
+            rendered = await self._run_in_turn(update)
         else:
-            turn = await self._cookies.turn()
-            try:
-                rendered = await self._run(update, admits=False)
-            finally:
-                turn.end()
+            runner = replace(self._runner, asgi_scope=self._cookies.scope(admits=False))
+            request = self._cookies.browser(), request_of(runner)
+            update, rendered = await equal_runs_of_loop().run(request, update, self._run_in_turn)
         if not admits and update.user != self._user:
             raise StreamRestartError(f"the viewer of the page {update.page} is another user now")
         if not admits and update.key != self.key:
@@ -62,6 +63,13 @@ class ViewerRenders:
         if update.request is not None:
             self.request = _kept(update.request)
         return rendered
+
+    async def _run_in_turn(self, update: Update) -> Rendered:
+        turn = await self._cookies.turn()
+        try:
+            return await self._run(update, admits=False)
+        finally:
+            turn.end()
 
     async def render_for_others(
         self, blocks: list[BlockRef], marks: Marks | None

@@ -125,6 +125,19 @@ async def test_a_personal_block_that_was_read_before_a_shared_one_in_it_does_not
         assert "red 2" in (ben.updates[2].data or "")
 
 
+async def test_a_personal_block_that_is_rendered_as_before_is_sent_if_a_shared_one_in_it_has_been_since() -> None:
+    club = Club(NESTED)
+    async with club.view("ada") as (ada,):
+        await club.reactive.emit("all", "me")
+        await shows(ada, "red 1")
+        await club.add("red", "red 2")
+        await shows(ada, "red 2")
+        club.tasks["red"] = ["red 1"]
+        await club.reactive.emit("all", "me")
+        await eventually(lambda: len(ada.updates) == 3)
+        assert ada.updates[2].data == ada.updates[0].data
+
+
 async def test_a_change_of_the_viewers_own_is_not_lost_below_an_older_personal_block() -> None:
     club = Club(NESTED)
     seen = await request(club.app, "/", headers={"cookie": "name=ben"})

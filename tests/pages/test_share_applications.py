@@ -124,6 +124,26 @@ async def test_the_member_whose_run_sets_cookies_gets_them_and_the_others_get_th
         await eventually(lambda: "red 2" in ben.sent and "red 2" in ada.sent)
         await eventually(lambda: browsers[0].cookies["session"] != cookies[0])
         assert len(ben.streams) == 1
+        await eventually(lambda: len(ada.streams) == 2 and bool(ada.streams[1].chunks))
+        await club.add("red", "red 3")  # now it is known that runs of the page replace cookies
+        await eventually(lambda: "red 3" in ben.sent and "red 3" in ada.sent)
+        assert len(ada.streams) + len(ben.streams) == 4
+
+
+async def test_a_viewer_who_connects_again_is_not_sent_again_what_it_was_sent() -> None:
+    club = SignedIn()
+    browser, other = await club.browser("ada"), await club.browser("ben")
+    async with open_tab(browser, "/") as ada, open_tab(other, "/") as ben:
+        for number in (2, 3):
+            await club.add("red", f"red {number}")
+            await eventually(lambda number=number: f"red {number}" in ada.sent)  # type: ignore[misc]
+        await browser.request("/sign-in?name=dee")
+        await browser.request("/sign-in?name=ada")
+        await club.remind("dee")
+        await eventually(lambda: len(ada.streams) > 1 and "ada has 0" in ada.sent)
+        await club.remind("ben")
+        await eventually(lambda: "ben has 1" in ben.sent)
+        assert ada.sent.count("red 3") == 1
 
 
 async def test_a_viewer_counts_once_and_by_its_own_name() -> None:
