@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.types import ASGIApp
@@ -175,9 +175,9 @@ class _ViewerRenders:
         return rendered
 
     async def _run(self, update: Update, *, admits: bool) -> Rendered:
-        runner = replace(self._runner, asgi_scope=self._cookies.scope(admits=admits))
+        asgi_scope = self._cookies.scope(admits=admits)
         try:
-            rendered = await runner.run(update)
+            rendered = await self._runner.run(update, asgi_scope)
         except StreamEndedError as refusal:
             if not admits:  # the browser may have other cookies now: it comes back and is asked for them once
                 # without the middleware, a page may be the answer to the stream, which htmx 4 requests in a loop

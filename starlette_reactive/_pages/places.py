@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import anyio
 from anyio.lowlevel import RunVar
 
+from .._core.loops import EventLoop, Signal, current_loop
 from .deadlines import Deadlines
 
 __all__ = ["MAX_UPDATES", "PAGE_SHARE", "USER_SHARE", "Claim", "Places", "places_of_loop"]
@@ -56,7 +56,7 @@ class Claim:
 @dataclass(eq=False, slots=True)
 class _Waiting:
     claim: Claim
-    called: anyio.Event
+    called: Signal
     expired: bool = False
 
 
@@ -71,6 +71,7 @@ class Places:
     """
 
     def __init__(self, total: int = MAX_UPDATES) -> None:
+        self.loop: EventLoop = current_loop()
         self.deadlines: Deadlines = Deadlines()
         self._total = total
         self._taken = 0
@@ -87,14 +88,14 @@ class Places:
 
     async def take(self, claim: Claim, timeout: float) -> bool:
         """Take a place as soon as one is free. Return ``False`` if none is free within ``timeout`` seconds."""
-        waiting = _Waiting(claim, anyio.Event())
+        waiting = _Waiting(claim, Signal(self.loop))
         self._queues.setdefault(claim.page, deque()).append(waiting)
         self._grant()  # the others that wait may all have used up their shares
         deadline = self.deadlines.watch(timeout, lambda: self._expire(waiting))
         try:
             await waiting.called.wait()
         except BaseException:
-            if not waiting.called.is_set():
+            if not waiting.called.is_set:
                 self._forget(waiting)
             elif not waiting.expired:
                 self.give_back(claim)
@@ -156,7 +157,7 @@ class Places:
         self._grant()
 
     def _expire(self, waiting: _Waiting) -> None:
-        if not waiting.called.is_set():
+        if not waiting.called.is_set:
             waiting.expired = True
             waiting.called.set()
             self._forget(waiting)

@@ -64,7 +64,7 @@ class Group:
         self._on_end = on_end
         self._mailbox = current_mailbox()
         self.traces: GroupTraces = GroupTraces(options.hub, options.scope, options.registry)
-        self._subscription = options.hub.watch(options.scope)  # before the feed reads its position
+        self._subscription = options.hub.watch(options.scope, options.own_origin)  # before the feed reads its position
         self.feed: Feed = Feed(
             options.hub,
             options.scope,
@@ -81,7 +81,6 @@ class Group:
         self._paths: set[str] = set()  # what the owed blocks show
         self._backoff = Backoff()
         self._log = RenderLog(options.hub.failures, options.scope, options.own_origin)
-        self._pause = anyio.CancelScope()
         self._demanded = options.authorises
         self._running = anyio.CancelScope()
         self._is_rendering = False
@@ -240,7 +239,10 @@ class Group:
         self._close()
 
     async def _serve(self) -> None:
+        next_start = 0.0
         while await self._wait():
+            if (pause := next_start - time.monotonic()) > 0:
+                await anyio.sleep(pause)
             demanded, self._demanded = self._demanded, False
             started = time.monotonic()
             waits = self.feed.is_owed or not self._authorised
@@ -249,24 +251,23 @@ class Group:
                 if self._closed:
                     return
                 await self.feed.changed.rung()  # else those woken last would be two batches behind
-                await anyio.sleep(max(0.0, started + MIN_INTERVAL - time.monotonic()))
+                next_start = started + MIN_INTERVAL
 
     async def _wait(self) -> bool:
         """Sleep until a change, a demand or a retry is due. Return False when the bus closes the scope."""
-        with anyio.move_on_after(self._backoff.pause) as self._pause:
-            if self._demanded:
-                return True
-            try:
-                await anext(self._subscription)
-            except StopAsyncIteration:
-                return False
+        if self._demanded:
+            return True
+        if self._backoff.pause is None:
+            return await self._subscription.wait()
+        with anyio.move_on_after(self._backoff.pause):
+            return await self._subscription.wait()
         return True
 
     def _demand(self, blocks: Iterable[IndexedBlock], paths: frozenset[str]) -> None:
         self.feed.owe(blocks)
         self._paths |= paths
         self._demanded = True
-        self._pause.cancel()
+        self._subscription.rouse()
 
     # Rendering
 
