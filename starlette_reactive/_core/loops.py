@@ -7,6 +7,7 @@ outlives the one that starts it. anyio offers neither, so this module distinguis
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator
 from contextvars import Context
@@ -230,22 +231,32 @@ class Bell:
 
 
 class Pace:
-    """Begins pieces of work one at a time, with iterations of the event loop in between. Not thread-safe.
+    """Begins pieces of work one after the other, with iterations of the event loop in between. Not thread-safe.
 
     So other work of the loop, such as answering a request, waits for one piece and not for all of them, however many
-    begin at once. Pieces with different keys take turns.
+    begin at once. Pieces with different keys take turns. Where other work makes the iterations long, several pieces
+    begin together, so that they are not held up by a busy loop.
 
     Args:
         run_soon: Calls a function in the next iteration of the loop.
+        clock: Returns the time in seconds.
     """
 
     ITERATIONS = 2
-    """In how many iterations of the loop one piece begins: one to begin it, and the others to answer requests."""
+    """In how many iterations of the loop pieces begin once: one to begin them, and the others to answer requests."""
+    LONGEST = 0.01
+    """Seconds that a piece may wait for the next. Two begin together after twice as long, and so on."""
+    MOST = 8
+    """How many pieces begin together at most."""
 
-    def __init__(self, run_soon: Callable[[Callable[[], object]], object]) -> None:
+    def __init__(
+        self, run_soon: Callable[[Callable[[], object]], object], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._run_soon = run_soon
+        self._clock = clock
         self._queues: dict[Hashable, deque[Callable[[], object]]] = {}  # by key, the next to be served first
-        self._pause = 0  # iterations until another piece may begin
+        self._pause = 0  # iterations until others may begin
+        self._began_at = 0.0
 
     def begin(self, key: Hashable, work: Callable[[], object]) -> None:
         """Begin a piece of work: now, or in its turn.
@@ -254,26 +265,35 @@ class Pace:
             key: Whom it is for.
             work: Begins it. It must not raise.
         """
-        self._queues.setdefault(key, deque()).append(work)
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = deque()
+        queue.append(work)
         if not self._pause:
-            self._begin_next()
+            self._begin(1)
 
-    def _begin_next(self) -> None:
+    def _begin(self, count: int) -> None:
+        self._pause = self.ITERATIONS
+        self._began_at = self._clock()
+        self._run_soon(self._go_on)
+        while count and self._queues:
+            count -= 1
+            self._next()()
+
+    def _next(self) -> Callable[[], object]:
         key = next(iter(self._queues))
         queue = self._queues.pop(key)
         work = queue.popleft()
         if queue:
             self._queues[key] = queue  # its next turn comes after all others
-        self._pause = self.ITERATIONS
-        self._run_soon(self._go_on)
-        work()
+        return work
 
     def _go_on(self) -> None:
         self._pause -= 1
         if self._pause:
             self._run_soon(self._go_on)
         elif self._queues:
-            self._begin_next()
+            self._begin(min(self.MOST, max(1, int((self._clock() - self._began_at) / self.LONGEST))))
 
 
 def spawn(function: Callable[[], Coroutine[Any, Any, None]], *, name: str, context: Context) -> None:
