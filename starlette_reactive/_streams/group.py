@@ -299,7 +299,8 @@ class Group:
         self.feed.invalidate(plan, reading, whole=whole, origins=origins)
         if plan.affected:
             self._paths |= plan.paths
-            self._end([viewer for viewer in self._viewers if viewer.is_outdated], "restart")
+            if outdated := [viewer for viewer in self._viewers if viewer.is_outdated]:
+                self._end(outdated, "restart")
         self.traces.read(reading, before, plan.affected, self._viewers)
         return bool(plan.affected)
 
