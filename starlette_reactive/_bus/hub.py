@@ -8,7 +8,7 @@ the change log, under the same lock, for what happened.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from .._core.counts import Counts
@@ -76,13 +76,18 @@ class Hub:
                 self._levels.begin(subscriber, after)
         return subscription
 
-    def watch(self, scope: str) -> Subscription:
+    def watch(self, scope: str, turn: Hashable = None, together: Hashable = None) -> Subscription:
         """Return a subscription that is woken by every event of a scope, whatever its origin and audience.
 
         At most one event waits: the watcher reads the change log for what happened, and judges origin and audience
-        itself, as a group of viewers does.
+        itself, as a group of viewers does. Watchers of one event loop are woken at its pace.
+
+        Args:
+            scope: The scope.
+            turn: What the watcher takes turns with others for, such as its page.
+            together: What it has in common with watchers of the same turn that are woken together with it.
         """
-        return self.subscribe(Subscriber(scope, watches=True), None)
+        return self.subscribe(Subscriber(scope, watches=True, turn=turn, together=together), None)
 
     def join(
         self,

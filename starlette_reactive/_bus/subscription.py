@@ -1,35 +1,25 @@
 """A reader of one scope's events: :class:`Subscription` for the reader, :class:`Subscriber` for the bus.
 
-The bus decides under its lock which events wait for a subscriber. The anyio memory stream of a subscriber carries no
-events: it only wakes a sleeping reader. So a cancelled reader loses nothing.
+The bus decides under its lock which events wait for a subscriber. The signal of a subscriber carries no events: it only
+wakes a sleeping reader. So a cancelled reader loses nothing.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
 from typing import Self
 
-import anyio
 from anyio.lowlevel import checkpoint
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from .._core.events import ChangeEvent, ConnectionInfo
-from .._core.loops import Mailbox, current_mailbox
+from .._core.loops import EventLoop, Mailbox, Signal, current_loop
 from .inbox import Inbox
 
 __all__ = ["DisconnectCallback", "Sleepers", "Subscriber", "Subscription", "merge"]
 
 DisconnectCallback = Callable[[str, ConnectionInfo | None], object]
-
-
-@dataclass(frozen=True, slots=True)
-class _Doorbell:
-    button: MemoryObjectSendStream[None]
-    rings: MemoryObjectReceiveStream[None]
 
 
 Sleepers = dict[Mailbox, list["Subscriber"]]
@@ -45,10 +35,13 @@ class Subscriber:
         origin: Events of this origin are skipped.
         on_disconnect: Called when the subscription has ended.
         watches: Receive every event, whatever its origin and audience.
+        turn: Whom it reads for. Watchers of one event loop are woken at its pace, in turns of these.
+        together: What it has in common with other watchers of the same turn that are woken together with it.
     """
 
     __slots__ = (
-        "_doorbell",
+        "_loop",
+        "_signal",
         "after",
         "closed",
         "connection",
@@ -57,6 +50,8 @@ class Subscriber:
         "on_disconnect",
         "origin",
         "scope",
+        "together",
+        "turn",
         "user_id",
         "waiting",
         "watches",
@@ -70,8 +65,12 @@ class Subscriber:
         on_disconnect: DisconnectCallback | None = None,
         *,
         watches: bool = False,
+        turn: Hashable = None,
+        together: Hashable = None,
     ) -> None:
         self.scope: str = scope
+        self.turn: Hashable = turn
+        self.together: Hashable = together
         self.watches: bool = watches
         self.connection: ConnectionInfo | None = connection
         self.user_id: str | None = None if connection is None else connection.user_id
@@ -83,7 +82,8 @@ class Subscriber:
         # Keeps the subscription alive until it is first read, so that one nobody holds still counts. From then on the
         # reader holds it, and a reader that drops it has left.
         self.handle: Subscription | None = None
-        self._doorbell: _Doorbell | None = None  # created when a reader first has to wait
+        self._loop: EventLoop | None = None  # in which a reader slept last
+        self._signal: Signal | None = None
         self.mailbox: Mailbox | None = None  # of the loop in which a reader sleeps or is about to
 
     def admits(self, event: ChangeEvent) -> bool:
@@ -102,21 +102,27 @@ class Subscriber:
         if self.waiting:
             return self.waiting.popleft()
         if not self.closed:
-            self.mailbox = current_mailbox()
-            self._doorbell = self._doorbell or _Doorbell(*anyio.create_memory_object_stream[None](1))
+            if self._loop is None or not self.watches:
+                self._be_in(current_loop())
+            if self._signal is not None and self._loop is not None:
+                self._signal.clear()
+                self.mailbox = self._loop.mailbox
         return None
+
+    def _be_in(self, loop: EventLoop) -> None:
+        if loop is not self._loop:
+            self._loop, self._signal = loop, Signal(loop)
 
     async def wait(self) -> None:
         """Sleep until the subscriber is woken or finished."""
-        if self._doorbell is not None:
-            with contextlib.suppress(anyio.EndOfStream, anyio.ClosedResourceError):
-                await self._doorbell.rings.receive()
+        if self._signal is not None:
+            await self._signal.wait()
 
     def ring(self, sleepers: Sleepers) -> None:
         """Post the wake-up of a sleeping reader to its loop, and add it to those whose loops are to be woken."""
         mailbox, self.mailbox = self.mailbox, None
         if mailbox is not None:
-            mailbox.post(self._push_button)
+            mailbox.post(self._wake_in_turn if self.watches else self.rouse)
             sleepers.setdefault(mailbox, []).append(self)
 
     def finish(self) -> None:
@@ -124,20 +130,17 @@ class Subscriber:
         self.closed = True
         self.handle = None
         mailbox, self.mailbox = self.mailbox, None
-        if mailbox is None:
-            self._shut()
-        else:
-            mailbox.post(self._shut)  # a reader sleeps, and only its own loop may wake it
+        if mailbox is not None:  # else no reader sleeps, or one is about to be woken
+            mailbox.post(self.rouse)
 
-    def _push_button(self) -> None:
-        if self._doorbell is not None:
-            with contextlib.suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
-                self._doorbell.button.send_nowait(None)
+    def rouse(self) -> None:
+        """Wake a sleeping reader, in its event loop."""
+        if self._signal is not None:
+            self._signal.set()
 
-    def _shut(self) -> None:
-        if self._doorbell is not None:
-            self._doorbell.button.close()
-            self._doorbell.rings.close()
+    def _wake_in_turn(self) -> None:
+        if self._loop is not None:
+            self._loop.pace.begin(self.turn, self.rouse, together=self.together)
 
 
 class Subscription:
@@ -182,6 +185,22 @@ class Subscription:
             if self._subscriber.closed:
                 raise StopAsyncIteration
             await self._subscriber.wait()
+
+    async def wait(self) -> bool:
+        """Wait for events or :meth:`rouse`, and discard the events. Return ``False`` if it has ended without any."""
+        subscriber = self._subscriber
+        with self._inbox:
+            event = subscriber.take()
+        if event is None and not subscriber.closed:
+            await subscriber.wait()
+            with self._inbox:
+                event = subscriber.waiting[-1] if subscriber.waiting else None
+                subscriber.waiting.clear()
+        return event is not None or not subscriber.closed
+
+    def rouse(self) -> None:
+        """End a :meth:`wait` in the same event loop."""
+        self._subscriber.rouse()
 
     def drain(self) -> list[ChangeEvent]:
         """Return and remove the waiting events, without blocking."""

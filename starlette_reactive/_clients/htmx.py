@@ -7,12 +7,13 @@ listen for.
 
 from __future__ import annotations
 
+import functools
 import html
 from collections.abc import Mapping
 from typing import ClassVar
 
 from .._core.blocks import Patch, Placement
-from .._core.sse import SSEEvent, encode_event
+from .._core.sse import SSEEvent, encode_data, encode_event
 from .client import CLOSE_EVENT, Client, css_selector
 
 __all__ = [
@@ -29,8 +30,12 @@ __all__ = [
 
 def partial(target_id: str, content: str, style: str) -> str:
     """Return an ``<hx-partial>`` that swaps ``content`` into the element ``target_id``."""
-    target = html.escape(css_selector(target_id))
-    return f'<hx-partial hx-target="{target}" hx-swap="{style}">{content}</hx-partial>'
+    return f"{_opening(target_id, style)}{content}</hx-partial>"
+
+
+@functools.lru_cache(maxsize=1024)
+def _opening(target_id: str, style: str) -> str:
+    return f'<hx-partial hx-target="{html.escape(css_selector(target_id))}" hx-swap="{style}">'
 
 
 class NamedEvents(Client):
@@ -49,7 +54,7 @@ class Htmx2(Client):
     def encode(self, patch: Patch) -> bytes:
         """Return a patch as one frame."""
         style = "innerMorph" if patch.placement is Placement.INSIDE else self.around_style
-        return encode_event(SSEEvent(partial(patch.ref.target_id, patch.html, style)))
+        return encode_data(partial(patch.ref.target_id, patch.html, style))
 
 
 class Htmx4(Htmx2):

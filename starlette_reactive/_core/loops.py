@@ -7,15 +7,27 @@ outlives the one that starts it. anyio offers neither, so this module distinguis
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator
 from contextvars import Context
 from typing import Any
 
 import anyio
 from anyio.lowlevel import RunVar, checkpoint, current_token
 
-__all__ = ["Bell", "LoopClosedError", "Mailbox", "coroutines", "current_mailbox", "spawn"]
+__all__ = [
+    "Bell",
+    "EventLoop",
+    "LoopClosedError",
+    "Mailbox",
+    "Pace",
+    "Signal",
+    "coroutines",
+    "current_loop",
+    "current_mailbox",
+    "spawn",
+]
 
 
 class LoopClosedError(RuntimeError):
@@ -63,7 +75,57 @@ class Mailbox:
             self._posted.popleft()()
 
 
-_mailbox: RunVar[Mailbox] = RunVar("starlette_reactive_mailbox")
+class EventLoop:
+    """The running event loop, looked up once: anyio looks it up again for each event, task and lock.
+
+    Not thread-safe.
+    """
+
+    def __init__(self) -> None:
+        native_token: Any = current_token().native_token
+        self._asyncio = native_token if isinstance(native_token, asyncio.AbstractEventLoop) else None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.mailbox: Mailbox = Mailbox(native_token)
+        self.run_soon: Callable[[Callable[[], object]], object] = (
+            native_token.run_sync_soon if self._asyncio is None else self._asyncio.call_soon
+        )
+        """Calls a function in the next iteration of the loop."""
+        self.pace: Pace = Pace(self.run_soon)
+        """At which work begins that many tasks have at once."""
+
+    def waiter(self) -> Waiter:
+        """Return what one task can wait for."""
+        return anyio.Event() if self._asyncio is None else self._asyncio.create_future()
+
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]], *, name: str, context: Context) -> None:
+        """Start a task that belongs to the loop; see :func:`spawn`."""
+        if self._asyncio is None:
+            import trio  # noqa: PLC0415 - only imported when trio runs
+
+            trio.lowlevel.spawn_system_task(function, name=name, context=context)
+            return
+        task = self._asyncio.create_task(function(), name=name, context=context)
+        self._tasks.add(task)  # the loop itself only keeps weak references
+        task.add_done_callback(self._tasks.discard)
+
+
+Waiter = asyncio.Future[None] | anyio.Event
+"""What one task waits for. On asyncio it is a future, without a coroutine of anyio or asyncio in between."""
+
+_loop: RunVar[EventLoop] = RunVar("starlette_reactive_loop")
+
+
+def current_loop() -> EventLoop:
+    """Return the running event loop.
+
+    Raises:
+        RuntimeError: No event loop is running in this thread.
+    """
+    loop = _loop.get(None)
+    if loop is None:
+        loop = EventLoop()
+        _loop.set(loop)
+    return loop
 
 
 def current_mailbox() -> Mailbox:
@@ -72,11 +134,55 @@ def current_mailbox() -> Mailbox:
     Raises:
         RuntimeError: No event loop is running in this thread.
     """
-    mailbox = _mailbox.get(None)
-    if mailbox is None:
-        mailbox = Mailbox(current_token().native_token)
-        _mailbox.set(mailbox)
-    return mailbox
+    return current_loop().mailbox
+
+
+async def _wait_for(waiter: Waiter) -> None:
+    if isinstance(waiter, anyio.Event):
+        await waiter.wait()
+    else:
+        await waiter
+
+
+def _wake(waiter: Waiter) -> None:
+    if isinstance(waiter, anyio.Event):
+        waiter.set()
+    elif not waiter.done():
+        waiter.set_result(None)
+
+
+class Signal:
+    """Wakes the one task that waits for it, as an event does. It is set in the same event loop.
+
+    Args:
+        loop: The event loop.
+    """
+
+    __slots__ = ("_loop", "_waiter", "is_set")
+
+    def __init__(self, loop: EventLoop) -> None:
+        self.is_set: bool = False
+        self._loop = loop
+        self._waiter: Waiter | None = None
+
+    def set(self) -> None:
+        """Wake the task, and let it not wait again."""
+        self.is_set = True
+        if self._waiter is not None:
+            _wake(self._waiter)
+
+    def clear(self) -> None:
+        """Let the task wait again."""
+        self.is_set = False
+
+    async def wait(self) -> None:
+        """Wait until it is set. At once if it is."""
+        if not self.is_set:
+            self._waiter = self._loop.waiter()
+            try:
+                await _wait_for(self._waiter)
+            finally:
+                self._waiter = None
 
 
 class Bell:
@@ -90,23 +196,18 @@ class Bell:
     """How many tasks are woken in one iteration of the loop."""
 
     def __init__(self) -> None:
-        native_token: Any = current_token().native_token
-        self._loop = native_token if isinstance(native_token, asyncio.AbstractEventLoop) else None
-        self._run_soon = native_token.run_sync_soon if self._loop is None else self._loop.call_soon
-        self._waiting: dict[asyncio.Future[None] | anyio.Event, None] = {}
-        self._to_wake: deque[asyncio.Future[None] | anyio.Event] = deque()
+        self._loop = current_loop()
+        self._waiting: dict[Waiter, None] = {}
+        self._to_wake: deque[Waiter] = deque()
 
     async def wait(self, other: Bell | None = None) -> None:
         """Wait until the next :meth:`ring`, of this bell or of another one of the same event loop."""
-        waiter = anyio.Event() if self._loop is None else self._loop.create_future()
+        waiter = self._loop.waiter()
         self._waiting[waiter] = None
         if other is not None:
             other._waiting[waiter] = None  # noqa: SLF001 - its own kind
         try:
-            if isinstance(waiter, anyio.Event):
-                await waiter.wait()
-            else:
-                await waiter
+            await _wait_for(waiter)
         finally:
             self._waiting.pop(waiter, None)
             if other is not None:
@@ -128,19 +229,84 @@ class Bell:
     def _wake_slice(self) -> None:
         to_wake = self._to_wake
         for _ in range(min(self.SLICE, len(to_wake))):
-            waiter = to_wake.popleft()
-            if isinstance(waiter, anyio.Event):
-                waiter.set()
-            elif not waiter.done():
-                waiter.set_result(None)
+            _wake(to_wake.popleft())
         if to_wake:
-            self._run_soon(self._wake_slice)
+            self._loop.run_soon(self._wake_slice)
 
 
-_tasks: RunVar[set[asyncio.Task[None]]] = RunVar("starlette_reactive_tasks")
+class Pace:
+    """Begins pieces of work one after the other, with iterations of the event loop in between. Not thread-safe.
+
+    So other work of the loop, such as answering a request, waits for one piece and not for all of them, however many
+    begin at once. Pieces with different keys take turns. Where other work makes the iterations long, several pieces
+    begin together, so that they are not held up by a busy loop.
+
+    Args:
+        run_soon: Calls a function in the next iteration of the loop.
+        clock: Returns the time in seconds.
+    """
+
+    ITERATIONS = 2
+    """In how many iterations of the loop pieces begin once: one to begin them, and the others to answer requests."""
+    LONGEST = 0.01
+    """Seconds that a piece may wait for the next. Two begin together after twice as long, and so on."""
+    MOST = 8
+    """How many pieces begin together at most."""
+
+    def __init__(
+        self, run_soon: Callable[[Callable[[], object]], object], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._run_soon = run_soon
+        self._clock = clock
+        self._queues: dict[Hashable, dict[Hashable, list[Callable[[], object]]]] = {}  # by key, the next one first
+        self._pause = 0  # iterations until others may begin
+        self._began_at = 0.0
+
+    def begin(self, key: Hashable, work: Callable[[], object], *, together: Hashable = None) -> None:
+        """Begin a piece of work: now, or in its turn.
+
+        Args:
+            key: Whom it is for.
+            work: Begins it. It must not raise.
+            together: What it has in common with others of the same key that it must begin together with. Those that
+                are begun in one iteration of the loop are then one piece. ``None`` if it has nothing.
+        """
+        queue = self._queues.setdefault(key, {})
+        queue.setdefault(object() if together is None else together, []).append(work)
+        if self._pause:
+            return
+        if together is None:
+            self._begin(1)
+        else:
+            self._pause, self._began_at = 1, self._clock()
+            self._run_soon(self._go_on)
+
+    def _begin(self, count: int) -> None:
+        self._pause = self.ITERATIONS
+        self._began_at = self._clock()
+        self._run_soon(self._go_on)
+        while count and self._queues:
+            count -= 1
+            for work in self._next():
+                work()
+
+    def _next(self) -> list[Callable[[], object]]:
+        key = next(iter(self._queues))
+        queue = self._queues.pop(key)
+        works = queue.pop(next(iter(queue)))
+        if queue:
+            self._queues[key] = queue  # its next turn comes after all others
+        return works
+
+    def _go_on(self) -> None:
+        self._pause -= 1
+        if self._pause:
+            self._run_soon(self._go_on)
+        elif self._queues:
+            self._begin(min(self.MOST, max(1, int((self._clock() - self._began_at) / self.LONGEST))))
 
 
-def spawn(function: Callable[[], Awaitable[None]], *, name: str, context: Context) -> None:
+def spawn(function: Callable[[], Coroutine[Any, Any, None]], *, name: str, context: Context) -> None:
     """Start a task that belongs to the running event loop.
 
     Args:
@@ -148,23 +314,7 @@ def spawn(function: Callable[[], Awaitable[None]], *, name: str, context: Contex
         name: The task's name, for debuggers.
         context: The context variables that it sees.
     """
-    native_token = current_token().native_token
-    if not isinstance(native_token, asyncio.AbstractEventLoop):
-        import trio  # noqa: PLC0415 - only imported when trio runs
-
-        trio.lowlevel.spawn_system_task(function, name=name, context=context)
-        return
-
-    async def run() -> None:
-        await function()
-
-    tasks = _tasks.get(None)
-    if tasks is None:
-        tasks = set()
-        _tasks.set(tasks)
-    task = native_token.create_task(run(), name=name, context=context)
-    tasks.add(task)  # the loop itself only keeps weak references
-    task.add_done_callback(tasks.discard)
+    current_loop().spawn(function, name=name, context=context)
 
 
 def coroutines() -> Iterator[Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["HEARTBEAT", "SSEEvent", "encode_event", "with_fields"]
+__all__ = ["HEARTBEAT", "SSEEvent", "encode_data", "encode_event", "with_fields"]
 
 HEARTBEAT = b": heartbeat\n\n"
 """A comment that keeps proxies from closing an idle connection."""
@@ -63,9 +63,14 @@ def encode_event(event: SSEEvent) -> bytes:
         lines.append(f"id: {event.id}")
     if event.event is not None:
         lines.append(f"event: {event.event}")
-    data = event.data.replace("\r\n", "\n").replace("\r", "\n")
-    lines.extend(f"data: {line}" for line in data.split("\n"))
-    return ("\n".join(lines) + "\n\n").encode()
+    return "".join(f"{line}\n" for line in lines).encode() + encode_data(event.data)
+
+
+def encode_data(data: str) -> bytes:
+    """Return an event without a name as one frame."""
+    if "\r" in data:
+        data = data.replace("\r\n", "\n").replace("\r", "\n")
+    return ("data: " + data.replace("\n", "\ndata: ") + "\n\n").encode()
 
 
 def with_fields(frames: Sequence[bytes], *, event_id: str | None = None, retry: int | None = None) -> bytes:

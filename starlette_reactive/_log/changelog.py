@@ -118,16 +118,18 @@ class ScopeLog:
         floor: The position up to which no changes are known.
     """
 
-    __slots__ = ("entries", "floor", "position")
+    __slots__ = ("entries", "floor", "newest", "position")
 
     def __init__(self, floor: int) -> None:
         self.entries: dict[Key, Change] = {}  # in the order of their positions
         self.floor: int = floor
         self.position: int = floor
+        self.newest: tuple[int, Reading] | None = None  # the last reading since the last event, and after what
 
     def note(self, event: ChangeEvent, position: int, limit: int) -> None:
         """Record an event at a position, and evict the oldest entries above the limit."""
         self.position = position
+        self.newest = None
         for path in sorted(event.changed_paths):
             key = (event.audience, path)
             last = self.entries.pop(key, None)
@@ -194,6 +196,8 @@ class ChangeLog:
         log = self._scopes.get(scope)
         if log is not None:
             self._scopes.move_to_end(scope)
+            if log.newest is not None and log.newest[0] == after:
+                return log.newest[1]  # the groups of a scope mostly read after the same position
         changes: tuple[Change, ...] | None
         if after is None or not 0 <= after <= self._position:
             changes = None
@@ -202,7 +206,10 @@ class ChangeLog:
         else:
             changes = log.read(after)
         position = self.position(scope)
-        return Reading(position, self.cursor(scope, position), changes)
+        reading = Reading(position, self.cursor(scope, position), changes)
+        if log is not None and after is not None and changes is not None:
+            log.newest = after, reading
+        return reading
 
     def cursor(self, scope: str, position: int | None) -> str:  # noqa: ARG002 - used by Replica
         """Return the cursor of a position in a scope: opaque ASCII, safe in a URL and in an SSE id.

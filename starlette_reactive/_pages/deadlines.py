@@ -16,10 +16,12 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._watched: dict[object, tuple[float, Callable[[], object]]] = {}
+        self._ticks = False
 
     def watch(self, seconds: float, expire: Callable[[], object]) -> object:
         """Call a function after some seconds. Returns what :meth:`forget` takes."""
-        if not self._watched:
+        if not self._ticks:
+            self._ticks = True
             timer().add(self)
         key = object()
         self._watched[key] = (time.monotonic() + seconds, expire)
@@ -28,8 +30,6 @@ class Deadlines:
     def forget(self, key: object) -> None:
         """Do not call the function of a deadline any more."""
         self._watched.pop(key, None)
-        if not self._watched:
-            timer().remove(self)
 
     def on_tick(self, now: float, stopping: Collection[Server]) -> None:  # noqa: ARG002 - the signature of what a timer drives
         """Call the functions that are due."""
@@ -37,3 +37,6 @@ class Deadlines:
         for key, expire in due:
             self.forget(key)
             expire()
+        if not self._watched:  # only now, because most deadlines are forgotten soon and others follow
+            self._ticks = False
+            timer().remove(self)

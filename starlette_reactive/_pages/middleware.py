@@ -14,7 +14,7 @@ from .._streams.response import EventStream
 from .cookie_watch import digest_of
 from .cookies import cookie_header, cookies_after, set_cookies_of, with_cookie_header
 from .held_answer import held_answer, hold_answer
-from .turns import Turn, turn_for
+from .turns import Turn, turns_of_loop
 from .update import REFUSALS, UPDATE
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class ReactiveMiddleware:
             return
         client, closing, tab = stream
         session = self._site.sessions.name_for(HTTPConnection(scope))
-        turn = None if session is None else await turn_for(session)
+        turn = None if session is None else await turns_of_loop().take(session)
         stream_answer = _StreamAnswer(self._site, scope, send, closing, turn)
         try:
             pause = None if stream_answer.brings_cookies or session is None else self._pause(session, scope, tab)

@@ -97,6 +97,7 @@ async def open_stream(
         authorises=True,
         own_origin=mark_of(page.key),
         renewal=renewal,
+        browser=None if page.shared or session is None else stream.session,
     )
     where = (app, page.key, *visit.address, root_path)
     options = ViewerOptions(

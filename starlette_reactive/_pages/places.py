@@ -2,7 +2,8 @@
 
 Updates run in the event loop that answers ordinary requests, so their number is bounded. No page, user or address may
 hold more than its share of the places, so updates that hang leave places to all others. Those that wait are served in
-turns of pages: the pages with a waiting update take one place each, in a circle.
+turns of pages: the pages with a waiting update take one place each, in a circle. They are served at the pace of the
+event loop: updates that only compute would otherwise begin all at once, and requests would wait for all of them.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import anyio
 from anyio.lowlevel import RunVar
 
+from .._core.loops import EventLoop, Signal, current_loop
 from .deadlines import Deadlines
 
 __all__ = ["MAX_UPDATES", "PAGE_SHARE", "USER_SHARE", "Claim", "Places", "places_of_loop"]
@@ -56,7 +57,7 @@ class Claim:
 @dataclass(eq=False, slots=True)
 class _Waiting:
     claim: Claim
-    called: anyio.Event
+    called: Signal
     expired: bool = False
 
 
@@ -71,9 +72,11 @@ class Places:
     """
 
     def __init__(self, total: int = MAX_UPDATES) -> None:
+        self.loop: EventLoop = current_loop()
         self.deadlines: Deadlines = Deadlines()
         self._total = total
         self._taken = 0
+        self._is_granting = False
         self._held: dict[_Key, int] = {}
         self._queues: dict[str, deque[_Waiting]] = {}  # by page, the next to be served first
         self._set_aside: dict[_Key, deque[_Waiting]] = {}
@@ -87,14 +90,14 @@ class Places:
 
     async def take(self, claim: Claim, timeout: float) -> bool:
         """Take a place as soon as one is free. Return ``False`` if none is free within ``timeout`` seconds."""
-        waiting = _Waiting(claim, anyio.Event())
+        waiting = _Waiting(claim, Signal(self.loop))
         self._queues.setdefault(claim.page, deque()).append(waiting)
         self._grant()  # the others that wait may all have used up their shares
         deadline = self.deadlines.watch(timeout, lambda: self._expire(waiting))
         try:
             await waiting.called.wait()
         except BaseException:
-            if not waiting.called.is_set():
+            if not waiting.called.is_set:
                 self._forget(waiting)
             elif not waiting.expired:
                 self.give_back(claim)
@@ -125,12 +128,21 @@ class Places:
             self._held[key] = self._held.get(key, 0) + 1
 
     def _grant(self) -> None:
-        while self._taken < self._total and (waiting := self._next()) is not None:
-            page = waiting.claim.page
-            if page in self._queues:
-                self._queues[page] = self._queues.pop(page)  # its next turn comes after all others
-            self._hold(waiting.claim)
-            waiting.called.set()
+        if self._queues and self._taken < self._total and not self._is_granting:
+            self._is_granting = True
+            self.loop.pace.begin(self, self._grant_one)
+
+    def _grant_one(self) -> None:
+        self._is_granting = False
+        waiting = self._next() if self._taken < self._total else None
+        if waiting is None:
+            return
+        page = waiting.claim.page
+        if page in self._queues:
+            self._queues[page] = self._queues.pop(page)  # its next turn comes after all others
+        self._hold(waiting.claim)
+        waiting.called.set()
+        self._grant()
 
     def _next(self) -> _Waiting | None:
         for page in list(self._queues):
@@ -156,7 +168,7 @@ class Places:
         self._grant()
 
     def _expire(self, waiting: _Waiting) -> None:
-        if not waiting.called.is_set():
+        if not waiting.called.is_set:
             waiting.expired = True
             waiting.called.set()
             self._forget(waiting)

@@ -5,45 +5,84 @@ What one answer changes, such as a token that can be used once, the next request
 
 from __future__ import annotations
 
-from weakref import WeakValueDictionary
+from collections import deque
 
 import anyio
 from anyio.lowlevel import RunVar
 
-__all__ = ["Turn", "turn_for"]
+from .._core.loops import EventLoop, Signal, current_loop
+
+__all__ = ["Turn", "Turns", "turns_of_loop"]
 
 _PATIENCE = 0.5  # seconds that a slow page may delay other pages of the browser
 
-_gates: RunVar[WeakValueDictionary[str, anyio.Semaphore]] = RunVar("starlette_reactive_turns")
-
 
 class Turn:
-    """A turn that was taken, or that was waited for in vain."""
+    """A turn that was taken, or that was waited for in vain.
 
-    def __init__(self, gate: anyio.Semaphore | None) -> None:
-        self._gate = gate
+    Args:
+        turns: Those of the event loop. ``None`` if it was waited for in vain.
+        session: The session whose turn it is.
+    """
+
+    __slots__ = ("_session", "_turns")
+
+    def __init__(self, turns: Turns | None, session: str) -> None:
+        self._turns = turns
+        self._session = session
 
     def end(self) -> None:
         """Let the next one go on. Idempotent."""
-        gate, self._gate = self._gate, None
-        if gate is not None:
-            gate.release()
+        turns, self._turns = self._turns, None
+        if turns is not None:
+            turns.pass_on(self._session)
 
 
-async def turn_for(session: str) -> Turn:
-    """Wait for one's turn among those of a session in this event loop, but not for long."""
-    gates = _gates.get(None)
-    if gates is None:
-        gates = WeakValueDictionary()
-        _gates.set(gates)
-    gate = gates.get(session)
-    if gate is None:
-        gate = gates[session] = anyio.Semaphore(1, max_value=1)
-    try:
-        gate.acquire_nowait()
-    except anyio.WouldBlock:
-        with anyio.move_on_after(_PATIENCE) as waiting:
-            await gate.acquire()
-        if waiting.cancelled_caught:
-            return Turn(None)
-    return Turn(gate)
+class Turns:
+    """The turns of the sessions in one event loop. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._loop: EventLoop = current_loop()
+        self._waiting: dict[str, deque[Signal]] = {}  # of each session whose turn is taken
+
+    async def take(self, session: str) -> Turn:
+        """Wait for one's turn among those of a session, but not for long."""
+        waiting = self._waiting.get(session)
+        if waiting is None:
+            self._waiting[session] = deque()
+            return Turn(self, session)
+        called = Signal(self._loop)
+        waiting.append(called)
+        try:
+            with anyio.move_on_after(_PATIENCE):
+                await called.wait()
+        except BaseException:
+            if called.is_set:
+                self.pass_on(session)
+            else:
+                waiting.remove(called)
+            raise
+        if called.is_set:
+            return Turn(self, session)
+        waiting.remove(called)
+        return Turn(None, session)
+
+    def pass_on(self, session: str) -> None:
+        """Give a turn that has ended to the next one who waits for it."""
+        waiting = self._waiting[session]
+        if waiting:
+            waiting.popleft().set()
+        else:
+            del self._waiting[session]
+
+
+_turns: RunVar[Turns] = RunVar("starlette_reactive_turns")
+
+
+def turns_of_loop() -> Turns:
+    """Return the turns of the running event loop."""
+    turns = _turns.get(None)
+    if turns is None:
+        turns = Turns()
+        _turns.set(turns)
+    return turns

@@ -25,7 +25,7 @@ from .._core.blocks import BlockRef
 from .._core.counts import Counts
 from .._core.emit_filters import emit_filter
 from .._core.errors import ReactiveError, StreamEndedError
-from .._core.loops import spawn
+from .._core.loops import Signal
 from .._streams.rendering import Rendered
 from .changes import ChangesOfUpdate
 from .cookies import set_cookies_of
@@ -184,11 +184,12 @@ class UpdateRunner:
         """Return an update of blocks, to be run."""
         return Update(self.claim.page, list(blocks))
 
-    async def run(self, update: Update) -> Rendered:
+    async def run(self, update: Update, asgi_scope: Mapping[str, Any] | None = None) -> Rendered:
         """Run the page's request through the application, and return what the page rendered.
 
         Args:
             update: The update. Cookies that the answer sets are added to it, whatever the answer is.
+            asgi_scope: The ASGI scope of the update, if it is another one than that of the runner.
 
         Raises:
             StreamEndedError: The application answered that the page does not exist, or no longer exists, for this
@@ -197,7 +198,7 @@ class UpdateRunner:
         """
         if not self.places.take_now(self.claim):
             await self._wait_for_place()
-        answer = await self._exchange(update)
+        answer = await self._exchange(update, self.asgi_scope if asgi_scope is None else asgi_scope)
         update.set_cookies = answer.set_cookies
         # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.
         if answer.status in REFUSALS:
@@ -226,34 +227,35 @@ class UpdateRunner:
         self.counts.time_out()
         return ReactiveError(message)
 
-    async def _exchange(self, update: Update) -> _Exchange:
+    async def _exchange(self, update: Update, replayed: Mapping[str, Any]) -> _Exchange:
         """Run the request in a task of its own, as a server does, so that context variables that it sets end with it.
 
         As with a task group, which costs twice as much, the task has ended when this function returns or raises, and
         cancelling this function cancels the task. But a task that cannot be cancelled, such as a worker thread that
         hangs, is left behind after :data:`CANCEL_GRACE`. It holds its place until it ends.
         """
-        asgi_scope = {**self.asgi_scope, "state": self.asgi_scope["state"].copy(), UPDATE: update}
+        asgi_scope = {**replayed, "state": replayed["state"].copy(), UPDATE: update}
         exchange = _Exchange()
-        outcome: list[_Exchange | Exception] = []
-        cancel_scope, ended = anyio.CancelScope(), anyio.Event()
+        failure: Exception | None = None
+        loop, deadlines = self.places.loop, self.places.deadlines
+        cancel_scope, ended, is_complete = anyio.CancelScope(), Signal(loop), False
 
         async def run() -> None:
+            nonlocal failure, is_complete
             try:
                 with cancel_scope:
                     update.has_begun = True
                     await self.app(asgi_scope, exchange.receive, exchange.send)
-                    outcome.append(exchange)
+                    is_complete = True
             except Exception as error:  # noqa: BLE001 - raised below, in the waiting task
-                outcome.append(error)
+                failure = error
             finally:
                 self.places.give_back(self.claim)
                 ended.set()
 
         context = contextvars.copy_context()
         context.run(emit_filter.set, ChangesOfUpdate(self.claim.page))
-        spawn(run, name=f"starlette-reactive update {self._path}", context=context)
-        deadlines = self.places.deadlines
+        loop.spawn(run, name=f"starlette-reactive update {self._path}", context=context)
 
         def expire() -> None:
             cancel_scope.cancel()
@@ -274,11 +276,11 @@ class UpdateRunner:
                 f"the page {self.claim.page} was not rendered for {self._path!r} within {self.timeout:g} s: set a "
                 "time-out on what its endpoint, dependencies or middleware wait for, or raise update_timeout="
             )
-        if not outcome:
+        if failure is not None:
+            raise_update_error(failure, self.claim.page)
+        if not is_complete:
             raise ReactiveError(f"the update of the page {self._path!r} was cancelled by the application")
-        if isinstance(outcome[0], Exception):
-            raise_update_error(outcome[0], self.claim.page)
-        return outcome[0]
+        return exchange
 
 
 class _Exchange:

@@ -24,7 +24,8 @@ class UpdateState(dict[str, Any]):
 
     def copy(self) -> UpdateState:
         """Return a copy, for one update."""
-        copied = UpdateState(self, self)
+        copied = UpdateState({}, ())
+        copied.update(self)
         copied._hidden = self._hidden
         return copied
 

@@ -27,7 +27,7 @@ from .cookies import (
     without_cookies,
 )
 from .held_answer import HeldAnswer
-from .turns import Turn, turn_for
+from .turns import Turn, turns_of_loop
 
 __all__ = ["SiteCookies", "ViewerCookies"]
 
@@ -113,6 +113,7 @@ class ViewerCookies:
         self._held = held
         self._updates = updates
         self._header = self._requested = cookie_header(updates)
+        self._turns = turns_of_loop()
         self._stream = stream
         if held is not None:
             held.waits = True
@@ -146,7 +147,8 @@ class ViewerCookies:
         """
         if not admits and not for_others and self._site.replaces_cookies(self._page):
             raise StreamRestartError(f"updates of the page {self._page} replace cookies")
-        header = self._header if admits else without_cookies(self._header, self._site.one_time)
+        one_time = () if admits else self._site.one_time
+        header = without_cookies(self._header, one_time) if one_time else self._header
         return self._updates if header == self._requested else with_cookie_header(self._updates, header)
 
     async def turn(self) -> Turn:
@@ -155,7 +157,7 @@ class ViewerCookies:
         Raises:
             StreamRestartError: The browser has other cookies since.
         """
-        turn = await turn_for(self._stream.session)
+        turn = await self._turns.take(self._stream.session)
         try:
             self._refuse_outdated()
         except StreamRestartError:
@@ -186,7 +188,7 @@ class ViewerCookies:
         if self._held is not None:
             self._held.end_turn()
 
-    def take(self, set_cookies: Iterable[str], *, admits: bool) -> None:
+    def take(self, set_cookies: list[str], *, admits: bool) -> None:
         """Take over the cookies that an update has set.
 
         Args:
@@ -196,6 +198,8 @@ class ViewerCookies:
         Raises:
             StreamRestartError: The browser has to connect again for them.
         """
+        if not set_cookies:
+            return
         own, path = self._site.own, self._updates["raw_path"].decode("latin-1")
         new = [with_path(each, path) for each in set_cookies if own is None or not each.startswith(f"{own}=")]
         before, after = self._header, self._after(new)

@@ -87,9 +87,9 @@ class ViewerRenders:
         turn = await self._cookies.turn()
         try:
             asgi_scope = self._cookies.scope(admits=False, for_others=True)
-            runner = replace(self._runner, asgi_scope=asgi_scope, claim=Claim(update.page))
+            runner = replace(self._runner, claim=Claim(update.page))
             try:
-                rendered = await runner.run(update)
+                rendered = await runner.run(update, asgi_scope)
             except StreamEndedError as refusal:
                 raise StreamRestartError(str(refusal), soon=self.knows_cookies) from refusal
             try:
@@ -108,9 +108,9 @@ class ViewerRenders:
         return self._cookies.are_current
 
     async def _run(self, update: Update, *, admits: bool) -> Rendered:
-        runner = replace(self._runner, asgi_scope=self._cookies.scope(admits=admits))
+        asgi_scope = self._cookies.scope(admits=admits)
         try:
-            rendered = await runner.run(update)
+            rendered = await self._runner.run(update, asgi_scope)
         except StreamEndedError as refusal:
             if not admits:  # the browser may have other cookies now: it comes back and is asked for them once
                 # without the middleware, a page may be the answer to the stream, which htmx 4 requests in a loop

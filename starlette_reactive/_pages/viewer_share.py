@@ -85,6 +85,7 @@ class ViewerShare:
             render=SharedRuns(self._page.key, self._share, self._partition, key),
             authorises=False,
             key=self._page.digest_of(key),
+            browser=None,
             personal=self._partition.personal,
         )
         return options, (*self._where, key, self._partition)

@@ -25,6 +25,7 @@ from .._core.loops import LoopClosedError, current_mailbox, spawn
 from .._core.paths import ALL
 from .._index.tables import IndexedBlock
 from .._log.changelog import Change
+from .alarm import Alarm
 from .backoff import Backoff
 from .concerned import owed_paths, part_twins, wake_own_groups
 from .feed import Feed
@@ -65,7 +66,7 @@ class Group:
         self._on_end = on_end
         self._mailbox = current_mailbox()
         self.traces: GroupTraces = GroupTraces(options.hub, options.scope, options.registry, follows=options.follows)
-        self._subscription = options.hub.watch(options.scope)  # before the feed reads its position
+        self._alarm = Alarm(options.hub, options.scope, options.own_origin, options.browser)  # before the feed reads
         self.feed: Feed = Feed(
             options.hub,
             options.scope,
@@ -78,13 +79,11 @@ class Group:
         self._past = Past(self.feed.position)
         self._is_outdated = False
         self._authorised = not options.authorises
-        self._follows = False  # whether another group wakes it, and not the bus
         self._only_by_updates: bool | None = None  # whether all changes since the last render were made in updates
         self._viewers: dict[Viewer, None] = {}
         self._paths: set[str] = set()  # what the owed blocks show
         self._backoff = Backoff()
         self._log = RenderLog(options.hub.failures, options.scope, options.own_origin)
-        self._pause = anyio.CancelScope()
         self._demanded = options.authorises
         self._running = anyio.CancelScope()
         self._is_rendering = False
@@ -114,7 +113,7 @@ class Group:
         """Wait until the application admits the viewers of the group. Return ``False`` if this one's stream ends."""
         while not self._authorised and viewer.end_reason is None:
             await self.feed.changed.wait()
-        if self._subscription.closed:  # the bus has closed the scope meanwhile
+        if self._alarm.is_closed:  # the bus has closed the scope meanwhile
             viewer.end_reason = viewer.end_reason or "closed"
         return viewer.end_reason is None
 
@@ -127,18 +126,14 @@ class Group:
 
     def follow(self, leader: Group) -> None:
         """Be woken by another group of the scope from now on, with :meth:`wake`, and no longer by the bus."""
-        self._follows = True
-        self._subscription.close()
+        self._alarm.follow()
         self.wake(leader.feed.position)
 
     def wake(self, position: int) -> None:
         """Read the change log up to a position or further, because another group has found something there."""
         if self.feed.position < position:
-            self._wake()
-
-    def _wake(self) -> None:
-        self._demanded = True
-        self._pause.cancel()
+            self._demanded = True
+            self._alarm.ring_in_turn()
 
     def is_behind(self, viewer: Viewer) -> bool:
         """Return whether a viewer is owed something, or may be."""
@@ -220,7 +215,7 @@ class Group:
             self._running.deadline = anyio.current_time() + CLOSING_GRACE
         else:
             self._running.cancel()
-        self._subscription.close()
+        self._alarm.close()
         if not self._viewers:
             timer().remove(self)  # until then a viewer may stall
         self._on_close(self)
@@ -274,7 +269,10 @@ class Group:
         self._close()
 
     async def _serve(self) -> None:
+        next_start = 0.0
         while await self._wait():
+            if (pause := next_start - time.monotonic()) > 0:
+                await anyio.sleep(pause)
             demanded, self._demanded = self._demanded, False
             started = time.monotonic()
             waits = self.feed.is_owed or not self._authorised
@@ -283,25 +281,17 @@ class Group:
                 if self._closed:
                     return
                 await self.feed.changed.rung()  # else those woken last would be two batches behind
-                await anyio.sleep(max(0.0, started + MIN_INTERVAL - time.monotonic()))
+                next_start = started + MIN_INTERVAL
 
     async def _wait(self) -> bool:
         """Sleep until a change, a demand or a retry is due. Return False when the bus closes the scope."""
-        with anyio.move_on_after(self._backoff.pause) as self._pause:
-            if self._demanded:
-                return True
-            try:
-                await anext(self._subscription)
-            except StopAsyncIteration:
-                if not self._follows:
-                    return False
-                await anyio.sleep_forever()
-        return True
+        return self._demanded or await self._alarm.wait(self._backoff.pause)
 
     def _demand(self, blocks: Iterable[IndexedBlock], paths: frozenset[str]) -> None:
         self.feed.owe(blocks)
         self._paths |= paths
-        self._wake()
+        self._demanded = True
+        self._alarm.ring()
 
     # Rendering
 

@@ -29,6 +29,8 @@ class GroupOptions:
         own_origin: The origin of changes that were made while the group's page was updated. They are not shown to it.
         renewal: Returns what an id adds to its cursor, the same for all viewers. ``None`` adds nothing.
         key: The digest of the key that all viewers have. Empty if they need none.
+        browser: The session of its only viewer's browser. Groups of one browser are woken together. ``None`` if the
+            session is not known, or the group is shared.
         follows: Whether its viewer has another place in a group that it shares, which counts the viewer.
         personal: The personal blocks of the viewers, which a group of each viewer's own renders. ``None`` if there are
             none. This group wakes those groups for what concerns them.
@@ -45,5 +47,6 @@ class GroupOptions:
     own_origin: str | None = None
     renewal: Callable[[], str] | None = None
     key: str = ""
+    browser: str | None = None
     follows: bool = False
     personal: Registry | None = None

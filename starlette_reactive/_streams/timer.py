@@ -9,7 +9,7 @@ from contextvars import Context
 from typing import Protocol
 
 import anyio
-from anyio.lowlevel import RunVar
+from anyio.lowlevel import RunVar, checkpoint
 
 from .._core.failures import Failures
 from .._core.loops import spawn
@@ -19,6 +19,8 @@ __all__ = ["INTERVAL", "Ticking", "Timer", "timer"]
 
 INTERVAL = 0.25
 """Seconds between two ticks."""
+SLICE = 32
+"""How many of what a timer drives are called in one iteration of the loop, so that requests do not wait for all."""
 _WHAT = "a stream's timer callback"
 
 
@@ -63,12 +65,16 @@ class Timer:
     async def _run(self, cancel_scope: anyio.CancelScope) -> None:
         with cancel_scope:
             while True:
-                self._tick()
+                await self._tick()
                 await anyio.sleep(INTERVAL)
 
-    def _tick(self) -> None:
+    async def _tick(self) -> None:
         now, stopping = time.monotonic(), stopping_servers()
-        for ticking in list(self._driven):
+        for number, ticking in enumerate(list(self._driven)):
+            if number and not number % SLICE:
+                await checkpoint()
+            if ticking not in self._driven:
+                continue
             try:
                 ticking.on_tick(now, stopping)
             except Exception as error:  # noqa: BLE001 - logged

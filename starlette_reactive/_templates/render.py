@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import ChainMap
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -189,14 +190,23 @@ def _joined(chunks: Iterable[Any]) -> str:
 def _context(prologue: CompiledPrologue, values: Mapping[str, object], around: Context | None) -> Context:
     """Return the context in which a prologue runs, with the blocks of all its templates."""
     first, *parents = (level.template for level in prologue.levels)
-    if around is not None:
-        context = first.new_context(around.get_all(), True)
-    else:
-        context = first.new_context(None if prologue.bare else dict(values))
+    # As Template.new_context does, which takes most of its time to iterate over the two mappings of a ChainMap.
+    names = _flat(first.globals)
+    found = around.get_all() if around is not None else names if prologue.bare else {**names, **values}
+    context = first.environment.context_class(first.environment, found, first.name, first.blocks, globals=names)
     for parent in parents:
         for name, function in parent.blocks.items():
             context.blocks.setdefault(name, []).append(function)
     return context
+
+
+def _flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(mapping, ChainMap):
+        return dict(mapping)
+    merged: dict[str, Any] = {}
+    for each in reversed(mapping.maps):
+        merged.update(each)
+    return merged
 
 
 def _require(context: Context | None) -> Context:

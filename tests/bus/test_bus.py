@@ -15,6 +15,7 @@ from anyio.lowlevel import checkpoint
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, ReactiveBus, Subscription
 from starlette_reactive._bus.bus import hub_of
+from starlette_reactive._core.loops import Pace, current_loop
 
 from ..support import eventually
 
@@ -262,6 +263,60 @@ def test_a_watcher_neither_drops_nor_coalesces_events() -> None:
             bus.emit_sync(change(path, origin="tab", audience={"u"}))
         assert len(watching.drain()) == 1
     assert (bus.emitted_count, bus.dropped_count, bus.coalesced_count) == (3, 0, 0)
+
+
+async def test_watchers_are_woken_at_the_pace_of_their_loop_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    iterations: list[Callable[[], object]] = []
+    monkeypatch.setattr(current_loop(), "pace", Pace(iterations.append, lambda: 0.0))
+    bus = ReactiveBus()
+    woken: list[str] = []
+
+    async def watch(page: str) -> None:
+        with hub_of(bus).watch("s", page) as watching:
+            while await watching.wait():
+                woken.append(page)
+
+    async with anyio.create_task_group() as tasks:
+        for page in ("busy", "busy", "busy", "quiet"):
+            tasks.start_soon(watch, page)
+            await anyio.wait_all_tasks_blocked()
+        bus.emit_sync(change())
+        for count in (1, 1, 2, 2, 3, 3, 4):
+            await anyio.wait_all_tasks_blocked()
+            assert len(woken) == count
+            iterations.pop()()
+        assert woken == ["busy", "busy", "quiet", "busy"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_closed_watcher_reads_what_was_emitted_before() -> None:
+    bus = ReactiveBus()
+    woken: list[bool] = []
+
+    async def watch() -> None:
+        with hub_of(bus).watch("s") as watching:
+            woken.extend([await watching.wait(), await watching.wait()])
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        await anyio.wait_all_tasks_blocked()
+        bus.emit_sync(change())
+        bus.close("s")
+    assert woken == [True, False]
+
+
+async def test_a_watcher_is_roused_without_an_event() -> None:
+    bus = ReactiveBus()
+    with hub_of(bus).watch("s") as watching:
+
+        async def rouse() -> None:
+            await anyio.wait_all_tasks_blocked()
+            watching.rouse()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(rouse)
+            with anyio.fail_after(5):
+                assert await watching.wait()
 
 
 def test_an_exception_in_a_callback_is_logged_and_affects_nobody_else(caplog: pytest.LogCaptureFixture) -> None:

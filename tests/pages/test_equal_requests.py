@@ -25,11 +25,11 @@ from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._core.blocks import BlockRef
 from starlette_reactive._core.emit_filters import caused_by_update
 from starlette_reactive._core.errors import StreamRestartError
-from starlette_reactive._pages import turns
 from starlette_reactive._pages.browser_session import name_of_session
 from starlette_reactive._pages.cookie_watch import CookieWatch, Watched, digest_of
 from starlette_reactive._pages.equal_runs import EqualRuns, equal_runs_of_loop
 from starlette_reactive._pages.places import places_of_loop
+from starlette_reactive._pages.turns import turns_of_loop
 from starlette_reactive._pages.update import Update, update_scope
 from starlette_reactive._pages.viewer_cookies import SiteCookies, ViewerCookies
 from starlette_reactive._streams import backoff, group
@@ -49,7 +49,7 @@ seen_by: contextvars.ContextVar[str] = contextvars.ContextVar("seen_by", default
 
 @pytest.fixture(autouse=True)
 def patient_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "_PATIENCE", 60.0)
+    monkeypatch.setattr("starlette_reactive._pages.turns._PATIENCE", 60.0)
 
 
 async def nothing() -> None:
@@ -124,7 +124,7 @@ def waiting() -> list[int]:
 @asynccontextmanager
 async def other_turn(browser: Browser) -> AsyncIterator[None]:
     """Hold up what is done in the name of a browser."""
-    turn = await turns.turn_for(name_of_session(browser.cookies["reactive_session"]))
+    turn = await turns_of_loop().take(name_of_session(browser.cookies["reactive_session"]))
     try:
         yield
     finally:
@@ -549,7 +549,7 @@ async def test_cookies_of_a_shared_run_are_lost_once_without_the_middleware(capl
         assert caplog.text.count("are lost (seen): add ReactiveMiddleware") == 1
 
 
-def test_a_stream_whose_browser_has_other_cookies_joins_nothing() -> None:
+async def test_a_stream_whose_browser_has_other_cookies_joins_nothing() -> None:
     watch = CookieWatch(hub_of(Reactive(ENV, secret=SECRET).bus))
     before, after = digest_of("a=1"), digest_of("a=2")
     cookies = ViewerCookies(SiteCookies(watch, None, ()), "page", Watched("session", before), None, {"headers": []})

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from starlette_reactive import Reactive
 from starlette_reactive._bus.bus import hub_of
+from starlette_reactive._core.loops import Pace, current_loop
 from starlette_reactive._pages import places
 from starlette_reactive._pages.places import MAX_UPDATES, PAGE_SHARE, USER_SHARE, Claim, Places
 from starlette_reactive._streams import backoff
@@ -78,7 +79,7 @@ async def test_updates_that_hang_leave_places_to_other_pages() -> None:
         await eventually(lambda: sites.hanging == PAGE_SHARE)
         await sites.reactive.emit("fast", "title")
         await eventually(lambda: "after" in sent(other))
-        assert sites.reactive.bus.waiting_update_count == MAX_UPDATES + 4 - PAGE_SHARE
+        await eventually(lambda: sites.reactive.bus.waiting_update_count == MAX_UPDATES + 4 - PAGE_SHARE)
 
 
 async def test_an_update_that_hangs_ends_and_is_logged_counted_and_tried_again(
@@ -184,6 +185,36 @@ async def test_waiting_pages_take_turns() -> None:
             await anyio.wait_all_tasks_blocked()
         found.give_back(Claim("first"))
     assert order == ["busy", "quiet", "busy", "busy"]
+
+
+async def test_those_who_wait_are_served_at_the_pace_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    iterations: list[Callable[[], object]] = []
+    monkeypatch.setattr(current_loop(), "pace", Pace(iterations.append, lambda: 0.0))
+    found = Places(total=3)
+    claims = [Claim(f"page {number}") for number in range(3)]
+    assert all(await held(found, *claims))
+    served: list[str] = []
+
+    async def run(page: str) -> None:
+        await found.take(Claim(page), 9)
+        served.append(page)
+
+    async with anyio.create_task_group() as tasks:
+        for page in ("first", "second", "third"):
+            tasks.start_soon(run, page)
+            await anyio.wait_all_tasks_blocked()
+        while iterations:
+            iterations.pop()()
+        for claim in claims:
+            found.give_back(claim)
+        counts = []
+        while len(served) < 3:
+            await anyio.wait_all_tasks_blocked()
+            counts.append(len(served))
+            iterations.pop()()
+            await anyio.wait_all_tasks_blocked()
+    assert counts == [1, 1, 2, 2]
+    assert served == ["first", "second", "third"]
 
 
 async def test_one_who_waits_no_more_takes_nothing() -> None:
