@@ -126,7 +126,7 @@ class Joint:
         if frames:
             self.shared.traces.sent(self.viewer, len(frames))
             if self._nested:
-                self.own.feed.forget_held(self.own_viewer)
+                self.own.feed.note_altered(self.own_viewer)
         if not is_behind:
             self._advance()
         if not taken:
