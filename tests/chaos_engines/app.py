@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,8 +20,18 @@ from starlette_reactive import ChangeEvent, ConnectionInfo, EmitTimeoutError, Re
 from starlette_reactive._engines import Bridge
 from starlette_reactive._engines.urls import engine_from_url
 
+from ..chaos.club import Club, KeyFile
 from .controls import with_control
-from .pages import PostgresStore, SQLiteStore, Store, make_index, open_store
+from .pages import (
+    CLUB_SOURCE,
+    OWN_OF_MEMBER,
+    PostgresStore,
+    SQLiteStore,
+    Store,
+    make_club_index,
+    make_index,
+    open_store,
+)
 
 URL = os.environ["CHAOS_ENGINE"]
 BEAT = float(os.environ["CHAOS_BEAT"])
@@ -30,6 +41,22 @@ if "CHAOS_LEDGER" in os.environ:
 index = make_index()
 engine = with_control(os.environ["CHAOS_CONTROL"], engine_from_url(URL), URL)
 bus = ReactiveBus(relay=Bridge(engine, heartbeat=BEAT, lease=3 * BEAT))
+
+
+async def _read(scope: str, user: str) -> dict[str, Any]:
+    return await to_thread.run_sync(open_store(scope, stores).context, scope, user)
+
+
+club = Club(
+    bus,
+    make_club_index(),
+    CLUB_SOURCE,
+    _read,
+    KeyFile(os.environ["CHAOS_KEYS"], int(os.environ["CHAOS_MEMBERS"])),
+    os.environ["CHAOS_FINDINGS"],
+    random.Random(),
+    OWN_OF_MEMBER,
+)
 
 
 def _place(request: Request) -> tuple[str, str, Store]:
@@ -120,6 +147,8 @@ app = Starlette(
         Route("/health", health),
         Route("/presence/{scope}", presence),
         Route("/close/{user}", close_user, methods=["POST"]),
+        *club.routes,
     ],
+    middleware=club.middleware,
     lifespan=lifespan,
 )

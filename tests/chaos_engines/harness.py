@@ -26,17 +26,21 @@ import psycopg
 from starlette_reactive import ReactiveError
 from starlette_reactive._engines import Publisher
 
+from ..chaos.club import KEYS, KeyFile
 from ..chaos.dom import inner_html
+from ..chaos.harness import MEMBER_KINDS, ForeignError
 from ..chaos.viewer import KINDS
 from ..engines.servers import EngineServer, PostgresServer
 from .faults import Fault
 from .pages import MINE, OPEN_PATHS, OWN_PATHS, PLACES, USERS, PostgresStore, SQLiteStore, Store, open_store
-from .workers import Tab, Worker
+from .workers import MemberTab, Tab, Worker
 
 _T = TypeVar("_T")
 
 BOARDS = 8
 WRITERS = 8
+MEMBERS = 16
+MEMBER_PORTS = 2  # so many workers serve members, so that some of them share
 CONVERGE_SECONDS = 60.0  # a quiet machine takes one
 ROUND_SECONDS = 180.0  # all writers have been answered by then, however long the engine was away
 
@@ -85,6 +89,7 @@ class Fleet:
         long_transaction: In seconds.
         workers_wanted: How many processes serve.
         tabs_wanted: How many tabs view.
+        members_wanted: How many tabs view the page with ``share=``.
         beat: Seconds between two signs of life of a relay.
         patience: How many seconds pages may take to be right.
         second_look: How many seconds more stale ones are looked at, to tell what is late from what is lost.
@@ -98,6 +103,7 @@ class Fleet:
     long_transaction: float = 3.0
     workers_wanted: int = 4
     tabs_wanted: int = BOARDS * PLACES
+    members_wanted: int = MEMBERS
     beat: float = 1.0
     patience: float = CONVERGE_SECONDS
     second_look: float = CONVERGE_SECONDS
@@ -108,6 +114,7 @@ class Fleet:
     reports: list[str] = field(default_factory=list)
     stores: dict[str, Store] = field(default_factory=dict)
     scopes: list[str] = field(default_factory=list)
+    keys: KeyFile = field(init=False, repr=False)
     late: psycopg.Connection = field(init=False, repr=False)
     _value: int = 0
     _lost: list[Change] = field(default_factory=list)
@@ -139,6 +146,8 @@ class Fleet:
             self._outside.shutdown()
 
     def _open_stores(self) -> dict[str, str]:
+        (self.directory / "findings").touch()
+        self.keys = KeyFile.create(self.directory / "keys", MEMBERS)
         file = SQLiteStore(self.directory / "state.sqlite")
         file.create()
         self.stores = {"board": file}
@@ -146,6 +155,9 @@ class Fleet:
             "CHAOS_STATE": str(self.directory / "state.sqlite"),
             "CHAOS_CONTROL": self.control,
             "CHAOS_BEAT": str(self.beat),
+            "CHAOS_KEYS": str(self.directory / "keys"),
+            "CHAOS_MEMBERS": str(MEMBERS),
+            "CHAOS_FINDINGS": str(self.directory / "findings"),
         }
         names = ["board"] * BOARDS
         if isinstance(self.engine, PostgresServer):
@@ -172,8 +184,30 @@ class Fleet:
                 shared=chance.random() < 0.7,
                 chance=random.Random(f"{self.seed} tab {number}"),
             )
-            self.tabs.append(tab)
-            self._tasks.add(asyncio.create_task(tab.run(), name=tab.name))
+            self._seat(tab)
+        for number in range(self.members_wanted):
+            name = f"member-{number}"
+            member = MemberTab(
+                -1,
+                ports[:MEMBER_PORTS],
+                path="club",
+                key=self.keys.read(name),
+                name=name,
+                scope=self.scopes[-(number % 2)],  # on PostgreSQL, the data of the last one is in the engine
+                user=chance.choice(USERS),
+                kind=MEMBER_KINDS[number // 2 % len(MEMBER_KINDS)],
+                shared=True,
+                chance=random.Random(f"{self.seed} {name}"),
+            )
+            self._seat(member)
+
+    def _seat(self, tab: Tab) -> None:
+        self.tabs.append(tab)
+        self._tasks.add(asyncio.create_task(tab.run(), name=tab.name))
+
+    @property
+    def members(self) -> list[MemberTab]:
+        return [tab for tab in self.tabs if isinstance(tab, MemberTab)]
 
     @property
     def ledgers(self) -> list[str]:
@@ -197,12 +231,15 @@ class Fleet:
         until = asyncio.get_running_loop().time() + chance.uniform(0.6, 2.0)
         jobs: list[Awaitable[None]] = [self._write(random.Random(chance.random()), until) for _ in range(WRITERS)]
         jobs += [self._publish(random.Random(chance.random()), until), self._disturb(random.Random(chance.random()))]
+        jobs.append(self._change_keys(random.Random(chance.random()), until))
         jobs.append(self._later(chance.uniform(0.1, 0.8), fault, random.Random(chance.random())))
         async with asyncio.timeout(ROUND_SECONDS):
             await asyncio.gather(*jobs)
             await self._mend()
+        self._expect_nothing_foreign(name)
         started = asyncio.get_running_loop().time()
         wrong = await self._converge(self.patience)
+        self._expect_nothing_foreign(name)
         if wrong:
             await self._look_again(name, number, wrong)
         tally = self.tallies.setdefault(name, Tally())
@@ -251,6 +288,7 @@ class Fleet:
         while True:
             wrong = self._wrong(fresh)
             self._raise_from_tabs()
+            self._return_to_closed_pages()
             if not wrong:
                 await asyncio.sleep(0.1)
                 wrong = self._wrong(fresh)  # an update that was on its way must not spoil it
@@ -258,14 +296,26 @@ class Fleet:
                 return wrong
             await asyncio.sleep(0.02)
 
-    def _wrong(self, fresh: Mapping[str, str]) -> dict[Tab, str]:
-        return {tab: fresh[tab.scope] for tab in self.tabs if tab.page != fresh[tab.scope]}
+    def _wrong(self, fresh: Mapping[Tab, str]) -> dict[Tab, str]:
+        return {
+            tab: page
+            for tab, page in fresh.items()
+            if tab.content != page or (isinstance(tab, MemberTab) and tab.faults())
+        }
 
-    def _fresh_pages(self) -> dict[str, str]:
-        pages = {}
-        for scope in self.scopes:
-            for user in USERS:
-                pages[f"{scope}/{user}"] = open_store(scope, self.stores).page(scope, user)
+    def _fresh_pages(self) -> dict[Tab, str]:
+        """Return a fresh page for each tab that may see one."""
+        pages: dict[Tab, str] = {}
+        shown: dict[str, str] = {}
+        for tab in self.tabs:
+            store = open_store(tab.scope, self.stores)
+            if isinstance(tab, MemberTab):
+                if tab.key is not None:
+                    pages[tab] = store.club_page(tab.scope, tab.user, tab.name, tab.key)
+                continue
+            if tab.scope not in shown:
+                shown[tab.scope] = store.page(tab.scope.partition("/")[0], tab.user)
+            pages[tab] = shown[tab.scope]
         return pages
 
     def _raise_from_tabs(self) -> None:
@@ -277,7 +327,8 @@ class Fleet:
         lines = [f"{len(wrong)} of {len(self.tabs)} pages are stale in round {what!r}; seed {self.seed!r}"]
         for tab, fresh in list(wrong.items())[:4]:
             lines.append(f"{tab.name}, {tab.kind}, shared {tab.shared}, origin {tab.origin} on {tab.scope}:")
-            shown = (tab.page or "no page").splitlines()
+            lines += tab.faults() if isinstance(tab, MemberTab) else []
+            shown = (tab.content or "no page").splitlines()
             lines += [
                 f"  shows {old}, not {new}" for old, new in zip(shown, fresh.splitlines(), strict=False) if old != new
             ]
@@ -325,7 +376,7 @@ class Fleet:
         return chance.choice(("emit", "emit", "emit_sync"))
 
     async def _change_own(self, chance: random.Random) -> None:
-        tab = chance.choice(self.tabs)
+        tab = chance.choice(self.tabs[: self.tabs_wanted])  # members have no place at the board
         async with tab.lock:
             if tab.page is None:
                 return
@@ -397,6 +448,50 @@ class Fleet:
     async def _do_outside(self, work: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._outside, work)  # a publisher belongs to one thread
+
+    # Members
+
+    async def _change_keys(self, chance: random.Random, until: float) -> None:
+        """Give members other keys, take keys away and return them, and make a change after each time."""
+        while asyncio.get_running_loop().time() < until:
+            member, key = chance.choice(self.members), chance.choice((*KEYS[:2], *KEYS[:2], None))
+            self.counts["keys changed" if key else "keys taken away"] += 1
+            member.note_key(key, is_changed=False)
+            self.keys.write(member.name, key)
+            for worker in self.workers:
+                await self._tell(worker, member, key)
+            member.note_key(key, is_changed=True)
+            path = chance.choice(OPEN_PATHS)
+            await self._make(Change(member.scope, member.user, [path], {path: self.next_value()}, "emit"))
+            await asyncio.sleep(chance.choice((0.01, 0.1)))
+
+    async def _tell(self, worker: Worker, member: MemberTab, key: str | None) -> None:
+        """Tell a worker of a key. It reads it from the file if it starts later."""
+        url = f"http://127.0.0.1:{worker.port}/{member.scope}/key"
+        while True:
+            life = worker.lives
+            if worker.is_up:
+                try:
+                    answer = await self._client.post(url, json={"member": member.name, "key": key})
+                except httpx.TransportError as error:
+                    if worker.is_up and worker.lives == life:
+                        raise AssertionError(f"worker {worker.number} did not answer: {worker.log_tail()}") from error
+                else:
+                    answer.raise_for_status()
+                    return
+            await asyncio.sleep(0.05)
+
+    def _return_to_closed_pages(self) -> None:
+        for member in self.members:
+            if member.is_closed and member.key is not None:
+                self.counts["closed pages loaded again"] += 1
+                member.note("comes back to its closed page")
+                member.reload()
+
+    def _expect_nothing_foreign(self, name: str) -> None:
+        found = (self.directory / "findings").read_text()
+        if found:
+            raise ForeignError(f"in round {name!r}; seed {self.seed!r}:\n{found[:3000]}")
 
     async def flood(self, scope: str, count: int) -> None:
         """Emit many large events, of which just one path is shown."""

@@ -20,6 +20,9 @@ from jinja2 import DictLoader, Environment
 
 from starlette_reactive import DependencyIndex
 
+from ..chaos.club import marked, page_source
+from ..chaos.dom import inner_html
+
 PLACES = 5  # viewers at each board
 USERS = ["ann", "bob", "cid"]
 OPEN_PATHS = [f"p{number}" for number in range(7)]
@@ -49,12 +52,32 @@ def _source(block: str, inner: str = "") -> str:
 
 SOURCE = "".join(_source(block, _source("leaf") if block == "tree" else "") for block in BLOCKS if block != "leaf")
 
-env = Environment(loader=DictLoader({"page.html": SOURCE}), autoescape=True)
+
+def _element(block: str, shown: str) -> str:
+    return f'<div id="{block}">{{% block {block} %}}{shown}{{% endblock %}}</div>\n'
+
+
+OWN_OF_MEMBER = frozenset({"mine"})
+CLUB_SOURCE = page_source(
+    _element("single", "{{ p0 }}")
+    + _element("pair", "{{ p1 }} {{ p2 }}")
+    + _element("sums", "{{ total }}")
+    + _element("tree", "{{ p5 }} {{ me }}" + _element("leaf", "{{ p6 }}"))
+    + _element("frame", "{{ late }}" + _element("private", "{{ mine }}") + _element("addends", "{{ p3 }} {{ p4 }}"))
+)
+"""The page of members: a shared block in a personal one, and one that is personal because it is around another."""
+
+env = Environment(loader=DictLoader({"page.html": SOURCE, "club.html": CLUB_SOURCE}), autoescape=True)
 
 
 def make_index() -> DependencyIndex:
-    index = DependencyIndex()
+    index = make_club_index()
     index.register_template(env, "page.html")
+    return index
+
+
+def make_club_index() -> DependencyIndex:
+    index = DependencyIndex()
     for derived, sources in DERIVED.items():
         index.derive(derived, from_paths=sources)
     return index
@@ -86,6 +109,11 @@ class Store(ABC):
     def page(self, scope: str, user: str) -> str:
         """Return a fresh page."""
         return env.get_template("page.html").render(self.context(scope, user))
+
+    def club_page(self, scope: str, user: str, member: str, key: str) -> str:
+        """Return what a fresh page of a member shows."""
+        shown = marked(self.context(scope, user), key, member, OWN_OF_MEMBER)
+        return inner_html(env.get_template("club.html").render(**shown, live=str, live_origin=str), "all")
 
 
 class SQLiteStore(Store):

@@ -38,7 +38,10 @@ class Streams:
 
 @contextlib.asynccontextmanager
 async def two_workers(engine: EngineServer, directory: Path) -> AsyncIterator[tuple[Fleet, Streams]]:
-    fleet, streams = Fleet(directory, engine, "presence", beat=BEAT, workers_wanted=2, tabs_wanted=0), Streams()
+    fleet, streams = (
+        Fleet(directory, engine, "presence", beat=BEAT, workers_wanted=2, tabs_wanted=0, members_wanted=0),
+        Streams(),
+    )
     async with fleet.running():
         try:
             yield fleet, streams

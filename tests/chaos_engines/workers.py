@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..chaos.member import Member
 from ..chaos.viewer import Viewer
 from ..engines.servers import EngineServer
 from ..support import quiet_port
@@ -120,3 +121,7 @@ class Tab(Viewer):
         if self._writer is not None:
             self.note("loses its connection")
             self._writer.transport.abort()
+
+
+class MemberTab(Tab, Member):
+    """A tab of a member that connects to another worker each time."""
