@@ -165,6 +165,8 @@ class Page:
         result = await call.run()
         if isinstance(result, Response):
             return self._accepted(result)
+        if key and await self._key_digest(request) != key:  # what it has read may belong to either
+            begin_visit(request, self.key, self._scope(call), mark, self.settings.hub, "")
         html = await self._html(self._context(call, result))
         # A second tab from a cache would have the mark of the first.
         page = HTMLResponse(html, headers={"Cache-Control": "no-store"})

@@ -77,3 +77,17 @@ async def test_a_page_that_was_sent_another_key_and_has_lost_its_id_is_sent_all_
         await shows(again, "ada has 1")
         await quiet(again)
         assert "red 1" in text(again)
+
+
+async def test_a_page_whose_viewer_gets_another_key_while_it_reads_its_data_is_sent_all_blocks() -> None:
+    club = Club()
+
+    async def become_blue(_: str) -> None:
+        club.teams["ada"] = "blue"
+
+    club.before_reading = become_blue
+    url = await club.url_for("ada")  # it shows the tasks of blue
+    club.before_reading = None
+    club.teams["ada"] = "red"
+    async with club.stream("ada", url) as ada:
+        await shows(ada, "red 1")
