@@ -154,7 +154,8 @@ class Share:
         is_coroutine = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004 - the kind matters, not whether it is callable
         )
-        self._key_of = key_of
+        self.key_of: KeyOf = key_of
+        """The application's function. What it returns may have to be awaited."""
         self._what = f"share= of the page {page} ({name_of(key_of)})"
         self._registry = registry
         self._viewer_names = viewer_names
@@ -163,10 +164,6 @@ class Share:
         self._partition: Partition | None = None
         self.recheck: float = (CHECKED_EVERY if is_coroutine else 0.0) if recheck is None else recheck
         self.audit: float = (_DEBUG_AUDIT if debug else _AUDIT) if audit is None else audit
-
-    def call(self, request: Request) -> Any:
-        """Call the application's function. What it returns may have to be awaited."""
-        return self._key_of(request)
 
     def as_key(self, value: object) -> Key | None:
         """Return the key that the application's function has returned; see :func:`as_key`."""
@@ -178,7 +175,7 @@ class Share:
         Raises:
             TypeError: What the application returned cannot be a key.
         """
-        value = self.call(request)
+        value = self.key_of(request)
         return self.as_key(await value if inspect.isawaitable(value) else value)
 
     def partition(self) -> Partition:

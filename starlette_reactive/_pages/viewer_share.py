@@ -109,11 +109,11 @@ class ViewerShare:
         return self._renders.key
 
     def check(self) -> StreamRestartError | Awaitable[StreamRestartError | None] | None:
-        recheck, key = self._share.recheck, self._renders.key
+        share, key, recheck = self._share, self._renders.key, self._share.recheck
         if recheck and time.monotonic() - self._checked_at < recheck:
             return None
         try:
-            value = self._share.call(self._renders.request)
+            value = share.key_of(self._renders.request)
             if key is not None and key.is_surely(value):
                 self._checked_at = time.monotonic() if recheck else 0.0
                 return None

@@ -93,10 +93,6 @@ class Joint:
             self._has_personal and self.own.feed.has_news(self.own_viewer)
         )
 
-    async def changed(self) -> None:
-        """Wait until there may be something to send, or the stream ends."""
-        await self.shared.feed.changed.wait(self.own.feed.changed if self._has_personal else None)
-
     def outdate(self, since: float | None) -> None:
         """Restart the stream before it is sent anything else, because its browser has other cookies. Thread-safe.
 
@@ -115,18 +111,17 @@ class Joint:
 
     def take(self) -> bytes:
         """Return the frames that bring the viewer up to date. Empty if there is nothing to send yet."""
-        if not self._has_personal:
+        if not self._has_personal or not self.own.is_behind(self.own_viewer):
             frames = self.shared.feed.take(self.viewer)
             if frames:
-                self.shared.traces.sent(self.viewer, len(frames))
+                self._note_shared(frames)
+                self._advance()
             return frames
         taken = self._take_own()
         is_behind = self.own.is_behind(self.own_viewer)
         frames = self.shared.feed.take(self.viewer, with_id=not is_behind)
         if frames:
-            self.shared.traces.sent(self.viewer, len(frames))
-            if self._nested:
-                self.own.feed.forget_held(self.own_viewer)
+            self._note_shared(frames)
         if not is_behind:
             self._advance()
         if not taken:
@@ -135,6 +130,17 @@ class Joint:
         personal = with_fields(taken, event_id=event_id)
         self.own.traces.sent(self.own_viewer, len(personal))
         return personal + frames
+
+    def _note_shared(self, frames: bytes) -> None:
+        self.shared.traces.sent(self.viewer, len(frames))
+        if self._nested:
+            self.own.feed.forget_held(self.own_viewer)
+
+    def _advance(self) -> None:
+        """Record that the personal blocks are as current as the shared ones."""
+        own, position = self.own_viewer, self.viewer.position
+        if own.position is not None and position is not None and own.position < position:
+            own.position = position
 
     def _take_own(self) -> list[bytes]:
         """Return the frames of personal blocks."""
@@ -145,12 +151,6 @@ class Joint:
         if nested:
             self.shared.feed.replaced(self.viewer, nested, taken.since)
         return taken.frames
-
-    def _advance(self) -> None:
-        """Record that the personal blocks are as current as the shared ones."""
-        own, position = self.own_viewer, self.viewer.position
-        if own.position is not None and position is not None:
-            own.position = max(own.position, position)
 
     def _event_id(self) -> str | None:
         """Return the id that stands for all that has been sent. ``None`` if shared blocks are still owed."""
@@ -202,6 +202,8 @@ class JointStream(LiveStream):
             await self._end(joint.shared, joint.viewer, send)
 
     async def _send_until_end(self, joint: Joint, viewer: Viewer, send: Send) -> None:
+        bell = joint.shared.feed.changed
+        other = joint.own.feed.changed if self._sharing.has_personal else None
         while joint.end_reason is None:
             frames = b""
             if joint.has_news:
@@ -218,7 +220,7 @@ class JointStream(LiveStream):
             elif viewer.heartbeat != joint.shared.heartbeat:
                 await self._send_body(send, viewer, HEARTBEAT)
             else:
-                await joint.changed()  # nothing is awaited between `take` and this, so no change is missed
+                await bell.wait(other)  # nothing is awaited between `take` and this, so no change is missed
                 continue
             viewer.heartbeat = joint.shared.heartbeat
 
