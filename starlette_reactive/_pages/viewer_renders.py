@@ -38,7 +38,9 @@ class ViewerRenders:
         self._cookies = cookies
         self._has_admitted = False
         self.key: Key | None = None
-        self.request: Request = Request(dict(runner.asgi_scope))
+        """The viewer's key, if the page is shared by key and the viewer has been admitted."""
+        self.request: Request | None = None
+        """The newest request of the page that found it."""
 
     def user_id(self) -> str | None:
         """Return the viewer's user id."""

@@ -109,12 +109,15 @@ class ViewerShare:
         return self._renders.key
 
     def check(self) -> StreamRestartError | Awaitable[StreamRestartError | None] | None:
-        share, key, recheck = self._share, self._renders.key, self._share.recheck
+        share, recheck = self._share, self._share.recheck
+        key, request = self._renders.key, self._renders.request
+        if key is None or request is None:
+            return StreamRestartError(f"a viewer of the page {self._page.key} has not been admitted")
         if recheck and time.monotonic() - self._checked_at < recheck:
             return None
         try:
-            value = share.key_of(self._renders.request)
-            if key is not None and key.is_surely(value):
+            value = share.key_of(request)
+            if key.is_surely(value):
                 self._checked_at = time.monotonic() if recheck else 0.0
                 return None
             return self._judged_later(value) if inspect.isawaitable(value) else self._judged(value)
