@@ -54,7 +54,7 @@ async def test_a_difference_is_shown_and_its_block_counts_as_personal_from_then_
     club = Mistaken("<!doctype html>" + LIVE.format("tasks", TASKS), audit=1.0, debug=True, inspector=True)
     async with club.view("ada", "ben") as (ada, _):
         await club.reactive.emit("all", "tasks")
-        await ada.ended.wait()
+        await eventually(lambda: ada.complete)
     (difference,) = view_of(club.reactive).differences
     assert "the block 'tasks' of the page" in difference.message
     (page,) = (page.described for page in club.reactive._site)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -379,6 +380,18 @@ async def test_a_coroutine_function_is_called_at_most_every_ten_seconds() -> Non
         assert set(calls) == {"ada"}  # before and after the runs that serve both
 
 
+async def test_a_run_for_personal_blocks_notices_another_key_at_once() -> None:
+    async def team_of(request: Request) -> Any:
+        return club.team_of(request)
+
+    club = Club(share=team_of)
+    async with club.view("ada") as (ada,):
+        club.teams["ada"] = "blue"
+        await club.remind("ada")
+        await eventually(lambda: ada.complete)
+        assert [frame.event for frame in ada.updates] == ["reactive-restart"]
+
+
 async def test_the_function_is_called_with_the_pages_own_request() -> None:
     seen: list[tuple[str, str]] = []
 
@@ -413,7 +426,7 @@ async def test_if_all_members_are_refused_all_streams_end() -> None:
         club.refused.update({"ada", "ben", "dee"})
         await club.add("red", "red 2")
         for connection in connections:
-            await connection.ended.wait()
+            await eventually(functools.partial(getattr, connection, "complete"))
             assert "red 2" not in text(connection)
 
 
