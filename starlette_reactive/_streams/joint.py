@@ -194,35 +194,41 @@ class JointStream(LiveStream):
 
         return end
 
-    async def _send_all_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
+    async def _send_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
+        if not await self._is_admitted(group, viewer, send):
+            await self._end(group, viewer, send)
+            return
         with self._joined(group, viewer, beginning) as (joint, first):
             await self._send_first(joint.shared, joint.viewer, first, send)
-            await self._send_until_end(joint, joint.viewer, send)
-            joint.end()
-            await self._end(joint.shared, joint.viewer, send)
-
-    async def _send_until_end(self, joint: Joint, viewer: Viewer, send: Send) -> None:
-        bell = joint.shared.feed.changed
-        other = joint.own.feed.changed if self._sharing.has_personal else None
-        while joint.end_reason is None:
-            frames = b""
-            if joint.has_news:
-                found = self._sharing.check()
-                if found is not None:
-                    refusal = found if isinstance(found, StreamRestartError) else await found
-                    if refusal is not None:
-                        joint.restart(refusal)
+            del beginning, first  # they last for the whole stream
+            shared, viewer = joint.shared, joint.viewer
+            other = joint.own.feed.changed if self._sharing.has_personal else None
+            while joint.end_reason is None:
+                frames = b""
+                if joint.has_news:
+                    found = self._sharing.check()
+                    if found is not None:
+                        await self._restart_for(joint, found)
                     if joint.end_reason is not None:
-                        return
-                frames = joint.take()
-            if frames:
-                await self._send_body(send, viewer, self._with_retry(frames))
-            elif viewer.heartbeat != joint.shared.heartbeat:
-                await self._send_body(send, viewer, HEARTBEAT)
-            else:
-                await bell.wait(other)  # nothing is awaited between `take` and this, so no change is missed
-                continue
-            viewer.heartbeat = joint.shared.heartbeat
+                        break
+                    frames = joint.take()
+                if frames:
+                    await self._send_body(send, viewer, self._with_retry(frames))
+                elif viewer.heartbeat != shared.heartbeat:
+                    await self._send_body(send, viewer, HEARTBEAT)
+                else:
+                    await shared.feed.changed.wait(other)  # nothing is awaited between `take` and this
+                    continue
+                viewer.heartbeat = shared.heartbeat
+            joint.end()
+            await self._end(shared, viewer, send)
+
+    async def _restart_for(
+        self, joint: Joint, found: StreamRestartError | Awaitable[StreamRestartError | None]
+    ) -> None:
+        refusal = found if isinstance(found, StreamRestartError) else await found
+        if refusal is not None:
+            joint.restart(refusal)
 
     @contextmanager
     def _joined(self, own: Group, own_viewer: Viewer, beginning: Beginning) -> Iterator[tuple[Joint, Beginning]]:
