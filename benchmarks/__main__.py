@@ -8,11 +8,16 @@ import time
 from pathlib import Path
 
 from . import machine
-from .experiments import Settings, commits, delivery, engines, parts, service
+from .experiments import Settings, commits, delivery, engines, parts, service, signed_in
 from .figures import Experiment, Table
 from .plot import draw
 
 EXPERIMENTS = {
+    "signed-in": signed_in.signed_in,
+    "private-update": signed_in.private_update,
+    "room-for-requests": signed_in.room_for_requests,
+    "personal-block": signed_in.personal_block,
+    "member-memory": signed_in.member_memory,
     "one-block": delivery.one_block,
     "five-blocks": delivery.five_blocks,
     "viewers": delivery.viewers,
