@@ -19,7 +19,7 @@ from starlette_reactive.sqlalchemy import emit_on_commit
 from .database import Session, Sessions
 from .forms import answer, go_to, is_htmx, text_error
 from .inputs import Number, NumberField, Text
-from .live import person_id, reactive, templates
+from .live import everybody_signed_in, person_id, reactive, templates
 from .models import STATES, Activity, Board, Person, Task, now
 from .notifications import note, notify, unread_of
 from .people import Me, everybody
@@ -50,7 +50,9 @@ def announce(sessions: Sessions) -> None:
 
 
 @router.get("/boards/{board_id}")
-@reactive.page("board.html", scope="board:{board_id}", user=person_id, exclude_blocks=["add_task"])
+@reactive.page(
+    "board.html", scope="board:{board_id}", share=everybody_signed_in, user=person_id, exclude_blocks=["add_task"]
+)
 async def board_page(board_id: Number, me: Me, session: Session) -> dict[str, Any]:
     board = await find_board(session, board_id)
     return {

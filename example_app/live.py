@@ -14,7 +14,7 @@ from starlette_reactive import Reactive, ReactiveBus
 from . import settings
 from .models import now
 
-__all__ = ["index", "person_id", "reactive", "templates"]
+__all__ = ["everybody_signed_in", "index", "person_id", "reactive", "templates"]
 
 FRESH = timedelta(seconds=3)
 """How long the pages highlight a change."""
@@ -23,6 +23,11 @@ FRESH = timedelta(seconds=3)
 def person_id(request: Request) -> str | None:
     """Return the id of the signed-in person, for audiences and presence."""
     return request.session.get("person")
+
+
+def everybody_signed_in(request: Request) -> bool | None:
+    """Return the key of a page that shows the same to everybody who is signed in."""
+    return True if person_id(request) else None
 
 
 def _every_page(request: Request) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,18 +18,19 @@ from starlette.types import ASGIApp
 
 from ._answers.responses import respond
 from ._bus.bus import ReactiveBus, hub_of
-from ._checks import AppDescription, DeclaredPage, Issue, check, check_contract_data, find_settings
-from ._clients import wire_named
+from ._checks import AppDescription, Issue, check, check_contract_data, find_settings
 from ._core.errors import ReactiveError
-from ._index.index import DependencyIndex, index_of_template, register_elements, registry_of, sibling_of
+from ._index.index import DependencyIndex, index_of_template
 from ._inspector import Allow, Inspector, is_local
 from ._pages.browser_session import BrowserSession
 from ._pages.cookie_watch import CookieWatch
+from ._pages.declaration import declare_page
 from ._pages.declared_response import respond_with_value, response_parameter
 from ._pages.emitting import Changes
-from ._pages.endpoints import Call, Decorated, Endpoint, is_method
-from ._pages.page import SINK_NAMES, VIEWER_NAMES, Page, PageSettings, UserOf
+from ._pages.endpoints import Decorated, Endpoint, is_method
+from ._pages.page import SINK_NAMES, VIEWER_NAMES, PageSettings, UserOf
 from ._pages.scopes import check_scope_format
+from ._pages.share import KeyOf
 from ._pages.signer import Signer
 from ._pages.site import Site, install_template_functions
 from ._pages.template_streams import stream_responder
@@ -234,6 +235,9 @@ class Reactive(Changes):
         *,
         scope: str,
         shared: bool = False,
+        share: KeyOf | None = None,
+        recheck: float | None = None,
+        share_audit: float | None = None,
         user: UserOf | None = None,
         exclude_blocks: Iterable[str] = (),
         wire: str = "htmx",
@@ -251,6 +255,13 @@ class Reactive(Changes):
                 ``"board:{board_id}"``.
             shared: Whether one run per change serves all viewers of a URL. It then has no cookie, no credentials and
                 no other header of a viewer, and no live block may read viewer data.
+            share: A function or coroutine function of a viewer's request that returns a hashable key, such as a role or
+                a tuple of a tenant and a language. Viewers of one URL with an equal key share one run and one render
+                per change, of all blocks that read no viewer data. ``None`` as the key, or an ``HTTPException``,
+                ends the stream. It is called when a stream connects and again before it is sent anything.
+            recheck: Seconds for which a key stays valid. Defaults to 0, or 10 if ``share`` is a coroutine function.
+            share_audit: The part of the updates, from 0 to 1, that also run for a second viewer of the same key to
+                compare what they render. Defaults to 0.01, or 1 in debug mode.
             user: A function or coroutine function of a request that returns the viewer's user id, for audience and
                 presence. It is called when a stream connects and, unless the page is shared, at each update.
             exclude_blocks: Blocks that are not live, such as an editor that the browser manages.
@@ -264,40 +275,35 @@ class Reactive(Changes):
             TemplateLoadError: The template does not exist or does not parse.
             BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
             ViewerNameError: A live block of a shared page reads viewer data, or may read it.
-            TypeError: What is decorated cannot be an endpoint, such as a class or a generator.
-            ValueError: ``wire`` is unknown, or ``scope`` is empty.
+            TypeError: What is decorated cannot be an endpoint, such as a class, or ``share`` cannot be called.
+            ValueError: ``wire`` is unknown, ``scope`` is empty, or arguments contradict each other.
         """
-        known_wire = wire_named(wire)
-        check_scope_format(scope, "board:{board_id}")
-        index = sibling_of(self.index)
-        register_elements(index, self.templates, template_name, exclude_blocks=exclude_blocks, unless_read=SINK_NAMES)
+        declare = declare_page(
+            self._site,
+            self._page_settings,
+            self.index,
+            self._viewer_names,
+            template_name,
+            scope=scope,
+            shared=shared,
+            share=share,
+            recheck=recheck,
+            share_audit=share_audit,
+            user=user,
+            exclude_blocks=exclude_blocks,
+            wire=wire,
+            on_connect=on_connect,
+            on_disconnect=on_disconnect,
+        )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
-            page = Page(
-                owner=self._site,
-                settings=self._page_settings,
-                key=self._site.key_for(endpoint),
-                template_name=template_name,
-                scope_format=scope,
-                shared=shared,
-                user=user,
-                wire=known_wire,
-                index=index,
-                registry=registry_of(index),
-                on_connect=on_connect,
-                on_disconnect=on_disconnect,
-            )
-            if shared:
-                page.refuse_viewer_names(self._viewer_names)
+            page = declare(endpoint)
             first = cursor_parameter(hub_of(self.bus), is_first=not is_method(endpoint))
-            wrapped = self._wrap(endpoint, page.respond, first=first)
+            wrapped = self._decorated.wrap(endpoint, page.respond, first=first)
             self._site.add(page)
             return wrapped
 
         return decorate
-
-    def _wrap(self, endpoint: Endpoint, respond: Callable[[Call], Awaitable[Response]], **options: Any) -> Endpoint:
-        return self._decorated.wrap(endpoint, respond, **options)
 
     # Streams and values
 
@@ -330,14 +336,14 @@ class Reactive(Changes):
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             self._stream_endpoints.append(endpoint)
-            return self._wrap(endpoint, respond_with_stream)
+            return self._decorated.wrap(endpoint, respond_with_stream)
 
         return decorate
 
     def html(self, endpoint: Endpoint) -> Endpoint:
         """Let an endpoint return a ``Fragment``, ``OOB``, ``Action``, ``ValidationError``, ``str`` or ``dict``."""
         respond_to_call = functools.partial(respond_with_value, self.templates)
-        return self._wrap(endpoint, respond_to_call, first=response_parameter())
+        return self._decorated.wrap(endpoint, respond_to_call, first=response_parameter())
 
     def response(self, request: Request, value: Any) -> Response:
         """Return the response for what an endpoint under :meth:`html` may return.
@@ -385,12 +391,7 @@ def describe_app(reactive: Reactive) -> AppDescription:
     return AppDescription(
         environments=[reactive.templates.env],
         indexes=[reactive.index, *([declared] if declared not in (None, reactive.index) else [])],
-        pages=[
-            DeclaredPage(
-                page.template_name, page.scope_format, page.shared, page.wire.name, page.index, page.user is not None
-            )
-            for page in reactive._site  # noqa: SLF001 - as above
-        ],
+        pages=[page.described for page in reactive._site],  # noqa: SLF001 - as above
         viewer_names=VIEWER_NAMES | reactive._viewer_names,  # noqa: SLF001 - as above
         sink_names=SINK_NAMES,
         data=data,

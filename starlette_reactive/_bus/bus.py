@@ -232,6 +232,11 @@ class ReactiveBus:
         return self._hub.counts.timed_out_updates
 
     @property
+    def differing_block_count(self) -> int:
+        """How many shared blocks of pages were different for two viewers with an equal key."""
+        return self._hub.counts.differing_blocks
+
+    @property
     def refused_stream_count(self) -> int:
         """The number of streams that were refused because there were too many."""
         return self._hub.counts.refused_streams

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .description import AppDescription, DeclaredPage, check_contract_data
+from .description import AppDescription, DeclaredPage, Sharing, check_contract_data
 from .issues import CATEGORIES, Issue, Severity
 from .runner import check
 from .settings import Settings, find_settings
@@ -14,6 +14,7 @@ __all__ = [
     "Issue",
     "Settings",
     "Severity",
+    "Sharing",
     "check",
     "check_contract_data",
     "find_settings",

@@ -11,7 +11,7 @@ from .description import AppDescription
 from .issues import Issue, Severity, block_issue, element_issue
 from .live_blocks import LiveBlock, block_shown_by, listeners_for, live_blocks, sendable_names
 from .page_tree import Node, PageTree, are_exclusive
-from .shared_rules import check_shared_page
+from .shared_rules import check_sharing
 
 __all__ = ["check_blocks"]
 
@@ -61,7 +61,7 @@ def check_blocks(tree: PageTree, app: AppDescription, *, escapes: bool, is_page:
     yield from _check_connect_elements(tree, blocks)
     yield from _check_crossref(tree, app)
     for page in declared:
-        yield from check_shared_page(tree, page, app)
+        yield from check_sharing(tree, page, app)
 
 
 def _check_alone(tree: PageTree, block: LiveBlock, blocks: Sequence[LiveBlock]) -> Iterator[Issue]:

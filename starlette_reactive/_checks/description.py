@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from jinja2 import Environment
 
-from .._index.index import DependencyIndex
+from .._core.blocks import BlockRef
+from .._index.index import DependencyIndex, registry_of
+from .._index.personal import Personal, personal_blocks
 
-__all__ = ["CONTRACT_KEYS", "AppDescription", "DeclaredPage", "check_contract_data"]
+__all__ = ["CONTRACT_KEYS", "AppDescription", "DeclaredPage", "Sharing", "check_contract_data"]
 
 CONTRACT_KEYS = frozenset(
     {"reactive_audience_scopes", "reactive_connection_scopes", "reactive_emitted_paths", "reactive_index"}
@@ -31,6 +34,14 @@ def check_contract_data(key: str, value: Any) -> None:
         raise TypeError(f"reactive_index must be a DependencyIndex, not {type(value).__name__}")
 
 
+class Sharing(StrEnum):
+    """For whom one render of a block serves."""
+
+    ALL = "once for all"
+    KEY = "once for each key"
+    VIEWER = "for each viewer"
+
+
 @dataclass(frozen=True, slots=True)
 class DeclaredPage:
     """A page that an application declares with ``@reactive.page``.
@@ -42,6 +53,8 @@ class DeclaredPage:
         wire: The name of its wire.
         index: Its live blocks.
         knows_user: Whether its streams know their users.
+        share: Whether one render serves all viewers with an equal key, apart from personal blocks.
+        differing: Shared blocks that were different for two viewers with an equal key, and so are personal.
     """
 
     template_name: str
@@ -50,6 +63,35 @@ class DeclaredPage:
     wire: str
     index: DependencyIndex
     knows_user: bool = False
+    share: bool = False
+    differing: frozenset[BlockRef] = frozenset()
+
+    @property
+    def sharing(self) -> Sharing:
+        """For whom one render of its blocks serves. With ``share``, personal blocks are rendered for each viewer."""
+        if self.shared:
+            return Sharing.ALL
+        return Sharing.KEY if self.share else Sharing.VIEWER
+
+    def render_serves(self, block: str, personal: Personal | None) -> str:
+        """Return for whom one render of a block serves, and why it serves no more viewers.
+
+        Args:
+            block: The name of the block.
+            personal: Why the block is personal. ``None`` if it is not.
+        """
+        if personal is not None and not self.shared:
+            return f"{Sharing.VIEWER}: {personal.describe(block)}"
+        return f"{self.sharing}: the page is not shared" if self.sharing is Sharing.VIEWER else self.sharing
+
+    def personal(self, viewer_names: Set[str]) -> dict[BlockRef, Personal]:
+        """Return its personal blocks, with the reason of each.
+
+        Args:
+            viewer_names: The context variables that belong to one viewer.
+        """
+        found = {ref: Personal(ref.block_name, None, differs=True) for ref in self.differing}
+        return found | personal_blocks(registry_of(self.index), viewer_names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "viewer_name": "A shared page shows data that belongs to one viewer.",
     "cookie_middleware": "Open streams do not notice that the cookies of their browser change.",
     "shared_request": "A live block of a shared page may show what depends on the request of a viewer.",
+    "personal_block": "A block is rendered for each viewer only because of what is in it, or of what it may read.",
+    "could_share": "A page is rendered for each viewer, and reads no name that belongs to one viewer.",
     "yield_dependency": "A stream's endpoint keeps a dependency with yield open for the life of the stream.",
 }
 """Every category with its description."""

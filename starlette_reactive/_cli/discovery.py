@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -12,7 +12,7 @@ from jinja2 import Environment
 from starlette.routing import BaseRoute
 from starlette.templating import Jinja2Templates
 
-from .._checks import AppDescription
+from .._checks import AppDescription, DeclaredPage
 from .._checks.endpoint_rules import returns_stream
 from .._core.errors import ReactiveError
 from .._index.index import DependencyIndex
@@ -54,6 +54,12 @@ class DiscoveredApp:
             endpoints=_unique([*(endpoint for each in parts for endpoint in each.endpoints), *others]),
             middleware=self.middleware,
         )
+
+    @property
+    def pages(self) -> list[tuple[DeclaredPage, Set[str]]]:
+        """Its declared pages, each with the context variables that belong to one viewer in it."""
+        parts = [describe_app(reactive) for reactive in self.reactives]
+        return [(page, each.viewer_names) for each in parts for page in each.pages]
 
     @property
     def indexes(self) -> list[DependencyIndex]:

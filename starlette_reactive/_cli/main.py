@@ -88,24 +88,28 @@ def check_command(
 def explain(
     target: Target, paths: Annotated[list[str], typer.Argument(help="Changed paths, such as doc.content.")]
 ) -> None:
-    """Show which blocks a change renders, and the paths that they read."""
+    """Show which blocks a change renders, for whom one render serves, and the paths that they read."""
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
-    for heading in ("block", "element", "reads"):
+    for heading in ("block", "element", "rendered", "reads"):
         table.add_column(heading, overflow="fold")
     try:
         freeze_paths(paths, what="PATHS")
     except ValueError as error:
         raise _could_not_run(str(error)) from error
     found = _load(target)
+    pages = {id(page.index): (page, page.personal(names)) for page, names in found.pages}
     derived: set[str] = set()
     for index in found.indexes:
         explanation = index.explain_affected(paths)
         derived |= explanation["derived_paths"]
+        page, personal = pages.get(id(index), (None, {}))
+        reasons = {ref.key: reason for ref, reason in personal.items()}
         for block in explanation["affected_blocks"]:
-            reads = index.block_dependencies(block["template"], block["block"])
-            name = f"{block['template']}:{block['block']}"
-            table.add_row(escape(name), escape(f"#{block['target']}"), escape(", ".join(sorted(reads))))
+            key = block["template"], block["block"]
+            reads = ", ".join(sorted(index.block_dependencies(*key)))
+            serves = "as share= of the stream says" if page is None else page.render_serves(key[1], reasons.get(key))
+            table.add_row(*map(escape, (":".join(key), f"#{block['target']}", serves, reads)))
     if derived:
         console.print(f"derived: {escape(', '.join(sorted(derived)))}")
     if table.row_count:

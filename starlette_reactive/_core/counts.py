@@ -10,13 +10,14 @@ __all__ = ["Counts"]
 
 
 class Counts:
-    """How many updates wait or timed out, and how many streams were refused. Thread-safe."""
+    """How many updates wait or timed out, streams were refused, and shared blocks differed. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.waiting_updates: int = 0
         self.timed_out_updates: int = 0
         self.refused_streams: int = 0
+        self.differing_blocks: int = 0
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -33,6 +34,11 @@ class Counts:
         """Count an update that timed out."""
         with self._lock:
             self.timed_out_updates += 1
+
+    def differ(self) -> None:
+        """Count a shared block that was different for two viewers with an equal key."""
+        with self._lock:
+            self.differing_blocks += 1
 
     def refuse(self) -> None:
         """Count a stream that was refused because there are too many."""

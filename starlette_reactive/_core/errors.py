@@ -65,11 +65,13 @@ class StreamRestartError(ReactiveError):
     Args:
         message: Why.
         soon: Whether the browser is to connect at once, or after the usual pause.
+        whole: Whether it is then sent all blocks, because what it shows belongs to somebody else.
     """
 
-    def __init__(self, message: str, *, soon: bool = True) -> None:
+    def __init__(self, message: str, *, soon: bool = True, whole: bool = False) -> None:
         super().__init__(message)
         self.soon = soon
+        self.whole = whole
 
 
 class ViewerNameError(ReactiveError, ValueError):

@@ -96,10 +96,12 @@ class Bell:
         self._waiting: dict[asyncio.Future[None] | anyio.Event, None] = {}
         self._to_wake: deque[asyncio.Future[None] | anyio.Event] = deque()
 
-    async def wait(self) -> None:
-        """Wait until the next :meth:`ring`."""
+    async def wait(self, other: Bell | None = None) -> None:
+        """Wait until the next :meth:`ring`, of this bell or of another one of the same event loop."""
         waiter = anyio.Event() if self._loop is None else self._loop.create_future()
         self._waiting[waiter] = None
+        if other is not None:
+            other._waiting[waiter] = None  # noqa: SLF001 - its own kind
         try:
             if isinstance(waiter, anyio.Event):
                 await waiter.wait()
@@ -107,6 +109,8 @@ class Bell:
                 await waiter
         finally:
             self._waiting.pop(waiter, None)
+            if other is not None:
+                other._waiting.pop(waiter, None)  # noqa: SLF001 - as above
 
     def ring(self) -> None:
         """Wake all waiting tasks, in the order in which they started to wait. Does not wait for them."""

@@ -23,11 +23,13 @@ class Personal:
         block: The block that reads the name: the personal block itself, or one nested in it.
         name: The context variable that belongs to one viewer. ``None`` if the block may read anything.
         widened: Why it may read anything. Empty if it does not.
+        differs: Whether it is only personal because it was different for two viewers with an equal key.
     """
 
     block: str
     name: str | None
     widened: tuple[str, ...] = ()
+    differs: bool = False
 
     def describe(self, around: str) -> str:
         """Return why a block is personal, as the end of a sentence whose subject is that block.
@@ -35,6 +37,8 @@ class Personal:
         Args:
             around: The name of the personal block.
         """
+        if self.differs:
+            return "was different for two viewers with an equal key"
         if self.name is None:
             reads = f"may read anything ({'; '.join(self.widened)})" if self.widened else "may read anything"
         else:

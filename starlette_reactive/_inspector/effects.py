@@ -108,6 +108,7 @@ class GroupEffect:
     Args:
         event: The event.
         page: The template of the group's blocks.
+        personal: Whether these are the personal blocks of one viewer, whom another group counts.
         status: How far the group has processed it.
         viewers: The number of viewers in the group.
         own: How many of them made the change themselves.
@@ -117,10 +118,12 @@ class GroupEffect:
         retry_at: When a failed render is retried, in seconds of :func:`time.time`.
         attempts: The number of renders so far.
         reason: Why the group has ended.
+        differences: What was different for two viewers in these renders.
     """
 
     event: EventRecord
     page: str
+    personal: bool = False
     status: GroupStatus = GroupStatus.DELIVERED
     viewers: int = 0
     own: int = 0
@@ -130,6 +133,7 @@ class GroupEffect:
     retry_at: float | None = None
     attempts: int = 0
     reason: str = ""
+    differences: list[str] = field(default_factory=list)
 
     def apply_reading(self, reading: TracedReading, registry: Registry) -> None:
         """Record what the group read in the change log."""
@@ -155,6 +159,7 @@ class GroupEffect:
         """Record the result of a render."""
         self.render = render
         self.attempts += 1
+        self.event.runs += 1
         results = {each.ref: each for each in rendered}
         around = {inner: outer.block_name for outer in results for inner in registry.blocks_inside(outer)}
         for block in self.blocks:
@@ -206,6 +211,7 @@ class EventRecord:
         effects: What it caused in each group.
         more_groups: The number of further groups, whose effects are not kept.
         others: The number of connections in its scope, if the scope has no group.
+        runs: How many times an endpoint or a context builder has run for it, in all groups.
     """
 
     number: int
@@ -216,3 +222,4 @@ class EventRecord:
     effects: list[GroupEffect] = field(default_factory=list)
     more_groups: int = 0
     others: int = 0
+    runs: int = 0

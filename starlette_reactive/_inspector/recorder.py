@@ -19,19 +19,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
+from .._core.blocks import BlockRef
 from .._core.events import ChangeEvent
 from .._core.failures import Failures
 from .._index.registry import Registry
 from .._streams.trace import RenderTrace, TracedReading
 from .effects import MAX_EFFECTS, EventRecord, GroupEffect, GroupStatus, RenderRecord
 
-__all__ = ["CHUNK", "MAX_EVENTS", "GroupRecorder", "Recorder", "Totals"]
+__all__ = ["CHUNK", "MAX_DIFFERENCES", "MAX_EVENTS", "Difference", "GroupRecorder", "Recorder", "Totals"]
 
 
 MAX_EVENTS = 200
 """How many events are kept."""
 CHUNK = 20
 """The page shows events in two parts, so that most updates do not send all of them: one to two chunks, and the rest."""
+
+MAX_DIFFERENCES = 20
+"""How many differences between viewers are kept."""
 
 _MAX_LEAD = 1.0  # seconds by which a group may report an event before the event itself is recorded
 
@@ -46,11 +50,30 @@ class _QueuedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """A block that viewers share and that was different for two of them.
+
+    Args:
+        scope: The scope of the viewers.
+        ref: The block.
+        message: Where the block is, for whom it was different, and what to do.
+        at: When it was last found, in seconds of :func:`time.time`.
+        times: How often it was found.
+    """
+
+    scope: str
+    ref: BlockRef
+    message: str
+    at: float
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """The totals of all groups.
 
     Args:
-        groups: The number of open groups.
+        groups: The number of open groups that count their viewers.
         viewers: The number of their viewers.
         renders: The number of renders since the start.
         size: The bytes sent since the start.
@@ -69,10 +92,12 @@ class GroupRecorder:
         recorder: The recorder that it belongs to.
         scope: The group's scope.
         registry: The group's blocks.
+        follows: Whether its viewers belong to another group too, which counts them.
     """
 
-    def __init__(self, recorder: Recorder, scope: str, registry: Registry) -> None:
+    def __init__(self, recorder: Recorder, scope: str, registry: Registry, *, follows: bool) -> None:
         self._recorder = recorder
+        self.follows = follows
         self.scope = scope
         self.registry = registry
         self.page: str = ", ".join(dict.fromkeys(ref.template_name for ref in registry.blocks()))
@@ -103,6 +128,10 @@ class GroupRecorder:
                 else:
                     self.waiting.append(effect)
             self._readings.append(recorded)
+
+    def is_notified_of(self, event: ChangeEvent) -> bool:
+        """Return whether the group reads an event. One that follows another group reads what its own blocks show."""
+        return not self.follows or bool(self.registry.affected(event.changed_paths))
 
     def deliver(self, effect: GroupEffect) -> None:
         """Wait for the group to read an event, unless it did so before the event was recorded."""
@@ -153,10 +182,20 @@ class GroupRecorder:
             for effect in effects:
                 self._recorder.mark_event_changed(effect.event)
 
+    def differed(self, ref: BlockRef, message: str) -> None:
+        """Record a block that was different for two viewers."""
+        with self._recorder.recording():
+            self._recorder.add_difference(self.scope, ref, message)
+            for effect in () if self._newest is None else self._newest[1]:
+                if message not in effect.differences:
+                    effect.differences.append(message)
+                    self._recorder.mark_event_changed(effect.event)
+
     def ended(self, reason: str | None) -> None:
         """Record the end of the group. Idempotent."""
         with self._recorder.recording():
-            for effect in (*self.waiting, *self._unrendered):
+            unread = () if self.follows else self.waiting  # it may not have been woken for these
+            for effect in (*unread, *self._unrendered):
                 effect.status = GroupStatus.ENDED
                 effect.reason = reason or "its last viewer left"
                 self._recorder.mark_event_changed(effect.event)
@@ -213,6 +252,7 @@ class Recorder:
         self._ended = Totals(0, 0, 0, 0)
         self._changed_parts: set[str] = set()
         self._boundary = 0
+        self._differences: dict[tuple[str, str], Difference] = {}  # by scope and message, the last one at the end
         self.registries: WeakValueDictionary[int, Registry] = WeakValueDictionary()
 
     # Called by the bus and its groups
@@ -222,10 +262,10 @@ class Recorder:
         groups = self._groups.get(event.scope, ())
         self._queue.append(_QueuedEvent(next(self._numbers), time.time(), time.monotonic(), event, groups))
 
-    def group(self, scope: str, registry: Registry) -> GroupRecorder:
+    def group(self, scope: str, registry: Registry, *, follows: bool = False) -> GroupRecorder:
         """Add a group."""
         with self.locked():
-            group = GroupRecorder(self, scope, registry)
+            group = GroupRecorder(self, scope, registry, follows=follows)
             self._groups[scope] = (*self._groups.get(scope, ()), group)
             self.mark_changed("presence", "counters")
             if id(registry) not in self.registries:
@@ -270,11 +310,22 @@ class Recorder:
             self.mark_changed("older")
         self.mark_changed("newest", "counters")
         record.others = 0 if queued.groups else self._count(event.scope)
-        record.more_groups = max(0, len(queued.groups) - MAX_EFFECTS)
-        for group in queued.groups[:MAX_EFFECTS]:
-            effect = GroupEffect(record, group.page, viewers=group.viewers)
-            record.effects.append(effect)
-            group.deliver(effect)
+        groups = [group for group in queued.groups if group.is_notified_of(event)]
+        record.more_groups = max(0, len(groups) - MAX_EFFECTS)
+        for group in sorted(groups, key=lambda group: group.follows):
+            effect = GroupEffect(record, group.page, group.follows, viewers=group.viewers)
+            if len(record.effects) < MAX_EFFECTS:
+                record.effects.append(effect)
+            group.deliver(effect)  # also those that are not kept, for the number of runs
+
+    def add_difference(self, scope: str, ref: BlockRef, message: str) -> None:
+        """Record that a block was different for two viewers of a scope."""
+        known = self._differences.pop((scope, message), None)
+        times = 1 if known is None else known.times + 1
+        self._differences[scope, message] = Difference(scope, ref, message, time.time(), times)
+        if len(self._differences) > MAX_DIFFERENCES:
+            del self._differences[next(iter(self._differences))]
+        self.mark_changed("differences")
 
     def mark_changed(self, *parts: str) -> None:
         """Mark parts of the page as changed."""
@@ -306,13 +357,19 @@ class Recorder:
         with self.locked():
             return {**{record.event.scope: () for record in self._records}, **self._groups}
 
+    def differences(self) -> list[Difference]:
+        """Return the blocks that were different for two viewers, the last one first."""
+        with self.locked():
+            return list(reversed(self._differences.values()))
+
     def totals(self) -> Totals:
         """Return the totals of all groups, including those that have ended."""
         with self.locked():
             groups = [group for each in self._groups.values() for group in each]
+            counting = [group for group in groups if not group.follows]
             return Totals(
-                len(groups),
-                sum(group.viewers for group in groups),
+                len(counting),
+                sum(group.viewers for group in counting),
                 self._ended.renders + sum(group.renders for group in groups),
                 self._ended.size + sum(group.size for group in groups),
             )

@@ -121,6 +121,10 @@ class CookieWatch:
             if not streams:
                 self._streams.pop(stream.session, None)
 
+    def count(self, session: str) -> int:
+        """Return how many streams of a session are open."""
+        return len(self._streams.get(session, ()))
+
     def _find(self, session: str, cookies: str, tab: str) -> _Outdated | None:
         found = self._outdated.get((session, cookies))
         if found is None or time.monotonic() - found.since >= _KEPT_SECONDS:

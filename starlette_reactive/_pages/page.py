@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.templating import Jinja2Templates
 
 from .._bus.hub import Hub
+from .._checks import DeclaredPage
 from .._clients import Wire
 from .._core.errors import ViewerNameError
 from .._core.events import as_user_id
@@ -30,6 +33,7 @@ from .browser_session import BrowserSession
 from .declared_response import as_declared, response_to_update, without_tasks
 from .endpoints import Call
 from .scopes import format_scope
+from .share import Key, Share
 from .update import update_of
 from .viewer_cookies import SiteCookies
 from .visits import begin_visit
@@ -45,6 +49,7 @@ SINK_NAMES = frozenset({"live", "live_origin"})
 UserOf = Callable[[Request], Any]
 """A function or coroutine function of a request that returns the user id of its sender."""
 
+_DIGEST_LENGTH = 16  # of a key, in characters of 6 bits
 OWNER = "starlette_reactive.owner"
 """The key of a page's owner in the ASGI scope of a visit."""
 
@@ -91,6 +96,7 @@ class Page:
         template_name: Its template.
         scope_format: Its scope, with the endpoint's parameters in braces.
         shared: Whether one update serves all viewers of a URL.
+        share: Who sees the same as whom. ``None`` if nobody does, or everybody.
         user: Returns the viewer's user id for a request.
         wire: How its browsers are connected.
         index: Which of its blocks show what.
@@ -105,12 +111,27 @@ class Page:
     template_name: str
     scope_format: str
     shared: bool
+    share: Share | None
     user: UserOf | None
     wire: Wire
     index: DependencyIndex
     registry: Registry
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
+
+    @property
+    def described(self) -> DeclaredPage:
+        """The page as checks and the inspector see it."""
+        return DeclaredPage(
+            self.template_name,
+            self.scope_format,
+            self.shared,
+            self.wire.name,
+            self.index,
+            knows_user=self.user is not None,
+            share=self.share is not None,
+            differing=frozenset() if self.share is None else self.share.differing,
+        )
 
     async def respond(self, call: Call) -> Response:
         """Answer a browser with the page, or an update with its blocks."""
@@ -121,18 +142,26 @@ class Page:
             return without_tasks(PlainTextResponse(f"This is not the page {update.page}.", status_code=409))
         if not self.shared:
             update.user = await self.user_id(call.request)
+        if self.share is not None:
+            update.key, update.request = await self.share.key(call.request), call.request
+            if update.key is None:
+                return without_tasks(PlainTextResponse("This page is not for you.", status_code=403))
         result = await call.run()
         if isinstance(result, Response):
             return without_tasks(self._accepted(result))
         environment, context = self.settings.templates.env, self._context(call, result)
-        rendered = await render_blocks(update.blocks, context, lambda _: environment)
+        with nullcontext() if update.marks is None else update.marks.rendering():
+            rendered = await render_blocks(update.blocks, context, lambda _: environment)
+        if self.share is not None and update.is_shared and await self.share.key(call.request) != update.key:
+            update.key = None  # what was rendered may belong to either
         return response_to_update(call.request, update.response(rendered))
 
     async def _respond_to_visit(self, call: Call) -> Response:
         request, sessions = call.request, self.settings.sessions
         session = None if self.shared and self.user is None else sessions.begin(request)
         request.scope[OWNER] = self.owner
-        begin_visit(request, self.key, self._scope(call), sessions.new_mark(session), self.settings.hub)
+        mark, key = sessions.new_mark(session), await self._key_digest(request)
+        begin_visit(request, self.key, self._scope(call), mark, self.settings.hub, key)
         result = await call.run()
         if isinstance(result, Response):
             return self._accepted(result)
@@ -184,6 +213,22 @@ class Page:
         if inspect.isawaitable(user):
             user = await user
         return None if user is None else as_user_id(f"what user= of the page {self.key} returns", user)
+
+    async def _key_digest(self, request: Request) -> str:
+        """Return the digest of the viewer's key, before the page reads its data."""
+        if self.share is None:
+            return ""
+        try:
+            key = await self.share.key(request)
+        except HTTPException:  # its stream will be refused
+            return ""
+        return self.digest_of(key)
+
+    def digest_of(self, key: Key | None) -> str:
+        """Return what stands for a key in what browsers are sent."""
+        return (
+            "" if key is None else self.settings.sessions.signer.digest(f"key {self.key} {key.text}")[:_DIGEST_LENGTH]
+        )
 
     def refuse_viewer_names(self, viewer_names: Iterable[str]) -> None:
         """Raise if a shared block reads viewer data, or may read it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.types import ASGIApp
@@ -13,9 +13,10 @@ from starlette.types import ASGIApp
 from .._clients import CLOSE_EVENT
 from .._clients.htmx import sink_selector
 from .._core.blocks import BlockRef
-from .._core.errors import StreamEndedError, StreamRestartError
+from .._core.errors import StreamEndedError
 from .._core.events import ConnectionInfo
 from .._streams.group_options import GroupOptions
+from .._streams.joint import JointStream
 from .._streams.live_response import LiveStream, ViewerOptions
 from .._streams.rendering import Rendered
 from .browser_session import name_of_session, session_id_of
@@ -25,8 +26,10 @@ from .cookies import cookie_header
 from .held_answer import held_answer
 from .page import Page
 from .places import Claim, places_of_loop
-from .update import Update, UpdateRunner, update_scope
+from .update import UpdateRunner, update_scope
 from .viewer_cookies import SiteCookies, ViewerCookies
+from .viewer_renders import ViewerRenders
+from .viewer_share import ViewerShare
 from .visits import Visit
 
 __all__ = ["open_stream"]
@@ -78,11 +81,11 @@ async def open_stream(
     held = held_answer(request.scope, settings.cookies.watch)
     if held is not None:
         held.stream = stream
-    renders: _SharedRenders | _ViewerRenders
+    renders: _SharedRenders | ViewerRenders
     if page.shared:
         renders = _SharedRenders(runner, settings.cookies)
     else:
-        renders = _ViewerRenders(runner, user, ViewerCookies(settings.cookies, page.key, stream, held, asgi_scope))
+        renders = ViewerRenders(runner, user, ViewerCookies(settings.cookies, page.key, stream, held, asgi_scope))
     group_options = GroupOptions(
         hub=settings.hub,
         scope=visit.scope,
@@ -95,10 +98,10 @@ async def open_stream(
         own_origin=mark_of(page.key),
         renewal=renewal,
     )
-
+    where = (app, page.key, *visit.address, root_path)
     options = ViewerOptions(
         # Shared or not, an update sees no context variable of the stream's request, which would be out of date.
-        share=(app, page.key, *visit.address, root_path) if page.shared else object(),
+        share=where if page.shared else object(),
         after=visit.cursor,
         origin=visit.origin,
         connection=ConnectionInfo(session_id_of(visit.origin), user, started),
@@ -112,7 +115,10 @@ async def open_stream(
         sink=sink_selector(visit.origin),
         client=page.wire.client,
     )
-    return LiveStream(group_options, options)
+    if page.share is None or not isinstance(renders, ViewerRenders):
+        return LiveStream(group_options, options)
+    sharing = ViewerShare(page, page.share, visit, where, renders, stream, group_options)
+    return JointStream(sharing.own_options(), options, sharing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,58 +140,4 @@ class _SharedRenders:
             raise
         if update.set_cookies:
             self.cookies.report_lost(update.page, update.set_cookies, "set none where is_update(request)")
-        return rendered
-
-
-class _ViewerRenders:
-    """The renders for one viewer.
-
-    Only the page's own request knows who the viewer is: the stream's request may have passed other middleware.
-
-    Args:
-        runner: Runs the updates.
-        user: The user that the stream's request belongs to.
-        cookies: The cookies of the viewer's browser.
-    """
-
-    def __init__(self, runner: UpdateRunner, user: str | None, cookies: ViewerCookies) -> None:
-        self._runner = runner
-        self._user = user
-        self._cookies = cookies
-        self._has_admitted = False
-
-    def user_id(self) -> str | None:
-        """Return the viewer's user id."""
-        return self._user
-
-    async def render(self, paths: frozenset[str], blocks: list[BlockRef]) -> Rendered:  # noqa: ARG002 - as above
-        admits, update = not self._has_admitted, self._runner.update_of(blocks)
-        if admits:  # the middleware has waited for the turn
-            await self._cookies.begin()
-            rendered = await self._run(update, admits=True)
-        else:
-            turn = await self._cookies.turn()
-            try:
-                rendered = await self._run(update, admits=False)
-            finally:
-                turn.end()
-        if not admits and update.user != self._user:
-            raise StreamRestartError(f"the viewer of the page {update.page} is another user now")
-        self._has_admitted, self._user = True, update.user
-        return rendered
-
-    async def _run(self, update: Update, *, admits: bool) -> Rendered:
-        runner = replace(self._runner, asgi_scope=self._cookies.scope(admits=admits))
-        try:
-            rendered = await runner.run(update)
-        except StreamEndedError as refusal:
-            if not admits:  # the browser may have other cookies now: it comes back and is asked for them once
-                # without the middleware, a page may be the answer to the stream, which htmx 4 requests in a loop
-                raise StreamRestartError(str(refusal), soon=self._cookies.are_current) from refusal
-            self._cookies.take(update.set_cookies, admits=True)
-            raise
-        except Exception:
-            self._cookies.fail()
-            raise
-        self._cookies.take(update.set_cookies, admits=admits)
         return rendered

@@ -35,6 +35,7 @@ from .page import OWNER, Page
 from .page_stream import open_stream
 from .signer import Signer
 from .update import REFUSALS
+from .varying import varies
 from .viewer_cookies import SiteCookies
 from .visits import Visit, current_visit
 
@@ -237,7 +238,7 @@ def _closing(visit: Visit, client: Client) -> bytes:
 
 
 def install_template_functions(env: Environment, default: Site) -> None:
-    """Make ``live()`` and ``live_origin()`` available in templates, and declare what ``url_for`` reads.
+    """Make ``live()``, ``live_origin()`` and ``varies()`` available in templates, and declare what ``url_for`` reads.
 
     Args:
         env: The environment of the templates.
@@ -254,7 +255,7 @@ def install_template_functions(env: Environment, default: Site) -> None:
     def live_origin(context: Context) -> Markup:
         return _owner(context, default).origin_attributes(context)
 
-    env.globals.update(live=live, live_origin=live_origin)
+    env.globals.update(live=live, live_origin=live_origin, varies=varies)
     url_for = env.globals.get("url_for")
     if inspect.isfunction(url_for):
         declare_reads()(url_for)  # it reads the host and the routes from the request, and nothing of the viewer

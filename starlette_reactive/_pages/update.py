@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import anyio
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 
@@ -30,7 +30,9 @@ from .._streams.rendering import Rendered
 from .changes import ChangesOfUpdate
 from .cookies import set_cookies_of
 from .places import Claim, Places
+from .share import Key
 from .update_state import UpdateState, raise_update_error
+from .varying import Marks
 
 __all__ = ["CANCEL_GRACE", "REFUSALS", "UPDATE", "Update", "UpdateRunner", "update_of", "update_scope"]
 
@@ -54,7 +56,9 @@ _HOP_BY_HOP = {
     b"transfer-encoding",
     b"upgrade",
 }
-_NOT_CARRIED = frozenset({*_HOP_BY_HOP, b"accept", b"datastar-request", b"expect", b"host", b"last-event-id", b"range"})
+# The request for the page itself has none of these. htmx 4 sends the tab's mark, the origin, with the stream's request.
+_OF_STREAMS = {b"datastar-request", b"last-event-id", b"reactive-origin"}
+_NOT_CARRIED = frozenset({*_HOP_BY_HOP, *_OF_STREAMS, b"accept", b"expect", b"host", b"range"})
 _NOT_CARRIED_PREFIXES = (b"content-", b"hx-", b"if-")
 REFUSALS = frozenset({401, 403, 404, *range(300, 400)})
 """The statuses that say that the page does not exist for the viewer."""
@@ -70,19 +74,29 @@ class Update:
 
     Args:
         page: The key of the page. No other page answers the update.
-        blocks: The blocks to render.
+        blocks: The blocks to render. They are read when the endpoint has returned.
         token: What the page's own answer carries. It is unique to the update.
         user: The id of the user that the request belongs to.
+        key: The key of the viewer, if the page is shared by key.
+        request: The page's own request, if the page is shared by key.
+        is_shared: Whether viewers with an equal key are shown what it renders.
+        marks: What to enclose values in that vary by nature. ``None`` if nothing is compared.
         rendered: The result.
         set_cookies: The ``Set-Cookie`` headers of the answer.
+        has_begun: Whether the application was called, so it may have read what changes later.
     """
 
     page: str
     blocks: list[BlockRef]
     token: bytes = field(default_factory=lambda: secrets.token_hex(16).encode())
     user: str | None = None
+    key: Key | None = None
+    request: Request | None = None
+    is_shared: bool = False
+    marks: Marks | None = None
     rendered: Rendered | None = None
     set_cookies: list[str] = field(default_factory=list)
+    has_begun: bool = False
 
     def response(self, rendered: Rendered) -> Response:
         """Return the answer of the update's page, and keep what it rendered."""
@@ -183,7 +197,7 @@ class UpdateRunner:
         """
         if not self.places.take_now(self.claim):
             await self._wait_for_place()
-        answer = await self._exchange({**self.asgi_scope, "state": self.asgi_scope["state"].copy(), UPDATE: update})
+        answer = await self._exchange(update)
         update.set_cookies = answer.set_cookies
         # The answer decides, not what was rendered: middleware may refuse the viewer after the endpoint has run.
         if answer.status in REFUSALS:
@@ -212,13 +226,14 @@ class UpdateRunner:
         self.counts.time_out()
         return ReactiveError(message)
 
-    async def _exchange(self, asgi_scope: Scope) -> _Exchange:
-        """Run a request in a task of its own, as a server does, so that context variables that it sets end with it.
+    async def _exchange(self, update: Update) -> _Exchange:
+        """Run the request in a task of its own, as a server does, so that context variables that it sets end with it.
 
         As with a task group, which costs twice as much, the task has ended when this function returns or raises, and
         cancelling this function cancels the task. But a task that cannot be cancelled, such as a worker thread that
         hangs, is left behind after :data:`CANCEL_GRACE`. It holds its place until it ends.
         """
+        asgi_scope = {**self.asgi_scope, "state": self.asgi_scope["state"].copy(), UPDATE: update}
         exchange = _Exchange()
         outcome: list[_Exchange | Exception] = []
         cancel_scope, ended = anyio.CancelScope(), anyio.Event()
@@ -226,6 +241,7 @@ class UpdateRunner:
         async def run() -> None:
             try:
                 with cancel_scope:
+                    update.has_begun = True
                     await self.app(asgi_scope, exchange.receive, exchange.send)
                     outcome.append(exchange)
             except Exception as error:  # noqa: BLE001 - raised below, in the waiting task

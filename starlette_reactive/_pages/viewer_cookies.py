@@ -134,16 +134,17 @@ class ViewerCookies:
     def _after(self, set_cookies: Iterable[str]) -> str:
         return cookies_after(self._header, set_cookies, path=self._updates["path"])
 
-    def scope(self, *, admits: bool) -> Scope:
+    def scope(self, *, admits: bool, for_others: bool = False) -> Scope:
         """Return the ASGI scope of an update.
 
         Args:
             admits: Whether it is the run that admits the viewer. Only that carries cookies that can be used once.
+            for_others: Whether others are shown what it renders. The browser may have to connect again afterwards.
 
         Raises:
             StreamRestartError: Another run might use up cookies, so the browser has to connect again.
         """
-        if not admits and self._site.replaces_cookies(self._page):
+        if not admits and not for_others and self._site.replaces_cookies(self._page):
             raise StreamRestartError(f"updates of the page {self._page} replace cookies")
         header = self._header if admits else without_cookies(self._header, self._site.one_time)
         return self._updates if header == self._requested else with_cookie_header(self._updates, header)
@@ -155,10 +156,30 @@ class ViewerCookies:
             StreamRestartError: The browser has other cookies since.
         """
         turn = await turn_for(self._stream.session)
-        if self._site.watch.is_outdated(self._stream):
+        try:
+            self._refuse_outdated()
+        except StreamRestartError:
             turn.end()
-            raise StreamRestartError("its browser has other cookies now")
+            raise
         return turn
+
+    @property
+    def are_of_one_stream(self) -> bool:
+        """Whether the browser has no other open stream, as far as is known."""
+        return self._site.watch.count(self._stream.session) == 1
+
+    def browser(self) -> tuple[str, str]:
+        """Return what is equal for the streams of one browser whose cookies are equal.
+
+        Raises:
+            StreamRestartError: The browser has other cookies since.
+        """
+        self._refuse_outdated()
+        return self._stream.session, self._stream.cookies
+
+    def _refuse_outdated(self) -> None:
+        if self._site.watch.is_outdated(self._stream):
+            raise StreamRestartError("its browser has other cookies now")
 
     def fail(self) -> None:
         """Let the browser's other streams connect although the application has not admitted the viewer yet."""

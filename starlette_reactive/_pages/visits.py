@@ -35,6 +35,7 @@ class Visit:
         scope: The scope whose changes concern it.
         origin: The mark of the page's own requests.
         cursor: The position in the change log before its data was read.
+        key: The digest of the viewer's key, if the page is shared by key.
     """
 
     page: str
@@ -46,6 +47,7 @@ class Visit:
     scope: str
     origin: str
     cursor: str
+    key: str = ""
 
     @property
     def address(self) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ class Visit:
         return self.scheme, self.host, self.raw_path, self.query
 
 
-def begin_visit(request: Request, page: str, scope: str, mark: str, hub: Hub) -> None:
+def begin_visit(request: Request, page: str, scope: str, mark: str, hub: Hub, key: str = "") -> None:
     """Begin a visit of a page: a request that is being answered with it.
 
     Args:
@@ -62,6 +64,7 @@ def begin_visit(request: Request, page: str, scope: str, mark: str, hub: Hub) ->
         scope: Its scope.
         mark: The mark of its own requests.
         hub: The bus, for a cursor where none has been noted.
+        key: The digest of the viewer's key.
     """
     path = request.scope.get("raw_path") or quote(request.scope["path"]).encode("ascii")
     request.scope[_VISIT] = Visit(
@@ -74,6 +77,7 @@ def begin_visit(request: Request, page: str, scope: str, mark: str, hub: Hub) ->
         scope=scope,
         origin=mark,
         cursor=request.scope.get(_CURSOR) or hub.latest_cursor(),
+        key=key,
     )
 
 

@@ -1,4 +1,4 @@
-"""The ids that a stream sends: a cursor and, where a page's live URL expires, a renewal of that URL."""
+"""The ids that a stream sends: a cursor and, where they are needed, a renewal of the page's URL and a group's key."""
 
 from __future__ import annotations
 
@@ -25,20 +25,23 @@ class EventId:
     Args:
         cursor: What the bus makes of it.
         renewal: What the page's signer makes of it. Empty if there is none.
+        key: The digest of the key of those whose renders it stands for. Empty if they have no key.
     """
 
     cursor: str
     renewal: str = ""
+    key: str = ""
 
     def __str__(self) -> str:
-        return f"{self.cursor}{_SEPARATOR}{self.renewal}" if self.renewal else self.cursor
+        return _SEPARATOR.join((self.cursor, self.renewal, self.key)).rstrip(_SEPARATOR)
 
     @classmethod
     def requested(cls, asgi_scope: Scope) -> EventId:
         """Return the id that a request begins at: its header ``Last-Event-ID``, else ``resume``, else ``cursor``."""
         known = Headers(scope=asgi_scope).get("last-event-id") or _parameter(asgi_scope, "resume", "cursor")
-        cursor, _, renewal = known.partition(_SEPARATOR)
-        return cls(cursor, renewal)
+        cursor, _, rest = known.partition(_SEPARATOR)
+        renewal, _, key = rest.partition(_SEPARATOR)
+        return cls(cursor, renewal, key)
 
 
 def _parameter(asgi_scope: Scope, *names: str) -> str:

@@ -30,13 +30,14 @@ from .._log.changelog import Change, Reading
 from .event_ids import EventId
 from .viewer import Viewer
 
-__all__ = ["Feed"]
+__all__ = ["Feed", "Taken"]
 
 
 @dataclass(slots=True)
 class _Entry:
     patch: Patch
     version: int
+    position: int  # the feed's when it was rendered
     current: bool = True
     frames: dict[Client, bytes] = field(default_factory=dict)
 
@@ -62,9 +63,25 @@ class _Batch:
     entries: list[_Entry]
     oldest_repeated: int  # the lowest version among the blocks that came out the same
     encoded: dict[Client, bytes] = field(default_factory=dict)
+    encoded_without_id: dict[Client, bytes] = field(default_factory=dict)
 
     def refs(self) -> list[BlockRef]:
         return [entry.patch.ref for entry in self.entries]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What brings a viewer up to date, for a caller that sends other blocks too.
+
+    Args:
+        frames: The frames, without an id.
+        blocks: The blocks that they show.
+        since: A position in the change log before anything that was read for them.
+    """
+
+    frames: list[bytes]
+    blocks: list[BlockRef]
+    since: int
 
 
 class Feed:
@@ -77,6 +94,7 @@ class Feed:
         demand: Called with blocks that a viewer is owed and the feed does not hold, and with the paths they show.
         ignored_origin: The origin whose changes concern no viewer of the group.
         renewal: Returns what an id adds to its cursor. ``None`` adds nothing.
+        key: The digest of the viewers' key, which ids carry.
     """
 
     def __init__(
@@ -87,6 +105,7 @@ class Feed:
         demand: Callable[[Iterable[IndexedBlock], frozenset[str]], None],
         ignored_origin: str | None = None,
         renewal: Callable[[], str] | None = None,
+        key: str = "",
     ) -> None:
         self._hub = hub
         self._ignored_origin = ignored_origin
@@ -94,6 +113,7 @@ class Feed:
         self._registry = registry
         self._demand = demand
         self._renewal = renewal
+        self._key = key
         self._entries: dict[BlockRef, _Entry] = {}
         self._batch: _Batch | None = None
         self._sequence = 0
@@ -174,10 +194,10 @@ class Feed:
         for patch in (*(patch for _, patch in done), *failed):
             last = self._entries.get(patch.ref)
             if last is not None and last.patch == patch:
-                last.current = True
+                last.current, last.position = True, self.position
                 repeated.append(last)
             else:
-                entry = self._entries[patch.ref] = _Entry(patch, version)
+                entry = self._entries[patch.ref] = _Entry(patch, version, self.position)
                 fresh.append(entry)
         for block, _ in done:
             self._settle(block)
@@ -236,8 +256,21 @@ class Feed:
         for ref in shown:
             viewer.held_versions.pop(ref, None)
 
-    def take(self, viewer: Viewer) -> bytes:
-        """Return the frames that bring a viewer up to date. Empty if there is nothing to send yet."""
+    def has_news(self, viewer: Viewer) -> bool:
+        """Return whether there may be something to send to a viewer."""
+        return not viewer.caught_up or viewer.sequence != self._sequence
+
+    def is_current(self, viewer: Viewer) -> bool:
+        """Return whether a viewer has been sent all that the feed has read."""
+        return not self._owed and not self.has_news(viewer)
+
+    def take(self, viewer: Viewer, *, with_id: bool = True) -> bytes:
+        """Return the frames that bring a viewer up to date. Empty if there is nothing to send yet.
+
+        Args:
+            viewer: The viewer.
+            with_id: Whether the last frame carries an id, which says that everything up to it has been sent.
+        """
         if viewer.caught_up and viewer.sequence == self._sequence:
             return b""
         batch = self._batch
@@ -248,14 +281,48 @@ class Feed:
                 viewer.position = batch.end
                 if viewer.origin is not None:
                     viewer.note_sent(batch.refs())
-                return self._encoded(batch, viewer.client)
+                return self._encoded(batch, viewer.client, with_id=with_id)
             viewer.position = max(batch.start, viewer.position or 0)
-        return self._catch_up(viewer)
+        entries = self._catch_up(viewer)
+        return self._join(entries, viewer.client, viewer.position if with_id and viewer.caught_up else None)
 
-    def _encoded(self, batch: _Batch, client: Client) -> bytes:
-        encoded = batch.encoded.get(client)
+    def take_apart(self, viewer: Viewer) -> Taken | None:
+        """Return what brings a viewer up to date. ``None`` if there is nothing to send yet."""
+        entries = self._catch_up(viewer) if self.has_news(viewer) else []
+        if not entries:
+            return None
+        blocks = [entry.patch.ref for entry in entries]
+        since = min(entry.position for entry in entries)
+        return Taken([entry.frame(viewer.client) for entry in entries], blocks, since)
+
+    def forget_held(self, viewer: Viewer) -> None:
+        """Record that what a viewer was sent may have been replaced by something else."""
+        viewer.held_versions.clear()
+        viewer.whole_since = viewer.sequence
+
+    def replaced(self, viewer: Viewer, blocks: Iterable[BlockRef], since: int) -> None:
+        """Record that what a viewer was sent of some blocks has been replaced.
+
+        Args:
+            viewer: The viewer.
+            blocks: The blocks.
+            since: A position in the change log. What changed after it may be missing in what they show now.
+        """
+        self._note_held(viewer, ())
+        viewer.whole_since = viewer.sequence
+        for ref in blocks:
+            viewer.held_versions.pop(ref, None)
+        if since < self.position:
+            viewer.repeated_paths |= self.read(since).paths_for(since, viewer.user_id, None, up_to=self.position)
+            viewer.position = None if viewer.position is None else min(since, viewer.position)
+            viewer.plan = None
+            viewer.caught_up = False
+
+    def _encoded(self, batch: _Batch, client: Client, *, with_id: bool) -> bytes:
+        known = batch.encoded if with_id else batch.encoded_without_id
+        encoded = known.get(client)
         if encoded is None:
-            encoded = batch.encoded[client] = self._join(batch.entries, client, batch.end)
+            encoded = known[client] = self._join(batch.entries, client, batch.end if with_id else None)
         return encoded
 
     def _join(self, entries: list[_Entry], client: Client, position: int | None) -> bytes:
@@ -269,9 +336,9 @@ class Feed:
 
     def event_id(self, cursor: str) -> str:
         """Return the id to send for a cursor."""
-        return str(EventId(cursor, "" if self._renewal is None else self._renewal()))
+        return str(EventId(cursor, "" if self._renewal is None else self._renewal(), self._key))
 
-    def _catch_up(self, viewer: Viewer) -> bytes:
+    def _catch_up(self, viewer: Viewer) -> list[_Entry]:
         plan = viewer.plan if viewer.plan is not None and viewer.planned_at == self.position else self._plan_for(viewer)
         owed = plan.affected
         missing = [block for block in owed if block.ref not in self._entries and block.ref not in self._owed]
@@ -287,11 +354,11 @@ class Feed:
             viewer.note_sent([entry.patch.ref for entry in to_send])
         if not viewer.caught_up:
             viewer.plan, viewer.planned_at = plan, self.position
-            return self._join(to_send, viewer.client, None)
+            return to_send
         viewer.position = max(self.position, viewer.position or 0)
         viewer.repeated_paths = frozenset()
         viewer.plan = None
-        return self._join(to_send, viewer.client, viewer.position)
+        return to_send
 
     def _plan_for(self, viewer: Viewer) -> RenderPlan:
         """Return the plan of all recorded changes that a viewer is owed."""

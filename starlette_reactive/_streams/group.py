@@ -26,11 +26,12 @@ from .._core.paths import ALL
 from .._index.tables import IndexedBlock
 from .._log.changelog import Change
 from .backoff import Backoff
+from .concerned import owed_paths, part_twins, wake_own_groups
 from .feed import Feed
 from .group_options import GroupOptions
 from .past import Past
 from .render_log import RenderLog
-from .rendering import Rendered, error_markup
+from .rendering import Rendered, patches_of
 from .servers import Server
 from .timer import timer
 from .trace import GroupTraces
@@ -63,7 +64,7 @@ class Group:
         self._on_close = on_close
         self._on_end = on_end
         self._mailbox = current_mailbox()
-        self.traces: GroupTraces = GroupTraces(options.hub, options.scope, options.registry)
+        self.traces: GroupTraces = GroupTraces(options.hub, options.scope, options.registry, follows=options.follows)
         self._subscription = options.hub.watch(options.scope)  # before the feed reads its position
         self.feed: Feed = Feed(
             options.hub,
@@ -72,10 +73,12 @@ class Group:
             self._demand,
             ignored_origin=options.own_origin,
             renewal=options.renewal,
+            key=options.key,
         )
         self._past = Past(self.feed.position)
         self._is_outdated = False
         self._authorised = not options.authorises
+        self._follows = False  # whether another group wakes it, and not the bus
         self._only_by_updates: bool | None = None  # whether all changes since the last render were made in updates
         self._viewers: dict[Viewer, None] = {}
         self._paths: set[str] = set()  # what the owed blocks show
@@ -122,6 +125,25 @@ class Group:
         if not self._viewers:
             self._close()
 
+    def follow(self, leader: Group) -> None:
+        """Be woken by another group of the scope from now on, with :meth:`wake`, and no longer by the bus."""
+        self._follows = True
+        self._subscription.close()
+        self.wake(leader.feed.position)
+
+    def wake(self, position: int) -> None:
+        """Read the change log up to a position or further, because another group has found something there."""
+        if self.feed.position < position:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._demanded = True
+        self._pause.cancel()
+
+    def is_behind(self, viewer: Viewer) -> bool:
+        """Return whether a viewer is owed something, or may be."""
+        return self._demanded or not self.feed.is_current(viewer)
+
     def end_viewer(self, viewer: Viewer) -> None:
         """End a viewer's stream. Thread-safe."""
         self._post(functools.partial(self._end, (viewer,), "closed"))
@@ -139,6 +161,15 @@ class Group:
             viewer.is_outdated = True
         else:
             self._restart((viewer,), since)
+
+    def outdate_viewer(self, viewer: Viewer, since: float | None) -> None:
+        """Restart a viewer's stream before it is sent anything else; see :meth:`outdate`. Thread-safe."""
+        self._post(functools.partial(self._outdate_viewer, viewer, since))
+
+    def _outdate_viewer(self, viewer: Viewer, since: float | None) -> None:
+        if since is None or self._past.moved_at >= since:
+            self._restart((viewer,), since)
+        viewer.is_outdated = True
 
     def _post(self, function: Callable[[], object]) -> None:
         self._mailbox.post(function)
@@ -231,6 +262,9 @@ class Group:
         except StreamRestartError as restart:
             self._log.ended(f"restarting a stream of scope {self._options.scope!r}: {restart}")
             reason = "restart" if restart.soon else "return"
+            if restart.whole:
+                for viewer in self._viewers:
+                    viewer.rewind(None)
             self.traces.ended(str(restart))
         except Exception as error:  # noqa: BLE001 - logged
             self._log.broke(error)
@@ -259,14 +293,15 @@ class Group:
             try:
                 await anext(self._subscription)
             except StopAsyncIteration:
-                return False
+                if not self._follows:
+                    return False
+                await anyio.sleep_forever()
         return True
 
     def _demand(self, blocks: Iterable[IndexedBlock], paths: frozenset[str]) -> None:
         self.feed.owe(blocks)
         self._paths |= paths
-        self._demanded = True
-        self._pause.cancel()
+        self._wake()
 
     # Rendering
 
@@ -290,31 +325,19 @@ class Group:
             origins = frozenset(change.origin for change in reading.changes if change.origin is not None)
             by_updates = all((change.origin or "").startswith(UPDATE_MARK) for change in reading.changes)
             self._only_by_updates = by_updates and self._only_by_updates is not False
-            self._part_twins(origins)
+            part_twins(self._viewers, origins, self._options.hub, self._options.scope)
             self._note_own(reading.changes, before, origins)
-            shown = self._shown(reading.changes, before)
+            shown = owed_paths(reading.changes, before, self._viewers)
             whole = all(change.audience is None for change in reading.changes)
         plan = self._options.registry.plan(changed, shown)
+        wake_own_groups(self._viewers, self._options.personal, reading, changed)
         self.feed.invalidate(plan, reading, whole=whole, origins=origins)
         if plan.affected:
             self._paths |= plan.paths
-            self._end([viewer for viewer in self._viewers if viewer.is_outdated], "restart")
+            if outdated := [viewer for viewer in self._viewers if viewer.is_outdated]:
+                self._end(outdated, "restart")
         self.traces.read(reading, before, plan.affected, self._viewers)
         return bool(plan.affected)
-
-    def _shown(self, changes: Sequence[Change], before: int) -> frozenset[str]:
-        """Return the changed paths that at least one viewer is owed."""
-        return frozenset(
-            change.path
-            for change in changes
-            if change.for_all or any(viewer.is_owed(change, before) for viewer in self._viewers)
-        )
-
-    def _part_twins(self, origins: frozenset[str]) -> None:
-        """Tell every tab of a page that was duplicated of the changes of the others."""
-        for viewer in self._viewers:
-            if viewer.origin in origins and self._options.hub.has_twin(self._options.scope, viewer.session_id):
-                viewer.origin = None
 
     def _note_own(self, changes: tuple[Change, ...], before: int, origins: frozenset[str]) -> None:
         """Record what viewers changed themselves."""
@@ -362,13 +385,7 @@ class Group:
             self.feed.wake()
 
     def _publish(self, blocks: Sequence[IndexedBlock], rendered: Rendered) -> Sequence[Patch]:
-        patches, failed = [], []
-        for block in blocks:
-            html = rendered[block.ref.key]
-            if isinstance(html, str):
-                patches.append((block, Patch(block.ref, html, block.placement)))
-            else:
-                failed.append(Patch(block.ref, error_markup(block.ref.block_name, html), block.placement))
+        patches, failed = patches_of(blocks, rendered)
         shown = failed if self._options.debug else []
         repeated: Sequence[Patch] = ()
         if patches or shown:

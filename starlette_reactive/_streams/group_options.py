@@ -28,6 +28,10 @@ class GroupOptions:
             admits it.
         own_origin: The origin of changes that were made while the group's page was updated. They are not shown to it.
         renewal: Returns what an id adds to its cursor, the same for all viewers. ``None`` adds nothing.
+        key: The digest of the key that all viewers have. Empty if they need none.
+        follows: Whether its viewer has another place in a group that it shares, which counts the viewer.
+        personal: The personal blocks of the viewers, which a group of each viewer's own renders. ``None`` if there are
+            none. This group wakes those groups for what concerns them.
     """
 
     hub: Hub
@@ -40,3 +44,6 @@ class GroupOptions:
     authorises: bool = False
     own_origin: str | None = None
     renewal: Callable[[], str] | None = None
+    key: str = ""
+    follows: bool = False
+    personal: Registry | None = None

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from .._bus.hub import Location
 from .._bus.roster import Member
 from .._clients import Client
 from .._clients.htmx import stream_client
@@ -32,7 +33,7 @@ from .presence import gatherer_for
 from .response import CLEANUP_TIMEOUT, EventStream
 from .viewer import Viewer
 
-__all__ = ["ConnectionCallback", "LiveStream", "ViewerOptions"]
+__all__ = ["Beginning", "ConnectionCallback", "LiveStream", "ViewerOptions"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
 
@@ -77,6 +78,19 @@ class ViewerOptions:
     client: Callable[[Mapping[str, str]], Client] = stream_client
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a stream begins.
+
+    Args:
+        asgi_scope: The ASGI scope of its request.
+        location: The position in the change log that the request names.
+    """
+
+    asgi_scope: Scope
+    location: Location
+
+
 class LiveStream(EventStream):
     """The stream of one viewer of a scope.
 
@@ -96,6 +110,7 @@ class LiveStream(EventStream):
         self._group_options = group_options
         self._options = options
         self._member: Member | None = None  # since the viewer is counted
+        self._has_sent_retry = False
 
     def belong_to(self, session: str, on_join: Callable[[Group, Viewer], Callable[[], object]]) -> None:
         """End with a session of the viewer, by its name in the roster, and call a function when the viewer joins."""
@@ -109,10 +124,10 @@ class LiveStream(EventStream):
             return
         try:
             await hub.ready(scope)
-            with self._viewer(asgi_scope) as (group, viewer, first):
+            with self._viewer(asgi_scope) as (group, viewer, beginning):
                 async with anyio.create_task_group() as tasks:
                     self._ending = tasks.cancel_scope
-                    tasks.start_soon(self._send_updates, group, viewer, first, send)
+                    tasks.start_soon(self._send_updates, group, viewer, beginning, send)
                     await self._wait_for_disconnect(receive)
                     tasks.cancel_scope.cancel()
         finally:
@@ -123,7 +138,7 @@ class LiveStream(EventStream):
                     await self._call(self._options.on_disconnect)
 
     @contextmanager
-    def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, bytes]]:
+    def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, Beginning]]:
         options, connection = self._options, self._options.connection
         hub, scope = self._group_options.hub, self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
@@ -143,7 +158,7 @@ class LiveStream(EventStream):
         group.join(viewer)
         on_leave = None if options.on_join is None else options.on_join(group, viewer)
         try:
-            yield group, viewer, first_frame(asgi_scope, group.feed.event_id(location.cursor), self._retry)
+            yield group, viewer, Beginning(asgi_scope, location)
         finally:
             if self._member is not None:
                 self._member.leave()
@@ -151,19 +166,27 @@ class LiveStream(EventStream):
             if on_leave is not None:
                 on_leave()
 
-    async def _send_updates(self, group: Group, viewer: Viewer, first: bytes, send: Send) -> None:
+    async def _send_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
         viewer.sending_since = time.monotonic()
         await self._send_start(send)
         viewer.sending_since = None
         if await group.admit(viewer) and self._is_counted(group, viewer):
-            await self._call(self._options.on_connect)
-            await self._send_body(send, viewer, first)
-        retry = self._retry
+            await self._send_all_updates(group, viewer, beginning, send)
+        else:
+            await self._end(group, viewer, send)
+
+    async def _send_first(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
+        await self._call(self._options.on_connect)
+        event_id = group.feed.event_id(beginning.location.cursor)
+        await self._send_body(send, viewer, first_frame(beginning.asgi_scope, event_id, self._retry))
+
+    async def _send_all_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
+        """Send an admitted viewer what it is owed, until its stream ends."""
+        await self._send_first(group, viewer, beginning, send)
         while viewer.end_reason is None:
             frames = group.feed.take(viewer)
             if frames:
-                if retry is not None:
-                    frames, retry = with_fields([frames], retry=retry), None
+                frames = self._with_retry(frames)
                 await self._send_body(send, viewer, frames)
                 group.traces.sent(viewer, len(frames))
             elif viewer.heartbeat != group.heartbeat:
@@ -173,6 +196,17 @@ class LiveStream(EventStream):
                 continue
             viewer.heartbeat = group.heartbeat
         await self._end(group, viewer, send)
+
+    def _with_retry(self, frames: bytes) -> bytes:
+        """Return frames, of which the stream's first ones say how long to wait before a reconnect."""
+        if self._has_sent_retry:
+            return frames
+        self._has_sent_retry = True
+        return with_fields([frames], retry=self._retry)
+
+    def _ending_of(self, group: Group, viewer: Viewer) -> Callable[[], object]:
+        """Return what the bus calls to end the stream, in any thread."""
+        return functools.partial(group.end_viewer, viewer)
 
     def _is_counted(self, group: Group, viewer: Viewer) -> bool:
         """Count the viewer that the application admits. Return ``False`` if the viewer has been ended meanwhile."""
@@ -184,8 +218,7 @@ class LiveStream(EventStream):
                 self._options = replace(self._options, connection=connection)
                 viewer.become(user_id)
         hub, scope = self._group_options.hub, self._group_options.scope
-        end = functools.partial(group.end_viewer, viewer)
-        member = hub.join(scope, connection, end, self._options.session)
+        member = hub.join(scope, connection, self._ending_of(group, viewer), self._options.session)
         if member.has_ended:
             viewer.end_reason = "closed"
             return False

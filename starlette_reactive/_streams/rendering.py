@@ -10,12 +10,21 @@ from typing import Any
 from anyio import to_thread
 from jinja2 import Environment
 
-from .._core.blocks import BlockRef
+from .._core.blocks import BlockRef, Patch
 from .._core.errors import BlockRenderError, ContextBuilderError, TemplateLoadError
 from .._index.registry import Registry
+from .._index.tables import IndexedBlock
 from .._templates import compile_block
 
-__all__ = ["ContextBuilder", "RenderBlocks", "Rendered", "block_renderer", "error_markup", "render_blocks"]
+__all__ = [
+    "ContextBuilder",
+    "RenderBlocks",
+    "Rendered",
+    "block_renderer",
+    "error_markup",
+    "patches_of",
+    "render_blocks",
+]
 
 Variables = Mapping[str, Any]
 ContextBuilder = (
@@ -133,3 +142,17 @@ def error_markup(block_name: str, error: BaseException) -> str:
         f'<div class="reactive-block-error" data-block="{html.escape(block_name)}">'
         f"<strong>{html.escape(type(error).__name__)}</strong>: {html.escape(message)}</div>"
     )
+
+
+def patches_of(
+    blocks: Iterable[IndexedBlock], rendered: Rendered
+) -> tuple[list[tuple[IndexedBlock, Patch]], list[Patch]]:
+    """Return the patches of rendered blocks, and what to show in debug mode in place of those that failed."""
+    patches, failed = [], []
+    for block in blocks:
+        html = rendered[block.ref.key]
+        if isinstance(html, str):
+            patches.append((block, Patch(block.ref, html, block.placement)))
+        else:
+            failed.append(Patch(block.ref, error_markup(block.ref.block_name, html), block.placement))
+    return patches, failed

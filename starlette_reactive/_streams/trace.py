@@ -108,6 +108,9 @@ class GroupTrace(Protocol):
     def sent(self, viewer: object, size: int) -> None:
         """A viewer was sent this many bytes of the newest blocks."""
 
+    def differed(self, ref: BlockRef, message: str) -> None:
+        """A block that the viewers share was different for two of them."""
+
     def ended(self, reason: str | None) -> None:
         """The group ends. Without a reason, its last viewer has left. It may be called twice."""
 
@@ -115,8 +118,15 @@ class GroupTrace(Protocol):
 class Tracer(Protocol):
     """Traces the groups of a bus."""
 
-    def group(self, scope: str, registry: Registry) -> GroupTrace:
-        """A group starts."""
+    def group(self, scope: str, registry: Registry, *, follows: bool = False) -> GroupTrace:
+        """A group starts.
+
+        Args:
+            scope: Its scope.
+            registry: Its blocks.
+            follows: Whether its viewers belong to another group too, which counts them. Then these are the personal
+                blocks of one viewer, and the group may read only the changes that concern them.
+        """
 
 
 _tracers: WeakKeyDictionary[Hub, tuple[ReferenceType[Tracer], ...]] = WeakKeyDictionary()
@@ -134,13 +144,14 @@ class GroupTraces:
         hub: The bus.
         scope: The group's scope.
         registry: Which blocks show what.
+        follows: Whether its viewers belong to another group too, which counts them.
     """
 
     __slots__ = ("_traces",)
 
-    def __init__(self, hub: Hub, scope: str, registry: Registry) -> None:
+    def __init__(self, hub: Hub, scope: str, registry: Registry, *, follows: bool = False) -> None:
         tracers = [each() for each in _tracers.get(hub, ())]
-        self._traces = tuple(tracer.group(scope, registry) for tracer in tracers if tracer is not None)
+        self._traces = tuple(tracer.group(scope, registry, follows=follows) for tracer in tracers if tracer is not None)
 
     def viewers_changed(self, viewers: int) -> None:
         """Report how many viewers there are now."""
@@ -183,6 +194,16 @@ class GroupTraces:
         """Report how many bytes a viewer was sent."""
         for trace in self._traces:
             trace.sent(viewer, size)
+
+    def differed(self, ref: BlockRef, message: str) -> None:
+        """Report that a block that the viewers share was different for two of them.
+
+        Args:
+            ref: The block.
+            message: Where the block is, for whom it was different, and what to do, as one sentence without a full stop.
+        """
+        for trace in self._traces:
+            trace.differed(ref, message)
 
     def ended(self, reason: str | None) -> None:
         """Report the end of the group."""

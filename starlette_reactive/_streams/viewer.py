@@ -42,6 +42,8 @@ class Viewer:
         connected_at: The position in the change log when it connected. Its own changes up to there are sent to it.
         session_id: The session id of its connection. A second connection with the same one is a duplicated tab.
         server: What serves the stream.
+        wake_own: Wakes the group that renders the viewer's personal blocks, to read the change log up to a position.
+            ``None`` if there is no such group.
     """
 
     __slots__ = (
@@ -67,6 +69,7 @@ class Viewer:
         "server",
         "session_id",
         "user_id",
+        "wake_own",
         "whole_since",
     )
 
@@ -80,6 +83,7 @@ class Viewer:
         connected_at: int = 0,
         session_id: str | None = None,
         server: Server | None = None,
+        wake_own: Callable[[int], object] | None = None,
     ) -> None:
         self.session_id: str | None = session_id
         self.user_id: str | None = user_id
@@ -89,6 +93,7 @@ class Viewer:
         self.began_at: int | None = position
         self.abort: Callable[[], object] = abort
         self.server: Server | None = server
+        self.wake_own: Callable[[int], object] | None = wake_own
         self.heartbeat: int = 0  # the newest heartbeat of the group that it was sent
         self.sending_since: float | None = None
         self.end_reason: str | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, Self
 
 import anyio
 from starlette.types import ASGIApp
 
+from .._pages.shared_runs import Difference, watch_differences
 from ._failures import NoStreamError, list_events, quote
 from ._http_library import httpx
 from ._live_page import LivePage
@@ -21,6 +23,9 @@ __all__ = ["TestClient"]
 
 class TestClient(httpx.AsyncClient):
     """An httpx2 client (or an httpx client, where httpx2 is not installed) of an application, with its lifespan.
+
+    Each update of a page with ``share=`` is audited. If two viewers with an equal key are shown different things, an
+    ``AssertionError`` is raised when the client is closed.
 
     Use it in ``async with``. Clients of one application that are open at the same time share its lifespan. Each has
     its own cookies, so each is a different user.
@@ -51,7 +56,14 @@ class TestClient(httpx.AsyncClient):
             app, raise_server_exceptions=raise_server_exceptions, root_path=root_path, client=client
         )
         self._pages: list[LivePage] = []
+        self._audits = ExitStack()
+        self._differences: list[Difference] = []
         super().__init__(transport=self._application, base_url=base_url, **options)
+
+    async def __aenter__(self) -> Self:
+        """Run the application's lifespan, and audit what viewers with an equal key are shown."""
+        self._differences = self._audits.enter_context(watch_differences())
+        return await super().__aenter__()
 
     async def aclose(self) -> None:
         """Close the pages, disconnect open requests, and shut the application's lifespan down."""
@@ -67,8 +79,13 @@ class TestClient(httpx.AsyncClient):
                 except Exception as error:  # noqa: BLE001 - raised below, after everything is closed
                     errors.append(error)
         await super().__aexit__(*exc_info)
-        if errors and not any(exc_info):
+        self._audits.close()
+        if any(exc_info):
+            return
+        if errors:
             raise errors[0]
+        if self._differences:
+            raise AssertionError("\n".join(map(str, self._differences)))
 
     async def sse(  # type: ignore[override] # httpx2 has another method of this name
         self,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from jinja2 import DictLoader, Environment
 
 from starlette_reactive import DependencyIndex
-from starlette_reactive._checks import AppDescription, DeclaredPage
+from starlette_reactive._checks import AppDescription, DeclaredPage, Settings
 from starlette_reactive._index.index import register_elements
 
 MARK = "<!--!-->"
@@ -50,6 +50,7 @@ class Case:
         autoescape: The environment's setting.
         data: Contract data.
         shared: Whether the declared page is shared.
+        share: Whether viewers with an equal key share the renders of the declared page.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Case:
     autoescape: bool = True
     data: Mapping[str, object] = field(default_factory=dict)
     shared: bool = False
+    share: bool = False
 
     @property
     def place(self) -> tuple[str, int] | None:
@@ -73,6 +75,11 @@ class Case:
                 return name, source[: source.index(MARK)].count("\n") + 1
         return None
 
+    @property
+    def settings(self) -> Settings:
+        """Settings that turn off what applies to most declared pages, unless the case is about it."""
+        return Settings({} if self.category == "could_share" else {"could_share": None})
+
     def describe(self) -> AppDescription:
         sources = {name: source.replace(MARK, "") for name, source in self.templates.items()}
         env = Environment(loader=DictLoader(sources), autoescape=self.autoescape)
@@ -81,7 +88,8 @@ class Case:
             self.register(env, index)
         if self.declare:
             register_elements(own, env, "page", unless_read={"live"})
-        pages = [DeclaredPage("page", "room:{id}", self.shared, "htmx", own)] if self.declare else []
+        declared = DeclaredPage("page", "room:{id}", self.shared, "htmx", own, share=self.share)
+        pages = [declared] if self.declare else []
         return AppDescription([env], [index], pages, frozenset({"user", "request"}), frozenset({"live"}), self.data)
 
 

@@ -90,6 +90,24 @@ BLOCKS = [
         declare=True,
         shared=True,
     ),
+    Case(
+        "a private page that shows what belongs to nobody",
+        {"page": f"<html><p id=a>\n{{% block a %}}{MARK}{{{{ tasks }}}}{{% endblock %}}</p>"},
+        "could_share",
+        "info",
+        declare=True,
+    ),
+    Case(
+        "a block of a page with share= that contains a block that reads a viewer's name",
+        {
+            "page": f"<html><div id=a>\n{{% block a %}}{MARK}{{{{ tasks }}}}<p id=b>{{% block b %}}{{{{ user.name }}}}"
+            "{% endblock %}</p>{% endblock %}</div>"
+        },
+        "personal_block",
+        "info",
+        declare=True,
+        share=True,
+    ),
 ]
 """Faults of blocks, templates and declarations."""
 

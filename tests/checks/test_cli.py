@@ -129,6 +129,49 @@ def test_explain_prints_what_a_change_renders(run: Run) -> None:
     assert run("explain", SOUND, "a..b")[0] == 2
 
 
+def test_explain_prints_for_whom_one_render_serves(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    declared = """
+
+@reactive.page("page.html", scope="room")
+def page():
+    return {}
+
+
+@reactive.page("wall.html", scope="wall", shared=True)
+def wall():
+    return {}
+
+
+other = Reactive(reactive.templates, secret="a secret for tests", prefix="/_other", viewer_names={"n"})
+
+
+@other.page("wall.html", scope="own")
+def own():
+    return {}
+"""
+    (run.folder / f"{run.name}.py").write_text(
+        APPLICATION.replace('reactive.index.register_template(reactive.templates, "page.html")', "")
+        + declared
+        + "app = Starlette(routes=[*reactive.routes, *other.routes])\n"
+    )
+    (run.folder / "templates" / "wall.html").write_text('<html><p id="x">{% block x %}{{ n }}{% endblock %}</p>')
+    source = """<html><p id="a">{% block a %}{{ n }}{% endblock %}</p>
+<div id="b">{% block b %}{{ n }}<p id="c">{% block c %}{{ user }}{% endblock %}</p>{% endblock %}</div>"""
+    status, output = run("explain", source, "n")
+    assert status == 0
+    lines = " ".join(output.split())
+    assert "page.html:a #a for each viewer: the page is not shared n" in lines
+    assert "page.html:b #b for each viewer: contains the block 'c', which reads 'user' n" in lines
+    assert "wall.html:x #x once for all n" in lines
+    assert "wall.html:x #x for each viewer: reads 'n' n" in lines
+    assert "page.html:c #c for each viewer: reads 'user' user" in " ".join(run("explain", source, "user")[1].split())
+
+
+def test_explain_names_what_decides_for_a_plain_stream(run: Run) -> None:
+    assert "as share= of the stream says" in run("explain", SOUND, "tasks")[1]
+
+
 def test_the_graph_is_printed_in_three_formats(run: Run) -> None:
     mermaid = run("graph", SOUND)[1]
     assert mermaid.startswith("flowchart LR\n")

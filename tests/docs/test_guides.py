@@ -122,3 +122,23 @@ def test_the_command_prints_what_the_tutorial_shows(
         subprocess.run(command, env=environment, check=True)
     (shown,) = [block.text for block in blocks_of(DOCS / "tutorial" / "index.md") if block.language == "text"]
     assert capfd.readouterr().out == f"No issues found.\n{shown}"
+
+
+async def test_a_team_shares_its_renders_and_each_member_has_a_greeting(program: Program) -> None:
+    names = program("guides/sharing.md")
+    app, reactive, tasks = names["app"], names["reactive"], names["tasks"]
+    async with (
+        TestClient(app, cookies={"user": "ada"}) as ada,
+        TestClient(app, cookies={"user": "bob"}) as bob,
+        TestClient(app, cookies={"user": "cy"}) as cy,
+    ):
+        hers, his, other = [await client.live("/boards/monday") for client in (ada, bob, cy)]
+        tasks["red"].append("Taste")
+        await reactive.emit("board:monday", "tasks", "me")
+        for page, name in ((hers, "ada"), (his, "bob")):
+            await page.expect("#tasks", contains="Taste")
+            assert page.text("#greeting") == f"Good morning, {name}"
+        names["teams"].pop("bob")
+        await reactive.emit("board:monday", "tasks")
+        await eventually(lambda: len(reactive.presence("board:monday")) == 2)
+        assert other.text("#tasks") == "Paint"

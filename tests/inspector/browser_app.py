@@ -9,7 +9,10 @@ from jinja2 import DictLoader, Environment
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from starlette_reactive import Reactive
+from starlette_reactive import BlockRef, Reactive
+from starlette_reactive._bus.bus import hub_of
+from starlette_reactive._index.registry import Registry
+from starlette_reactive._streams.trace import GroupTraces
 
 from .demo import Demo
 
@@ -32,6 +35,8 @@ def with_many_names() -> FastAPI:
         f'<p id="b{n}">{{% block b{n} %}}{{{{ {LONG}_{n} }}}} {{{{ x{n % 7}.y }}}}{{% endblock %}}</p>'
         for n in range(40)
     )
+    inner = f'<p id="own">{{% block inner_{LONG} %}}{{{{ user }}}}{{% endblock %}}</p>'
+    page += f'<div id="{LONG}">{{% block {LONG} %}}{inner}{{% endblock %}}</div>'
     name = f"{FOLDER}{LONG}.html"
     templates = Environment(loader=DictLoader({name: f"{page}<div {{{{ live() }}}}></div>"}), autoescape=True)
     reactive = Reactive(templates, secret="a secret for tests", debug=True, inspector=True, prefix="/_many")
@@ -48,6 +53,9 @@ def with_many_names() -> FastAPI:
     async def emit(number: int) -> None:
         for each in range(number):
             await reactive.emit(f"{LONG} {LONG} {each}", LONG, f"{LONG}_{each}.{LONG}", origin=LONG, audience={LONG})
+        traces = GroupTraces(hub_of(reactive.bus), LONG, Registry())
+        traces.differed(BlockRef(name, LONG, LONG), f"{name}:1: the block {LONG!r} was different for two viewers")
+        traces.ended(None)
 
     return app
 

@@ -10,10 +10,12 @@ from fastapi import FastAPI, Request, Response
 from jinja2 import DictLoader, Environment
 from starlette.staticfiles import StaticFiles
 
-from starlette_reactive import Reactive
+from starlette_reactive import BlockRef, Reactive
 from starlette_reactive._bus.bus import hub_of
+from starlette_reactive._index.registry import Registry
 from starlette_reactive._pages.signer import Signer
 from starlette_reactive._streams.groups import end_streams
+from starlette_reactive._streams.trace import GroupTraces
 
 VENDOR = Path(__file__).parents[2] / "example_app" / "static" / "vendor" / "htmx-4.0.1"
 
@@ -111,6 +113,13 @@ class Demo:
             assert isinstance(inspector._live, Reactive)
             inspector._live._site._signer = Signer("another secret for tests", None, purpose="/own")
             end_streams(hub_of(inspector._live.bus))
+
+        @self.app.post("/differ")
+        async def differ(message: str) -> None:
+            """Report what an audit of shared renders would report."""
+            traces = GroupTraces(hub_of(reactive.bus), "news", Registry())
+            traces.differed(BlockRef("news.html", "headlines", "headlines"), message)
+            traces.ended(None)
 
         @self.app.post("/fails")
         async def fails(value: bool) -> None:

@@ -11,7 +11,8 @@ from starlette.types import ASGIApp
 
 from starlette_reactive import Reactive
 from starlette_reactive._inspector import Inspector
-from starlette_reactive._inspector.view import EffectRow, EventRow, View
+from starlette_reactive._inspector.event_rows import EffectRow, EventRow
+from starlette_reactive._inspector.view import View
 from tests.support import eventually
 
 PAGE = "/_reactive/inspector"

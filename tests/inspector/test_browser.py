@@ -131,11 +131,12 @@ def test_an_event_appears_with_its_effects_without_a_reload(
     expect(top(inspector).locator(".scope")).to_have_text("news")
     expect(top(inspector).locator(".paths code")).to_have_text(["headlines"])
     expect(top(inspector).locator(".result span").first).to_have_text("1 block")
-    expect(top(inspector).locator(".result span").last).to_have_text(re.compile(r"^1 viewer, \d+ B, \d+\.\d ms$"))
+    expect(top(inspector).locator(".result span").nth(1)).to_have_text(re.compile(r"^1 viewer, \d+ B, \d+\.\d ms$"))
+    expect(top(inspector).locator(".result span").last).to_have_text("1 run")
     top(inspector).locator("summary").click()
     expect(top(inspector).locator(".statuses li")).to_have_text(re.compile(r"headlines\s+rendered, \d+ B"))
     expect(top(inspector).locator(".figures")).to_have_text(
-        re.compile(r"^\d+\.\d ms to render; \d+ B sent to 1 viewer, to the last one \d+\.\d ms after the event$")
+        re.compile(r"^1 run, \d+\.\d ms to render; \d+ B sent to 1 viewer, to the last one \d+\.\d ms after the event$")
     )
     expect(inspector.locator("#counter-viewers dd")).to_have_text("1")
     page.close()
@@ -216,6 +217,31 @@ def test_every_reason_is_explained_in_a_sentence(
     post("/emit", scope="board:why", paths="people")
     explained("rendered, ", "1 viewer")
     page.close()
+
+
+def test_what_differs_between_viewers_who_share_it_appears_as_a_warning(
+    inspector: Page, post: Callable[..., None]
+) -> None:
+    expect(inspector.locator("#differences")).to_be_hidden()
+    post("/differ", message="news.html:5: the block 'headlines' was different for two viewers")
+    expect(inspector.get_by_role("heading", name="Different for viewers who share it")).to_be_visible()
+    expect(inspector.locator("#differences li")).to_have_text(
+        re.compile(r"^news\.html:5: the block 'headlines' was different for two viewers\. news, [\d:.]+$")
+    )
+    assert inspector.evaluate("window.sameDocument") is True
+
+
+def test_the_page_lists_who_shares_renders(open_page: OpenPage) -> None:
+    page = open_page("/many/_many/inspector")
+    expect(page.locator("#sharing .serves")).to_have_text("Rendered for each viewer")
+    expect(page.locator("#sharing .reasons li").last).to_have_text(
+        re.compile(r"^inner_a_name\w+ personal: reads 'user'$")
+    )
+    expect(page.locator("#sharing .reasons li").first).to_have_text(
+        re.compile(r"^a_name\w+ personal: contains the block 'inner_a_name\w+', which reads 'user'$")
+    )
+    page.goto(page.url.replace("/many/_many/inspector", PAGE))
+    expect(page.locator("#sharing .serves")).to_have_text(["Rendered for each viewer", "Rendered once for all"])
 
 
 def test_open_details_stay_open_while_events_stream_in(inspector: Page, post: Callable[..., None]) -> None:

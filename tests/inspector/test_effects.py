@@ -15,8 +15,8 @@ from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, rea
 from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._index.registry import Registry
 from starlette_reactive._inspector.effects import MAX_EFFECTS, GroupStatus
+from starlette_reactive._inspector.event_rows import EventRow
 from starlette_reactive._inspector.recorder import MAX_EVENTS, Recorder
-from starlette_reactive._inspector.view import EventRow
 from starlette_reactive._log.changelog import Change
 from starlette_reactive._streams.trace import TracedChange, TracedReading
 from starlette_reactive.app import describe_app
@@ -109,7 +109,7 @@ async def test_the_same_html_as_before() -> None:
         effect = await settled(demo.reactive)
         assert block_statuses(effect) == {"headlines": "same"}
         assert (effect.reached, effect.size) == (0, 0)
-        assert newest(demo.reactive).summary == ["1 unchanged"]
+        assert newest(demo.reactive).summary == ["1 unchanged", "1 run"]
 
 
 async def test_a_block_inside_another_one_that_is_rendered() -> None:

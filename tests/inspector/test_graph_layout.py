@@ -9,8 +9,8 @@ import pytest
 
 from starlette_reactive._core.events import Health
 from starlette_reactive._index.graph import DependencyGraph
+from starlette_reactive._inspector.event_rows import format_bytes, format_time
 from starlette_reactive._inspector.graph_layout import ROW, GraphLayout, lay_out
-from starlette_reactive._inspector.view import format_bytes, format_time
 
 from .demo import Demo
 from .support import view_of

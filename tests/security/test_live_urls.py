@@ -161,7 +161,7 @@ Forge = Callable[[str, str], str]
         lambda cursor, renewal: f"{cursor}~",
         lambda cursor, renewal: f"{cursor}~{renewal}x",
         lambda cursor, renewal: f"{cursor}~x{renewal}",
-        lambda cursor, renewal: f"{cursor}~{renewal}~{renewal}",
+        lambda cursor, renewal: f"{cursor}~~{renewal}",
         lambda cursor, renewal: f"{cursor}~.{renewal}",
         lambda cursor, renewal: f"{cursor}~zzzzzz.{renewal.partition('.')[2]}",
         lambda cursor, renewal: f"{cursor}~{'z' * 400}.{renewal.partition('.')[2]}",

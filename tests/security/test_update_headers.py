@@ -77,6 +77,12 @@ async def test_what_describes_a_body_is_not_carried(name: str) -> None:
     assert await headers_of_an_update({name: OF_A_BODY[name]}) == OF_EVERY_UPDATE
 
 
+@pytest.mark.parametrize("name", ["Datastar-Request", "Last-Event-ID", "Reactive-Origin"])
+async def test_what_only_the_request_of_a_stream_has_is_not_carried(name: str) -> None:
+    """The application would take the update for a request of a script, and equal tabs would differ."""
+    assert await headers_of_an_update({name: "x"}) == OF_EVERY_UPDATE
+
+
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Restricted", "Cookie", "Authorization"])
 async def test_a_viewer_cannot_remove_a_header_that_a_proxy_adds(name: str) -> None:
     """The Connection header can name any header, and some proxies pass it on beside what they add themselves.

@@ -1,0 +1,73 @@
+"""Declaring a page: what ``@reactive.page`` is told is checked here, before there is an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .._clients import wire_named
+from .._index.index import DependencyIndex, register_elements, registry_of, sibling_of
+from .._streams.live_response import ConnectionCallback
+from .endpoints import Endpoint
+from .page import SINK_NAMES, VIEWER_NAMES, Page, PageSettings, UserOf
+from .scopes import check_scope_format
+from .share import KeyOf, Share
+from .site import Site
+
+__all__ = ["declare_page"]
+
+
+def declare_page(
+    site: Site,
+    settings: PageSettings,
+    index_of_site: DependencyIndex,
+    viewer_names: frozenset[str],
+    template_name: str,
+    *,
+    scope: str,
+    shared: bool,
+    share: KeyOf | None,
+    recheck: float | None,
+    share_audit: float | None,
+    user: UserOf | None,
+    exclude_blocks: Iterable[str],
+    wire: str,
+    on_connect: ConnectionCallback | None,
+    on_disconnect: ConnectionCallback | None,
+) -> Callable[[Endpoint], Page]:
+    """Return a function that makes an endpoint a page, from the arguments of ``Reactive.page``."""
+    known_wire = wire_named(wire)
+    check_scope_format(scope, "board:{board_id}")
+    if shared and share is not None:
+        raise ValueError(
+            f"the page of {template_name!r} has shared=True and share=: keep shared=True if everybody sees the same "
+            "without credentials, else share="
+        )
+    if share is None and (recheck is not None or share_audit is not None):
+        raise ValueError(f"the page of {template_name!r} has recheck= or share_audit=, which need share=")
+    index = sibling_of(index_of_site)
+    register_elements(index, settings.templates, template_name, exclude_blocks=exclude_blocks, unless_read=SINK_NAMES)
+
+    def declare(endpoint: Endpoint) -> Page:
+        key, registry, names = site.key_for(endpoint), registry_of(index), VIEWER_NAMES | viewer_names
+        page = Page(
+            owner=site,
+            settings=settings,
+            key=key,
+            template_name=template_name,
+            scope_format=scope,
+            shared=shared,
+            share=None
+            if share is None
+            else Share(share, key, registry, names, recheck=recheck, audit=share_audit, debug=settings.debug),
+            user=user,
+            wire=known_wire,
+            index=index,
+            registry=registry,
+            on_connect=on_connect,
+            on_disconnect=on_disconnect,
+        )
+        if shared:
+            page.refuse_viewer_names(names)
+        return page
+
+    return declare

@@ -1,0 +1,48 @@
+"""Which viewers of a group changes concern, and in what way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from .._bus.hub import Hub
+from .._index.registry import Registry
+from .._log.changelog import Change, Reading
+from .viewer import Viewer
+
+__all__ = ["owed_paths", "part_twins", "wake_own_groups"]
+
+
+def owed_paths(changes: Sequence[Change], before: int, viewers: Collection[Viewer]) -> frozenset[str]:
+    """Return the paths that changed after a position and that at least one viewer is owed."""
+    return frozenset(
+        change.path for change in changes if change.for_all or any(viewer.is_owed(change, before) for viewer in viewers)
+    )
+
+
+def part_twins(viewers: Collection[Viewer], origins: frozenset[str], hub: Hub, scope: str) -> None:
+    """Tell every tab of a page that was duplicated of the changes of the others."""
+    for viewer in viewers:
+        if viewer.origin in origins and hub.has_twin(scope, viewer.session_id):
+            viewer.origin = None
+
+
+def wake_own_groups(
+    viewers: Collection[Viewer],
+    personal: Registry | None,
+    reading: Reading,
+    changed: frozenset[str],
+) -> None:
+    """Wake the groups that render the viewers' personal blocks, if changes may concern those.
+
+    Args:
+        viewers: The viewers.
+        personal: The personal blocks. ``None`` if there are none.
+        reading: The changes.
+        changed: Their paths.
+    """
+    if personal is None or not personal.plan(changed).touched:
+        return
+    changes = reading.changes
+    for viewer in viewers:
+        if viewer.wake_own is not None and (changes is None or any(map(viewer.is_in_audience, changes))):
+            viewer.wake_own(reading.position)

@@ -1,0 +1,256 @@
+"""Streams of viewers who share the renders of some blocks, and have others rendered for themselves.
+
+Such a viewer has a place in two groups. A group of its own admits it, and renders its personal blocks. A group of all
+viewers with an equal key renders what they share. Both read the same change log, each from its own position, so two
+rules keep the page exact:
+
+- **An id is sent only when both groups have sent everything up to it.**
+- **What replaces a block that the other group has sent may be older.** A personal block contains the shared blocks
+  nested in it, as its own run has read them. Those that have changed since that run began are sent again after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Protocol
+
+from starlette.types import Send
+
+from .._core.blocks import BlockRef
+from .._core.errors import StreamRestartError
+from .._core.sse import HEARTBEAT, with_fields
+from .event_ids import EventId
+from .group import Group
+from .group_options import GroupOptions
+from .groups import group_for
+from .live_response import Beginning, LiveStream, ViewerOptions
+from .viewer import Viewer
+
+__all__ = ["Joint", "JointStream", "Sharing"]
+
+
+class Sharing(Protocol):
+    """What a viewer shares, and with whom. It is asked once the application has admitted the viewer."""
+
+    @property
+    def has_personal(self) -> bool:
+        """Whether there are personal blocks."""
+
+    @property
+    def nested(self) -> Mapping[BlockRef, tuple[BlockRef, ...]]:
+        """The shared blocks that are nested in each personal block, as far as there are any."""
+
+    def group(self) -> tuple[GroupOptions, Hashable]:
+        """Return how the viewers are served with whom it shares, and what identifies their group."""
+
+    def joined(self, joint: Joint) -> Callable[[], object]:
+        """Take note that the viewer has joined. Return what to call when it leaves."""
+
+    def has_key(self, requested: EventId) -> bool:
+        """Return whether the viewer had its present key when it received an id, or its page without one."""
+
+    def check(self) -> StreamRestartError | Awaitable[StreamRestartError | None] | None:
+        """Return why the viewer may not be sent anything as it is, or ``None`` if it may."""
+
+
+class Joint:
+    """A viewer's two places.
+
+    Args:
+        own: The group of its own.
+        own_viewer: Its place there.
+        shared: The group that it shares.
+        viewer: Its place there.
+        sharing: What it shares.
+    """
+
+    def __init__(
+        self,
+        own: Group,
+        own_viewer: Viewer,
+        shared: Group,
+        viewer: Viewer,
+        sharing: Sharing,
+    ) -> None:
+        self.own = own
+        self.own_viewer = own_viewer
+        self.shared = shared
+        self.viewer = viewer
+        self._has_personal = sharing.has_personal
+        self._nested = sharing.nested
+
+    @property
+    def end_reason(self) -> str | None:
+        """Why the stream ends."""
+        return self.viewer.end_reason or self.own_viewer.end_reason
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there may be something to send."""
+        return self.shared.feed.has_news(self.viewer) or (
+            self._has_personal and self.own.feed.has_news(self.own_viewer)
+        )
+
+    async def changed(self) -> None:
+        """Wait until there may be something to send, or the stream ends."""
+        await self.shared.feed.changed.wait(self.own.feed.changed if self._has_personal else None)
+
+    def outdate(self, since: float | None) -> None:
+        """Restart the stream before it is sent anything else, because its browser has other cookies. Thread-safe.
+
+        Args:
+            since: The monotonic time since when what was read has to be read again. ``None`` if it is not known.
+        """
+        self.own.outdate(since)
+        self.shared.outdate_viewer(self.viewer, since)
+
+    def restart(self, restart: StreamRestartError) -> None:
+        """Restart the stream."""
+        if restart.whole:
+            self.viewer.rewind(None)
+        self.viewer.end_reason = self.viewer.end_reason or ("restart" if restart.soon else "return")
+        (self.own if self._has_personal else self.shared).feed.wake()
+
+    def take(self) -> bytes:
+        """Return the frames that bring the viewer up to date. Empty if there is nothing to send yet."""
+        if not self._has_personal:
+            frames = self.shared.feed.take(self.viewer)
+            if frames:
+                self.shared.traces.sent(self.viewer, len(frames))
+            return frames
+        taken = self._take_own()
+        is_behind = self.own.is_behind(self.own_viewer)
+        frames = self.shared.feed.take(self.viewer, with_id=not is_behind)
+        if frames:
+            self.shared.traces.sent(self.viewer, len(frames))
+            if self._nested:
+                self.own.feed.forget_held(self.own_viewer)
+        if not is_behind:
+            self._advance()
+        if not taken:
+            return frames
+        event_id = None if frames or is_behind else self._event_id()
+        personal = with_fields(taken, event_id=event_id)
+        self.own.traces.sent(self.own_viewer, len(personal))
+        return personal + frames
+
+    def _take_own(self) -> list[bytes]:
+        """Return the frames of personal blocks."""
+        taken = self.own.feed.take_apart(self.own_viewer)
+        if taken is None:
+            return []
+        nested = {ref for block in taken.blocks for ref in self._nested.get(block, ())}
+        if nested:
+            self.shared.feed.replaced(self.viewer, nested, taken.since)
+        return taken.frames
+
+    def _advance(self) -> None:
+        """Record that the personal blocks are as current as the shared ones."""
+        own, position = self.own_viewer, self.viewer.position
+        if own.position is not None and position is not None:
+            own.position = max(own.position, position)
+
+    def _event_id(self) -> str | None:
+        """Return the id that stands for all that has been sent. ``None`` if shared blocks are still owed."""
+        feed, options = self.shared.feed, self.shared.options
+        if not feed.is_current(self.viewer) or self.viewer.position is None:
+            return None
+        self.viewer.position = max(self.viewer.position, feed.position)
+        return feed.event_id(options.hub.cursor_at(options.scope, self.viewer.position))
+
+    def end(self) -> None:
+        """Let the place in the shared group stand for both, for the end of the stream."""
+        own, viewer = self.own_viewer, self.viewer
+        viewer.end_reason = self.end_reason
+        if not self._has_personal:
+            return
+        if own.position is None:
+            viewer.position = None
+        elif viewer.position is not None:
+            viewer.position = min(viewer.position, own.position)
+
+
+class JointStream(LiveStream):
+    """The stream of a viewer who shares the renders of some blocks.
+
+    Args:
+        group_options: How the group of its own is served.
+        options: How this viewer is served.
+        sharing: What it shares.
+    """
+
+    def __init__(self, group_options: GroupOptions, options: ViewerOptions, sharing: Sharing) -> None:
+        super().__init__(group_options, options)
+        self._sharing = sharing
+        self._joint: Joint | None = None
+
+    def _ending_of(self, group: Group, viewer: Viewer) -> Callable[[], object]:
+        def end() -> None:
+            group.end_viewer(viewer)
+            if self._joint is not None:
+                self._joint.shared.end_viewer(self._joint.viewer)
+
+        return end
+
+    async def _send_all_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
+        with self._joined(group, viewer, beginning) as (joint, first):
+            await self._send_first(joint.shared, joint.viewer, first, send)
+            await self._send_until_end(joint, joint.viewer, send)
+            joint.end()
+            await self._end(joint.shared, joint.viewer, send)
+
+    async def _send_until_end(self, joint: Joint, viewer: Viewer, send: Send) -> None:
+        while joint.end_reason is None:
+            frames = b""
+            if joint.has_news:
+                found = self._sharing.check()
+                if found is not None:
+                    refusal = found if isinstance(found, StreamRestartError) else await found
+                    if refusal is not None:
+                        joint.restart(refusal)
+                    if joint.end_reason is not None:
+                        return
+                frames = joint.take()
+            if frames:
+                await self._send_body(send, viewer, self._with_retry(frames))
+            elif viewer.heartbeat != joint.shared.heartbeat:
+                await self._send_body(send, viewer, HEARTBEAT)
+            else:
+                await joint.changed()  # nothing is awaited between `take` and this, so no change is missed
+                continue
+            viewer.heartbeat = joint.shared.heartbeat
+
+    @contextmanager
+    def _joined(self, own: Group, own_viewer: Viewer, beginning: Beginning) -> Iterator[tuple[Joint, Beginning]]:
+        """Join the group that the viewer shares."""
+        location = beginning.location
+        if not self._sharing.has_key(EventId.requested(beginning.asgi_scope)):
+            hub, scope = own.options.hub, own.options.scope
+            location = replace(location, position=None, cursor=hub.cursor_at(scope, None))
+            own_viewer.reset()
+        shared = group_for(*self._sharing.group())
+        viewer = Viewer(
+            own_viewer.user_id,
+            own_viewer.origin,
+            own_viewer.client,
+            location.position,
+            self._close_stalled,
+            location.latest,
+            own_viewer.session_id,
+            own_viewer.server,
+            own.wake if self._sharing.has_personal else None,
+        )
+        shared.join(viewer)
+        joint = self._joint = Joint(own, own_viewer, shared, viewer, self._sharing)
+        on_leave = self._sharing.joined(joint)
+        if self._sharing.has_personal:
+            own.follow(shared)
+        else:
+            own.leave(own_viewer)
+        try:
+            yield joint, replace(beginning, location=location)
+        finally:
+            shared.leave(viewer)
+            on_leave()
