@@ -59,10 +59,10 @@ def main() -> None:
         print(f"({name}: {time.monotonic() - started:.0f} s)", flush=True)
     goals = [goal.row() for experiment in done for goal in experiment.goals]
     print("\n" + str(Table("Goals: median (quartiles)", ["goal", "limit", "measured", ""], goals)))
-    found = {experiment.name: experiment.as_json() for experiment in done}
+    found = {experiment.name: {"machine": described, **experiment.as_json()} for experiment in done}
     if options.json is not None:
         kept = json.loads(options.json.read_text()) if options.update and options.json.exists() else {}
-        kept = {**kept, "machine": described, "quick": settings.quick, **found}
+        kept = {**kept, "quick": settings.quick, **found}
         options.json.write_text(_rounded(kept))
         found = kept
     if options.plot is not None:

@@ -31,9 +31,9 @@ LABELS = {
     "django": "django-eventstream",
     "private": "starlette-reactive, private page",
     "share": "starlette-reactive, share=",
-    "share-async": "starlette-reactive, share=, a coroutine function",
+    "share-async": "starlette-reactive, async share=",
     "shared": "starlette-reactive, shared=True",
-    "sse-template": "sse-starlette, a render for each viewer",
+    "sse-template": "sse-starlette, a render each",
     "sse-fragments": "sse-starlette and jinja2-fragments",
     "pyview": "PyView",
 }
