@@ -17,16 +17,17 @@ from .._core.callables import function_of, name_of
 from .._index.personal import personal_blocks
 from .._index.registry import Registry
 
-__all__ = ["CHECKED_EVERY", "Key", "KeyOf", "Partition", "Share", "as_key"]
+__all__ = ["CHECKED_EVERY", "SIMPLE_KEYS", "Key", "KeyOf", "Partition", "Share", "as_key"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 KeyOf = Callable[[Request], Any]
 """A function or coroutine function of a viewer's request that returns its key, or ``None`` if it may see nothing."""
 
+SIMPLE_KEYS = frozenset({str, int, bool, UUID})
+"""Types whose values are equal keys if they are equal and of the same type."""
 CHECKED_EVERY = 10.0
 """Seconds between two calls for one viewer, if the function is a coroutine function."""
-_SIMPLE = frozenset({str, int, bool, UUID})
 _DEBUG_AUDIT, _AUDIT = 1.0, 0.01
 
 
@@ -47,11 +48,6 @@ class Key:
 
     def __hash__(self) -> int:
         return hash(self.strict)
-
-    def is_surely(self, value: object) -> bool:
-        """Return whether a value is this key, without looking into tuples. It runs for each viewer and update."""
-        kind = type(value)
-        return kind in _SIMPLE and kind is type(self.value) and value == self.value
 
     @property
     def text(self) -> str:

@@ -19,7 +19,7 @@ from .._streams.joint import Joint
 from .._streams.rendering import Rendered
 from .cookie_watch import Watched
 from .page import Page
-from .share import Key, Share
+from .share import SIMPLE_KEYS, Key, Share
 from .shared_runs import Difference, SharedRuns
 from .varying import Marks
 from .viewer_renders import ViewerRenders
@@ -60,6 +60,8 @@ class ViewerShare:
         self._options = options
         self._partition = share.partition()
         self._checked_at = 0.0
+        self._value: Hashable = None
+        self._simple: type | None = None  # the type of the value, if equal values of the type are equal keys
         self._joint: Joint | None = None
 
     def own_options(self) -> GroupOptions:
@@ -93,6 +95,8 @@ class ViewerShare:
     def joined(self, joint: Joint) -> Callable[[], object]:
         self._joint = joint
         self._checked_at = time.monotonic()
+        self._value = self._key.value
+        self._simple = type(self._value) if type(self._value) in SIMPLE_KEYS else None
         self._stream.outdate = joint.outdate
         runs = cast("SharedRuns", joint.shared.options.render)
         runs.add(self)
@@ -109,16 +113,13 @@ class ViewerShare:
         return self._renders.key
 
     def check(self) -> StreamRestartError | Awaitable[StreamRestartError | None] | None:
-        share, recheck = self._share, self._share.recheck
-        key, request = self._renders.key, self._renders.request
-        if key is None or request is None:
-            return StreamRestartError(f"a viewer of the page {self._page.key} has not been admitted")
+        # It runs for each viewer and update, so it looks into tuples only if it has to.
+        recheck = self._share.recheck
         if recheck and time.monotonic() - self._checked_at < recheck:
             return None
         try:
-            value = share.key_of(request)
-            if key.is_surely(value):
-                self._checked_at = time.monotonic() if recheck else 0.0
+            value = self._share.key_of(self._renders.request)
+            if type(value) is self._simple and value == self._value and not recheck:
                 return None
             return self._judged_later(value) if inspect.isawaitable(value) else self._judged(value)
         except Exception as error:  # noqa: BLE001 - logged

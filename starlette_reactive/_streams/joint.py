@@ -86,13 +86,6 @@ class Joint:
         """Why the stream ends."""
         return self.viewer.end_reason or self.own_viewer.end_reason
 
-    @property
-    def has_news(self) -> bool:
-        """Whether there may be something to send."""
-        return self.shared.feed.has_news(self.viewer) or (
-            self._has_personal and self.own.feed.has_news(self.own_viewer)
-        )
-
     def outdate(self, since: float | None) -> None:
         """Restart the stream before it is sent anything else, because its browser has other cookies. Thread-safe.
 
@@ -111,19 +104,24 @@ class Joint:
 
     def take(self) -> bytes:
         """Return the frames that bring the viewer up to date. Empty if there is nothing to send yet."""
-        if not self._has_personal or not self.own.is_behind(self.own_viewer):
-            frames = self.shared.feed.take(self.viewer)
-            if frames:
-                self._note_shared(frames)
-                self._advance()
-            return frames
+        if self._has_personal and self.own.is_behind(self.own_viewer):
+            return self._take_both()
+        frames = self.shared.feed.take(self.viewer)
+        if frames:
+            self.shared.traces.sent(self.viewer, len(frames))
+            self._advance()
+        return frames
+
+    def _take_both(self) -> bytes:
         taken = self._take_own()
         is_behind = self.own.is_behind(self.own_viewer)
         frames = self.shared.feed.take(self.viewer, with_id=not is_behind)
         if frames:
-            self._note_shared(frames)
+            self.shared.traces.sent(self.viewer, len(frames))
         if not is_behind:
             self._advance()
+        elif frames and self._nested:
+            self.own.feed.forget_held(self.own_viewer)
         if not taken:
             return frames
         event_id = None if frames or is_behind else self._event_id()
@@ -131,16 +129,13 @@ class Joint:
         self.own.traces.sent(self.own_viewer, len(personal))
         return personal + frames
 
-    def _note_shared(self, frames: bytes) -> None:
-        self.shared.traces.sent(self.viewer, len(frames))
-        if self._nested:
-            self.own.feed.forget_held(self.own_viewer)
-
     def _advance(self) -> None:
-        """Record that the personal blocks are as current as the shared ones."""
+        """Record that the personal blocks are as current as the shared ones, of which some may be nested in them."""
         own, position = self.own_viewer, self.viewer.position
         if own.position is not None and position is not None and own.position < position:
             own.position = position
+        if self._nested:
+            self.own.feed.forget_held(own)
 
     def _take_own(self) -> list[bytes]:
         """Return the frames of personal blocks."""
@@ -201,16 +196,16 @@ class JointStream(LiveStream):
         with self._joined(group, viewer, beginning) as (joint, first):
             await self._send_first(joint.shared, joint.viewer, first, send)
             del beginning, first  # they last for the whole stream
-            shared, viewer = joint.shared, joint.viewer
-            other = joint.own.feed.changed if self._sharing.has_personal else None
-            while joint.end_reason is None:
+            shared, viewer, own, own_viewer = joint.shared, joint.viewer, joint.own.feed, joint.own_viewer
+            other = own.changed if self._sharing.has_personal else None
+            while viewer.end_reason is None and own_viewer.end_reason is None:
                 frames = b""
-                if joint.has_news:
+                if shared.feed.has_news(viewer) or (other is not None and own.has_news(own_viewer)):
                     found = self._sharing.check()
                     if found is not None:
                         await self._restart_for(joint, found)
-                    if joint.end_reason is not None:
-                        break
+                        if joint.end_reason is not None:
+                            break
                     frames = joint.take()
                 if frames:
                     await self._send_body(send, viewer, self._with_retry(frames))
