@@ -38,6 +38,7 @@ class _Entry:
     patch: Patch
     version: int
     position: int  # the feed's when it was rendered
+    offered: int  # the sequence in which it was rendered last, perhaps the same again
     current: bool = True
     frames: dict[Client, bytes] = field(default_factory=dict)
 
@@ -50,7 +51,8 @@ class _Entry:
     def is_held_by(self, viewer: Viewer) -> bool:
         """Return whether a viewer was sent this version, and nothing that replaced it."""
         if viewer.held_versions.get(self.patch.ref) == self.version:
-            return True
+            altered_at = viewer.altered_at.get(self.patch.ref)
+            return altered_at is None or self.offered <= altered_at
         return viewer.whole_since < self.version <= viewer.sequence
 
 
@@ -194,10 +196,10 @@ class Feed:
         for patch in (*(patch for _, patch in done), *failed):
             last = self._entries.get(patch.ref)
             if last is not None and last.patch == patch:
-                last.current, last.position = True, self.position
+                last.current, last.position, last.offered = True, self.position, version
                 repeated.append(last)
             else:
-                entry = self._entries[patch.ref] = _Entry(patch, version, self.position)
+                entry = self._entries[patch.ref] = _Entry(patch, version, self.position, version)
                 fresh.append(entry)
         for block, _ in done:
             self._settle(block)
@@ -295,10 +297,14 @@ class Feed:
         since = min(entry.position for entry in entries)
         return Taken([entry.frame(viewer.client) for entry in entries], blocks, since)
 
-    def forget_held(self, viewer: Viewer) -> None:
-        """Record that what a viewer was sent may have been replaced by something else."""
-        viewer.held_versions.clear()
+    def note_altered(self, viewer: Viewer) -> None:
+        """Record that something else may have altered what a viewer was sent: it is owed what is rendered from now on.
+
+        What it was sent is not sent again for that alone, because what has altered it is newer.
+        """
+        self._note_held(viewer, ())
         viewer.whole_since = viewer.sequence
+        viewer.altered_at = dict.fromkeys(viewer.held_versions, self._sequence)
 
     def replaced(self, viewer: Viewer, blocks: Iterable[BlockRef], since: int) -> None:
         """Record that what a viewer was sent of some blocks has been replaced.
@@ -370,5 +376,8 @@ class Feed:
 
     def _note_held(self, viewer: Viewer, sent: Iterable[_Entry]) -> None:
         held = {ref: entry.version for ref, entry in self._entries.items() if entry.is_held_by(viewer)}
-        held.update((entry.patch.ref, entry.version) for entry in sent)
+        for entry in sent:
+            held[entry.patch.ref] = entry.version
+            if not entry.is_held_by(viewer):
+                viewer.altered_at.pop(entry.patch.ref, None)
         viewer.held_versions = held

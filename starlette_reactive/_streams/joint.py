@@ -109,6 +109,8 @@ class Joint:
         frames = self.shared.feed.take(self.viewer)
         if frames:
             self.shared.traces.sent(self.viewer, len(frames))
+            if self._nested:
+                self.own.feed.note_altered(self.own_viewer)
             self._advance()
         return frames
 
@@ -118,10 +120,10 @@ class Joint:
         frames = self.shared.feed.take(self.viewer, with_id=not is_behind)
         if frames:
             self.shared.traces.sent(self.viewer, len(frames))
+            if self._nested:
+                self.own.feed.note_altered(self.own_viewer)
         if not is_behind:
             self._advance()
-        elif frames and self._nested:
-            self.own.feed.forget_held(self.own_viewer)
         if not taken:
             return frames
         event_id = None if frames or is_behind else self._event_id()
@@ -130,12 +132,10 @@ class Joint:
         return personal + frames
 
     def _advance(self) -> None:
-        """Record that the personal blocks are as current as the shared ones, of which some may be nested in them."""
+        """Record that the personal blocks are as current as the shared ones."""
         own, position = self.own_viewer, self.viewer.position
         if own.position is not None and position is not None and own.position < position:
             own.position = position
-        if self._nested:
-            self.own.feed.forget_held(own)
 
     def _take_own(self) -> list[bytes]:
         """Return the frames of personal blocks."""

@@ -48,6 +48,7 @@ class Viewer:
 
     __slots__ = (
         "abort",
+        "altered_at",
         "began_at",
         "caught_up",
         "client",
@@ -104,6 +105,7 @@ class Viewer:
         self.sequence: int = 0
         self.whole_since: int = 0  # it took every batch after this one and up to `sequence` whole
         self.held_versions: dict[BlockRef, int] = {}  # versions it was sent in other ways
+        self.altered_at: dict[BlockRef, int] = {}  # the sequence in which something else altered what it holds
         self.connected_at: int = connected_at
         self.crossed_paths: frozenset[str] = frozenset()  # paths of its own changes that an update may have crossed
         self.repeat_at: float = float("inf")  # when those are due
@@ -171,6 +173,7 @@ class Viewer:
     def reset(self) -> None:
         """Owe it all blocks: which changes were its own is no longer known."""
         self.held_versions.clear()
+        self.altered_at.clear()
         self.whole_since = self.sequence
         self.position = None
         self.plan = None
