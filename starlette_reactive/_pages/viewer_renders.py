@@ -111,6 +111,11 @@ class ViewerRenders:
         return rendered, restart
 
     @property
+    def is_busy(self) -> bool:
+        """Whether something else is done in the name of the browser."""
+        return self._cookies.turn_is_taken
+
+    @property
     def knows_cookies(self) -> bool:
         """Whether the browser's cookies are known to be current."""
         return self._cookies.are_current

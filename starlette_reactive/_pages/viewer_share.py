@@ -163,6 +163,10 @@ class ViewerShare:
     def is_ending(self) -> bool:
         return self._joint is None or self._joint.end_reason is not None
 
+    @property
+    def is_busy(self) -> bool:
+        return self._renders.is_busy
+
     async def run(self, blocks: list[BlockRef], marks: Marks | None) -> Rendered:
         rendered, restart = await self._renders.render_for_others(blocks, marks)
         if restart is not None:

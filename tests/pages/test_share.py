@@ -420,6 +420,26 @@ async def test_a_member_who_is_refused_is_restarted_and_another_one_serves() -> 
         assert "red 2" not in text(ada) + text(second)
 
 
+async def test_a_member_whose_browser_is_busy_is_passed_over() -> None:
+    club = Club()
+    async with club.view("ada", "ben") as (ada, ben):
+        held = anyio.Event()
+
+        async def hold(name: str) -> None:
+            if name == "ada":
+                await held.wait()
+
+        club.before_reading = hold
+        await club.remind("ada", audience={"ada"})
+        await eventually(lambda: club.runs == ["ada"])
+        await club.add("red", "red 2")
+        await shows(ada, "red 2")
+        await shows(ben, "red 2")
+        assert club.runs == ["ada", "ben"]
+        held.set()
+        await shows(ada, "ada has 1")
+
+
 async def test_if_all_members_are_refused_all_streams_end() -> None:
     club = Club()
     async with club.view("ada", "ben", "dee") as connections:
