@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -28,6 +29,7 @@ SIMPLE_KEYS = frozenset({str, int, bool, UUID})
 """Types whose values are equal keys if they are equal and of the same type."""
 CHECKED_EVERY = 10.0
 """Seconds between two calls for one viewer, if the function is a coroutine function."""
+_MOVED_COUNT = 10_000  # of pages that have been sent blocks of another key, and whose ids may be lost
 _DEBUG_AUDIT, _AUDIT = 1.0, 0.01
 
 
@@ -158,6 +160,7 @@ class Share:
         self.differing: frozenset[BlockRef] = frozenset()
         """Shared blocks that were different for two viewers, and those around them. They are personal."""
         self._partition: Partition | None = None
+        self._moved: OrderedDict[str, None] = OrderedDict()
         self.recheck: float = (CHECKED_EVERY if is_coroutine else 0.0) if recheck is None else recheck
         self.audit: float = (_DEBUG_AUDIT if debug else _AUDIT) if audit is None else audit
 
@@ -180,6 +183,21 @@ class Share:
             reasons = personal_blocks(self._registry, self._viewer_names)
             self._partition = _partition(self._registry, {*reasons, *self.differing})
         return self._partition
+
+    def note_moved(self, mark: str) -> None:
+        """Record that a page has been sent blocks of another key than it was rendered with.
+
+        Args:
+            mark: The mark of its own requests.
+        """
+        self._moved[mark] = None
+        self._moved.move_to_end(mark)
+        if len(self._moved) > _MOVED_COUNT:
+            self._moved.popitem(last=False)
+
+    def has_moved(self, mark: str) -> bool:
+        """Return whether a page has been sent blocks of another key, as far as this process remembers."""
+        return mark in self._moved
 
     def note_different(self, blocks: Iterable[BlockRef]) -> None:
         """Make shared blocks personal, and those around them, because they differed between two viewers."""

@@ -103,8 +103,12 @@ class ViewerShare:
         return lambda: runs.remove(self)
 
     def has_key(self, requested: EventId) -> bool:
-        had = requested.key if requested.cursor else self._visit.key
-        return bool(had) and had == self._page.digest_of(self._key)
+        mark = self._visit.origin
+        had = requested.key if requested.cursor else ("" if self._share.has_moved(mark) else self._visit.key)
+        if had and had == self._page.digest_of(self._key):
+            return True
+        self._share.note_moved(mark)
+        return False
 
     @property
     def _key(self) -> Key:

@@ -241,6 +241,17 @@ async def test_a_key_that_changed_while_the_viewer_was_away_sends_all_blocks(*, 
         await quiet(ada)
 
 
+async def test_a_page_that_was_sent_another_key_and_has_lost_its_id_is_sent_all_blocks() -> None:
+    club = Club()
+    url = await club.url_for("ada")
+    club.teams["ada"] = "blue"
+    async with club.stream("ada", url) as ada:
+        await shows(ada, "blue 1")
+    club.teams["ada"] = "red"
+    async with club.stream("ada", url) as again:  # as htmx 2 does without the script after a 502
+        await shows(again, "red 1")
+
+
 async def test_a_run_during_which_the_member_gets_another_key_serves_nobody() -> None:
     club = Club()
     async with club.view("ada", "ben") as (ada, ben):
