@@ -13,19 +13,22 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from ..support import quiet_port
+from .club import KEYS, KeyFile, cookies_of
 from .dom import inner_html, own_values
+from .member import Member
 from .proxy import Proxy
 from .state import PATHS, SCOPES, State
 from .viewer import KINDS, Viewer
@@ -46,9 +49,15 @@ BLOCKS = {
 }
 """What each block of the page shows itself, written down again so that the server is not its own judge."""
 INSIDE = {"tree": {"branch", "leaf", "twig"}, "branch": {"leaf"}}
+SHARED = ("single", "pair", "sums", "addends", "rest", "leaf", "twig", "wide", "heavy")
+"""The blocks that members with an equal key share."""
 DERIVED = {"total": ("p3", "p4", "p5")}
 
+MEMBER_KINDS = KINDS[1:]  # the first one forgets which key its last id was for: tests/pages/test_share_faults.py
 VIEWERS = 50
+MEMBERS = 16
+CLUBS = {0: "club", 1: "slow-club"}
+"""The boards that members view, and the last part of their page's path: its key function is a coroutine function."""
 USERS = [f"user-{number}" for number in range(8)]
 CONVERGE_SECONDS = 20.0  # a quiet machine takes less than one
 ROOT = Path(__file__).parents[2]
@@ -58,6 +67,10 @@ Step = tuple[int, ...]
 
 class StaleError(AssertionError):
     """When the changes had stopped, a page did not show what it should."""
+
+
+class ForeignError(AssertionError):
+    """A member was sent something that was not meant for it."""
 
 
 def values_of(block: str, step: Step) -> tuple[int, ...]:
@@ -80,19 +93,25 @@ class Server:
     Args:
         directory: Where the data and its log go.
         seed: What it draws from.
-        blind: Whether it forgets what changed before a stream began.
+        loses: What it does wrong, by its name in ``controls``. Empty if nothing.
         weight: How many bytes the heaviest block has.
     """
 
-    def __init__(self, directory: Path, seed: str, *, blind: bool = False, weight: int = 6_000) -> None:
+    def __init__(self, directory: Path, seed: str, *, loses: str = "", weight: int = 6_000) -> None:
         self.state_path = directory / "state"
         self.log_path = directory / "server.log"
+        self.findings_path = directory / "findings"
+        self.findings_path.touch()
         self.state = State.create(self.state_path)
+        self.keys = KeyFile.create(directory / "keys", MEMBERS)
         self.port = quiet_port()
         self._env = os.environ | {
             "CHAOS_STATE": str(self.state_path),
             "CHAOS_SEED": seed,
-            "CHAOS_BLIND": "1" if blind else "0",
+            "CHAOS_LOSES": loses,
+            "CHAOS_KEYS": str(directory / "keys"),
+            "CHAOS_MEMBERS": str(MEMBERS),
+            "CHAOS_FINDINGS": str(self.findings_path),
             "CHAOS_WEIGHT": str(weight),
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -156,8 +175,10 @@ class Board:
             newest = newest and shown == values_of(block, self.history[-1])
             if not any(values_of(block, step) == shown for step in reversed(self.history[first:])):
                 wrong.append(f"{block} shows {shown}; since step {first} it is {values_of(block, self.history[-1])}")
-        if newest and viewer.page != fresh:
+        if newest and viewer.content != fresh:
             wrong.append("the page differs from a fresh one, though it shows the same values")
+        if isinstance(viewer, Member):
+            wrong += viewer.faults()
         return wrong
 
 
@@ -167,12 +188,12 @@ class Chaos:
     Args:
         directory: Where the data and the server's log go.
         seed: What all is drawn from.
-        blind: Whether the server forgets what changed before a stream began: the control.
+        loses: What the server does wrong, by its name in ``controls``: a control.
     """
 
-    def __init__(self, directory: Path, seed: str, *, blind: bool = False) -> None:
+    def __init__(self, directory: Path, seed: str, *, loses: str = "") -> None:
         self.seed = seed
-        self.server = Server(directory, seed, blind=blind)
+        self.server = Server(directory, seed, loses=loses)
         self.proxy = Proxy(self.server.port)
         self.boards = [Board(scope, self.server) for scope in SCOPES]
         self.counts: Counter[str] = Counter()
@@ -210,12 +231,34 @@ class Chaos:
                 chance=random.Random(f"{self.seed} viewer {number}"),
                 on_load=board.note_load,
             )
-            board.viewers.append(viewer)
-            self._tasks.add(asyncio.create_task(viewer.run(), name=viewer.name))
+            self._seat(board, viewer)
+        for number in range(MEMBERS):
+            board = self.boards[number % len(CLUBS)]
+            member = Member(
+                path=CLUBS[number % len(CLUBS)],
+                key=self.server.keys.read(f"member-{number}"),
+                name=f"member-{number}",
+                scope=board.name,
+                user=USERS[number % len(USERS)],
+                kind=MEMBER_KINDS[number // 2 % len(MEMBER_KINDS)],
+                shared=True,
+                port=self.proxy.port,
+                chance=random.Random(f"{self.seed} member {number}"),
+                on_load=board.note_load,
+            )
+            self._seat(board, member)
+
+    def _seat(self, board: Board, viewer: Viewer) -> None:
+        board.viewers.append(viewer)
+        self._tasks.add(asyncio.create_task(viewer.run(), name=viewer.name))
 
     @property
     def viewers(self) -> list[Viewer]:
         return [viewer for board in self.boards for viewer in board.viewers]
+
+    @property
+    def members(self) -> list[Member]:
+        return [viewer for viewer in self.viewers if isinstance(viewer, Member)]
 
     # One round
 
@@ -224,6 +267,7 @@ class Chaos:
 
         Raises:
             StaleError: One did not, within five seconds.
+            ForeignError: A member was sent something of a key that it did not have.
         """
         chance = random.Random(f"{self.seed} round {number}")
         until = asyncio.get_running_loop().time() + chance.uniform(0.5, 2.0)
@@ -233,9 +277,13 @@ class Chaos:
             self._later(chance.uniform(0, 0.8), fault, random.Random(chance.random()))
             for fault in chance.sample(faults, chance.randint(2, 5))
         ]
+        jobs += [self._change_keys(board, random.Random(chance.random()), until) for board in self.boards[: len(CLUBS)]]
         await asyncio.gather(*jobs)
         await self._mend()
         await self._expect_convergence(number)
+        await self._cross(chance, number)
+        await self._fail_for_some(chance, number)
+        self._expect_nothing_foreign(number)
 
     async def _later(
         self, seconds: float, fault: Callable[[random.Random], Awaitable[None]], chance: random.Random
@@ -253,25 +301,46 @@ class Chaos:
             await self._post(board, "trouble", {"failing": 0.0, "delay": 0.0})
 
     async def _expect_convergence(self, number: int) -> None:
-        fresh = {board.name: await self._fresh(board) for board in self.boards}
+        fresh = await self._fresh_pages()
+        self._expect_nothing_foreign(number)
         started = asyncio.get_running_loop().time()
         while wrong := self._wrong(fresh):
             self._raise_from_viewers()
+            self._return_to_closed_pages()
             taken = asyncio.get_running_loop().time() - started
             if taken > CONVERGE_SECONDS:
                 raise StaleError(self._report(number, wrong))
             await asyncio.sleep(0.02)
         self.slowest = max(self.slowest, asyncio.get_running_loop().time() - started)
 
-    async def _fresh(self, board: Board) -> str:
-        page = (await self._client.get(f"http://127.0.0.1:{self.server.port}/{board.name}/page")).text
-        for block, paths in BLOCKS.items():
-            assert own_values(page, block, paths) == values_of(block, board.history[-1])
+    async def _fresh_pages(self) -> dict[Viewer, str]:
+        """Return a fresh page for each viewer that may see one."""
+        fresh: dict[Viewer, str] = {}
+        for board in self.boards:
+            page = (await self._client.get(f"http://127.0.0.1:{self.server.port}/{board.name}/page")).text
+            for viewer in board.viewers:
+                if not isinstance(viewer, Member):
+                    fresh[viewer] = page
+                elif viewer.key is not None:
+                    fresh[viewer] = await self._fresh_of_member(viewer)
+            for block, paths in BLOCKS.items():
+                for page in {fresh[viewer] for viewer in board.viewers if viewer in fresh}:
+                    assert own_values(page, block, paths) == values_of(block, board.history[-1])
+        return fresh
+
+    async def _fresh_of_member(self, member: Member) -> str:
+        name, _, cookies = cookies_of(member.name, member.user).partition(": ")
+        url = f"http://127.0.0.1:{self.server.port}/{member.scope}/{member.path}"
+        page = inner_html((await self._client.get(url, headers={name: cookies})).text, "all")
+        assert set(re.findall(r"key:(\w+)", page)) == {member.key}
         return page
 
-    def _wrong(self, fresh: dict[str, str]) -> dict[Viewer, list[str]]:
+    def _wrong(self, fresh: Mapping[Viewer, str]) -> dict[Viewer, list[str]]:
         found = {
-            viewer: board.faults_of(viewer, fresh[board.name]) for board in self.boards for viewer in board.viewers
+            viewer: board.faults_of(viewer, fresh[viewer])
+            for board in self.boards
+            for viewer in board.viewers
+            if viewer in fresh
         }
         return {viewer: faults for viewer, faults in found.items() if faults}
 
@@ -281,7 +350,7 @@ class Chaos:
                 task.result()
 
     def _report(self, number: int, wrong: dict[Viewer, list[str]]) -> str:
-        lines = [f"{len(wrong)} of {VIEWERS} pages are stale in round {number}; seed {self.seed!r}"]
+        lines = [f"{len(wrong)} of {VIEWERS + MEMBERS} pages are stale in round {number}; seed {self.seed!r}"]
         for viewer, faults in list(wrong.items())[:3]:
             lines += [f"{viewer.name}, {viewer.kind}, shared {viewer.shared}, {viewer.user} on {viewer.scope}:"]
             lines += [f"  {fault}" for fault in faults]
@@ -307,11 +376,14 @@ class Chaos:
 
     async def _change_own(self, board: Board, chance: random.Random, paths: list[str]) -> None:
         viewer = chance.choice(board.viewers)
-        async with viewer.lock:
-            if viewer.page is None:
+        member = viewer if isinstance(viewer, Member) else None
+        if member is not None and member.lock.locked():
+            return  # as long as it has no access, it asks for its page in vain
+        async with viewer.lock, member.key_lock if member else contextlib.nullcontext():
+            if viewer.page is None or (member is not None and member.key is None):
                 return
             self.counts["own"] += 1
-            answer = await self._change(board, chance, paths, origin=viewer.origin)
+            answer = await self._change(board, chance, paths, origin=viewer.origin, member=member)
             if answer is not None and viewer.page is not None:
                 for block in answer["blocks"]:
                     viewer.note("its own change:")
@@ -325,11 +397,13 @@ class Chaos:
         *,
         audience: list[str] | None = None,
         origin: str | None = None,
+        member: Member | None = None,
     ) -> Any:
         async with board.lock:
             values = {path: self._next_value(chance, board, path) for path in paths}
             pause = chance.choice((0, 0, 0, 0.005, 0.05))
-            asked = {"values": values, "audience": audience, "origin": origin, "pause": pause}
+            asked: dict[str, Any] = {"values": values, "audience": audience, "origin": origin, "pause": pause}
+            asked |= {"key": member and member.key, "member": member and member.name}
             answer = await self._post(board, "change", asked)
             board.note_change(
                 set(paths), lambda viewer: audience is None or viewer.user in audience or viewer.origin == origin
@@ -360,6 +434,99 @@ class Chaos:
                 return None
             answer.raise_for_status()
             return answer.json()
+
+    # Members
+
+    async def _change_keys(self, board: Board, chance: random.Random, until: float) -> None:
+        """Give members other keys, take keys away and return them, and make a change after each time."""
+        members = [member for member in self.members if member.scope == board.name]
+        while asyncio.get_running_loop().time() < until:
+            await self._change_key(board, chance.choice(members), chance.choice((*KEYS, *KEYS, None)))
+            await self._change(board, chance, chance.sample(PATHS, 1))
+            await asyncio.sleep(chance.choice((0, 0.01, 0.05)))
+
+    async def _change_key(self, board: Board, member: Member, key: str | None) -> None:
+        async with member.key_lock:
+            self.counts["keys changed" if key else "keys taken away"] += 1
+            member.note_key(key, is_changed=False)
+            while await self._post(board, "key", {"member": member.name, "key": key}) is None:
+                pass
+            member.note_key(key, is_changed=True)
+
+    def _return_to_closed_pages(self) -> None:
+        for member in self.members:
+            if member.is_closed and member.key is not None:
+                self.counts["closed pages loaded again"] += 1
+                member.note("comes back to its closed page")
+                member.reload()
+
+    async def _cross(self, chance: random.Random, number: int) -> None:
+        """Change what is nested in a personal block while that block is being rendered."""
+        for board in self.boards[: len(CLUBS)]:
+            await self._post(board, "trouble", {"failing": 0.0, "delay": 0.3})
+            for path in ("p12", "p14"):
+                await self._change(board, chance, [path])
+                await asyncio.sleep(chance.uniform(0, 0.1))
+            await self._post(board, "trouble", {"failing": 0.0, "delay": 0.0})
+        await self._expect_convergence(number)
+
+    async def _fail_for_some(self, chance: random.Random, number: int) -> None:
+        """Let the endpoint fail for some members, and see that they and all others are shown what is shared."""
+        for board in self.boards[: len(CLUBS)]:
+            ailing = self._choose_ailing(board, chance)
+            await self._post(board, "ailing", {"members": [member.name for member in ailing]})
+            streams = {member: member.streams for member in self.members}
+            for _ in range(2):
+                await self._change(board, chance, list(PATHS))
+            await self._expect_shared(board, ailing, streams, number)
+            await self._post(board, "ailing", {"members": []})
+        await self._expect_convergence(number)
+
+    def _choose_ailing(self, board: Board, chance: random.Random) -> list[Member]:
+        """Return members, and none whose key no other member has."""
+        ailing = []
+        for key in KEYS:
+            group = [member for member in self.members if member.scope == board.name and member.key == key]
+            ailing += chance.sample(group, max(0, min(2, len(group) - 1)))
+        return ailing
+
+    async def _expect_shared(
+        self, board: Board, ailing: list[Member], streams: Mapping[Member, int], number: int
+    ) -> None:
+        """See that members whose streams go on are shown what is shared, if one of their group is not ailing.
+
+        Raises:
+            StaleError: One is not.
+        """
+        started = asyncio.get_running_loop().time()
+        while True:
+            self._raise_from_viewers()
+            steady = [each for each in self.members if each.is_admitted and each.streams == streams[each]]
+            served = {(each.scope, each.key) for each in steady if each not in ailing}
+            behind = [
+                each
+                for each in steady
+                if each in ailing
+                and (each.scope, each.key) in served
+                and any(
+                    own_values(each.page or "", block, BLOCKS[block]) != values_of(block, board.history[-1])
+                    for block in SHARED
+                )
+            ]
+            if not behind:
+                break
+            if asyncio.get_running_loop().time() - started > CONVERGE_SECONDS:
+                found: dict[Viewer, list[str]] = {
+                    each: ["it shows old data, because the endpoint fails for it"] for each in behind
+                }
+                raise StaleError(self._report(number, found))
+            await asyncio.sleep(0.02)
+        self.counts["ailing"] += len([each for each in ailing if each in steady and (each.scope, each.key) in served])
+
+    def _expect_nothing_foreign(self, number: int) -> None:
+        found = self.server.findings_path.read_text()
+        if found:
+            raise ForeignError(f"in round {number}; seed {self.seed!r}:\n{found[:3000]}")
 
     # Faults
 

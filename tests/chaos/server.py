@@ -7,6 +7,7 @@ that the test can parse a page and compare it with the expected values.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import random
 from typing import Any
@@ -18,8 +19,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, ReactiveBus, reactive_stream
-from starlette_reactive._bus.hub import Hub
 
+from .club import Club, KeyFile, marked, page_source
+from .controls import lose
 from .state import PATHS, State
 
 BLOCKS = {
@@ -41,30 +43,31 @@ INSIDE = {"branch": "tree", "leaf": "branch", "twig": "tree"}
 """The parent of each nested block."""
 DERIVED = {"total": ("p3", "p4", "p5")}
 WEIGHT = "<!-- ballast -->" * (int(os.environ["CHAOS_WEIGHT"]) // 16)
+PERSONAL = frozenset({"again", "branch"})
+"""Blocks of members that are personal, beside shared ones, around one, and in one that becomes personal by it."""
 
 
-def _source(block: str) -> str:
+def _source(block: str, personal: frozenset[str] = frozenset()) -> str:
     shown = " ".join(f"{path}={{{{ {path} }}}}" for path in BLOCKS[block])
-    inner = "".join(_source(name) for name, outer in INSIDE.items() if outer == block)
+    shown += " {{ me }}" if block in personal else ""
+    inner = "".join(_source(name, personal) for name, outer in INSIDE.items() if outer == block)
     weight = WEIGHT if block == "heavy" else ""
     return f'<div id="{block}">{{% block {block} %}}{shown}{weight}{inner}{{% endblock %}}</div>\n'
 
 
 SOURCE = "".join(_source(block) for block in BLOCKS if block not in INSIDE)
+CLUB_SOURCE = page_source("".join(_source(block, PERSONAL) for block in BLOCKS if block not in INSIDE))
 
 env = Environment(loader=DictLoader({"page.html": SOURCE}), autoescape=True)
-index = DependencyIndex()
+club_page = env.from_string(CLUB_SOURCE)
+index, club_index = DependencyIndex(), DependencyIndex()
 index.register_template(env, "page.html")
 for derived, sources in DERIVED.items():
     index.derive(derived, from_paths=sources)
+    club_index.derive(derived, from_paths=sources)
 bus = ReactiveBus()
 state = State(os.environ["CHAOS_STATE"])
 chance = random.Random(os.environ["CHAOS_SEED"])
-
-_locate = Hub.locate
-if os.environ.get("CHAOS_BLIND") == "1":
-    # The control: whatever cursor a viewer sends, nothing is reported as changed before its stream began.
-    Hub.locate = lambda self, scope, cursor: _locate(self, scope, None)  # type: ignore[method-assign]
 
 
 class Faults:
@@ -89,6 +92,17 @@ def context(scope: str) -> dict[str, Any]:
     return {**values, **{path: sum(values[each] for each in sources) for path, sources in DERIVED.items()}}
 
 
+async def read(scope: str, user: str) -> dict[str, Any]:
+    values = context(scope)
+    await faults.setdefault(scope, Faults()).strike()
+    return values
+
+
+keys = KeyFile(os.environ["CHAOS_KEYS"], int(os.environ["CHAOS_MEMBERS"]))
+club = Club(bus, club_index, CLUB_SOURCE, read, keys, os.environ["CHAOS_FINDINGS"], chance)
+lose(os.environ["CHAOS_LOSES"])
+
+
 async def page(request: Request) -> Response:
     scope = request.path_params["scope"]
     cursor = bus.cursor(scope)
@@ -98,16 +112,11 @@ async def page(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     scope, query = request.path_params["scope"], request.query_params
 
-    async def build() -> dict[str, Any]:
-        values = context(scope)
-        await faults.setdefault(scope, Faults()).strike()
-        return values
-
     return reactive_stream(
         bus,
         scope=scope,
         index=index,
-        context_builder=build,
+        context_builder=functools.partial(read, scope, query["user"]),
         origin=query.get("origin"),
         connection=ConnectionInfo(query["viewer"], query["user"]),
         share=query.get("share"),
@@ -124,9 +133,14 @@ async def change(request: Request) -> Response:
     await asyncio.sleep(asked["pause"])  # from the commit to the emit
     audience = None if asked["audience"] is None else frozenset(asked["audience"])
     await bus.emit(ChangeEvent(scope, asked["values"], asked["origin"], audience))
+    values = context(scope)
+    if asked["key"] is None:
+        page = env.get_template("page.html").render(values)
+    else:
+        page = club_page.render(**marked(values, asked["key"], asked["member"]), live=str, live_origin=str)
     return JSONResponse(
         {
-            "page": env.get_template("page.html").render(context(scope)),
+            "page": page,
             "blocks": [ref.target_id for ref in index.affected_blocks(asked["values"])],
         }
     )
@@ -167,5 +181,7 @@ app = Starlette(
         Route("/{scope}/burst", burst, methods=["POST"]),
         Route("/{scope}/trouble", trouble, methods=["POST"]),
         Route("/{scope}/stuff", stuff, methods=["POST"]),
-    ]
+        *club.routes,
+    ],
+    middleware=club.middleware,
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .harness import Chaos, StaleError
+from .harness import Chaos, ForeignError, StaleError
 
 
 def seed_of(config: pytest.Config) -> str:
@@ -30,10 +30,28 @@ def test_every_page_matches_a_new_one_once_changes_stop(tmp_path: Path, pytestco
     print(f"{chaos.proxy.refused} times 502, {chaos.proxy.cut_in_midst} cut")
     print(f"{sum(viewer.frames for viewer in chaos.viewers)} frames")
     assert chaos.counts["changes"] > rounds
+    assert chaos.counts["keys changed"] > rounds
+    assert chaos.counts["ailing"] > rounds
     assert chaos.proxy.cut_in_midst
 
 
 def test_without_the_change_log_the_same_chaos_leaves_stale_pages(tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    chaos = Chaos(tmp_path, seed_of(pytestconfig), blind=True)
+    chaos = Chaos(tmp_path, seed_of(pytestconfig), loses="what changed before")
+    with pytest.raises(StaleError, match="pages are stale"):
+        asyncio.run(endure(chaos, rounds=20))
+
+
+def test_if_keys_are_not_asked_for_members_are_sent_what_is_not_theirs(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    chaos = Chaos(tmp_path, seed_of(pytestconfig), loses="keys")
+    with pytest.raises(ForeignError, match="is sent"):
+        asyncio.run(endure(chaos, rounds=20))
+
+
+def test_if_what_a_personal_block_replaced_is_not_sent_again_pages_are_stale(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    chaos = Chaos(tmp_path, seed_of(pytestconfig), loses="replaced blocks")
     with pytest.raises(StaleError, match="pages are stale"):
         asyncio.run(endure(chaos, rounds=20))

@@ -103,6 +103,11 @@ class Viewer:
         """Return where the next connection goes to."""
         return self._port
 
+    @property
+    def content(self) -> str | None:
+        """What it shows of the data."""
+        return self.page
+
     def note(self, what: str) -> None:
         self.story.append(f"{asyncio.get_running_loop().time():.3f} {what}")
 
@@ -126,20 +131,29 @@ class Viewer:
             with contextlib.suppress(OSError, EOFError):
                 reader, writer = await connect(self._choose_port())
                 try:
-                    writer.write(f"GET /{self.scope}/page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                    writer.write("\r\n".join((*self._page_request(), "Connection: close", "", "")).encode())
                     head, _, body = (await reader.read(-1)).decode().partition("\r\n\r\n")
                 finally:
                     writer.transport.abort()
                 length = re.search(r"content-length: (\d+)", head)
                 if head.startswith("HTTP/1.1 200") and length and len(body) == int(length[1]):
                     self.visits += 1
-                    found = re.search(r"x-cursor: (\S+)", head)
-                    assert found
-                    self.cursor, self.last_id, self.page = found[1], "", body
-                    self.known_to_script = ""
+                    self.last_id = self.known_to_script = ""
+                    self._begin(head, body)
+                    self.page = body
                     self.note(f"loaded the page, cursor {self.cursor}")
                     return
             await asyncio.sleep(0.1)
+
+    def _page_request(self) -> list[str]:
+        """Return the first lines of the request for the page."""
+        return [f"GET /{self.scope}/page HTTP/1.1", "Host: x", *self._more_headers()]
+
+    def _begin(self, head: str, page: str) -> None:
+        """Take from a page that has been loaded what its stream is asked for with."""
+        found = re.search(r"x-cursor: (\S+)", head)
+        assert found
+        self.cursor = found[1]
 
     async def _watch(self) -> None:
         """Keep the stream open as long as this page is shown."""
@@ -178,19 +192,24 @@ class Viewer:
             self._writer = None
 
     def _request(self, resume: str) -> bytes:
-        share = "&share=all" if self.shared else ""
         more = f"&resume={quote(resume)}" if resume else ""
-        lines = [
-            f"GET /{self.scope}/stream?viewer={self.name}&user={self.user}&origin={self.origin}{share}"
-            f"&cursor={quote(self.cursor)}{more} HTTP/1.1",
-            "Host: x",
-        ]
+        lines = [f"GET {self._target()}{more} HTTP/1.1", "Host: x", *self._more_headers()]
         if self.kind == "htmx4":
             lines += ["HX-Request: true", "HX-Request-Type: partial"]
         if self.last_id:
             lines.append(f"Last-Event-ID: {self.last_id}")
         self.note(f"connects, last id {self.last_id or 'none'}, resume {resume or 'none'}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+    def _target(self) -> str:
+        """Return the URL of the stream."""
+        share = "&share=all" if self.shared else ""
+        query = f"viewer={self.name}&user={self.user}&origin={self.origin}{share}&cursor={quote(self.cursor)}"
+        return f"/{self.scope}/stream?{query}"
+
+    def _more_headers(self) -> list[str]:
+        """Return the lines that requests of this browser have besides."""
+        return []
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         chunks, waiting = _Chunks(), b""

@@ -1,0 +1,119 @@
+"""A tab that shows the page with ``share=``: it has a key, which may change, be taken away and be given back."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from typing import Any
+
+from .club import STREAMS, cookies_of
+from .dom import inner_html
+from .viewer import Viewer
+
+_URL = re.compile(r' sse-connect="([^"]+)"')
+_ORIGIN = re.compile(r'data-reactive-sink="([^"]+)"')
+_PARTIAL = re.compile(r'<hx-partial hx-target="#([\w-]+)" hx-swap="innerMorph">(.*)</hx-partial>', re.DOTALL)
+_KEY = re.compile(r"key:(\w+)")
+_WHO = re.compile(r"who:([\w-]+)")
+
+
+class Member(Viewer):
+    """One tab of a member.
+
+    Args:
+        path: The last part of the page's path.
+        key: Its key.
+        **more: As of :class:`Viewer`.
+    """
+
+    def __init__(self, *, path: str, key: str | None, **more: Any) -> None:
+        super().__init__(**more)
+        self.path = path
+        self._url = ""
+        self._mark = ""
+        self._is_left = asyncio.Event()
+        self.key = key
+        self.key_lock = asyncio.Lock()  # held while its key changes, and while it sends a form
+        self.refusals = 0  # how often its access was taken away
+        self._refusals_at_visit = 0
+        self.is_closed = False
+        self.is_admitted = False
+        self.streams = 0
+
+    @property
+    def origin(self) -> str:
+        return self._mark
+
+    @property
+    def content(self) -> str | None:
+        return None if self.page is None else inner_html(self.page, "all")
+
+    def note_key(self, key: str | None, *, is_changed: bool) -> None:
+        """Take note of another key, before and after the servers have been told of it."""
+        self.note(f"{'has' if is_changed else 'is given'} the key {key}")
+        if is_changed:
+            self.key = key
+        elif key is None:
+            self.key = None
+            self.refusals += 1
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with its page and its stream, whatever values it shows."""
+        keys = set(_KEY.findall(self.page or ""))
+        wrong = [f"it shows data of {keys}, and its key is {self.key}"] if keys != {self.key} else []
+        return wrong if self.is_admitted else [*wrong, "it has no stream"]
+
+    def reload(self) -> None:
+        self.is_closed = False
+        self._is_left.set()
+        super().reload()
+
+    def _more_headers(self) -> list[str]:
+        return [cookies_of(self.name, self.user)]
+
+    def _page_request(self) -> list[str]:
+        self._refusals_at_visit = self.refusals - (self.key is None)
+        return [f"GET /{self.scope}/{self.path} HTTP/1.1", "Host: x", *self._more_headers()]
+
+    def _begin(self, head: str, page: str) -> None:
+        url, mark = _URL.search(page), _ORIGIN.search(page)
+        assert url
+        assert mark
+        self._url, self._mark = html.unescape(url[1]), html.unescape(mark[1])
+        self._expect_own(page)
+        self._is_left.clear()
+
+    def _target(self) -> str:
+        assert self._url.startswith(STREAMS)
+        return f"{self._url}&resumable=1" if self.kind == "htmx2 with script" else self._url
+
+    async def _connect(self, resume: str) -> bool | None:
+        if self.is_closed:
+            await self._is_left.wait()
+            return True
+        self.is_admitted = False
+        self.streams += 1
+        try:
+            return await super()._connect(resume)
+        finally:
+            self.is_admitted = False
+
+    def _take(self, frame: str) -> None:
+        if "id: " in frame and "reactive-restart" not in frame:
+            self.is_admitted = True
+        super()._take(frame)
+
+    def _apply(self, event: str, data: str) -> None:
+        if event == "reactive-close":
+            assert self.refusals > self._refusals_at_visit, f"{self.name} was closed, and never refused"
+            self.is_closed = True
+        elif event == "message" and 'hx-swap="delete"' not in data:
+            partial = _PARTIAL.fullmatch(data)
+            assert partial, data
+            self._expect_own(partial[2])
+            self.swap(partial[1], partial[2])
+
+    def _expect_own(self, found: str) -> None:
+        others = set(_WHO.findall(found)) - {self.name}
+        assert not others, f"{self.name} was shown what belongs to {others}"
