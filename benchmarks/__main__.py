@@ -8,11 +8,16 @@ import time
 from pathlib import Path
 
 from . import machine
-from .experiments import Settings, commits, delivery, engines, parts, service
+from .experiments import Settings, commits, delivery, engines, parts, service, signed_in
 from .figures import Experiment, Table
 from .plot import draw
 
 EXPERIMENTS = {
+    "signed-in": signed_in.signed_in,
+    "private-update": signed_in.private_update,
+    "room-for-requests": signed_in.room_for_requests,
+    "personal-block": signed_in.personal_block,
+    "member-memory": signed_in.member_memory,
     "one-block": delivery.one_block,
     "five-blocks": delivery.five_blocks,
     "viewers": delivery.viewers,
@@ -54,10 +59,10 @@ def main() -> None:
         print(f"({name}: {time.monotonic() - started:.0f} s)", flush=True)
     goals = [goal.row() for experiment in done for goal in experiment.goals]
     print("\n" + str(Table("Goals: median (quartiles)", ["goal", "limit", "measured", ""], goals)))
-    found = {experiment.name: experiment.as_json() for experiment in done}
+    found = {experiment.name: {"machine": described, **experiment.as_json()} for experiment in done}
     if options.json is not None:
         kept = json.loads(options.json.read_text()) if options.update and options.json.exists() else {}
-        kept = {**kept, "machine": described, "quick": settings.quick, **found}
+        kept = {**kept, "quick": settings.quick, **found}
         options.json.write_text(_rounded(kept))
         found = kept
     if options.plot is not None:

@@ -11,14 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .content import PAGE, marker, source
 from .machine import SERVER_CORE, cpu_seconds, resident_bytes
+from .members import PAGES
 
-__all__ = ["Options", "Server", "Viewers", "serving"]
+__all__ = ["Options", "Server", "Viewers", "http_request", "serving"]
 
 Options = dict[str, Any]
 """What a server process is told: the variant's name, and its settings."""
@@ -120,20 +121,25 @@ class Viewers:
     def __len__(self) -> int:
         return len(self._sockets)
 
-    def connect(self, port: int, paths: Sequence[str], *, timeout: float = 30) -> list[int]:
-        """Open a stream for each path, wait for its first bytes, and return the connections' numbers."""
-        all_opened = []
-        for start in range(0, len(paths), 100):
-            opened = set()
-            for path in paths[start : start + 100]:
+    def connect(
+        self, port: int, paths: Sequence[str], *, cookies: Sequence[str] = (), timeout: float = 30
+    ) -> list[int]:
+        """Open a stream for each path, wait for its first bytes, and return the connections' numbers.
+
+        Args:
+            port: The server's.
+            paths: A path for each stream.
+            cookies: The ``Cookie`` header of each stream. Empty: they have none.
+            timeout: Seconds for the first bytes of a hundred streams.
+        """
+        requests = [*map(stream_request, paths, cookies or [""] * len(paths))]
+        all_opened: list[int] = []
+        for start in range(0, len(requests), 100):
+            for request in requests[start : start + 100]:
                 connection = socket.create_connection(("127.0.0.1", port), timeout=30)
-                connection.sendall(_REQUEST % path.encode())
-                connection.setblocking(False)
-                number = connection.fileno()
-                self._sockets[number] = connection
-                self._poll.register(number, select.EPOLLIN | select.EPOLLET)
-                opened.add(number)
-                all_opened.append(number)
+                connection.sendall(request)
+                all_opened.append(self.adopt(connection))
+            opened = set(all_opened[start:])
             received = dict.fromkeys(opened, b"")
             deadline = time.monotonic() + timeout
             while opened:
@@ -144,6 +150,19 @@ class Viewers:
                         if found and body:
                             opened.discard(number)
         return all_opened
+
+    def adopt(self, connection: socket.socket) -> int:
+        """Read this connection from now on as well, and return its number."""
+        connection.setblocking(False)
+        number = connection.fileno()
+        self._sockets[number] = connection
+        self._poll.register(number, select.EPOLLIN | select.EPOLLET)
+        return number
+
+    def send(self, requests: Mapping[int, bytes]) -> None:
+        """Send a request on each of these connections."""
+        for number, request in requests.items():
+            self._sockets[number].sendall(request)
 
     def _read(self, deadline: float) -> Iterator[tuple[int, bytes]]:
         for number, _ in self._arrived(deadline):
@@ -222,11 +241,26 @@ def _templates(blocks: int) -> str:
     """Return a directory with the page of so many blocks."""
     directory = Path(_templates_root.name) / str(blocks)
     directory.mkdir(exist_ok=True)
-    (directory / PAGE).write_text(source(blocks))
+    for name, text in {PAGE: source(blocks), **PAGES}.items():
+        (directory / name).write_text(text)
     return str(directory)
 
 
-_REQUEST = b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n"
+def stream_request(path: str, cookie: str = "") -> bytes:
+    """Return the request of an event stream."""
+    return http_request(path, cookie, "Accept: text/event-stream\r\nCache-Control: no-cache\r\n")
+
+
+def http_request(path: str, cookie: str = "", headers: str = "") -> bytes:
+    """Return a GET request.
+
+    Args:
+        path: The path and query.
+        cookie: The value of the ``Cookie`` header. Empty: there is none.
+        headers: Further lines, each with its end.
+    """
+    cookies = f"Cookie: {cookie}\r\n" if cookie else ""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}{cookies}\r\n".encode()
 
 
 def _free_ports(count: int) -> list[int]:

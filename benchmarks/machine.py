@@ -82,6 +82,7 @@ _PACKAGES = (
     "jinja2-fragments",
     "datastar-py",
     "django-eventstream",
+    "pyview-web",
 )
 
 

@@ -29,14 +29,30 @@ LABELS = {
     "datastar": "Datastar's SDK",
     "fastapi": "FastAPI's SSE",
     "django": "django-eventstream",
+    "private": "starlette-reactive, private page",
+    "share": "starlette-reactive, share=",
+    "share-async": "starlette-reactive, async share=",
+    "shared": "starlette-reactive, shared=True",
+    "sse-template": "sse-starlette, a render each",
+    "sse-fragments": "sse-starlette and jinja2-fragments",
+    "pyview": "PyView",
 }
 OURS, OTHERS = "#3f51b5", "#9e9e9e"
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Draw what there is of the four pictures, one below the other: one block, five blocks, viewers, memory."""
-    drawn = {"one_block": _bars, "five_blocks": _bars, "viewers": _lines, "memory": _bars}
+    """Draw what there is of the pictures, one below the other: signed-in people, blocks, viewers, memory."""
+    drawn = {
+        "signed_in": _bars_of_most,
+        "member_memory": _bars,
+        "one_block": _bars,
+        "five_blocks": _bars,
+        "viewers": _lines,
+        "memory": _bars,
+    }
     titles = {
+        "signed_in": "Signed-in people: processor time of a viewer and change, µs",
+        "member_memory": "Signed-in people: memory of a viewer, KiB",
         "one_block": "One block: processor time of a viewer and change, µs",
         "five_blocks": "Five blocks: processor time of a viewer and change, µs",
         "viewers": "Processor time of a viewer and change, µs, by viewers",
@@ -58,12 +74,18 @@ def draw(results: dict[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
+def _bars_of_most(axis: Any, data: dict[str, Any]) -> None:
+    """Draw the figures with the most viewers."""
+    most = data["points"][-1]
+    _bars(axis, {"cpu_us": {variant: data["cpu_us"][f"{variant} {most}"] for variant in data["variants"]}})
+
+
 def _bars(axis: Any, data: dict[str, Any]) -> None:
     values = data.get("cpu_us") or data["kib"]
     medians = {name: statistics.median(rounds) for name, rounds in values.items()}
     names = sorted(medians, key=lambda name: medians[name], reverse=True)
-    colours = [OURS if name.startswith("reactive") else OTHERS for name in names]
-    bars = axis.barh([LABELS.get(name, name) for name in names], [medians[name] for name in names], color=colours)
+    colours = [OURS if LABELS[name].startswith("starlette-reactive") else OTHERS for name in names]
+    bars = axis.barh([LABELS[name] for name in names], [medians[name] for name in names], color=colours)
     axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=10)
     axis.margins(x=0.25)
     axis.xaxis.set_visible(False)

@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 
 from .machine import pin, raise_file_limit
-from .variants import VARIANTS, Variant
+from .variants import SIGNED_IN, VARIANTS, Variant
 
 __all__: list[str] = []
 
@@ -47,7 +47,7 @@ class _Control(asyncio.Protocol):
 
 
 async def _main(options: dict[str, Any]) -> None:
-    module, name = VARIANTS[options["variant"]].rsplit(":", 1)
+    module, name = {**VARIANTS, **SIGNED_IN}[options["variant"]].rsplit(":", 1)
     variant: Variant = getattr(importlib.import_module(module), name)(options)
     loop = asyncio.get_running_loop()
     await loop.create_server(lambda: _Control(variant), "127.0.0.1", options["control"])
@@ -65,6 +65,8 @@ async def _main(options: dict[str, Any]) -> None:
         access_log=False,
         backlog=4096,
         lifespan="off",
+        timeout_keep_alive=600,  # no connection ends while it waits for its turn, and none is asked whether it is alive
+        ws_ping_interval=None,
     )
     await uvicorn.Server(config).serve()
 

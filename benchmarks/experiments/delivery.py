@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,30 +11,9 @@ from ..figures import Experiment, Goal, Rounds, Table, comparison, figure, ratio
 from ..load import Server, Viewers, serving
 from ..variants import VARIANTS
 from . import Settings
+from .rounds import PAUSE, Running, interleaved, warmed_up
 
 __all__ = ["block_size", "blocks", "five_blocks", "one_block", "scopes", "viewers"]
-
-PAUSE = 0.025
-"""Seconds between two changes; a group gathers changes for 20 ms."""
-
-Running = dict[str, tuple[Server, Viewers]]
-
-
-def _change(server: Server, viewers: Viewers) -> float:
-    """Make a change, wait until it has reached everyone, and return the seconds that took."""
-    number = server.next_change()
-    started = time.perf_counter()
-    server.tell("emit", number)
-    taken = viewers.wait_for(server.marker(number)) - started
-    time.sleep(PAUSE)
-    return taken
-
-
-def _cost(server: Server, viewers: Viewers, changes: int) -> tuple[float, float]:
-    """Return the processor microseconds for each viewer and change, and the median milliseconds to the last viewer."""
-    before = server.cpu
-    taken = [_change(server, viewers) for _ in range(changes)]
-    return (server.cpu - before) / changes / len(viewers) * 1e6, figure(taken).median * 1e3
 
 
 @contextlib.contextmanager
@@ -45,36 +23,14 @@ def _all(variants: Mapping[str, tuple[str, dict[str, Any]]], viewers: int) -> It
             label: stack.enter_context(serving(variant, options.pop("viewers", viewers), **options))
             for label, (variant, options) in variants.items()
         }
-        for server, readers in running.values():
-            for _ in range(3):
-                _change(server, readers)
-        gc.collect()
-        gc.disable()
-        try:
-            yield running
-        finally:
-            gc.enable()
-
-
-def _interleaved(running: Running, rounds: int, changes: int | Mapping[str, int]) -> tuple[Rounds, Rounds]:
-    """Measure every variant in every round, in an order that moves on by one."""
-    cpu: Rounds = {label: [] for label in running}
-    latency: Rounds = {label: [] for label in running}
-    labels = list(running)
-    for number in range(rounds):
-        first = number % len(labels)
-        for label in labels[first:] + labels[:first]:
-            count = changes if isinstance(changes, int) else changes[label]
-            cost, taken = _cost(*running[label], count)
-            cpu[label].append(cost)
-            latency[label].append(taken)
-    return cpu, latency
+        stack.enter_context(warmed_up(running))
+        yield running
 
 
 def _compare(settings: Settings, name: str, title: str, variants: Sequence[str], **options: Any) -> Experiment:
     count = settings.pick(1000, 200)
     with _all({variant: (variant, dict(options)) for variant in variants}, count) as running:
-        cpu, latency = _interleaved(running, settings.pick(10, 4), 4)
+        cpu, latency = interleaved(running, settings.pick(10, 4), 4)
     title = f"{title}, {count} viewers of one scope"
     found = Experiment(name, data={"viewers": count, **options, "cpu_us": cpu, "latency_ms": latency})
     found.tables += [
@@ -115,7 +71,7 @@ def _scale(
     }
     changes = {label: max(3, 1000 // options.get("viewers", 500)) for label, (_, options) in labelled.items()}
     with _all(labelled, 500) as running:
-        cpu, latency = _interleaved(running, settings.pick(8, 3), changes)
+        cpu, latency = interleaved(running, settings.pick(8, 3), changes)
     rows = [
         [
             str(point),

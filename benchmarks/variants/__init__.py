@@ -1,6 +1,7 @@
 """The ways to bring a change to its viewers that are compared, each a server of its own.
 
-All serve the same page (:mod:`benchmarks.content`) and the stream of its changes at ``/stream``.
+``VARIANTS`` serve the same page (:mod:`benchmarks.content`) and the stream of its changes at ``/stream``. ``SIGNED_IN``
+serve the page of signed-in people (:mod:`benchmarks.members`) at ``/board`` after ``/sign-in/NAME``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 from starlette.types import ASGIApp
 
-__all__ = ["VARIANTS", "Variant"]
+__all__ = ["SIGNED_IN", "VARIANTS", "Variant"]
 
 
 class Variant(Protocol):
@@ -41,5 +42,15 @@ VARIANTS = {
     "datastar": "benchmarks.variants.queues:Datastar",
     "fastapi": "benchmarks.variants.fastapi_sse:FastApi",
     "django": "benchmarks.variants.django_sse:Django",
+}
+SIGNED_IN = {
+    "private": "benchmarks.variants.pages:Private",
+    "private-starlette": "benchmarks.variants.pages:PrivateStarlette",
+    "share": "benchmarks.variants.pages:Share",
+    "share-async": "benchmarks.variants.pages:ShareAsync",
+    "shared": "benchmarks.variants.pages:Shared",
+    "sse-template": "benchmarks.variants.own_streams:PartialTemplate",
+    "sse-fragments": "benchmarks.variants.own_streams:Fragments",
+    "pyview": "benchmarks.variants.pyview_live:PyViewBoard",
 }
 """Where each variant is; modules are imported by name, for each has its own dependencies."""

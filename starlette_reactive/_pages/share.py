@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,16 +18,18 @@ from .._core.callables import function_of, name_of
 from .._index.personal import personal_blocks
 from .._index.registry import Registry
 
-__all__ = ["CHECKED_EVERY", "Key", "KeyOf", "Partition", "Share", "as_key"]
+__all__ = ["CHECKED_EVERY", "SIMPLE_KEYS", "Key", "KeyOf", "Partition", "Share", "as_key"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 KeyOf = Callable[[Request], Any]
 """A function or coroutine function of a viewer's request that returns its key, or ``None`` if it may see nothing."""
 
+SIMPLE_KEYS = frozenset({str, int, bool, UUID})
+"""Types whose values are equal keys if they are equal and of the same type."""
 CHECKED_EVERY = 10.0
 """Seconds between two calls for one viewer, if the function is a coroutine function."""
-_SIMPLE = frozenset({str, int, bool, UUID})
+_MOVED_COUNT = 10_000  # of pages that have been sent blocks of another key, and whose ids may be lost
 _DEBUG_AUDIT, _AUDIT = 1.0, 0.01
 
 
@@ -47,11 +50,6 @@ class Key:
 
     def __hash__(self) -> int:
         return hash(self.strict)
-
-    def is_surely(self, value: object) -> bool:
-        """Return whether a value is this key, without looking into tuples. It runs for each viewer and update."""
-        kind = type(value)
-        return kind in _SIMPLE and kind is type(self.value) and value == self.value
 
     @property
     def text(self) -> str:
@@ -154,19 +152,17 @@ class Share:
         is_coroutine = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004 - the kind matters, not whether it is callable
         )
-        self._key_of = key_of
+        self.key_of: KeyOf = key_of
+        """The application's function. What it returns may have to be awaited."""
         self._what = f"share= of the page {page} ({name_of(key_of)})"
         self._registry = registry
         self._viewer_names = viewer_names
         self.differing: frozenset[BlockRef] = frozenset()
         """Shared blocks that were different for two viewers, and those around them. They are personal."""
         self._partition: Partition | None = None
+        self._moved: OrderedDict[str, None] = OrderedDict()
         self.recheck: float = (CHECKED_EVERY if is_coroutine else 0.0) if recheck is None else recheck
         self.audit: float = (_DEBUG_AUDIT if debug else _AUDIT) if audit is None else audit
-
-    def call(self, request: Request) -> Any:
-        """Call the application's function. What it returns may have to be awaited."""
-        return self._key_of(request)
 
     def as_key(self, value: object) -> Key | None:
         """Return the key that the application's function has returned; see :func:`as_key`."""
@@ -178,7 +174,7 @@ class Share:
         Raises:
             TypeError: What the application returned cannot be a key.
         """
-        value = self.call(request)
+        value = self.key_of(request)
         return self.as_key(await value if inspect.isawaitable(value) else value)
 
     def partition(self) -> Partition:
@@ -187,6 +183,21 @@ class Share:
             reasons = personal_blocks(self._registry, self._viewer_names)
             self._partition = _partition(self._registry, {*reasons, *self.differing})
         return self._partition
+
+    def note_moved(self, mark: str) -> None:
+        """Record that a page has been sent blocks of another key than it was rendered with.
+
+        Args:
+            mark: The mark of its own requests.
+        """
+        self._moved[mark] = None
+        self._moved.move_to_end(mark)
+        if len(self._moved) > _MOVED_COUNT:
+            self._moved.popitem(last=False)
+
+    def has_moved(self, mark: str) -> bool:
+        """Return whether a page has been sent blocks of another key, as far as this process remembers."""
+        return mark in self._moved
 
     def note_different(self, blocks: Iterable[BlockRef]) -> None:
         """Make shared blocks personal, and those around them, because they differed between two viewers."""

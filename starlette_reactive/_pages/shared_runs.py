@@ -2,7 +2,7 @@
 
 The member whose request served last serves again, until it leaves or is refused. If it is refused, or has become
 somebody else, its stream ends and another member serves. If its run fails, another one is tried, because the failure
-may be its own.
+may be its own. One whose browser has another run under way is passed over.
 
 Equal keys are a claim of the application. An audit checks it: the endpoint runs for a second member too, and what it
 renders must be the same. Data may change between the two runs, so a difference counts only if the first member's run,
@@ -43,6 +43,10 @@ class Member(Protocol):
     @property
     def is_ending(self) -> bool:
         """Whether its stream ends."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether its run would have to wait for another one of its browser."""
 
     async def run(self, blocks: list[BlockRef], marks: Marks | None) -> Rendered:
         """Run the endpoint with its request.
@@ -177,7 +181,13 @@ class SharedRuns:
         raise StreamRestartError(f"the application admits none of the viewers of the page {self._page} any more")
 
     def _next(self, tried: set[Member]) -> Member | None:
-        return next((each for each in self._members if each not in tried and not each.is_ending), None)
+        first = None
+        for member in self._members:
+            if member not in tried and not member.is_ending:
+                if not member.is_busy:
+                    return member
+                first = first or member
+        return first
 
     def _serve_last(self, member: Member) -> None:
         if member in self._members:

@@ -45,6 +45,10 @@ class Turns:
         self._loop: EventLoop = current_loop()
         self._waiting: dict[str, deque[Signal]] = {}  # of each session whose turn is taken
 
+    def is_taken(self, session: str) -> bool:
+        """Return whether somebody has the turn of a session."""
+        return session in self._waiting
+
     async def take(self, session: str) -> Turn:
         """Wait for one's turn among those of a session, but not for long."""
         waiting = self._waiting.get(session)

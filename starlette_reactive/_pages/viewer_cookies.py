@@ -166,6 +166,11 @@ class ViewerCookies:
         return turn
 
     @property
+    def turn_is_taken(self) -> bool:
+        """Whether an update or a connecting stream of the browser has its turn."""
+        return self._turns.is_taken(self._stream.session)
+
+    @property
     def are_of_one_stream(self) -> bool:
         """Whether the browser has no other open stream, as far as is known."""
         return self._site.watch.count(self._stream.session) == 1

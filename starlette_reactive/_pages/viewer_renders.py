@@ -7,7 +7,7 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from .._core.blocks import BlockRef
-from .._core.errors import StreamEndedError, StreamRestartError
+from .._core.errors import ReactiveError, StreamEndedError, StreamRestartError
 from .._streams.rendering import Rendered
 from .equal_runs import equal_runs_of_loop, request_of
 from .places import Claim
@@ -38,7 +38,15 @@ class ViewerRenders:
         self._cookies = cookies
         self._has_admitted = False
         self.key: Key | None = None
-        self.request: Request = Request(dict(runner.asgi_scope))
+        """The viewer's key, if the page is shared by key and the viewer has been admitted."""
+        self._request: Request | None = None
+
+    @property
+    def request(self) -> Request:
+        """The newest request of the page that has found the viewer's key."""
+        if self._request is None:
+            raise ReactiveError("the viewer has not been admitted")
+        return self._request
 
     def user_id(self) -> str | None:
         """Return the viewer's user id."""
@@ -61,7 +69,7 @@ class ViewerRenders:
             raise StreamRestartError(f"the viewer of the page {update.page} has another key now", whole=True)
         self._has_admitted, self._user, self.key = True, update.user, update.key
         if update.request is not None:
-            self.request = _kept(update.request)
+            self._request = _kept(update.request)
         return rendered
 
     async def _run_in_turn(self, update: Update) -> Rendered:
@@ -101,6 +109,11 @@ class ViewerRenders:
         if update.key != self.key or update.user != self._user:
             raise StreamRestartError(f"the viewer of the page {update.page} is another one now", whole=True)
         return rendered, restart
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something else is done in the name of the browser."""
+        return self._cookies.turn_is_taken
 
     @property
     def knows_cookies(self) -> bool:

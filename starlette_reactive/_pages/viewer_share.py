@@ -19,7 +19,7 @@ from .._streams.joint import Joint
 from .._streams.rendering import Rendered
 from .cookie_watch import Watched
 from .page import Page
-from .share import Key, Share
+from .share import SIMPLE_KEYS, Key, Share
 from .shared_runs import Difference, SharedRuns
 from .varying import Marks
 from .viewer_renders import ViewerRenders
@@ -60,6 +60,8 @@ class ViewerShare:
         self._options = options
         self._partition = share.partition()
         self._checked_at = 0.0
+        self._value: Hashable = None
+        self._simple: type | None = None  # the type of the value, if equal values of the type are equal keys
         self._joint: Joint | None = None
 
     def own_options(self) -> GroupOptions:
@@ -93,14 +95,20 @@ class ViewerShare:
     def joined(self, joint: Joint) -> Callable[[], object]:
         self._joint = joint
         self._checked_at = time.monotonic()
+        self._value = self._key.value
+        self._simple = type(self._value) if type(self._value) in SIMPLE_KEYS else None
         self._stream.outdate = joint.outdate
         runs = cast("SharedRuns", joint.shared.options.render)
         runs.add(self)
         return lambda: runs.remove(self)
 
     def has_key(self, requested: EventId) -> bool:
-        had = requested.key if requested.cursor else self._visit.key
-        return bool(had) and had == self._page.digest_of(self._key)
+        mark = self._visit.origin
+        had = requested.key if requested.cursor else ("" if self._share.has_moved(mark) else self._visit.key)
+        if had and had == self._page.digest_of(self._key):
+            return True
+        self._share.note_moved(mark)
+        return False
 
     @property
     def _key(self) -> Key:
@@ -109,13 +117,13 @@ class ViewerShare:
         return self._renders.key
 
     def check(self) -> StreamRestartError | Awaitable[StreamRestartError | None] | None:
-        recheck, key = self._share.recheck, self._renders.key
+        # It runs for each viewer and update, so it looks into tuples only if it has to.
+        recheck = self._share.recheck
         if recheck and time.monotonic() - self._checked_at < recheck:
             return None
         try:
-            value = self._share.call(self._renders.request)
-            if key is not None and key.is_surely(value):
-                self._checked_at = time.monotonic() if recheck else 0.0
+            value = self._share.key_of(self._renders.request)
+            if type(value) is self._simple and value == self._value and not recheck:
                 return None
             return self._judged_later(value) if inspect.isawaitable(value) else self._judged(value)
         except Exception as error:  # noqa: BLE001 - logged
@@ -158,6 +166,10 @@ class ViewerShare:
     @property
     def is_ending(self) -> bool:
         return self._joint is None or self._joint.end_reason is not None
+
+    @property
+    def is_busy(self) -> bool:
+        return self._renders.is_busy
 
     async def run(self, blocks: list[BlockRef], marks: Marks | None) -> Rendered:
         rendered, restart = await self._renders.render_for_others(blocks, marks)

@@ -137,7 +137,7 @@ class Group:
 
     def is_behind(self, viewer: Viewer) -> bool:
         """Return whether a viewer is owed something, or may be."""
-        return self._demanded or not self.feed.is_current(viewer)
+        return self._demanded or self.feed.is_owed or self.feed.has_news(viewer)
 
     def end_viewer(self, viewer: Viewer) -> None:
         """End a viewer's stream. Thread-safe."""

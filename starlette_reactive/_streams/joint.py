@@ -86,17 +86,6 @@ class Joint:
         """Why the stream ends."""
         return self.viewer.end_reason or self.own_viewer.end_reason
 
-    @property
-    def has_news(self) -> bool:
-        """Whether there may be something to send."""
-        return self.shared.feed.has_news(self.viewer) or (
-            self._has_personal and self.own.feed.has_news(self.own_viewer)
-        )
-
-    async def changed(self) -> None:
-        """Wait until there may be something to send, or the stream ends."""
-        await self.shared.feed.changed.wait(self.own.feed.changed if self._has_personal else None)
-
     def outdate(self, since: float | None) -> None:
         """Restart the stream before it is sent anything else, because its browser has other cookies. Thread-safe.
 
@@ -115,11 +104,17 @@ class Joint:
 
     def take(self) -> bytes:
         """Return the frames that bring the viewer up to date. Empty if there is nothing to send yet."""
-        if not self._has_personal:
-            frames = self.shared.feed.take(self.viewer)
-            if frames:
-                self.shared.traces.sent(self.viewer, len(frames))
-            return frames
+        if self._has_personal and self.own.is_behind(self.own_viewer):
+            return self._take_both()
+        frames = self.shared.feed.take(self.viewer)
+        if frames:
+            self.shared.traces.sent(self.viewer, len(frames))
+            if self._nested:
+                self.own.feed.note_altered(self.own_viewer)
+            self._advance()
+        return frames
+
+    def _take_both(self) -> bytes:
         taken = self._take_own()
         is_behind = self.own.is_behind(self.own_viewer)
         frames = self.shared.feed.take(self.viewer, with_id=not is_behind)
@@ -136,6 +131,12 @@ class Joint:
         self.own.traces.sent(self.own_viewer, len(personal))
         return personal + frames
 
+    def _advance(self) -> None:
+        """Record that the personal blocks are as current as the shared ones."""
+        own, position = self.own_viewer, self.viewer.position
+        if own.position is not None and position is not None and own.position < position:
+            own.position = position
+
     def _take_own(self) -> list[bytes]:
         """Return the frames of personal blocks."""
         taken = self.own.feed.take_apart(self.own_viewer)
@@ -145,12 +146,6 @@ class Joint:
         if nested:
             self.shared.feed.replaced(self.viewer, nested, taken.since)
         return taken.frames
-
-    def _advance(self) -> None:
-        """Record that the personal blocks are as current as the shared ones."""
-        own, position = self.own_viewer, self.viewer.position
-        if own.position is not None and position is not None:
-            own.position = max(own.position, position)
 
     def _event_id(self) -> str | None:
         """Return the id that stands for all that has been sent. ``None`` if shared blocks are still owed."""
@@ -194,33 +189,41 @@ class JointStream(LiveStream):
 
         return end
 
-    async def _send_all_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
+    async def _send_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
+        if not await self._is_admitted(group, viewer, send):
+            await self._end(group, viewer, send)
+            return
         with self._joined(group, viewer, beginning) as (joint, first):
             await self._send_first(joint.shared, joint.viewer, first, send)
-            await self._send_until_end(joint, joint.viewer, send)
+            del beginning, first  # they last for the whole stream
+            shared, viewer, own, own_viewer = joint.shared, joint.viewer, joint.own.feed, joint.own_viewer
+            other = own.changed if self._sharing.has_personal else None
+            while viewer.end_reason is None and own_viewer.end_reason is None:
+                frames = b""
+                if shared.feed.has_news(viewer) or (other is not None and own.has_news(own_viewer)):
+                    found = self._sharing.check()
+                    if found is not None:
+                        await self._restart_for(joint, found)
+                        if joint.end_reason is not None:
+                            break
+                    frames = joint.take()
+                if frames:
+                    await self._send_body(send, viewer, self._with_retry(frames))
+                elif viewer.heartbeat != shared.heartbeat:
+                    await self._send_body(send, viewer, HEARTBEAT)
+                else:
+                    await shared.feed.changed.wait(other)  # nothing is awaited between `take` and this
+                    continue
+                viewer.heartbeat = shared.heartbeat
             joint.end()
-            await self._end(joint.shared, joint.viewer, send)
+            await self._end(shared, viewer, send)
 
-    async def _send_until_end(self, joint: Joint, viewer: Viewer, send: Send) -> None:
-        while joint.end_reason is None:
-            frames = b""
-            if joint.has_news:
-                found = self._sharing.check()
-                if found is not None:
-                    refusal = found if isinstance(found, StreamRestartError) else await found
-                    if refusal is not None:
-                        joint.restart(refusal)
-                    if joint.end_reason is not None:
-                        return
-                frames = joint.take()
-            if frames:
-                await self._send_body(send, viewer, self._with_retry(frames))
-            elif viewer.heartbeat != joint.shared.heartbeat:
-                await self._send_body(send, viewer, HEARTBEAT)
-            else:
-                await joint.changed()  # nothing is awaited between `take` and this, so no change is missed
-                continue
-            viewer.heartbeat = joint.shared.heartbeat
+    async def _restart_for(
+        self, joint: Joint, found: StreamRestartError | Awaitable[StreamRestartError | None]
+    ) -> None:
+        refusal = found if isinstance(found, StreamRestartError) else await found
+        if refusal is not None:
+            joint.restart(refusal)
 
     @contextmanager
     def _joined(self, own: Group, own_viewer: Viewer, beginning: Beginning) -> Iterator[tuple[Joint, Beginning]]:

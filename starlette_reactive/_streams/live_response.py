@@ -166,23 +166,22 @@ class LiveStream(EventStream):
             if on_leave is not None:
                 on_leave()
 
-    async def _send_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
+    async def _is_admitted(self, group: Group, viewer: Viewer, send: Send) -> bool:
+        """Begin the answer, and wait until the viewer is admitted and counted. Return ``False`` if its stream ends."""
         viewer.sending_since = time.monotonic()
         await self._send_start(send)
         viewer.sending_since = None
-        if await group.admit(viewer) and self._is_counted(group, viewer):
-            await self._send_all_updates(group, viewer, beginning, send)
-        else:
-            await self._end(group, viewer, send)
+        return await group.admit(viewer) and self._is_counted(group, viewer)
 
     async def _send_first(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
         await self._call(self._options.on_connect)
         event_id = group.feed.event_id(beginning.location.cursor)
         await self._send_body(send, viewer, first_frame(beginning.asgi_scope, event_id, self._retry))
 
-    async def _send_all_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
-        """Send an admitted viewer what it is owed, until its stream ends."""
-        await self._send_first(group, viewer, beginning, send)
+    async def _send_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
+        if await self._is_admitted(group, viewer, send):
+            await self._send_first(group, viewer, beginning, send)
+        del beginning  # it lasts for the whole stream
         while viewer.end_reason is None:
             frames = group.feed.take(viewer)
             if frames:

@@ -53,7 +53,6 @@ SHARED = ("single", "pair", "sums", "addends", "rest", "leaf", "twig", "wide", "
 """The blocks that members with an equal key share."""
 DERIVED = {"total": ("p3", "p4", "p5")}
 
-MEMBER_KINDS = KINDS[1:]  # the first one forgets which key its last id was for: tests/pages/test_share_faults.py
 VIEWERS = 50
 MEMBERS = 16
 CLUBS = {0: "club", 1: "slow-club"}
@@ -240,7 +239,7 @@ class Chaos:
                 name=f"member-{number}",
                 scope=board.name,
                 user=USERS[number % len(USERS)],
-                kind=MEMBER_KINDS[number // 2 % len(MEMBER_KINDS)],
+                kind=KINDS[number // 2 % len(KINDS)],
                 shared=True,
                 port=self.proxy.port,
                 chance=random.Random(f"{self.seed} member {number}"),

@@ -28,7 +28,7 @@ from starlette_reactive._engines import Publisher
 
 from ..chaos.club import KEYS, KeyFile
 from ..chaos.dom import inner_html
-from ..chaos.harness import MEMBER_KINDS, ForeignError
+from ..chaos.harness import ForeignError
 from ..chaos.viewer import KINDS
 from ..engines.servers import EngineServer, PostgresServer
 from .faults import Fault
@@ -40,6 +40,7 @@ _T = TypeVar("_T")
 BOARDS = 8
 WRITERS = 8
 MEMBERS = 16
+MEMBER_KINDS = KINDS[1:]  # the first one may lose its id, and another process does not know what it was sent before
 MEMBER_PORTS = 2  # so many workers serve members, so that some of them share
 CONVERGE_SECONDS = 60.0  # a quiet machine takes one
 ROUND_SECONDS = 180.0  # all writers have been answered by then, however long the engine was away

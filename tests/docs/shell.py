@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import re
 import shlex
 import tomllib
@@ -108,6 +109,15 @@ def _check_options(pattern: str) -> Callable[[list[str]], None]:
     return check
 
 
+def _check_benchmarks(words: list[str]) -> None:
+    """Check the options, and that each word after ``--only`` is an experiment."""
+    _check_options("benchmarks/*.py")(words)
+    source = (ROOT / "benchmarks/__main__.py").read_text()
+    named = itertools.dropwhile(lambda word: word != "--only", words)
+    for name in itertools.takewhile(lambda word: not word.startswith("--"), itertools.islice(named, 1, None)):
+        assert f'"{name}": ' in source, f"there is no experiment {name!r}"
+
+
 def _ours() -> Any:
     from starlette_reactive._cli.main import app
 
@@ -132,6 +142,6 @@ _CHECKS: dict[str, Callable[[list[str]], None]] = {
     "mkdocs": _check_click(_mkdocs),
     "pip": _check_pip,
     "pytest": _check_options("tests/conftest.py"),
-    "benchmarks": _check_options("benchmarks/*.py"),
+    "benchmarks": _check_benchmarks,
     "example_app": _check_options("example_app/*.py"),
 }

@@ -32,6 +32,8 @@ class Club:
         page: The template.
         bus: The bus.
         audit: The part of the updates that is audited.
+        debug: Whether the application is in debug mode.
+        inspector: Whether it has an inspector.
         options: Further arguments of the page.
     """
 
@@ -42,6 +44,7 @@ class Club:
         bus: ReactiveBus | None = None,
         audit: float = 0.0,
         debug: bool = False,
+        inspector: bool = False,
         **options: Any,
     ) -> None:
         self.teams: dict[str, Any] = {"ada": "red", "ben": "red", "cy": "blue", "dee": "red"}
@@ -53,7 +56,8 @@ class Club:
         self.before_reading: Callable[[str], Any] | None = None
         self.before_answering: Callable[[str], Any] | None = None
         self.env: Environment = environment(page=page + SINK)
-        self.reactive = Reactive(self.env, bus=bus, secret=SECRET, viewer_names=["me", "unread"], debug=debug)
+        names = ["me", "unread"]
+        self.reactive = Reactive(self.env, bus=bus, secret=SECRET, viewer_names=names, debug=debug, inspector=inspector)
         options = {"share": self.team_of, "user": self.name_of, "share_audit": audit, **options}
         self.page = self.reactive.page("page.html", scope="all", **options)(self.endpoint)
         self.app = Starlette(routes=[*self.reactive.routes, Route("/", self.page)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -240,6 +241,17 @@ async def test_a_key_that_changed_while_the_viewer_was_away_sends_all_blocks(*, 
         await quiet(ada)
 
 
+async def test_a_page_that_was_sent_another_key_and_has_lost_its_id_is_sent_all_blocks() -> None:
+    club = Club()
+    url = await club.url_for("ada")
+    club.teams["ada"] = "blue"
+    async with club.stream("ada", url) as ada:
+        await shows(ada, "blue 1")
+    club.teams["ada"] = "red"
+    async with club.stream("ada", url) as again:  # as htmx 2 does without the script after a 502
+        await shows(again, "red 1")
+
+
 async def test_a_run_during_which_the_member_gets_another_key_serves_nobody() -> None:
     club = Club()
     async with club.view("ada", "ben") as (ada, ben):
@@ -379,6 +391,18 @@ async def test_a_coroutine_function_is_called_at_most_every_ten_seconds() -> Non
         assert set(calls) == {"ada"}  # before and after the runs that serve both
 
 
+async def test_a_run_for_personal_blocks_notices_another_key_at_once() -> None:
+    async def team_of(request: Request) -> Any:
+        return club.team_of(request)
+
+    club = Club(share=team_of)
+    async with club.view("ada") as (ada,):
+        club.teams["ada"] = "blue"
+        await club.remind("ada")
+        await eventually(lambda: ada.complete)
+        assert [frame.event for frame in ada.updates] == ["reactive-restart"]
+
+
 async def test_the_function_is_called_with_the_pages_own_request() -> None:
     seen: list[tuple[str, str]] = []
 
@@ -407,13 +431,33 @@ async def test_a_member_who_is_refused_is_restarted_and_another_one_serves() -> 
         assert "red 2" not in text(ada) + text(second)
 
 
+async def test_a_member_whose_browser_is_busy_is_passed_over() -> None:
+    club = Club()
+    async with club.view("ada", "ben") as (ada, ben):
+        held = anyio.Event()
+
+        async def hold(name: str) -> None:
+            if name == "ada":
+                await held.wait()
+
+        club.before_reading = hold
+        await club.remind("ada", audience={"ada"})
+        await eventually(lambda: club.runs == ["ada"])
+        await club.add("red", "red 2")
+        await shows(ada, "red 2")
+        await shows(ben, "red 2")
+        assert club.runs == ["ada", "ben"]
+        held.set()
+        await shows(ada, "ada has 1")
+
+
 async def test_if_all_members_are_refused_all_streams_end() -> None:
     club = Club()
     async with club.view("ada", "ben", "dee") as connections:
         club.refused.update({"ada", "ben", "dee"})
         await club.add("red", "red 2")
         for connection in connections:
-            await connection.ended.wait()
+            await eventually(functools.partial(getattr, connection, "complete"))
             assert "red 2" not in text(connection)
 
 

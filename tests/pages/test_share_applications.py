@@ -53,7 +53,7 @@ async def test_under_fastapi_dependencies_admit_each_viewer_and_may_say_what_the
         await eventually(lambda: not opened)
         del teams["ada"]
         await reactive.emit("all", "tasks")
-        await ada.ended.wait()
+        await eventually(lambda: ada.complete)
         await ben.next_update()
         assert text(ada).count("task of") == 1
 
@@ -95,7 +95,7 @@ class SignedIn(Club):
 async def test_a_viewer_who_signs_out_is_sent_nothing_more() -> None:
     club = SignedIn()
     first, second = await club.browser("ada"), await club.browser("ben")
-    async with open_tab(first, "/") as ada, open_tab(second, "/") as ben:
+    async with open_tab(second, "/") as ben, open_tab(first, "/") as ada:  # ben's request serves for both
         await first.request("/sign-out")
         await club.add("red", "red 2")
         await eventually(lambda: "red 2" in ben.sent)
@@ -168,7 +168,7 @@ async def test_close_user_ends_the_streams_of_one_viewer(page: str) -> None:
     club = Club(page)
     async with club.view("ada", "ben") as (ada, ben):
         club.reactive.bus.close_user("ada")
-        await ada.ended.wait()
+        await eventually(lambda: ada.complete)
         assert [frame.event for frame in ada.updates] == ["reactive-close"]
         await club.add("red", "red 2")
         await shows(ben, "red 2")
@@ -179,8 +179,7 @@ async def test_closing_a_scope_ends_all_streams(page: str) -> None:
     club = Club(page)
     async with club.view("ada", "ben") as (ada, ben):
         club.reactive.bus.close("all")
-        await ada.ended.wait()
-        await ben.ended.wait()
+        await eventually(lambda: ada.complete and ben.complete)
         assert [frame.event for frame in (*ada.updates, *ben.updates)] == ["reactive-close"] * 2
 
 

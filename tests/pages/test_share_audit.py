@@ -68,10 +68,10 @@ async def test_other_groups_of_the_page_no_longer_share_the_block_either() -> No
     club = Mistaken(WRONG, audit=1.0)
     async with club.view("ada", "ben", "cy") as (ada, _, cy):
         await club.reactive.emit("all", "own_tasks")
-        await ada.ended.wait()
+        await eventually(lambda: ada.complete)
         await shows(cy, "tasks of cy: 1")
         await club.reactive.emit("all", "own_tasks")
-        await cy.ended.wait()
+        await eventually(lambda: cy.complete)
 
 
 async def test_blocks_that_are_the_same_are_shared_although_data_changes_between_two_runs() -> None:
