@@ -152,7 +152,7 @@ class Page:
         environment, context = self.settings.templates.env, self._context(call, result)
         with nullcontext() if update.marks is None else update.marks.rendering():
             rendered = await render_blocks(update.blocks, context, lambda _: environment)
-        if self.share is not None and update.is_shared and await self.share.key(call.request) != update.key:
+        if self.share is not None and await self.share.key(call.request) != update.key:
             update.key = None  # what was rendered may belong to either
         return response_to_update(call.request, update.response(rendered))
 

@@ -79,7 +79,6 @@ class Update:
         user: The id of the user that the request belongs to.
         key: The key of the viewer, if the page is shared by key.
         request: The page's own request, if the page is shared by key.
-        is_shared: Whether viewers with an equal key are shown what it renders.
         marks: What to enclose values in that vary by nature. ``None`` if nothing is compared.
         rendered: The result.
         set_cookies: The ``Set-Cookie`` headers of the answer.
@@ -92,7 +91,6 @@ class Update:
     user: str | None = None
     key: Key | None = None
     request: Request | None = None
-    is_shared: bool = False
     marks: Marks | None = None
     rendered: Rendered | None = None
     set_cookies: list[str] = field(default_factory=list)

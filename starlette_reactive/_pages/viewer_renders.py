@@ -65,7 +65,7 @@ class ViewerRenders:
             update, rendered = await equal_runs_of_loop().run(request, update, self._run_in_turn)
         if not admits and update.user != self._user:
             raise StreamRestartError(f"the viewer of the page {update.page} is another user now")
-        if not admits and update.key != self.key:
+        if update.request is not None and (update.key is None or (not admits and update.key != self.key)):
             raise StreamRestartError(f"the viewer of the page {update.page} has another key now", whole=True)
         self._has_admitted, self._user, self.key = True, update.user, update.key
         if update.request is not None:
@@ -91,7 +91,7 @@ class ViewerRenders:
             StreamRestartError: The application refuses the viewer, or the viewer is another one or has another key.
         """
         update, restart = self._runner.update_of(blocks), None
-        update.is_shared, update.marks = True, marks
+        update.marks = marks
         turn = await self._cookies.turn()
         try:
             asgi_scope = self._cookies.scope(admits=False, for_others=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import anyio
+from starlette.requests import Request
 
 from tests.support import eventually
 
-from .share_app import LIVE, TASKS, Club, shows
+from .share_app import LIVE, TASKS, Club, shows, text
 from .support import quiet, request
 
 NESTED = LIVE.format("hello", "{{ me }}" + LIVE.format("tasks", TASKS)) + LIVE.format("name", "{{ title }} {{ me }}")
@@ -61,6 +62,24 @@ async def test_an_own_change_that_an_update_crossed_does_not_send_blocks_again_a
         await eventually(lambda: len(ben.updates) >= 5)
         await quiet(ben)
         assert len(ben.updates) <= 6
+
+
+async def test_a_personal_block_that_was_read_with_another_key_is_not_sent() -> None:
+    def team_of(request: Request) -> str:
+        team = club.teams["ada"]
+        club.teams["ada"] = "red"  # it changes back before the key is asked for again
+        return str(team)
+
+    club = Club(LIVE.format("hello", "{{ me }} {{ tasks }}"), share=team_of)
+    async with club.view("ada") as (ada,):
+
+        async def become_blue(_: str) -> None:
+            club.teams["ada"] = "blue"
+
+        club.before_reading = become_blue
+        await club.reactive.emit("all", "me")
+        await eventually(lambda: ada.complete)
+        assert "blue" not in text(ada)
 
 
 async def test_a_page_whose_viewer_gets_another_key_while_it_reads_its_data_is_sent_all_blocks() -> None:
