@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import NoneType
 from typing import Any
 from uuid import UUID
 
@@ -55,8 +56,16 @@ class Key:
 
     @property
     def text(self) -> str:
-        """The key as text, which is the same in every process."""
+        """The key as text, for messages."""
         return _text(self.value)
+
+    @property
+    def stable(self) -> str | None:
+        """Text that equal keys have in every process, and no other key. ``None`` if it cannot be told."""
+        try:
+            return _stable(self.value)
+        except LookupError:
+            return None
 
 
 def as_key(value: object, what: str) -> Key | None:
@@ -99,6 +108,21 @@ def _text(value: object) -> str:
     if isinstance(value, frozenset):
         return f"{{{', '.join(sorted(map(_text, value)))}}}"
     return f"{type(value).__qualname__} {value!r}"
+
+
+def _stable(value: object) -> str:
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if isinstance(value, tuple):
+        return f"{kind}({', '.join(map(_stable, value))})"
+    if isinstance(value, frozenset):
+        return f"{kind}{{{', '.join(sorted(map(_stable, value)))}}}"
+    if isinstance(value, Enum):
+        return f"{kind}.{value._name_} {value._value_!r}"
+    # not the value's own text, which a class may define so that unequal values have the same
+    base = next(each for each in (bool, int, float, str, bytes, UUID, NoneType, object) if isinstance(value, each))
+    if base is object:
+        raise LookupError(kind)
+    return f"{kind} {base.__repr__(value)}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,11 +11,13 @@ rules keep the page exact:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
+import anyio
 from starlette.types import Send
 
 from .._core.blocks import BlockRef
@@ -92,6 +94,10 @@ class Joint:
         return self.shared.feed.has_news(self.viewer) or (
             self._has_personal and self.own.feed.has_news(self.own_viewer)
         )
+
+    async def changed(self) -> None:
+        """Wait until there may be something to send, or the stream ends."""
+        await self.shared.feed.changed.wait(self.own.feed.changed if self._has_personal else None)
 
     def outdate(self, since: float | None) -> None:
         """Restart the stream before it is sent anything else, because its browser has other cookies. Thread-safe.
@@ -202,14 +208,12 @@ class JointStream(LiveStream):
             await self._end(joint.shared, joint.viewer, send)
 
     async def _send_until_end(self, joint: Joint, viewer: Viewer, send: Send) -> None:
-        bell = joint.shared.feed.changed
-        other = joint.own.feed.changed if self._sharing.has_personal else None
         while joint.end_reason is None:
             frames = b""
             if joint.has_news:
-                found = self._sharing.check()
+                found = joint.own.outdated() or self._sharing.check()
                 if found is not None:
-                    refusal = found if isinstance(found, StreamRestartError) else await found
+                    refusal = found if isinstance(found, StreamRestartError) else await _before_end(joint, found)
                     if refusal is not None:
                         joint.restart(refusal)
                     if joint.end_reason is not None:
@@ -220,9 +224,17 @@ class JointStream(LiveStream):
             elif viewer.heartbeat != joint.shared.heartbeat:
                 await self._send_body(send, viewer, HEARTBEAT)
             else:
-                await bell.wait(other)  # nothing is awaited between `take` and this, so no change is missed
+                await joint.changed()  # nothing is awaited between `take` and this, so no change is missed
                 continue
             viewer.heartbeat = joint.shared.heartbeat
+
+    async def _send_body(self, send: Send, viewer: Viewer, body: bytes) -> None:
+        own = None if self._joint is None else self._joint.own_viewer
+        if own is not None:  # its personal blocks are on their way, too
+            own.sending_since = time.monotonic()
+        await super()._send_body(send, viewer, body)
+        if own is not None:
+            own.sending_since = None
 
     @contextmanager
     def _joined(self, own: Group, own_viewer: Viewer, beginning: Beginning) -> Iterator[tuple[Joint, Beginning]]:
@@ -256,3 +268,19 @@ class JointStream(LiveStream):
         finally:
             shared.leave(viewer)
             on_leave()
+
+
+async def _before_end(joint: Joint, check: Awaitable[StreamRestartError | None]) -> StreamRestartError | None:
+    """Return the result of a check. ``None`` if the stream ends before, so that nothing is sent either."""
+    found = None
+    async with anyio.create_task_group() as tasks:
+
+        async def cancel_at_end() -> None:
+            while joint.end_reason is None:
+                await joint.changed()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(cancel_at_end)
+        found = await check
+        tasks.cancel_scope.cancel()
+    return found
