@@ -46,6 +46,10 @@ class Member(Protocol):
         """The name of its browser's session."""
 
     @property
+    def person(self) -> str:
+        """Its user, or its browser's session if the user is not known."""
+
+    @property
     def is_ending(self) -> bool:
         """Whether its stream ends."""
 
@@ -184,7 +188,7 @@ class SharedRuns:
                 member.restart(restart)
             except Exception as error:  # noqa: BLE001 - raised below
                 failures.append(error)
-                self._serve_last(member)
+                tried.update(self._serve_last(member))
             else:
                 if any(isinstance(html, Exception) for html in rendered.values()):
                     self._serve_last(member)  # what failed is tried again with another one
@@ -196,10 +200,13 @@ class SharedRuns:
     def _next(self, tried: set[Member]) -> Member | None:
         return next((each for each in self._members if each not in tried and not each.is_ending), None)
 
-    def _serve_last(self, member: Member) -> None:
-        if member in self._members:
-            del self._members[member]
-            self._members[member] = None
+    def _serve_last(self, member: Member) -> list[Member]:
+        """Let a member and all others of the same person serve after those of other persons. Return them."""
+        same = [each for each in self._members if each.person == member.person]
+        for each in same:
+            del self._members[each]
+            self._members[each] = None
+        return same
 
     # The audit
 

@@ -159,6 +159,11 @@ class ViewerShare:
         return self._stream.session
 
     @property
+    def person(self) -> str:
+        user = self._renders.user_id()
+        return f"session {self.session}" if user is None else f"user {user}"
+
+    @property
     def is_ending(self) -> bool:
         return self._joint is None or self._joint.end_reason is not None
 

@@ -220,6 +220,18 @@ async def test_a_viewer_who_comes_back_with_a_key_that_looks_the_same_is_sent_al
         await shows(ada, "red 1")
 
 
+# Members who stop the others
+
+
+async def test_somebody_with_many_tabs_whose_runs_fail_delays_the_others_once() -> None:
+    club = Club(SHARED)
+    async with club.view(*["dee"] * 7, "ada") as (*_, ada):
+        club.failing.add("dee")
+        await club.add("red", "red 2")
+        await shows(ada, "red 2")
+        assert club.runs == ["dee", "ada"]
+
+
 # What a viewer is shown
 
 
