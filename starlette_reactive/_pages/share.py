@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from enum import Enum
 from types import NoneType
 from typing import Any
@@ -28,6 +30,18 @@ KeyOf = Callable[[Request], Any]
 CHECKED_EVERY = 10.0
 """Seconds between two calls for one viewer, if the function is a coroutine function."""
 _SIMPLE = frozenset({str, int, bool, UUID})
+_TOLD_BY_TEXT: tuple[type[Any], ...] = (
+    bool,
+    int,
+    float,
+    str,
+    bytes,
+    UUID,
+    Decimal,
+    datetime,
+    date,
+    NoneType,
+)  # subclasses before their bases
 _DEBUG_AUDIT, _AUDIT = 1.0, 0.01
 
 
@@ -118,9 +132,13 @@ def _stable(value: object) -> str:
         return f"{kind}{{{', '.join(sorted(map(_stable, value)))}}}"
     if isinstance(value, Enum):
         return f"{kind}.{value._name_} {value._value_!r}"
+    if isinstance(value, type):
+        return f"{kind} {value.__module__}.{value.__qualname__}"
+    if is_dataclass(value):
+        return f"{kind}({', '.join(_stable(getattr(value, each.name)) for each in fields(value) if each.compare)})"
     # not the value's own text, which a class may define so that unequal values have the same
-    base = next(each for each in (bool, int, float, str, bytes, UUID, NoneType, object) if isinstance(value, each))
-    if base is object:
+    base = next((each for each in _TOLD_BY_TEXT if isinstance(value, each)), None)
+    if base is None:
         raise LookupError(kind)
     return f"{kind} {base.__repr__(value)}"
 
