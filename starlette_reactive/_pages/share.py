@@ -137,10 +137,11 @@ def _stable(value: object) -> str:
     if is_dataclass(value):
         return f"{kind}({', '.join(_stable(getattr(value, each.name)) for each in fields(value) if each.compare)})"
     # not the value's own text, which a class may define so that unequal values have the same
-    base = next((each for each in _TOLD_BY_TEXT if isinstance(value, each)), None)
+    base: Any = next((each for each in _TOLD_BY_TEXT if isinstance(value, each)), None)
     if base is None:
         raise LookupError(kind)
-    return f"{kind} {base.__repr__(value)}"
+    text: str = base.__repr__(value)
+    return f"{kind} {text}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

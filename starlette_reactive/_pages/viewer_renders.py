@@ -87,7 +87,7 @@ class ViewerRenders:
         turn = await self._cookies.turn()
         try:
             asgi_scope = self._cookies.scope(admits=False, for_others=True)
-            runner = replace(self._runner, claim=Claim(update.page))
+            runner = replace(self._runner, claim=Claim(update.page, for_others=True))
             try:
                 rendered = await runner.run(update, asgi_scope)
             except StreamEndedError as refusal:

@@ -13,6 +13,7 @@ import anyio.lowlevel
 import pytest
 from starlette.requests import Request
 
+from starlette_reactive._pages.places import PAGE_SHARE
 from starlette_reactive._pages.shared_runs import watch_differences
 from starlette_reactive._streams import backoff, viewer
 
@@ -230,6 +231,24 @@ async def test_somebody_with_many_tabs_whose_runs_fail_delays_the_others_once() 
         await club.add("red", "red 2")
         await shows(ada, "red 2")
         assert club.runs == ["dee", "ada"]
+
+
+async def test_viewers_whose_personal_runs_hang_leave_places_to_the_runs_for_all() -> None:
+    club = Club()
+    names = [f"eve {number}" for number in range(PAGE_SHARE)]
+    club.teams |= dict.fromkeys(names, "red")
+    club.unread |= dict.fromkeys(names, 0)
+
+    async def hang(name: str) -> None:
+        if name in names:
+            await anyio.sleep_forever()
+
+    async with club.view("ada", *names) as (ada, *_):
+        club.before_reading = hang
+        await club.remind("eve 0", audience=set(names))
+        await eventually(lambda: len(club.runs) == PAGE_SHARE)
+        await club.add("red", "red 2")
+        await shows(ada, "red 2")
 
 
 # What a viewer is shown
