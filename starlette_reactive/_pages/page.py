@@ -150,7 +150,7 @@ class Page:
         if isinstance(result, Response):
             return without_tasks(self._accepted(result))
         environment, context = self.settings.templates.env, self._context(call, result)
-        with nullcontext() if update.marks is None else update.marks.rendering():
+        with nullcontext() if update.varying is None else update.varying.rendering():
             rendered = await render_blocks(update.blocks, context, lambda _: environment)
         if self.share is not None and await self.share.key(call.request) != update.key:
             update.key = None  # what was rendered may belong to either
@@ -227,9 +227,10 @@ class Page:
         return self.digest_of(key)
 
     def digest_of(self, key: Key | None) -> str:
-        """Return what stands for a key in what browsers are sent."""
+        """Return what stands for a key in what browsers are sent. Empty if nothing can."""
+        stable = None if key is None else key.stable
         return (
-            "" if key is None else self.settings.sessions.signer.digest(f"key {self.key} {key.text}")[:_DIGEST_LENGTH]
+            "" if stable is None else self.settings.sessions.signer.digest(f"key {self.key} {stable}")[:_DIGEST_LENGTH]
         )
 
     def refuse_viewer_names(self, viewer_names: Iterable[str]) -> None:

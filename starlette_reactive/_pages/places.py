@@ -38,19 +38,25 @@ class Claim:
         page: The key of the page.
         user: The viewer's user id. ``None`` if the update belongs to no user.
         address: The viewer's address. ``None`` if the update belongs to nobody.
+        for_others: Whether it serves a group. Those have a share of their own, which those of viewers cannot use up.
     """
 
     page: str
     user: str | None = None
     address: str | None = None
+    for_others: bool = field(default=False, kw_only=True)
 
+    queue: str = field(init=False)
+    """What is served in turns with others."""
     shares: tuple[tuple[_Key, int], ...] = field(init=False)
     """What the update counts for, each with its limit."""
 
     def __post_init__(self) -> None:
-        page = (("page", self.page), PAGE_SHARE)
+        queue = f"{self.page} for others" if self.for_others else self.page
+        page = (("page", queue), PAGE_SHARE)
         user = () if self.user is None else ((("user", self.user), USER_SHARE),)
         address = () if self.address is None else ((("address", self.address), PAGE_SHARE),)
+        object.__setattr__(self, "queue", queue)
         object.__setattr__(self, "shares", (page, *user, *address))
 
 
@@ -91,7 +97,7 @@ class Places:
     async def take(self, claim: Claim, timeout: float) -> bool:
         """Take a place as soon as one is free. Return ``False`` if none is free within ``timeout`` seconds."""
         waiting = _Waiting(claim, Signal(self.loop))
-        self._queues.setdefault(claim.page, deque()).append(waiting)
+        self._queues.setdefault(claim.queue, deque()).append(waiting)
         self._grant()  # the others that wait may all have used up their shares
         deadline = self.deadlines.watch(timeout, lambda: self._expire(waiting))
         try:
@@ -137,7 +143,7 @@ class Places:
         waiting = self._next() if self._taken < self._total else None
         if waiting is None:
             return
-        page = waiting.claim.page
+        page = waiting.claim.queue
         if page in self._queues:
             self._queues[page] = self._queues.pop(page)  # its next turn comes after all others
         self._hold(waiting.claim)
@@ -162,7 +168,7 @@ class Places:
             set_aside = self._set_aside.get(key, ())
             for _ in range(min(len(set_aside), limit - self._held.get(key, 0))):
                 waiting = self._set_aside[key].popleft()
-                self._queues.setdefault(waiting.claim.page, deque()).appendleft(waiting)
+                self._queues.setdefault(waiting.claim.queue, deque()).appendleft(waiting)
             if key in self._set_aside and not self._set_aside[key]:
                 del self._set_aside[key]
         self._grant()

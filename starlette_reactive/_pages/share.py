@@ -6,8 +6,11 @@ import inspect
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from enum import Enum
+from types import NoneType
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +33,18 @@ SIMPLE_KEYS = frozenset({str, int, bool, UUID})
 CHECKED_EVERY = 10.0
 """Seconds between two calls for one viewer, if the function is a coroutine function."""
 _MOVED_COUNT = 10_000  # of pages that have been sent blocks of another key, and whose ids may be lost
+_TOLD_BY_TEXT: tuple[type[Any], ...] = (
+    bool,
+    int,
+    float,
+    str,
+    bytes,
+    UUID,
+    Decimal,
+    datetime,
+    date,
+    NoneType,
+)  # subclasses before their bases
 _DEBUG_AUDIT, _AUDIT = 1.0, 0.01
 
 
@@ -53,8 +68,16 @@ class Key:
 
     @property
     def text(self) -> str:
-        """The key as text, which is the same in every process."""
+        """The key as text, for messages."""
         return _text(self.value)
+
+    @property
+    def stable(self) -> str | None:
+        """Text that equal keys have in every process, and no other key. ``None`` if it cannot be told."""
+        try:
+            return _stable(self.value)
+        except LookupError:
+            return None
 
 
 def as_key(value: object, what: str) -> Key | None:
@@ -97,6 +120,26 @@ def _text(value: object) -> str:
     if isinstance(value, frozenset):
         return f"{{{', '.join(sorted(map(_text, value)))}}}"
     return f"{type(value).__qualname__} {value!r}"
+
+
+def _stable(value: object) -> str:
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if isinstance(value, tuple):
+        return f"{kind}({', '.join(map(_stable, value))})"
+    if isinstance(value, frozenset):
+        return f"{kind}{{{', '.join(sorted(map(_stable, value)))}}}"
+    if isinstance(value, Enum):
+        return f"{kind}.{value._name_} {value._value_!r}"
+    if isinstance(value, type):
+        return f"{kind} {value.__module__}.{value.__qualname__}"
+    if is_dataclass(value):
+        return f"{kind}({', '.join(_stable(getattr(value, each.name)) for each in fields(value) if each.compare)})"
+    # not the value's own text, which a class may define so that unequal values have the same
+    base: Any = next((each for each in _TOLD_BY_TEXT if isinstance(value, each)), None)
+    if base is None:
+        raise LookupError(kind)
+    text: str = base.__repr__(value)
+    return f"{kind} {text}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,24 +13,29 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+import anyio
+
 from .._core.blocks import BlockRef
-from .._core.errors import StreamRestartError
+from .._core.errors import ReactiveError, StreamRestartError
+from .._core.paths import ALL
+from .._log.changelog import Reading
 from .._streams.rendering import Rendered
 from .share import Key, Partition, Share
-from .varying import Marks
+from .varying import Varying
 
-__all__ = ["Difference", "Member", "SharedRuns", "watch_differences"]
+__all__ = ["Difference", "Member", "SharedRuns", "no_longer_shared", "watch_differences"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 MAX_FAILURES = 3
 """How many members' runs may fail before a render has failed."""
 _ROUNDS = 3  # of an audit, before what always differs counts as a difference
+_PATIENCE = 5.0  # seconds that an audit waits for a run
 
 
 class Member(Protocol):
@@ -41,6 +46,10 @@ class Member(Protocol):
         """The name of its browser's session."""
 
     @property
+    def person(self) -> str:
+        """Its user, or its browser's session if the user is not known."""
+
+    @property
     def is_ending(self) -> bool:
         """Whether its stream ends."""
 
@@ -48,12 +57,12 @@ class Member(Protocol):
     def is_busy(self) -> bool:
         """Whether its run would have to wait for another one of its browser."""
 
-    async def run(self, blocks: list[BlockRef], marks: Marks | None) -> Rendered:
+    async def run(self, blocks: list[BlockRef], varying: Varying | None) -> Rendered:
         """Run the endpoint with its request.
 
         Args:
             blocks: The blocks to render.
-            marks: What to enclose values in that vary by nature.
+            varying: The values that vary by nature. ``None`` if nothing is compared.
 
         Raises:
             StreamRestartError: It was refused, or has become somebody else.
@@ -117,6 +126,11 @@ def watch_differences() -> Iterator[list[Difference]]:
         _observers.remove(observe)
 
 
+def no_longer_shared(page: str) -> StreamRestartError:
+    """Return what restarts a stream of a page, some blocks of which turned out to differ."""
+    return StreamRestartError(f"blocks of the page {page} are no longer shared", whole=True)
+
+
 class SharedRuns:
     """The runs of one group.
 
@@ -125,13 +139,18 @@ class SharedRuns:
         share: What the page's viewers share.
         partition: Which blocks the group shares.
         key: The key of its members.
+        read: Returns what has changed in the page's scope since a position in the change log.
     """
 
-    def __init__(self, page: str, share: Share, partition: Partition, key: Key) -> None:
+    def __init__(
+        self, page: str, share: Share, partition: Partition, key: Key, read: Callable[[int | None], Reading]
+    ) -> None:
         self._page = page
         self._share = share
         self._partition = partition
         self._key = key
+        self._read = read
+        self._is_suspected = False  # whether a block differed, and could not be compared again
         self._members: dict[Member, None] = {}  # the one that serves next comes first
 
     def add(self, member: Member) -> None:
@@ -147,17 +166,18 @@ class SharedRuns:
 
         Raises:
             StreamRestartError: No member is left, or a block is no longer shared.
+            ReactiveError: A block differed between two viewers, and could not be compared again.
         """
         if self._share.partition() is not self._partition:
-            raise self._no_longer_shared()
-        marks = Marks() if self._is_audited() else None
-        member, rendered = await self._run(blocks, marks)
-        if marks is None:
-            return rendered
-        await self._audit(blocks, member, rendered, marks)
-        return {key: marks.without(html) if isinstance(html, str) else html for key, html in rendered.items()}
+            raise no_longer_shared(self._page)
+        if not self._is_audited():
+            return (await self._run(blocks, audited=False)).rendered
+        started_at = self._read(None).position
+        run = await self._run(blocks, audited=True)
+        await self._audit(blocks, run, started_at)
+        return run.rendered
 
-    async def _run(self, blocks: list[BlockRef], marks: Marks | None) -> tuple[Member, Rendered]:
+    async def _run(self, blocks: list[BlockRef], *, audited: bool) -> _Run:
         failures: list[Exception] = []
         tried: set[Member] = set()
         while len(failures) < MAX_FAILURES:
@@ -165,17 +185,18 @@ class SharedRuns:
             if member is None:
                 break
             tried.add(member)
+            varying = Varying() if audited else None
             try:
-                rendered = await member.run(blocks, marks)
+                rendered = await member.run(blocks, varying)
             except StreamRestartError as restart:
                 member.restart(restart)
             except Exception as error:  # noqa: BLE001 - raised below
                 failures.append(error)
-                self._serve_last(member)
+                tried.update(self._serve_last(member))
             else:
                 if any(isinstance(html, Exception) for html in rendered.values()):
                     self._serve_last(member)  # what failed is tried again with another one
-                return member, rendered
+                return _Run(member, rendered, varying)
         if failures:
             raise failures[0]
         raise StreamRestartError(f"the application admits none of the viewers of the page {self._page} any more")
@@ -189,47 +210,82 @@ class SharedRuns:
                 first = first or member
         return first
 
-    def _serve_last(self, member: Member) -> None:
-        if member in self._members:
-            del self._members[member]
-            self._members[member] = None
-
-    def _no_longer_shared(self) -> StreamRestartError:
-        return StreamRestartError(f"blocks of the page {self._page} are no longer shared", whole=True)
+    def _serve_last(self, member: Member) -> list[Member]:
+        """Let a member and all others of the same person serve after those of other persons. Return them."""
+        same = [each for each in self._members if each.person == member.person]
+        for each in same:
+            del self._members[each]
+            self._members[each] = None
+        return same
 
     # The audit
 
     def _is_audited(self) -> bool:
         audit = self._share.audit
-        return audit > 0 and (bool(_observers) or random.random() < audit)  # noqa: S311 - a sample
+        is_sampled = bool(_observers) or self._is_suspected or random.random() < audit  # noqa: S311 - a sample
+        return audit > 0 and is_sampled
 
-    async def _audit(self, blocks: list[BlockRef], first: Member, rendered: Rendered, marks: Marks) -> None:
+    async def _audit(self, blocks: list[BlockRef], first: _Run, started_at: int) -> None:
         """Compare what two members would be shown.
 
         Raises:
             StreamRestartError: It is not the same.
+            ReactiveError: It was not the same, and could not be compared again.
         """
-        others = [each for each in self._members if each.session != first.session and not each.is_ending]
-        if not others:
+        self._is_suspected = False
+        comparison = _Comparison(blocks, first.rendered)
+        second = await self._second(comparison, blocks, first)
+        if second is None:
             return
-        comparison = _Comparison(blocks, rendered, marks)
-        for member in (others[0], first) * _ROUNDS:
-            try:
-                comparison.add(await member.run(comparison.open_blocks, marks))
-            except StreamRestartError as restart:
-                member.restart(restart)
-                return
-            except Exception:  # noqa: BLE001 - the next audit compares again
-                return
+        for member in (first.member, second) * (_ROUNDS - 1) + (first.member,):
             if not comparison.open_blocks:
                 break
-        if comparison.differing:
-            self._report(comparison)
-            raise self._no_longer_shared()
+            rendered = await self._run_again(member, blocks, first)
+            if rendered is None:
+                self._is_suspected = True
+                raise ReactiveError(
+                    f"the page {self._page} was not the same for two viewers whose keys are both {self._key.text}, and "
+                    "could not be rendered again to find out whether its data has changed: it is tried again"
+                )
+            comparison.add(rendered)
+        found = comparison.differing | dict.fromkeys(self._always_differing(comparison, started_at), True)
+        if found:
+            self._report(found)
+            raise no_longer_shared(self._page)
 
-    def _report(self, comparison: _Comparison) -> None:
-        self._share.note_different(comparison.differing)
-        for block, always in comparison.differing.items():
+    async def _second(self, comparison: _Comparison, blocks: list[BlockRef], first: _Run) -> Member | None:
+        """Compare with another member, and return it. ``None`` if none could be compared with."""
+        session = first.member.session
+        others = [each for each in self._members if each.session != session and not each.is_ending]
+        for member in random.sample(others, min(MAX_FAILURES, len(others))):
+            rendered = await self._run_again(member, blocks, first)
+            if rendered is not None:
+                comparison.add(rendered)
+                return member
+        return None
+
+    async def _run_again(self, member: Member, blocks: list[BlockRef], first: _Run) -> Rendered | None:
+        """Return what a run for a comparison renders. ``None`` if it fails, is refused or takes too long."""
+        try:
+            with anyio.move_on_after(_PATIENCE):
+                return await member.run(blocks, first.varying)
+        except StreamRestartError as restart:
+            member.restart(restart)
+        except Exception:  # noqa: BLE001, S110 - it is reported when the member serves
+            pass
+        return None
+
+    def _always_differing(self, comparison: _Comparison, started_at: int) -> set[BlockRef]:
+        """Return the blocks that differed in each run, although nothing that they show has changed meanwhile."""
+        if not comparison.open_blocks:
+            return set()
+        changes = self._read(started_at).changes
+        paths = (ALL,) if changes is None else [change.path for change in changes]
+        return set(comparison.open_blocks) - self._partition.shared.plan(frozenset(paths)).touched
+
+    def _report(self, differing: Mapping[BlockRef, bool]) -> None:
+        self._share.note_different(differing)
+        for block, always in differing.items():
             reads = self._partition.shared.reads(block)
             found = Difference(self._page, block, reads.template, reads.line, self._key.text, always)
             logger.warning("%s. From now on the block is rendered for each viewer", found)
@@ -239,21 +295,27 @@ class SharedRuns:
                 observe(found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    member: Member
+    rendered: Rendered
+    varying: Varying | None
+
+
 class _Comparison:
     """Compares the blocks of runs of two members, which take turns.
 
     Args:
         blocks: The blocks.
         first: What the first run has rendered.
-        marks: What encloses values that vary by nature.
     """
 
-    def __init__(self, blocks: list[BlockRef], first: Rendered, marks: Marks) -> None:
-        self._marks = marks
+    def __init__(self, blocks: list[BlockRef], first: Rendered) -> None:
         self._runs = [first]
         self.open_blocks: list[BlockRef] = blocks
+        """Blocks that have been the same in no two runs."""
         self.differing: dict[BlockRef, bool] = {}
-        """Blocks that differ between the members, and whether they differ from run to run as well."""
+        """Blocks that differ between the members and not for one of them, each with ``False``."""
 
     def add(self, rendered: Rendered) -> None:
         """Compare a run with the two before it."""
@@ -268,11 +330,7 @@ class _Comparison:
             else:
                 still_open.append(block)
         self.open_blocks = still_open
-        if len(self._runs) > 2 * _ROUNDS:
-            self.differing.update(dict.fromkeys(still_open, True))
 
     def _html(self, block: BlockRef, ago: int) -> str | None:
-        if len(self._runs) < ago:
-            return None
-        html = self._runs[-ago].get(block.key)
-        return self._marks.comparable(html) if isinstance(html, str) else None
+        html = self._runs[-ago].get(block.key) if ago <= len(self._runs) else None
+        return html if isinstance(html, str) else None

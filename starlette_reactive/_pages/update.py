@@ -32,7 +32,7 @@ from .cookies import set_cookies_of
 from .places import Claim, Places
 from .share import Key
 from .update_state import UpdateState, raise_update_error
-from .varying import Marks
+from .varying import Varying
 
 __all__ = ["CANCEL_GRACE", "REFUSALS", "UPDATE", "Update", "UpdateRunner", "update_of", "update_scope"]
 
@@ -79,7 +79,7 @@ class Update:
         user: The id of the user that the request belongs to.
         key: The key of the viewer, if the page is shared by key.
         request: The page's own request, if the page is shared by key.
-        marks: What to enclose values in that vary by nature. ``None`` if nothing is compared.
+        varying: The values that vary by nature. ``None`` if nothing is compared.
         rendered: The result.
         set_cookies: The ``Set-Cookie`` headers of the answer.
         has_begun: Whether the application was called, so it may have read what changes later.
@@ -91,7 +91,7 @@ class Update:
     user: str | None = None
     key: Key | None = None
     request: Request | None = None
-    marks: Marks | None = None
+    varying: Varying | None = None
     rendered: Rendered | None = None
     set_cookies: list[str] = field(default_factory=list)
     has_begun: bool = False

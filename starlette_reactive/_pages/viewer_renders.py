@@ -13,7 +13,7 @@ from .equal_runs import equal_runs_of_loop, request_of
 from .places import Claim
 from .share import Key
 from .update import UPDATE, Update, UpdateRunner
-from .varying import Marks
+from .varying import Varying
 from .viewer_cookies import ViewerCookies
 
 __all__ = ["ViewerRenders"]
@@ -80,7 +80,7 @@ class ViewerRenders:
             turn.end()
 
     async def render_for_others(
-        self, blocks: list[BlockRef], marks: Marks | None
+        self, blocks: list[BlockRef], varying: Varying | None
     ) -> tuple[Rendered, StreamRestartError | None]:
         """Render blocks for all viewers with an equal key.
 
@@ -91,11 +91,11 @@ class ViewerRenders:
             StreamRestartError: The application refuses the viewer, or the viewer is another one or has another key.
         """
         update, restart = self._runner.update_of(blocks), None
-        update.marks = marks
+        update.varying = varying
         turn = await self._cookies.turn()
         try:
             asgi_scope = self._cookies.scope(admits=False, for_others=True)
-            runner = replace(self._runner, claim=Claim(update.page))
+            runner = replace(self._runner, claim=Claim(update.page, for_others=True))
             try:
                 rendered = await runner.run(update, asgi_scope)
             except StreamEndedError as refusal:

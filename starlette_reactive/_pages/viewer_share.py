@@ -6,6 +6,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import anyio
@@ -20,8 +21,8 @@ from .._streams.rendering import Rendered
 from .cookie_watch import Watched
 from .page import Page
 from .share import SIMPLE_KEYS, Key, Share
-from .shared_runs import Difference, SharedRuns
-from .varying import Marks
+from .shared_runs import Difference, SharedRuns, no_longer_shared
+from .varying import Varying
 from .viewer_renders import ViewerRenders
 from .visits import Visit
 
@@ -80,11 +81,11 @@ class ViewerShare:
         return self._partition.nested
 
     def group(self) -> tuple[GroupOptions, Hashable]:
-        key = self._key
+        key, read = self._key, partial(self._options.hub.read, self._options.scope)
         options = replace(
             self._options,
             registry=self._partition.shared,
-            render=SharedRuns(self._page.key, self._share, self._partition, key),
+            render=SharedRuns(self._page.key, self._share, self._partition, key, read),
             authorises=False,
             key=self._page.digest_of(key),
             browser=None,
@@ -118,6 +119,8 @@ class ViewerShare:
 
     def check(self) -> StreamRestartError | Awaitable[StreamRestartError | None] | None:
         # It runs for each viewer and update, so it looks into tuples only if it has to.
+        if self._share.partition() is not self._partition:
+            return no_longer_shared(self._page.key)
         recheck = self._share.recheck
         if recheck and time.monotonic() - self._checked_at < recheck:
             return None
@@ -164,6 +167,11 @@ class ViewerShare:
         return self._stream.session
 
     @property
+    def person(self) -> str:
+        user = self._renders.user_id()
+        return f"session {self.session}" if user is None else f"user {user}"
+
+    @property
     def is_ending(self) -> bool:
         return self._joint is None or self._joint.end_reason is not None
 
@@ -171,8 +179,8 @@ class ViewerShare:
     def is_busy(self) -> bool:
         return self._renders.is_busy
 
-    async def run(self, blocks: list[BlockRef], marks: Marks | None) -> Rendered:
-        rendered, restart = await self._renders.render_for_others(blocks, marks)
+    async def run(self, blocks: list[BlockRef], varying: Varying | None) -> Rendered:
+        rendered, restart = await self._renders.render_for_others(blocks, varying)
         if restart is not None:
             self.restart(restart)
         return rendered

@@ -183,6 +183,10 @@ class Group:
         if since is None or self._past.moved_at >= since:
             self._restart(self._viewers, since)
 
+    def outdated(self) -> StreamRestartError | None:
+        """Return why the streams restart before the next render. ``None`` if they do not."""
+        return StreamRestartError("its browser has other cookies now") if self._is_outdated else None
+
     def _restart(self, viewers: Iterable[Viewer], since: float | None) -> None:
         if since is None:
             self._end(viewers, "shutdown")
@@ -349,8 +353,8 @@ class Group:
     async def _render(self) -> None:
         blocks = self.feed.owed_blocks()
         started = time.monotonic()
-        if self._is_outdated:
-            raise StreamRestartError("its browser has other cookies now")
+        if (outdated := self.outdated()) is not None:
+            raise outdated
         self._is_rendering = True
         caused_by_update.set(self._only_by_updates is True)
         self._only_by_updates = None

@@ -11,11 +11,13 @@ rules keep the page exact:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
+import anyio
 from starlette.types import Send
 
 from .._core.blocks import BlockRef
@@ -201,14 +203,16 @@ class JointStream(LiveStream):
             while viewer.end_reason is None and own_viewer.end_reason is None:
                 frames = b""
                 if shared.feed.has_news(viewer) or (other is not None and own.has_news(own_viewer)):
-                    found = self._sharing.check()
+                    found = joint.own.outdated() or self._sharing.check()
                     if found is not None:
                         await self._restart_for(joint, found)
                         if joint.end_reason is not None:
                             break
                     frames = joint.take()
                 if frames:
+                    own_viewer.sending_since = time.monotonic()  # its personal blocks may be on their way, too
                     await self._send_body(send, viewer, self._with_retry(frames))
+                    own_viewer.sending_since = None
                 elif viewer.heartbeat != shared.heartbeat:
                     await self._send_body(send, viewer, HEARTBEAT)
                 else:
@@ -221,7 +225,7 @@ class JointStream(LiveStream):
     async def _restart_for(
         self, joint: Joint, found: StreamRestartError | Awaitable[StreamRestartError | None]
     ) -> None:
-        refusal = found if isinstance(found, StreamRestartError) else await found
+        refusal = found if isinstance(found, StreamRestartError) else await _before_end(joint, found)
         if refusal is not None:
             joint.restart(refusal)
 
@@ -257,3 +261,20 @@ class JointStream(LiveStream):
         finally:
             shared.leave(viewer)
             on_leave()
+
+
+async def _before_end(joint: Joint, check: Awaitable[StreamRestartError | None]) -> StreamRestartError | None:
+    """Return the result of a check. ``None`` if the stream ends before, so that nothing is sent either."""
+    found = None
+    async with anyio.create_task_group() as tasks:
+
+        async def cancel_at_end() -> None:
+            shared, own = joint.shared.feed.changed, joint.own.feed.changed
+            while joint.end_reason is None:
+                await shared.wait(own)
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(cancel_at_end)
+        found = await check
+        tasks.cancel_scope.cancel()
+    return found
