@@ -18,7 +18,7 @@ from .viewer_cookies import ViewerCookies
 
 __all__ = ["ViewerRenders"]
 
-_NOT_KEPT = frozenset({UPDATE, "fastapi_inner_astack", "fastapi_function_astack", "fastapi_middleware_astack"})
+_NOT_KEPT = frozenset({"fastapi_inner_astack", "fastapi_function_astack", "fastapi_middleware_astack"})
 
 
 class ViewerRenders:

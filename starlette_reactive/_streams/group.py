@@ -114,7 +114,7 @@ class Group:
         while not self._authorised and viewer.end_reason is None:
             await self.feed.changed.wait()
         if self._alarm.is_closed:  # the bus has closed the scope meanwhile
-            viewer.end_reason = viewer.end_reason or "closed"
+            viewer.end("closed")
         return viewer.end_reason is None
 
     def leave(self, viewer: Viewer) -> None:
@@ -202,7 +202,7 @@ class Group:
 
     def _end(self, viewers: Iterable[Viewer], reason: str) -> None:
         for viewer in viewers:
-            viewer.end_reason = viewer.end_reason or reason
+            viewer.end(reason)
         self.feed.wake()
 
     # Life

@@ -101,7 +101,7 @@ class Joint:
         """Restart the stream."""
         if restart.whole:
             self.viewer.rewind(None)
-        self.viewer.end_reason = self.viewer.end_reason or ("restart" if restart.soon else "return")
+        self.viewer.end("restart" if restart.soon else "return")
         (self.own if self._has_personal else self.shared).feed.wake()
 
     def take(self) -> bytes:
@@ -225,7 +225,15 @@ class JointStream(LiveStream):
     async def _restart_for(
         self, joint: Joint, found: StreamRestartError | Awaitable[StreamRestartError | None]
     ) -> None:
-        refusal = found if isinstance(found, StreamRestartError) else await _before_end(joint, found)
+        """Restart the stream if it has to. If the stream ends while this is found out, nothing is sent either."""
+        refusal = None
+        if isinstance(found, StreamRestartError):
+            refusal = found
+        else:
+            with anyio.CancelScope() as checking:
+                joint.viewer.on_end = joint.own_viewer.on_end = checking.cancel
+                refusal = await found
+            joint.viewer.on_end = joint.own_viewer.on_end = None
         if refusal is not None:
             joint.restart(refusal)
 
@@ -261,20 +269,3 @@ class JointStream(LiveStream):
         finally:
             shared.leave(viewer)
             on_leave()
-
-
-async def _before_end(joint: Joint, check: Awaitable[StreamRestartError | None]) -> StreamRestartError | None:
-    """Return the result of a check. ``None`` if the stream ends before, so that nothing is sent either."""
-    found = None
-    async with anyio.create_task_group() as tasks:
-
-        async def cancel_at_end() -> None:
-            shared, own = joint.shared.feed.changed, joint.own.feed.changed
-            while joint.end_reason is None:
-                await shared.wait(own)
-            tasks.cancel_scope.cancel()
-
-        tasks.start_soon(cancel_at_end)
-        found = await check
-        tasks.cancel_scope.cancel()
-    return found

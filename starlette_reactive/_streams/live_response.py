@@ -219,7 +219,7 @@ class LiveStream(EventStream):
         hub, scope = self._group_options.hub, self._group_options.scope
         member = hub.join(scope, connection, self._ending_of(group, viewer), self._options.session)
         if member.has_ended:
-            viewer.end_reason = "closed"
+            viewer.end("closed")
             return False
         self._member = member
         return True

@@ -58,6 +58,7 @@ class Viewer:
         "heartbeat",
         "held_versions",
         "is_outdated",
+        "on_end",
         "origin",
         "plan",
         "planned_at",
@@ -98,6 +99,7 @@ class Viewer:
         self.heartbeat: int = 0  # the newest heartbeat of the group that it was sent
         self.sending_since: float | None = None
         self.end_reason: str | None = None
+        self.on_end: Callable[[], object] | None = None  # called when it gets a reason to end
         self.is_outdated: bool = False  # whether it restarts before it is sent what changes next
         self.caught_up: bool = False
         self.plan: RenderPlan | None = None  # what it was owed when it was last served, unless it is caught up
@@ -111,6 +113,13 @@ class Viewer:
         self.repeat_at: float = float("inf")  # when those are due
         self.repeated_paths: frozenset[str] = frozenset()  # paths of its own changes that it is owed
         self.sent_at: dict[BlockRef, float] = {}  # only for viewers with an origin
+
+    def end(self, reason: str) -> None:
+        """Give it a reason to end, unless it has one."""
+        if self.end_reason is None:
+            self.end_reason = reason
+            if self.on_end is not None:
+                self.on_end()
 
     def is_owed(self, change: Change, after: int) -> bool:
         """Return whether a change of a path after a position must be sent to this viewer."""

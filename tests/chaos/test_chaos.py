@@ -35,23 +35,17 @@ def test_every_page_matches_a_new_one_once_changes_stop(tmp_path: Path, pytestco
     assert chaos.proxy.cut_in_midst
 
 
-def test_without_the_change_log_the_same_chaos_leaves_stale_pages(tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    chaos = Chaos(tmp_path, seed_of(pytestconfig), loses="what changed before")
-    with pytest.raises(StaleError, match="pages are stale"):
-        asyncio.run(endure(chaos, rounds=20))
-
-
-def test_if_keys_are_not_asked_for_members_are_sent_what_is_not_theirs(
-    tmp_path: Path, pytestconfig: pytest.Config
+@pytest.mark.parametrize(
+    ("loses", "error", "message"),
+    [
+        ("what changed before", StaleError, "pages are stale"),
+        ("keys", ForeignError, "is sent"),
+        ("replaced blocks", StaleError, "pages are stale"),
+    ],
+)
+def test_the_same_chaos_notices_what_a_server_loses(
+    loses: str, error: type[AssertionError], message: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    chaos = Chaos(tmp_path, seed_of(pytestconfig), loses="keys")
-    with pytest.raises(ForeignError, match="is sent"):
-        asyncio.run(endure(chaos, rounds=20))
-
-
-def test_if_what_a_personal_block_replaced_is_not_sent_again_pages_are_stale(
-    tmp_path: Path, pytestconfig: pytest.Config
-) -> None:
-    chaos = Chaos(tmp_path, seed_of(pytestconfig), loses="replaced blocks")
-    with pytest.raises(StaleError, match="pages are stale"):
+    chaos = Chaos(tmp_path, seed_of(pytestconfig), loses=loses)
+    with pytest.raises(error, match=message):
         asyncio.run(endure(chaos, rounds=20))

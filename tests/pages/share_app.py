@@ -121,6 +121,30 @@ class Club:
         return stream(self.app, url, headers=headers)
 
 
+class Hold:
+    """Holds up the first run of a club that has read its data, or the first one of a member.
+
+    Args:
+        club: The club.
+        name: The member.
+    """
+
+    def __init__(self, club: Club, name: str | None = None) -> None:
+        self.reached = anyio.Event()
+        self._released = anyio.Event()
+        self._name = name
+        club.before_answering = self._wait
+
+    async def _wait(self, name: str) -> None:
+        if self._name in (None, name) and not self.reached.is_set():
+            self.reached.set()
+            await self._released.wait()
+
+    def release(self) -> None:
+        """Let it go on."""
+        self._released.set()
+
+
 def text(connection: Connection) -> str:
     """Return the data that a stream has sent."""
     return "".join(frame.data or "" for frame in connection.updates)

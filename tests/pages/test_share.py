@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette_reactive import Reactive
 from tests.support import environment, eventually
 
-from .share_app import LIVE, PAGE, TASKS, Club, last_id, shows, text
+from .share_app import LIVE, PAGE, TASKS, Club, Hold, last_id, shows, text
 from .support import SECRET, quiet, request
 
 NESTED = LIVE.format("outer", "{{ title }}" + LIVE.format("hello", "{{ me }}" + LIVE.format("tasks", TASKS)))
@@ -107,19 +107,12 @@ async def test_an_excluded_block_that_reads_viewer_data_makes_the_block_around_i
 async def test_a_personal_block_that_was_read_before_a_shared_one_in_it_does_not_leave_that_one_old() -> None:
     club = Club(NESTED)
     async with club.view("ada", "ben") as (_, ben):
-        held, reached = anyio.Event(), anyio.Event()
-
-        async def hold(name: str) -> None:
-            if name == "ben" and not held.is_set():
-                reached.set()
-                await held.wait()
-
-        club.before_answering = hold
+        hold = Hold(club, "ben")
         await club.reactive.emit("all", "me", audience={"ben"})
-        await reached.wait()  # it has read the tasks as they are
+        await hold.reached.wait()  # it has read the tasks as they are
         await club.add("red", "red 2")
         await shows(ben, "red 2")
-        held.set()
+        hold.release()
         await eventually(lambda: len(ben.updates) == 3)
         assert 'hx-target="#hello"' in (ben.updates[1].data or "")
         assert "red 2" not in (ben.updates[1].data or "")
@@ -143,18 +136,12 @@ async def test_a_change_of_the_viewers_own_is_not_lost_below_an_older_personal_b
     club = Club(NESTED)
     seen = await request(club.app, "/", headers={"cookie": "name=ben"})
     async with club.stream("ben", seen.url) as ben:
-        held, reached = anyio.Event(), anyio.Event()
-
-        async def hold(name: str) -> None:
-            reached.set()
-            await held.wait()
-
-        club.before_answering = hold
+        hold = Hold(club)
         await club.reactive.emit("all", "me")
-        await reached.wait()  # it has read the tasks as they are
+        await hold.reached.wait()  # it has read the tasks as they are
         club.tasks["red"] = ["red 2"]
         await club.reactive.emit("all", "tasks", origin=seen.origin)
-        held.set()
+        hold.release()
         await eventually(lambda: 'hx-target="#hello"' in text(ben))
         await eventually(lambda: 'hx-target="#tasks"' in (ben.updates[-1].data or ""))
         assert "red 2" in (ben.updates[-1].data or "")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import anyio
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_reactive import is_update
 from tests.support import eventually
 
-from .share_app import LIVE, TASKS, Club, shows, text
+from .share_app import LIVE, TASKS, Club, Hold, shows, text
 from .support import quiet, request
 
 NESTED = LIVE.format("hello", "{{ me }}" + LIVE.format("tasks", TASKS)) + LIVE.format("name", "{{ title }} {{ me }}")
@@ -20,21 +19,13 @@ async def test_a_personal_block_that_fails_does_not_send_the_blocks_beside_it_ag
     club = Club(HINTED)
     club.unread["ben"] = 1
     async with club.view("ben") as (ben,):
-        held, reached = anyio.Event(), anyio.Event()
-
-        async def hold(name: str) -> None:
-            if not held.is_set():
-                reached.set()
-                await held.wait()
-
         club.unread["ben"] = 0
-        club.before_answering = hold
+        hold = Hold(club)
         await club.reactive.emit("all", "me", "unread")
-        await reached.wait()  # it has read the tasks as they are
-        club.before_answering = None
+        await hold.reached.wait()  # it has read the tasks as they are
         await club.add("red", "red 2")
         await shows(ben, "red 2")
-        held.set()
+        hold.release()
         await eventually(lambda: len(ben.updates) >= 3)
         await quiet(ben)
         assert len(ben.updates) == 3
@@ -46,21 +37,13 @@ async def test_an_own_change_that_an_update_crossed_does_not_send_blocks_again_a
     async with club.stream("ben", seen.url) as ben:
         await club.reactive.emit("all", "me")
         await eventually(lambda: len(ben.updates) == 2)  # an own change soon after this may have crossed it
-        held, reached = anyio.Event(), anyio.Event()
-
-        async def hold(name: str) -> None:
-            if not held.is_set():
-                reached.set()
-                await held.wait()
-
-        club.before_answering = hold
+        hold = Hold(club)
         await club.reactive.emit("all", "title", origin=seen.origin)
         await club.reactive.emit("all", "me")
-        await reached.wait()  # it has read the tasks as they are
-        club.before_answering = None
+        await hold.reached.wait()  # it has read the tasks as they are
         await club.add("red", "red 2")
         await shows(ben, "red 2")
-        held.set()
+        hold.release()
         await eventually(lambda: len(ben.updates) >= 5)
         await quiet(ben)
         assert len(ben.updates) <= 6
