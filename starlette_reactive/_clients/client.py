@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from .._core.blocks import Patch
 from .._core.sse import SSEEvent, encode_event
 
-__all__ = ["CLOSE_EVENT", "RESTART_EVENT", "Client", "css_selector"]
+__all__ = ["CLOSE_EVENT", "RESTART_EVENT", "Client", "Sink", "css_selector"]
 
 CLOSE_EVENT = "reactive-close"
 """The event that ends the stream of a page. The page's sink listens for it."""
@@ -36,6 +38,25 @@ class Client(ABC):
             sink: A CSS selector of the connected element, if that element also retries by itself.
         """
         return b"" if close_event is None else encode_event(SSEEvent("close", event=close_event))
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """The element of a page that receives its updates.
+
+    Args:
+        url: The live URL.
+        origin: The page's mark, by which the end of the stream finds the element.
+        blocks: The ids of the elements that updates go to.
+        heartbeat: Seconds between heartbeats.
+        page: The same for every visit of the page and path.
+    """
+
+    url: str
+    origin: str
+    blocks: Sequence[str] = ()
+    heartbeat: float = 15.0
+    page: str = ""
 
 
 def css_selector(dom_id: str) -> str:

@@ -7,7 +7,7 @@ import json
 
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_event
-from .client import Client, css_selector
+from .client import Client, Sink, css_selector
 
 __all__ = ["DATASTAR", "sink_attributes"]
 
@@ -33,13 +33,9 @@ class Datastar(Client):
 DATASTAR = Datastar()
 
 
-def sink_attributes(url: str, _origin: str) -> str:
-    """Return the attributes of a page's sink.
-
-    Args:
-        url: The live URL.
-    """
-    return f'data-init="@get({html.escape(_javascript_string(url), quote=False)})"'
+def sink_attributes(sink: Sink) -> str:
+    """Return the attributes of a page's sink."""
+    return f'data-init="@get({html.escape(_javascript_string(sink.url), quote=False)})"'
 
 
 def _javascript_string(text: str) -> str:

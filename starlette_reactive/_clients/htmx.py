@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_data, encode_event
-from .client import CLOSE_EVENT, Client, css_selector
+from .client import CLOSE_EVENT, Client, Sink, css_selector
 
 __all__ = [
     "HTMX_2",
@@ -89,18 +89,18 @@ def stream_client(headers: Mapping[str, str]) -> Client:
     return HTMX_4 if _HTMX_4_HEADER in headers else NAMED_EVENTS
 
 
-def sink_attributes(url: str, origin: str) -> str:
-    """Return the attributes of a page's sink, for both versions of htmx.
+def sink_attributes(sink: Sink) -> str:
+    """Return the attributes of a page's sink, for both versions of htmx and for the live script.
 
-    Args:
-        url: The live URL.
-        origin: The page's mark, by which the end of the stream finds the sink.
+    The list of ids is separated by spaces, so it leaves out ids with white space, which HTML does not allow either.
     """
-    url, origin = html.escape(url), html.escape(origin)
+    url, origin, page = html.escape(sink.url), html.escape(sink.origin), html.escape(sink.page)
+    blocks = html.escape(" ".join(dict.fromkeys(each for each in sink.blocks if each.split() == [each])))
     return (
         f'hx-sse:connect="{url}" hx-sse:close="{CLOSE_EVENT}" hx-ext="sse" sse-connect="{url}" sse-swap="message" '
         f'sse-close="{CLOSE_EVENT}" hx-target="this" hx-swap="none" hx-trigger="load, every 10s" hx-sync="this:drop" '
-        f'data-reactive-sink="{origin}"'
+        f'data-reactive-sink="{origin}" data-reactive-blocks="{blocks}" data-reactive-beat="{sink.heartbeat:g}" '
+        f'data-reactive-page="{page}"'
     )
 
 

@@ -6,7 +6,7 @@ import html
 
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_event
-from .client import Client
+from .client import Client, Sink
 
 __all__ = ["SINK_ID", "TURBO", "sink_attributes"]
 
@@ -35,10 +35,6 @@ class Turbo(Client):
 TURBO = Turbo()
 
 
-def sink_attributes(url: str, _origin: str) -> str:
-    """Return the attributes of a page's sink.
-
-    Args:
-        url: The live URL.
-    """
-    return f'id="{SINK_ID}" src="{html.escape(url)}"'
+def sink_attributes(sink: Sink) -> str:
+    """Return the attributes of a page's sink."""
+    return f'id="{SINK_ID}" src="{html.escape(sink.url)}"'

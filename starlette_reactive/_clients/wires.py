@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from . import datastar, htmx, turbo
-from .client import Client
+from .client import Client, Sink
 
 __all__ = ["WIRES", "Wire", "wire_named"]
 
@@ -18,14 +18,14 @@ class Wire:
     Args:
         name: What a page declares.
         client: Returns the client that sent a request with these headers (lower-case names).
-        sink_attributes: Returns the attributes of the sink for a URL and the page's mark.
+        sink_attributes: Returns the attributes of the sink.
         uses_htmx: Whether pages load htmx, so that the rules for its attributes apply.
         morphs: Whether every update morphs the element, and so keeps its focus and typed values.
     """
 
     name: str
     client: Callable[[Mapping[str, str]], Client]
-    sink_attributes: Callable[[str, str], str]
+    sink_attributes: Callable[[Sink], str]
     uses_htmx: bool
     morphs: bool
 

@@ -133,6 +133,11 @@ class Page:
             differing=frozenset() if self.share is None else self.share.differing,
         )
 
+    @property
+    def target_ids(self) -> list[str]:
+        """The ids of the elements that its updates go to."""
+        return [ref.target_id for ref in self.registry.blocks()]
+
     async def respond(self, call: Call) -> Response:
         """Answer a browser with the page, or an update with its blocks."""
         update = update_of(call.request)

@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from .._clients import CLOSE_EVENT, Client
+from .._clients import CLOSE_EVENT, Client, Sink
 from .._clients.htmx import sink_selector
 from .._core.callables import name_of
 from .._core.errors import ReactiveError
@@ -44,6 +44,7 @@ __all__ = ["Site", "install_template_functions"]
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 _ROUTE_NAME = "reactive:"
+_DIGEST_LENGTH = 16  # of a page and path, in characters of 6 bits
 
 
 class Site:
@@ -207,8 +208,14 @@ class Site:
         if self.app is None and is_below_mount(request, self._route_name):
             raise self._mounted_error(request.scope.get("root_path", ""), context.name)
         url = f"{visit.root_path.rstrip('/')}{path}?page={token}"
-        attributes = self._pages[visit.page].wire.sink_attributes(url, visit.origin)
-        return Markup(attributes)  # noqa: S704 - escaped by the client's module
+        page = self._pages[visit.page]
+        sink = Sink(url, visit.origin, page.target_ids, page.settings.heartbeat, self._digest_of(visit))
+        return Markup(page.wire.sink_attributes(sink))  # noqa: S704 - escaped by the client's module
+
+    def _digest_of(self, visit: Visit) -> str:
+        """Return what the visits of one page and path have in common, whatever their queries are."""
+        path = json.dumps([visit.page, visit.root_path, visit.raw_path])
+        return self._signer.digest(f"page {path}")[:_DIGEST_LENGTH]
 
     def _path_below(self, request: Request, visit: Visit) -> str | None:
         if path_in(request, self._route_name) is None:
