@@ -19,17 +19,18 @@ def is_mounted(request: Request) -> bool:
     return request.scope.get("router") is not request.app.router
 
 
-def path_in(request: Request, name: str) -> str | None:
+def path_in(request: Request, name: str, /, **path_params: Any) -> str | None:
     """Return the path of a named route below the root path of the outermost application.
 
     Args:
         request: A request to the application, or to one that is mounted in it.
         name: The route's own name, without the names of the mounts around it.
+        **path_params: The parameters in its path.
     """
     outermost = _outermost(request)
     for full_name in (name, *_names_below(outermost, name)):
         try:
-            return str(outermost.url_path_for(full_name))
+            return str(outermost.url_path_for(full_name, **path_params))
         except NoMatchFound:
             pass
     return None

@@ -33,6 +33,7 @@ from .held_answer import held_answer
 from .mounts import is_below_mount, is_mounted, path_in, routes_with_path_of, served_app
 from .page import OWNER, Page
 from .page_stream import open_stream
+from .scripts import script_routes, script_tags
 from .signer import Signer
 from .update import REFUSALS
 from .varying import varies
@@ -96,7 +97,7 @@ class Site:
     # The route
 
     def routes(self, endpoint: Endpoint) -> list[Route]:
-        """Return the routes of the streams.
+        """Return the routes of the streams and of the scripts.
 
         Args:
             endpoint: Calls :meth:`stream`. It is a method of the object that the route leads back to, for discovery.
@@ -104,7 +105,8 @@ class Site:
         paths = [f"{self._prefix}/live"]
         if self._live_path is not None:
             paths = [self._live_path, f"/{{page_path:path}}{self._live_path}"]
-        return [Route(path, endpoint, methods=["GET"], name=self._route_name) for path in paths]
+        streams = [Route(path, endpoint, methods=["GET"], name=self._route_name) for path in paths]
+        return [*streams, *script_routes(self._prefix)]
 
     def check_path(self, app: Any) -> None:
         """Check that no other Reactive object of an application has the same path for its streams.
@@ -245,7 +247,9 @@ def _closing(visit: Visit, client: Client) -> bytes:
 
 
 def install_template_functions(env: Environment, default: Site) -> None:
-    """Make ``live()``, ``live_origin()`` and ``varies()`` available in templates, and declare what ``url_for`` reads.
+    """Make ``live()``, ``live_origin()``, ``live_scripts()`` and ``varies()`` available in templates.
+
+    Declare what ``url_for`` reads, too.
 
     Args:
         env: The environment of the templates.
@@ -262,7 +266,12 @@ def install_template_functions(env: Environment, default: Site) -> None:
     def live_origin(context: Context) -> Markup:
         return _owner(context, default).origin_attributes(context)
 
-    env.globals.update(live=live, live_origin=live_origin, varies=varies)
+    @declare_reads()
+    @pass_context
+    def live_scripts(context: Context, *, htmx: object = None, nonce: object = None) -> Markup:
+        return script_tags(context, htmx, nonce)
+
+    env.globals.update(live=live, live_origin=live_origin, live_scripts=live_scripts, varies=varies)
     url_for = env.globals.get("url_for")
     if inspect.isfunction(url_for):
         declare_reads()(url_for)  # it reads the host and the routes from the request, and nothing of the viewer
