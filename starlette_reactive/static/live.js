@@ -213,8 +213,7 @@
     offer(id)
   }
 
-  const changes = new MutationObserver(() => {}) // what answers change: only its records are read
-  const note = (request, records = changes.takeRecords()) => {
+  const note = (request, records) => {
     for (const { target, type, addedNodes, removedNodes } of records) {
       const element = target.nodeType == 1 ? target : target.parentElement
       if (!element) continue
@@ -232,6 +231,8 @@
       })
     }
   }
+  const noteAll = records => requests.forEach(request => request.isSwapping && note(request, records))
+  const changes = new MutationObserver(noteAll) // what answers change
   const begin = (key, element, target, verb) => {
     covered.clear()
     const form = /^get$/i.test(verb) ? null : element.closest("form")
@@ -243,11 +244,14 @@
     requests.forEach(each => { each.isAlone = false })
     requests.set(key, request)
   }
-  const swapping = () => changes.observe(document, { childList: true, attributes: true, characterData: true, subtree: true })
+  const swapping = request => {
+    request.isSwapping = true
+    changes.observe(document, { childList: true, attributes: true, characterData: true, subtree: true })
+  }
   const finish = (key, isOk, header, text, isGet) => {
     const request = requests.get(key)
     if (!request) return
-    note(request)
+    noteAll(changes.takeRecords())
     requests.delete(key)
     if (!requests.size) changes.disconnect()
     if (isOk) request.fields.forEach(([field, value]) => {
@@ -287,7 +291,7 @@
     const request = requests.get(detail.xhr)
     if (!request) return
     request.swap = detail
-    swapping()
+    swapping(request)
   })
   const finish2 = ({ xhr, successful, requestConfig }) => finish(
     xhr, successful, xhr.getResponseHeader("Reactive-Blocks"), xhr.responseText, requestConfig.verb == "get")
@@ -305,7 +309,7 @@
   })
   on("htmx:before:request", ({ detail: { ctx } }) =>
     begin(ctx, ctx.sourceElement, ctx.target, ctx.request.method))
-  on("htmx:before:swap", ({ detail: { ctx } }) => requests.has(ctx) && swapping())
+  on("htmx:before:swap", ({ detail: { ctx } }) => requests.has(ctx) && swapping(requests.get(ctx)))
   on("htmx:finally:request", ({ detail: { ctx } }) => finish(
     ctx, ctx.response?.status < 400, ctx.response?.headers.get("Reactive-Blocks"), ctx.text,
     /^get$/i.test(ctx.request.method)))
@@ -369,8 +373,7 @@
         const end = event.data.indexOf("\n"), head = end < 0 ? event.data : event.data.slice(0, end)
         receive({ ...JSON.parse(head), html: end < 0 ? "" : event.data.slice(end + 1) })
       }
-      source.addEventListener("reactive-beat", hear)
-      source.addEventListener("reactive-restart", hear)
+      for (const name of ["id", "beat", "restart"]) source.addEventListener("reactive-" + name, hear)
       source.addEventListener("reactive-close", ({ data }) => {
         close()
         show("ended", "ended", { reason: data }, sink)
