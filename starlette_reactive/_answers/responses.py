@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.templating import Jinja2Templates
 
-from .._clients.htmx import partial
 from .._core.blocks import Fragment
 from .._core.errors import ReactiveError
 from .._templates import compile_block
 from .._templates.environments import context_for
+from .out_of_band import as_out_of_band, as_partial
 from .values import OOB, ValidationError
 
 __all__ = ["respond", "respond_async"]
@@ -92,6 +91,5 @@ def _response(value: Any, html_of: Html) -> Response:
 
 def _out_of_band(oob: OOB, fragment: Fragment, html_of: Html) -> str:
     target = fragment.target or fragment.block_name
-    if oob.style == "partial":
-        return partial(target, html_of(fragment), "innerHTML")
-    return f'<div id="{html.escape(target)}" hx-swap-oob="innerHTML">{html_of(fragment)}</div>'
+    convert = as_partial if oob.style == "partial" else as_out_of_band
+    return convert(target, html_of(fragment), oob.swap.get(target))
