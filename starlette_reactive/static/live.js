@@ -3,6 +3,7 @@
   if (window.reactiveLive) return
   window.reactiveLive = true
 
+  const WAITING = "data-live-waiting" // marks what is held while an update waits for it
   const FIELDS = "input,textarea,select"
   const TYPED = "input:not([type=hidden],[type=checkbox],[type=radio],[type=button],[type=submit],[type=reset],[type=image])" +
     ",textarea,select,[contenteditable]:not([contenteditable=false])"
@@ -112,6 +113,7 @@
       held.push(node)
       return false
     }
+    element.querySelectorAll(`[${WAITING}]`).forEach(node => node.removeAttribute(WAITING))
     Idiomorph.morph(element, fresh, {
       morphStyle: "outerHTML",
       callbacks: {
@@ -148,16 +150,17 @@
         afterNodeRemoved: node => removed.push(node),
       },
     })
-    held.forEach(node => markAltered(node.parentElement))
+    held.forEach(node => {
+      node.setAttribute(WAITING, "")
+      markAltered(node.parentElement)
+    })
     added.forEach(node => node.isConnected && process(node))
     changed.forEach(node => node.isConnected && process(node, true))
     release(removed)
     return held.length > 0
   }
 
-  const apply = ({ id, swap, html }) => {
-    const element = document.getElementById(id)
-    if (!element) return
+  const apply = ({ id, swap, html }, element) => {
     let waits = false
     if (swap == "append") {
       for (const node of [...parse(element, html).childNodes]) process(element.appendChild(document.importNode(node, true)))
@@ -193,16 +196,20 @@
     const update = waiting.get(id), element = document.getElementById(id)
     if (element && isBusy(element)) return
     waiting.delete(id)
-    if (update.own && covered.has(id)) return
-    if (apply(update)) waiting.set(id, update)
+    if (!element || update.own && covered.has(id)) return
+    if (apply(update, element)) waiting.set(id, update)
     observer.takeRecords()
     fire("updated", { blocks: [id] })
   }
   const offerAll = () => [...waiting.keys()].forEach(offer)
   const receive = update => {
-    if (update.swap == "append") return apply(update)
+    if (update.swap == "append") {
+      const element = document.getElementById(update.id)
+      return element && apply(update, element)
+    }
     const { id } = update, before = waiting.get(id)
     update.number = ++count
+    waiting.delete(id) // so that updates are applied in the order in which they came
     if (before && !before.own) update.own = false
     if (!update.own) {
       covered.delete(id)
@@ -259,11 +266,13 @@
       forget(field)
     })
     const shown = new Set((header ?? "").split(" ").map(decodeURIComponent))
+    const again = []
     for (const id of request.touched) {
       const last = latest.get(id), isOthers = request.others.has(id)
       if (isOk && shown.has(id) && request.isAlone && !isOthers) covered.add(id)
-      if (last?.number > request.number && !waiting.has(id)) waiting.set(id, { ...last, own: !isOthers && last.own })
+      if (last?.number > request.number && !waiting.has(id)) again.push({ ...last, own: !isOthers && last.own })
     }
+    again.sort((one, other) => one.number - other.number).forEach(update => waiting.set(update.id, update))
     if (isOk && isGet && request.touched.size && request.replaces) follow(text)
     offerAll()
   }
@@ -286,7 +295,12 @@
   }
   // htmx 2
   on("htmx:configRequest", ({ detail }) => mark(detail.headers))
-  on("htmx:beforeRequest", ({ detail }) => detail.xhr && begin(detail.xhr, detail.elt, detail.target, detail.requestConfig.verb))
+  on("htmx:beforeSend", ({ detail }) => {
+    const { xhr, elt, target, requestConfig } = detail
+    begin(xhr, elt, target, requestConfig.verb)
+    // The swap can come later, and the element that would tell of its end may be gone.
+    xhr.addEventListener("loadend", () => setTimeout(finish2, requests.get(xhr)?.swap?.shouldSwap ? 200 : 0, detail))
+  })
   on("htmx:beforeSwap", ({ detail }) => {
     const request = requests.get(detail.xhr)
     if (!request) return
@@ -296,11 +310,6 @@
   const finish2 = ({ xhr, successful, requestConfig }) => finish(
     xhr, successful, xhr.getResponseHeader("Reactive-Blocks"), xhr.responseText, requestConfig.verb == "get")
   on("htmx:afterSettle", ({ detail }) => detail.xhr && finish2(detail))
-  on("htmx:afterRequest", ({ detail }) => {
-    // The swap can come later, and the element that would tell of its end may be gone.
-    if (requests.get(detail.xhr)?.swap?.shouldSwap) setTimeout(finish2, 200, detail)
-    else finish2(detail)
-  })
   // htmx 4
   const isSink = ctx => ctx.sourceElement?.matches?.("[data-reactive-sink]")
   on("htmx:config:request", event => {
@@ -309,6 +318,9 @@
   })
   on("htmx:before:request", ({ detail: { ctx } }) =>
     begin(ctx, ctx.sourceElement, ctx.target, ctx.request.method))
+  on("htmx:before:response", ({ detail: { ctx } }) => {
+    if (/event-stream/.test(ctx.response.headers.get("Content-Type"))) requests.delete(ctx) // it may never end
+  })
   on("htmx:before:swap", ({ detail: { ctx } }) => requests.has(ctx) && swapping(requests.get(ctx)))
   on("htmx:finally:request", ({ detail: { ctx } }) => finish(
     ctx, ctx.response?.status < 400, ctx.response?.headers.get("Reactive-Blocks"), ctx.text,
@@ -379,7 +391,10 @@
         show("ended", "ended", { reason: data }, sink)
       })
     }
-    const wake = () => document.hidden || source?.readyState != EventSource.OPEN ? start() : null
+    const wake = event => {
+      if (event.type != "pageshow" || event.persisted)
+        if (document.hidden || source?.readyState != EventSource.OPEN) start()
+    }
     const close = () => {
       isOver = true
       stop()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
 from fastapi import FastAPI, Form, Request
 from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
 from jinja2 import DictLoader, Environment
 from starlette.responses import Response
 
@@ -17,6 +19,7 @@ HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ client }}</title><link rel="icon" href="data:,">
 <meta name="htmx-config" content='{"responseHandling": [{"code": "[23]..", "swap": true}, {"code": "422", "swap": true}]}'>
 {{ live_scripts(htmx=htmx) }}
+{% if extension %}<script src="/vendor/{{ "htmx-ext-sse-2.2.4/sse.min.js" if htmx == 2 else "htmx-4.0.1/hx-sse.min.js" }}"></script>{% endif %}
 <script>
   window.heard = []
   for (const name of ["connected", "lost", "updated", "ended"])
@@ -64,6 +67,7 @@ app = FastAPI()
 env = Environment(loader=DictLoader(TEMPLATES), autoescape=True)
 reactive = Reactive(env, secret="a secret for tests", heartbeat=0.4)
 app.include_router(reactive.router)
+app.mount("/vendor", StaticFiles(directory=Path(__file__).parents[2] / "example_app" / "static" / "vendor"))
 
 items: dict[int, dict[str, Any]] = {}
 state: dict[str, Any] = {"rings": 0, "over": False}
@@ -85,10 +89,10 @@ async def everything(request: Request, client: str) -> Any:
 
 @app.get("/items/{client}")
 @reactive.page("items.html", scope="items")
-async def show(request: Request, client: str) -> Any:
+async def show(request: Request, client: str, extension: bool = False) -> Any:
     if state["over"]:
         return Response("over", status_code=403)
-    return await everything(request, client)
+    return {**await everything(request, client), "extension": extension}
 
 
 @app.get("/pages/{client}")

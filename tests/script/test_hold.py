@@ -52,11 +52,16 @@ def test_a_row_that_somebody_removes_stays_while_it_is_edited(site: Site, client
 def test_an_element_that_says_so_is_held_until_it_no_longer_does(site: Site, client: str) -> None:
     page = site.open(f"/items/{client}")
     page.evaluate("document.querySelector('#item-1').setAttribute('data-live-hold', '')")
+    site.post("/test/text?number=2&text=two again")
+    expect(page.locator("#items li span")).to_have_text(["one", "two again"])
+    expect(page.locator("#item-1")).not_to_have_attribute("data-live-waiting", "")
     site.post("/test/text?number=1&text=uno")
     site.post("/test/text?number=2&text=due")
     expect(page.locator("#items li span")).to_have_text(["one", "due"])
+    expect(page.locator("#item-1")).to_have_attribute("data-live-waiting", "")
     page.evaluate("document.querySelector('#item-1').removeAttribute('data-live-hold')")
     expect(page.locator("#items li span")).to_have_text(["uno", "due"])
+    expect(page.locator("#item-1")).not_to_have_attribute("data-live-waiting", "")
 
 
 def test_a_held_row_that_was_removed_goes_when_it_is_released(site: Site, client: str) -> None:
