@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 
 import anyio
@@ -271,3 +271,22 @@ def test_a_forked_child_does_not_send_the_toasts_of_its_parent(monkeypatch: pyte
     monkeypatch.setattr(os, "getpid", lambda: -1)
     assert queue.take() == []
     assert not queue
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_what_a_signal_handler_emits_while_a_toast_is_sent_is_sent_after_it(server: Server, is_lost: bool) -> None:
+    bus = memory_bus(server)
+    deliver = server.deliver
+
+    def deliver_and_interrupt(scope: str | None, message: object) -> None:
+        deliver(scope, message)  # type: ignore[arg-type]
+        if isinstance(message, Toast):
+            bus.emit_sync(ChangeEvent("s", {"a"}))
+            if is_lost:
+                raise ConnectionResetError("the answer is lost")
+
+    server.deliver = deliver_and_interrupt  # type: ignore[method-assign]
+    with pytest.raises(EmitTimeoutError) if is_lost else nullcontext():
+        hub_of(bus).toasts.send_sync(Toast("s", "toasts", "x"))
+    assert [record.path for record in server.history("s").records] == ["a"]
+    bus.stop()
