@@ -118,11 +118,13 @@ async def test_who_joins_later_is_not_shown_it(world: World) -> None:
     here, there = world.process(), world.process()
     await level(here, there)
     await send(here, world.scope, "before")
-    with viewing(there, world.scope, None) as (theirs,):
+    with viewing(there, world.scope, None, None) as (theirs, last):
         await there.ready(world.scope)
         await send(here, world.scope, "now")
-        await soon(lambda: theirs.shown)
-    await send(here, world.scope, "meanwhile")
+        await soon(lambda: theirs.shown and last.shown)
+        theirs.leave()
+        await send(here, world.scope, "meanwhile")
+        await soon(lambda: "meanwhile" in last.texts)  # it has arrived in this process
     third = world.process()
     await level(third)
     with viewing(there, world.scope, None) as (again,), viewing(third, world.scope, None) as (newcomer,):
