@@ -15,7 +15,6 @@ from sqlalchemy import URL
 from starlette.middleware.sessions import SessionMiddleware
 
 from starlette_reactive import Action, ReactiveMiddleware
-from starlette_reactive.assets import htmx2_script_route
 
 from . import ask, boards, chat, documents, home, notifications, people, settings, wall
 from .database import open_database
@@ -53,7 +52,6 @@ def create_app(database: URL | None = None) -> FastAPI:
     )
     app.add_middleware(ReactiveMiddleware, reactive=reactive)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.router.routes.append(htmx2_script_route())
     app.add_api_route("/health", _health)
     app.include_router(reactive.router)
     for part in PARTS:

@@ -16,23 +16,24 @@ from starlette.routing import BaseRoute
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp
 
-from ._answers.responses import respond
 from ._bus.bus import ReactiveBus, hub_of
 from ._checks import AppDescription, Issue, check, check_contract_data, find_settings
 from ._core.errors import ReactiveError
 from ._index.index import DependencyIndex, index_of_template
 from ._inspector import Allow, Inspector, is_local
+from ._pages.answers import respond_with_value, response_for
 from ._pages.browser_session import BrowserSession
 from ._pages.cookie_watch import CookieWatch
 from ._pages.declaration import declare_page
-from ._pages.declared_response import respond_with_value, response_parameter
+from ._pages.declared_response import response_parameter
 from ._pages.endpoints import Decorated, Endpoint, is_method
 from ._pages.notifying import Notifications
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, PageSettings, UserOf
 from ._pages.scopes import check_scope_format
 from ._pages.share import KeyOf
 from ._pages.signer import Signer
-from ._pages.site import Site, install_template_functions
+from ._pages.site import Site
+from ._pages.template_functions import install_template_functions
 from ._pages.template_streams import stream_responder
 from ._pages.viewer_cookies import SiteCookies
 from ._pages.visits import cursor_parameter
@@ -40,7 +41,7 @@ from ._streams.groups import end_streams, finish_renders
 from ._streams.limits import StreamLimits
 from ._streams.live_response import ConnectionCallback
 from ._streams.presence import flush_presence
-from ._templates.environments import Templates, environment_of
+from ._templates.environments import Templates, jinja2_templates
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -127,17 +128,14 @@ class Reactive(Notifications):
             )
         signer = Signer(secret, max_age, purpose=prefix, app_name=app_name)
         super().__init__(ReactiveBus() if bus is None else bus, BrowserSession(signer, session_cookie))
-        env = environment_of(templates)
-        self.templates: Jinja2Templates = (
-            templates if isinstance(templates, Jinja2Templates) else Jinja2Templates(env=env)
-        )
-        self.index: DependencyIndex = DependencyIndex(env) if index is None else index
+        self.templates: Jinja2Templates = jinja2_templates(templates)
+        self.index: DependencyIndex = DependencyIndex(self.templates.env) if index is None else index
         self.debug = debug
         self._heartbeat = heartbeat
         self._prefix = prefix
         self._viewer_names = frozenset(viewer_names)
         cookies = SiteCookies(CookieWatch(hub_of(self.bus)), session_cookie, one_time_cookies)
-        self._site = Site(signer, prefix, live_path, self._sessions, cookies)
+        self._site = Site(signer, prefix, live_path, self._sessions, cookies, hub_of(self.bus))
         self._site.app = app
         self._page_settings = PageSettings(
             hub=hub_of(self.bus),
@@ -153,7 +151,7 @@ class Reactive(Notifications):
         self._decorated = Decorated()
         self._stream_endpoints: list[Endpoint] = []
         self._contract_data: dict[str, Any] = {}
-        install_template_functions(self.templates.env, self._site)
+        install_template_functions(self.templates.env, debug=debug)
         self._inspector = self._make_inspector(is_local if inspector is True else inspector) if inspector else None
 
     # Wiring
@@ -211,7 +209,8 @@ class Reactive(Notifications):
         """Lifespan: check routes, connect, close streams on exit. With FastAPI, :attr:`router` includes it.
 
         Raises:
-            TypeError: An endpoint's decorators are in the wrong order, or FastAPI cannot find out its parameters.
+            TypeError: An endpoint's decorators are in the wrong order, FastAPI cannot find out its parameters, or the
+                route of a page is not for GET alone.
             ReactiveError: Another Reactive object of the application has the same path for its streams.
         """
         self._decorated.check_routes(app)
@@ -300,7 +299,7 @@ class Reactive(Notifications):
             page = declare(endpoint)
             first = cursor_parameter(hub_of(self.bus), is_first=not is_method(endpoint))
             wrapped = self._decorated.wrap(endpoint, page.respond, first=first)
-            self._site.add(page)
+            self._site.add(page, wrapped)
             return wrapped
 
         return decorate
@@ -342,7 +341,7 @@ class Reactive(Notifications):
 
     def html(self, endpoint: Endpoint) -> Endpoint:
         """Let an endpoint return a ``Fragment``, ``OOB``, ``Action``, ``ValidationError``, ``str`` or ``dict``."""
-        respond_to_call = functools.partial(respond_with_value, self.templates)
+        respond_to_call = functools.partial(respond_with_value, self.templates, self._site)
         return self._decorated.wrap(endpoint, respond_to_call, first=response_parameter())
 
     def response(self, request: Request, value: Any) -> Response:
@@ -352,7 +351,7 @@ class Reactive(Notifications):
             ReactiveError: The environment is asynchronous; use :meth:`html` there.
             TypeError: There is no response for such a value.
         """
-        return respond(self.templates, request, value)
+        return response_for(self.templates, self._site, request, value)
 
     # Checks
 

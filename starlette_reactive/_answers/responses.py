@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.templating import Jinja2Templates
 
-from .._clients.htmx import partial
 from .._core.blocks import Fragment
 from .._core.errors import ReactiveError
 from .._templates import compile_block
 from .._templates.environments import context_for
-from .values import OOB, ValidationError
+from .out_of_band import as_out_of_band, as_partial
+from .values import OOB, ValidationError, fragments_of
 
 __all__ = ["respond", "respond_async"]
 
@@ -29,7 +28,7 @@ def respond(templates: Jinja2Templates, request: Request, value: Any) -> Respons
         ReactiveError: The environment is asynchronous, so a fragment cannot be rendered here.
         TypeError: There is no response for such a value.
     """
-    if templates.env.is_async and _fragments(value):
+    if templates.env.is_async and fragments_of(value):
         raise ReactiveError(
             "the Jinja environment is asynchronous, and reactive.response() is not: return the value from an endpoint "
             "decorated with @reactive.html"
@@ -54,19 +53,11 @@ async def respond_async(templates: Jinja2Templates, request: Request, value: Any
     return _response(value, lambda fragment: rendered[id(fragment)])
 
 
-def _fragments(value: Any) -> tuple[Fragment, ...]:
-    if isinstance(value, Fragment):
-        return (value,)
-    if isinstance(value, OOB):
-        return (value.main, *value.fragments)
-    if isinstance(value, ValidationError):
-        return (value.fragment,)
-    return ()
-
-
 def _contexts(templates: Jinja2Templates, request: Request, value: Any) -> list[tuple[Fragment, dict[str, Any]]]:
     more = {"errors": value.errors} if isinstance(value, ValidationError) else {}
-    return [(fragment, context_for(templates, request, {**fragment.context, **more})) for fragment in _fragments(value)]
+    return [
+        (fragment, context_for(templates, request, {**fragment.context, **more})) for fragment in fragments_of(value)
+    ]
 
 
 def _response(value: Any, html_of: Html) -> Response:
@@ -92,6 +83,5 @@ def _response(value: Any, html_of: Html) -> Response:
 
 def _out_of_band(oob: OOB, fragment: Fragment, html_of: Html) -> str:
     target = fragment.target or fragment.block_name
-    if oob.style == "partial":
-        return partial(target, html_of(fragment), "innerHTML")
-    return f'<div id="{html.escape(target)}" hx-swap-oob="innerHTML">{html_of(fragment)}</div>'
+    convert = as_partial if oob.style == "partial" else as_out_of_band
+    return convert(target, html_of(fragment), oob.swap.get(target))

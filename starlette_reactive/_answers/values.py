@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from .._core.blocks import Fragment
 
-__all__ = ["OOB", "Action", "ValidationError"]
+__all__ = ["OOB", "Action", "ValidationError", "fragments_of"]
 
 
 class OOB:
@@ -20,16 +20,24 @@ class OOB:
         main: What goes into the request's own target.
         *fragments: What else changes. Each goes to the element whose id is its target.
         style: ``"partial"`` sends each as an ``<hx-partial>``, for htmx 4 and htmx 2.0.11 or later. ``"oob"`` sends
-            each as a ``<div hx-swap-oob>``, for any version of htmx, except for rows of a table.
+            each as an element with ``hx-swap-oob``, for any version of htmx, except for rows of a table.
+        swap: The swap styles of htmx by target, such as ``{"log": "beforeend"}``. By default, a block that begins with
+            the element of that id replaces it, and any other block is its new content.
 
     Raises:
         TypeError: A value is not a :class:`Fragment`.
-        ValueError: ``style`` is not one of the two.
+        ValueError: ``style`` is not one of the two, or ``swap`` names something that is no target or has no style.
     """
 
-    __slots__ = ("fragments", "main", "style")
+    __slots__ = ("fragments", "main", "style", "swap")
 
-    def __init__(self, main: Fragment, *fragments: Fragment, style: Literal["partial", "oob"] = "partial") -> None:
+    def __init__(
+        self,
+        main: Fragment,
+        *fragments: Fragment,
+        style: Literal["partial", "oob"] = "partial",
+        swap: Mapping[str, str] | None = None,
+    ) -> None:
         for fragment in (main, *fragments):
             if not isinstance(fragment, Fragment):
                 raise TypeError(f"OOB takes Fragments, not {type(fragment).__name__}: {fragment!r}")
@@ -38,6 +46,14 @@ class OOB:
         self.main: Fragment = main
         self.fragments: tuple[Fragment, ...] = fragments
         self.style = style
+        self.swap: Mapping[str, str] = dict(swap or {})
+        targets = [fragment.target or fragment.block_name for fragment in fragments]
+        for target, swap_style in self.swap.items():
+            if target not in targets:
+                known = ", ".join(map(repr, targets)) or "none"
+                raise ValueError(f"swap has {target!r}, which is no target of the other fragments: they are {known}")
+            if not isinstance(swap_style, str) or not swap_style.strip():
+                raise ValueError(f"swap has {swap_style!r} for {target!r}: write a swap style, such as 'beforeend'")
 
 
 class Action(Response):
@@ -81,3 +97,14 @@ class ValidationError:
             raise TypeError(f"ValidationError takes a Fragment, not {type(fragment).__name__}: {fragment!r}")
         self.fragment: Fragment = fragment
         self.errors: Any = errors
+
+
+def fragments_of(value: object) -> tuple[Fragment, ...]:
+    """Return the fragments that the response for a value contains."""
+    if isinstance(value, Fragment):
+        return (value,)
+    if isinstance(value, OOB):
+        return (value.main, *value.fragments)
+    if isinstance(value, ValidationError):
+        return (value.fragment,)
+    return ()

@@ -7,7 +7,7 @@ import json
 
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_event
-from .client import Client, css_selector
+from .client import Client, Sink, css_selector
 
 __all__ = ["DATASTAR", "sink_attributes"]
 
@@ -26,7 +26,7 @@ class Datastar(Client):
         """Return a frame that appends HTML to an element."""
         return _patch_elements(target_id, "append", content)
 
-    def encode_close(self, close_event: str | None, sink: str | None = None) -> bytes:  # noqa: ARG002 - the end suffices
+    def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:  # noqa: ARG002 - the end suffices
         """Return nothing: the end of the stream is enough."""
         return b""
 
@@ -40,13 +40,9 @@ def _patch_elements(target_id: str, mode: str, content: str) -> bytes:
 DATASTAR = Datastar()
 
 
-def sink_attributes(url: str, _origin: str) -> str:
-    """Return the attributes of a page's sink.
-
-    Args:
-        url: The live URL.
-    """
-    return f'data-init="@get({html.escape(_javascript_string(url), quote=False)})"'
+def sink_attributes(sink: Sink) -> str:
+    """Return the attributes of a page's sink."""
+    return f'data-init="@get({html.escape(_javascript_string(sink.url), quote=False)})"'
 
 
 def _javascript_string(text: str) -> str:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Mapping
 from typing import ClassVar
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_data, encode_event
-from .client import CLOSE_EVENT, Client, css_selector
+from .client import CLOSE_EVENT, Client, Sink, css_selector
+from .script import SCRIPT, is_script
 
 __all__ = [
     "HTMX_2",
@@ -70,9 +73,9 @@ class Htmx4(Htmx2):
 
     around_style = "outerMorph"
 
-    def encode_close(self, close_event: str | None, sink: str | None = None) -> bytes:
+    def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:
         """Return the frames that keep the client from reconnecting; see :meth:`Client.encode_close`."""
-        closing = super().encode_close(close_event)
+        closing = super().encode_close(close_event, sink, reason)
         if not closing or sink is None:
             return closing
         removal = f'<hx-partial hx-target="{html.escape(sink)}" hx-swap="delete"></hx-partial>'
@@ -87,28 +90,30 @@ HTMX_4 = Htmx4()
 _HTMX_4_HEADER = "hx-request-type"  # htmx 2 connects with a native EventSource, which sends no header of htmx
 
 
-def page_client(headers: Mapping[str, str]) -> Client:
-    """Return the client of a page's stream, from its request's headers (lower-case names)."""
-    return HTMX_4 if _HTMX_4_HEADER in headers else HTMX_2
+def page_client(asgi_scope: Scope) -> Client:
+    """Return the client of a page's stream, from the ASGI scope of its request."""
+    if is_script(asgi_scope):
+        return SCRIPT
+    return HTMX_4 if _HTMX_4_HEADER in Headers(scope=asgi_scope) else HTMX_2
 
 
-def stream_client(headers: Mapping[str, str]) -> Client:
-    """Return the client of a stream without a sink, from its request's headers (lower-case names)."""
-    return HTMX_4 if _HTMX_4_HEADER in headers else NAMED_EVENTS
+def stream_client(asgi_scope: Scope) -> Client:
+    """Return the client of a stream without a sink, from the ASGI scope of its request."""
+    return HTMX_4 if _HTMX_4_HEADER in Headers(scope=asgi_scope) else NAMED_EVENTS
 
 
-def sink_attributes(url: str, origin: str) -> str:
-    """Return the attributes of a page's sink, for both versions of htmx.
+def sink_attributes(sink: Sink) -> str:
+    """Return the attributes of a page's sink, for both versions of htmx and for the live script.
 
-    Args:
-        url: The live URL.
-        origin: The page's mark, by which the end of the stream finds the sink.
+    The list of ids is separated by spaces, so it leaves out ids with white space, which HTML does not allow either.
     """
-    url, origin = html.escape(url), html.escape(origin)
+    url, origin, page = html.escape(sink.url), html.escape(sink.origin), html.escape(sink.page)
+    blocks = html.escape(" ".join(dict.fromkeys(each for each in sink.blocks if each.split() == [each])))
     return (
         f'hx-sse:connect="{url}" hx-sse:close="{CLOSE_EVENT}" hx-ext="sse" sse-connect="{url}" sse-swap="message" '
         f'sse-close="{CLOSE_EVENT}" hx-target="this" hx-swap="none" hx-trigger="load, every 10s" hx-sync="this:drop" '
-        f'data-reactive-sink="{origin}"'
+        f'data-reactive-sink="{origin}" data-reactive-blocks="{blocks}" data-reactive-beat="{sink.heartbeat:g}" '
+        f'data-reactive-page="{page}"'
     )
 
 

@@ -6,7 +6,7 @@ import html
 
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_event
-from .client import Client
+from .client import Client, Sink
 
 __all__ = ["SINK_ID", "TURBO", "sink_attributes"]
 
@@ -32,7 +32,7 @@ class Turbo(Client):
         opening = f'<turbo-stream action="append" target="{html.escape(target_id)}"><template>'
         return encode_event(SSEEvent(f"{opening}{content}</template></turbo-stream>"))
 
-    def encode_close(self, close_event: str | None, sink: str | None = None) -> bytes:  # noqa: ARG002 - it has one sink
+    def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:  # noqa: ARG002 - it has one sink
         """Return the frame that removes the page's ``<turbo-stream-source>``."""
         return encode_event(SSEEvent(f'<turbo-stream action="remove" target="{SINK_ID}"></turbo-stream>'))
 
@@ -40,10 +40,6 @@ class Turbo(Client):
 TURBO = Turbo()
 
 
-def sink_attributes(url: str, _origin: str) -> str:
-    """Return the attributes of a page's sink.
-
-    Args:
-        url: The live URL.
-    """
-    return f'id="{SINK_ID}" src="{html.escape(url)}"'
+def sink_attributes(sink: Sink) -> str:
+    """Return the attributes of a page's sink."""
+    return f'id="{SINK_ID}" src="{html.escape(sink.url)}"'

@@ -85,10 +85,10 @@ class SendQueue:
                     await session.send(batch.outgoing(members, [waiting.toast for waiting in toasts]))
                 stamp = await session.current_stamp() if requests else None
         except BaseException:
-            self._outbox.put_back(batch)
+            self._outbox.put_back()
             self._stamp_requests = requests + self._stamp_requests
             raise
-        batch.accept()
+        self._outbox.accept()
         for accepted in (waiting.accepted for waiting in toasts):
             if accepted is not None:
                 accepted()

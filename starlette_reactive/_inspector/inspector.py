@@ -28,6 +28,7 @@ from .._bus.bus import ReactiveBus, hub_of
 from .._checks import AppDescription
 from .._core.events import ChangeEvent
 from .._index.index import DependencyIndex, registry_of
+from .._pages.scripts import VENDOR
 from .._streams.servers import Server
 from .._streams.timer import timer
 from .._streams.trace import add_tracer
@@ -114,7 +115,10 @@ class Inspector:
 
         static = StaticFiles(directory=Path(__file__).parent / "static")
         endpoint = self._live.page("inspector.html", scope=SCOPE, shared=True)(page)
-        return Starlette(routes=[Route("/", endpoint), *self._live.routes, Mount("/static", static)])
+        vendor = StaticFiles(directory=VENDOR)
+        return Starlette(
+            routes=[Route("/", endpoint), *self._live.routes, Mount("/static", static), Mount("/vendor", vendor)]
+        )
 
     def routes(self, path: str) -> list[BaseRoute]:
         """Return the routes for the inspected application."""

@@ -1,4 +1,4 @@
-"""What can be an endpoint, and why something else cannot."""
+"""What can be an endpoint and the route of a page, and why something else cannot."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from starlette.routing import BaseRoute
 
 from .._core.callables import function_of
 
-__all__ = ["check_endpoint"]
+__all__ = ["PAGE", "check_endpoint", "check_methods", "page_of"]
 
+PAGE = "__reactive_page__"
+"""The attribute of a wrapped endpoint that has its page. Decorators above it copy it with ``functools.wraps``."""
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _ASGI = ["scope", "receive", "send"]
 
 
@@ -56,3 +59,30 @@ def _check_callable(endpoint: Callable[..., Any], name: str) -> None:
             f"{name} is a generator, whose values nobody would read: write return in place of yield, and close what it "
             "opens in a with statement or in a dependency with yield"
         )
+
+
+def page_of(endpoint: Any, method: str = "GET") -> Any:
+    """Return the page of an endpoint, or of what answers a method in a class. ``None`` if it is no page's."""
+    if inspect.isclass(endpoint):
+        endpoint = getattr(endpoint, method.lower(), None)
+    return getattr(function_of(endpoint), PAGE, None)
+
+
+def check_methods(route: BaseRoute, endpoint: Any) -> None:
+    """Check that the route of a page is for GET alone.
+
+    Raises:
+        TypeError: It is not. The message says how to fix it.
+    """
+    methods: set[str] = getattr(route, "methods", None) or ({*_METHODS} if inspect.isclass(endpoint) else {"GET"})
+    pages = {each: page_of(endpoint, each) for each in _METHODS}
+    wrong = sorted(each for each in methods & {*_METHODS[1:]} if pages[each] is not None)
+    if not wrong and (pages["GET"] is None or "GET" in methods):
+        return
+    page = pages[wrong[0] if wrong else "GET"]
+    raise TypeError(
+        f"the route {getattr(route, 'path', '')!r} of the page {page.key} answers "
+        f"{', '.join(wrong or sorted(methods))}, but updates repeat a page's request as a GET: decorate an endpoint "
+        "that answers GET alone, and answer other methods by another endpoint of that path without @reactive.page, "
+        "which may render the same template"
+    )

@@ -21,7 +21,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from .._core.callables import function_of
-from .endpoint_kinds import check_endpoint
+from .endpoint_kinds import check_endpoint, check_methods
 from .mounts import routes_of
 
 __all__ = ["Call", "Decorated", "Endpoint", "is_method", "wrap_endpoint"]
@@ -111,12 +111,15 @@ class Decorated:
         """Check that the routes of an application can call what was wrapped.
 
         Raises:
-            TypeError: One has an endpoint without its wrapping, because the decorators are in the wrong order, or
-                FastAPI cannot find out the parameters of one.
+            TypeError: One has an endpoint without its wrapping, because the decorators are in the wrong order, FastAPI
+                cannot find out the parameters of one, or the route of a page is not for GET alone.
         """
         for route in routes_of(app):
             endpoint = getattr(route, "endpoint", None)
-            if endpoint is None or inspect.isclass(endpoint):
+            if endpoint is None:
+                continue
+            check_methods(route, endpoint)
+            if inspect.isclass(endpoint):
                 continue
             for original, wrapped in self._wrapped:
                 if _is_same(endpoint, original):

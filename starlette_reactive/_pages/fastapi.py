@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import APIRouter, Depends
+from fastapi.dependencies.utils import request_params_to_args
+from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-__all__ = ["dependency", "has_dependencies_before", "router_of"]
+__all__ = ["converted_values", "dependency", "has_dependencies_before", "route_contexts", "router_of"]
 
 
 def router_of(
@@ -41,3 +43,34 @@ def has_dependencies_before(request: Request) -> bool:
     if isinstance(details, dict):
         places += details.values()
     return any(getattr(place, "dependencies", None) for place in places)
+
+
+def route_contexts(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
+    """Yield routes as they are reached: those of included routers with their prefixes."""
+    return iter_route_contexts(routes)
+
+
+def converted_values(route: Any, request: Request, path_params: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what an endpoint gets from the path and the query of a request, and the parameters of its path.
+
+    Args:
+        route: The endpoint's route.
+        request: A request whose query counts.
+        path_params: The parameters of the path, as text.
+
+    Returns:
+        The values without those that only a dependency, a header, a cookie or a body gives. ``None`` if the endpoint
+        would not be called, because a value is not valid.
+    """
+    dependant = getattr(route, "dependant", None)
+    if dependant is None:
+        return dict(path_params)
+    others = {each.name for each in (*dependant.dependencies, *dependant.header_params)}
+    others |= {each.name for each in (*dependant.cookie_params, *dependant.body_params)}
+    values = {name: value for name, value in path_params.items() if name not in others}
+    for fields, received in ((dependant.path_params, path_params), (dependant.query_params, request.query_params)):
+        found, errors = request_params_to_args(fields, received)
+        if errors:
+            return None
+        values |= found
+    return values

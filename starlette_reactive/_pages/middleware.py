@@ -60,6 +60,7 @@ class ReactiveMiddleware:
             return
         stream = self._site.stream_of(HTTPConnection(scope)) if scope["method"] == "GET" else None
         if stream is None:
+            self._site.note_beginning(scope)
             answer = _Answer(self._site, scope, send)
             try:
                 await self.app(scope, answer.listening(receive), answer.send)

@@ -11,7 +11,15 @@ from starlette.types import ASGIApp
 
 from .._streams.servers import server_of
 
-__all__ = ["is_below_mount", "is_mounted", "path_in", "routes_of", "routes_with_path_of", "served_app"]
+__all__ = [
+    "is_below_mount",
+    "is_mounted",
+    "outermost_router",
+    "path_in",
+    "routes_of",
+    "routes_with_path_of",
+    "served_app",
+]
 
 
 def is_mounted(request: Request) -> bool:
@@ -19,17 +27,18 @@ def is_mounted(request: Request) -> bool:
     return request.scope.get("router") is not request.app.router
 
 
-def path_in(request: Request, name: str) -> str | None:
+def path_in(request: Request, name: str, /, **path_params: Any) -> str | None:
     """Return the path of a named route below the root path of the outermost application.
 
     Args:
         request: A request to the application, or to one that is mounted in it.
         name: The route's own name, without the names of the mounts around it.
+        **path_params: The parameters in its path.
     """
-    outermost = _outermost(request)
+    outermost = outermost_router(request)
     for full_name in (name, *_names_below(outermost, name)):
         try:
-            return str(outermost.url_path_for(full_name))
+            return str(outermost.url_path_for(full_name, **path_params))
         except NoMatchFound:
             pass
     return None
@@ -37,10 +46,11 @@ def path_in(request: Request, name: str) -> str | None:
 
 def is_below_mount(request: Request, name: str) -> bool:
     """Return whether a named route belongs to an application that is mounted in the outermost one."""
-    return all(getattr(route, "name", None) != name for route in _own_routes(_outermost(request)))
+    return all(getattr(route, "name", None) != name for route in _own_routes(outermost_router(request)))
 
 
-def _outermost(request: Request) -> Any:
+def outermost_router(request: Request) -> Any:
+    """Return the router of the application that received a request first."""
     return request.scope.get("router") or request.app.router
 
 

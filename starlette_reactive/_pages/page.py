@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -36,9 +36,9 @@ from .scopes import format_scope
 from .share import Key, Share
 from .update import update_of
 from .viewer_cookies import SiteCookies
-from .visits import begin_visit
+from .visits import Visit, cursor_to_begin, make_visit, rendering
 
-__all__ = ["OWNER", "SINK_NAMES", "VIEWER_NAMES", "Page", "PageSettings", "UserOf"]
+__all__ = ["SINK_NAMES", "VIEWER_NAMES", "Page", "PageSettings", "UserOf"]
 
 VIEWER_NAMES = frozenset({"request", "user", "current_user", "session", "csrf_token"})
 """Context variables that belong to one viewer, in every application."""
@@ -50,8 +50,6 @@ UserOf = Callable[[Request], Any]
 """A function or coroutine function of a request that returns the user id of its sender."""
 
 _DIGEST_LENGTH = 16  # of a key, in characters of 6 bits
-OWNER = "starlette_reactive.owner"
-"""The key of a page's owner in the ASGI scope of a visit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +131,11 @@ class Page:
             differing=frozenset() if self.share is None else self.share.differing,
         )
 
+    @property
+    def target_ids(self) -> list[str]:
+        """The ids of the elements that its updates go to."""
+        return [ref.target_id for ref in self.registry.blocks()]
+
     async def respond(self, call: Call) -> Response:
         """Answer a browser with the page, or an update with its blocks."""
         update = update_of(call.request)
@@ -159,15 +162,15 @@ class Page:
     async def _respond_to_visit(self, call: Call) -> Response:
         request, sessions = call.request, self.settings.sessions
         session = None if self.shared and self.user is None else sessions.begin(request)
-        request.scope[OWNER] = self.owner
+        cursor = cursor_to_begin(request, self.settings.hub)
         mark, key = sessions.new_mark(session), await self._key_digest(request)
-        begin_visit(request, self.key, self._scope(call), mark, self.settings.hub, key)
+        visit = make_visit(request, self.key, self.scope(call.values), mark, cursor, key)
         result = await call.run()
         if isinstance(result, Response):
             return self._accepted(result)
         if key and await self._key_digest(request) != key:  # what it has read may belong to either
-            begin_visit(request, self.key, self._scope(call), mark, self.settings.hub, "")
-        html = await self._html(self._context(call, result))
+            visit = replace(visit, key="")
+        html = await self._html(request, visit, self._context(call, result))
         # A second tab from a cache would have the mark of the first.
         page = HTMLResponse(html, headers={"Cache-Control": "no-store"})
         response = as_declared(request, html, page)
@@ -194,16 +197,20 @@ class Page:
             )
         return context_for(self.settings.templates, call.request, result)
 
-    def _scope(self, call: Call) -> str:
-        return format_scope(
-            self.scope_format, call.values, what=f"the page {self.key}", template_name=self.template_name
-        )
+    def scope(self, values: Mapping[str, Any]) -> str:
+        """Return the scope for the endpoint's arguments and the path's parameters.
 
-    async def _html(self, context: Mapping[str, Any]) -> str:
+        Raises:
+            ReactiveError: They do not fit the format.
+        """
+        return format_scope(self.scope_format, values, what=f"the page {self.key}", template_name=self.template_name)
+
+    async def _html(self, request: Request, visit: Visit, context: Mapping[str, Any]) -> str:
         template = self.settings.templates.env.get_template(self.template_name)
-        if self.settings.templates.env.is_async:
-            return await template.render_async(context)
-        return template.render(context)
+        with rendering(request, visit, self.owner):
+            if self.settings.templates.env.is_async:
+                return await template.render_async(context)
+            return template.render(context)
 
     async def user_id(self, request: Request) -> str | None:
         """Return the id of the user that a request belongs to.

@@ -1,9 +1,7 @@
-"""The live pages of one Reactive object: which there are, what their templates call, and the route of their streams."""
+"""The live pages of one Reactive object: which there are, their sinks, and the route of their streams."""
 
 from __future__ import annotations
 
-import html
-import inspect
 import json
 import logging
 import secrets
@@ -11,39 +9,38 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from jinja2 import Environment, pass_context
-from jinja2.runtime import Context
-from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
-from .._clients import CLOSE_EVENT, Client
+from .._bus.hub import Hub
+from .._clients import CLOSE_EVENT, Client, Sink
 from .._clients.htmx import sink_selector
 from .._core.callables import name_of
 from .._core.errors import ReactiveError
 from .._streams.event_ids import EventId
 from .._streams.response import EventStream
-from .._templates import declare_reads
-from .browser_session import ORIGIN_HEADER, BrowserSession
+from .browser_session import BrowserSession
+from .endpoint_kinds import PAGE
 from .endpoints import Endpoint
 from .held_answer import held_answer
 from .mounts import is_below_mount, is_mounted, path_in, routes_with_path_of, served_app
-from .page import OWNER, Page
+from .page import Page
 from .page_stream import open_stream
+from .scripts import script_routes
 from .signer import Signer
 from .update import REFUSALS
-from .varying import varies
 from .viewer_cookies import SiteCookies
-from .visits import Visit, current_visit
+from .visits import Visit, note_beginning
 
-__all__ = ["Site", "install_template_functions"]
+__all__ = ["Site"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 _ROUTE_NAME = "reactive:"
+_DIGEST_LENGTH = 16  # of a page and path, in characters of 6 bits
 
 
 class Site:
@@ -56,13 +53,20 @@ class Site:
             below the prefix.
         sessions: Recognises browsers.
         cookies: What is known of the application's cookies.
+        hub: The event bus.
 
     Raises:
         ValueError: ``prefix`` or ``live_path`` does not begin with a slash, or ends with one.
     """
 
     def __init__(
-        self, signer: Signer, prefix: str, live_path: str | None, sessions: BrowserSession, cookies: SiteCookies
+        self,
+        signer: Signer,
+        prefix: str,
+        live_path: str | None,
+        sessions: BrowserSession,
+        cookies: SiteCookies,
+        hub: Hub,
     ) -> None:
         for name, path in (("prefix", prefix), ("live_path", live_path)):
             if path is not None and (not path.startswith("/") or path.endswith("/")):
@@ -70,6 +74,7 @@ class Site:
         self.sessions = sessions
         self.cookies = cookies
         self._signer = signer
+        self._hub = hub
         self._prefix = prefix
         self._live_path = live_path
         self._route_name = f"{_ROUTE_NAME}{prefix}:{secrets.token_hex(4)}"  # an application may have several
@@ -82,9 +87,10 @@ class Site:
     def __iter__(self) -> Iterator[Page]:
         return iter(self._pages.values())
 
-    def add(self, page: Page) -> None:
-        """Add a page."""
+    def add(self, page: Page, endpoint: Endpoint) -> None:
+        """Add a page and note it at the endpoint that routes have."""
         self._pages[page.key] = page
+        vars(endpoint)[PAGE] = page
 
     def key_for(self, endpoint: Endpoint) -> str:
         """Return a key for the page of an endpoint. It is the same in every process."""
@@ -95,7 +101,7 @@ class Site:
     # The route
 
     def routes(self, endpoint: Endpoint) -> list[Route]:
-        """Return the routes of the streams.
+        """Return the routes of the streams and of the scripts.
 
         Args:
             endpoint: Calls :meth:`stream`. It is a method of the object that the route leads back to, for discovery.
@@ -103,7 +109,8 @@ class Site:
         paths = [f"{self._prefix}/live"]
         if self._live_path is not None:
             paths = [self._live_path, f"/{{page_path:path}}{self._live_path}"]
-        return [Route(path, endpoint, methods=["GET"], name=self._route_name) for path in paths]
+        streams = [Route(path, endpoint, methods=["GET"], name=self._route_name) for path in paths]
+        return [*streams, *script_routes(self._prefix)]
 
     def check_path(self, app: Any) -> None:
         """Check that no other Reactive object of an application has the same path for its streams.
@@ -140,7 +147,11 @@ class Site:
         except HTTPException as refusal:  # from user= of the page
             if refusal.status_code not in REFUSALS:
                 raise
-            return EventStream([_closing(visit, page.wire.client(request.headers))])
+            return EventStream([_closing(visit, page.wire.client(request.scope))])
+
+    def note_beginning(self, asgi_scope: Scope) -> None:
+        """Record the position in the change log when a request begins."""
+        note_beginning(asgi_scope, self._hub)
 
     def stream_of(self, connection: HTTPConnection) -> tuple[Client, bytes, str] | None:
         """Return the client of a stream, what keeps it from coming back, and the mark of its page.
@@ -153,7 +164,7 @@ class Site:
         visit, page = self._visited(connection)
         if visit is None or page is None:
             return None
-        client = page.wire.client(connection.headers)
+        client = page.wire.client(connection.scope)
         return client, _closing(visit, client), visit.origin
 
     def _visited(self, connection: HTTPConnection) -> tuple[Visit | None, Page | None]:
@@ -190,79 +201,45 @@ class Site:
             template=template,
         )
 
-    # What templates call
+    # The sink
 
-    def sink_attributes(self, context: Context) -> Markup:
-        """Return the attributes of the element that receives a page's updates."""
-        visit = self._visit(context, "live")
+    def sink_attributes(self, visit: Visit, request: Request, template_name: str | None) -> str:
+        """Return the attributes of the element that receives a page's updates.
+
+        Args:
+            visit: The visit that the page is rendered for.
+            request: Its request.
+            template_name: The template that asks for them, for error messages.
+
+        Raises:
+            ReactiveError: The application lacks the routes, or updates would skip the applications around it.
+        """
         token = self._signer.sign(visit)
-        request: Request = context["request"]
         path = path_in(request, self._route_name) if self._live_path is None else self._path_below(request, visit)
         if path is None:
             raise ReactiveError(
                 "the application does not have the routes of this Reactive object: add "
                 "app.include_router(reactive.router), or routes=[*reactive.routes, …] with Starlette",
-                template=context.name,
+                template=template_name,
             )
         if self.app is None and is_below_mount(request, self._route_name):
-            raise self._mounted_error(request.scope.get("root_path", ""), context.name)
+            raise self._mounted_error(request.scope.get("root_path", ""), template_name)
         url = f"{visit.root_path.rstrip('/')}{path}?page={token}"
-        attributes = self._pages[visit.page].wire.sink_attributes(url, visit.origin)
-        return Markup(attributes)  # noqa: S704 - escaped by the client's module
+        page = self._pages[visit.page]
+        sink = Sink(url, visit.origin, page.target_ids, page.settings.heartbeat, self._digest_of(visit))
+        return page.wire.sink_attributes(sink)
+
+    def _digest_of(self, visit: Visit) -> str:
+        """Return what the visits of one page and path have in common, whatever their queries are."""
+        path = json.dumps([visit.page, visit.root_path, visit.raw_path])
+        return self._signer.digest(f"page {path}")[:_DIGEST_LENGTH]
 
     def _path_below(self, request: Request, visit: Visit) -> str | None:
         if path_in(request, self._route_name) is None:
             return None
         return visit.raw_path.removeprefix(visit.root_path).rstrip("/") + str(self._live_path)
 
-    def origin_attributes(self, context: Context) -> Markup:
-        """Return the attributes that mark a page's own requests."""
-        headers = html.escape(json.dumps({ORIGIN_HEADER: self._visit(context, "live_origin").origin}))
-        # htmx 2 inherits the plain attribute; htmx 4 inherits only the explicit one.
-        return Markup(f'hx-headers="{headers}" hx-headers:inherited="{headers}"')  # noqa: S704 - escaped above
-
-    def _visit(self, context: Context, name: str) -> Visit:
-        visit = current_visit(context.get("request"))
-        if visit is None or visit.page not in self._pages:
-            raise ReactiveError(
-                f"{name}() is called in {context.name!r}, which is not being rendered by an endpoint under "
-                "@reactive.page: decorate the endpoint, or remove the call",
-                template=context.name,
-            )
-        return visit
-
 
 def _closing(visit: Visit, client: Client) -> bytes:
-    """Return what keeps a client from connecting to the stream of a visit again."""
-    return client.encode_close(CLOSE_EVENT, sink_selector(visit.origin))
-
-
-def install_template_functions(env: Environment, default: Site) -> None:
-    """Make ``live()``, ``live_origin()`` and ``varies()`` available in templates, and declare what ``url_for`` reads.
-
-    Args:
-        env: The environment of the templates.
-        default: The site to use where no page is being rendered.
-    """
-
-    @declare_reads()
-    @pass_context
-    def live(context: Context) -> Markup:
-        return _owner(context, default).sink_attributes(context)
-
-    @declare_reads()
-    @pass_context
-    def live_origin(context: Context) -> Markup:
-        return _owner(context, default).origin_attributes(context)
-
-    env.globals.update(live=live, live_origin=live_origin, varies=varies)
-    url_for = env.globals.get("url_for")
-    if inspect.isfunction(url_for):
-        declare_reads()(url_for)  # it reads the host and the routes from the request, and nothing of the viewer
-
-
-def _owner(context: Context, default: Site) -> Site:
-    """Return the site that a page belongs to, because several may share one environment."""
-    request: Any = context.get("request")
-    owner = None if request is None else request.scope.get(OWNER)
-    return owner if isinstance(owner, Site) else default
+    """Return what keeps a client from connecting to the stream of a visit again, because it is refused."""
+    return client.encode_close(CLOSE_EVENT, sink_selector(visit.origin), "refused")

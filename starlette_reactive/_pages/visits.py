@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -14,11 +17,23 @@ from .._bus.hub import Hub
 from .declared_response import note_response
 from .update import update_of
 
-__all__ = ["Visit", "begin_visit", "current_visit", "cursor_parameter"]
+__all__ = [
+    "UNKNOWN_CURSOR",
+    "Visit",
+    "cursor_at_beginning",
+    "cursor_parameter",
+    "cursor_to_begin",
+    "make_visit",
+    "note_beginning",
+    "rendered_visit",
+    "rendering",
+]
 
-_VISIT = "starlette_reactive.visit"
+UNKNOWN_CURSOR = "unknown"
+"""A stream that begins here brings every block up to date."""
+_RENDERED = "starlette_reactive.rendered_visit"
 _CURSOR = "starlette_reactive.cursor"
-_UNKNOWN_CURSOR = "unknown"  # a stream that begins here brings every block up to date
+_BEGINNING = "starlette_reactive.cursors_at_beginning"  # by bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +70,19 @@ class Visit:
         return self.scheme, self.host, self.raw_path, self.query
 
 
-def begin_visit(request: Request, page: str, scope: str, mark: str, hub: Hub, key: str = "") -> None:
-    """Begin a visit of a page: a request that is being answered with it.
+def make_visit(request: Request, page: str, scope: str, mark: str, cursor: str, key: str = "") -> Visit:
+    """Return the visit that a request is, or is answered as.
 
     Args:
         request: The request.
         page: The page's key.
         scope: Its scope.
         mark: The mark of its own requests.
-        hub: The bus, for a cursor where none has been noted.
+        cursor: The position in the change log before anything was read for the page.
         key: The digest of the viewer's key.
     """
     path = request.scope.get("raw_path") or quote(request.scope["path"]).encode("ascii")
-    request.scope[_VISIT] = Visit(
+    return Visit(
         page=page,
         raw_path=path.split(b"?", 1)[0].decode("latin-1"),
         query=request.scope["query_string"].decode("latin-1"),
@@ -76,15 +91,45 @@ def begin_visit(request: Request, page: str, scope: str, mark: str, hub: Hub, ke
         scheme=request.scope.get("scheme", "http"),
         scope=scope,
         origin=mark,
-        cursor=request.scope.get(_CURSOR) or hub.latest_cursor(),
+        cursor=cursor,
         key=key,
     )
 
 
-def current_visit(request: Request | None) -> Visit | None:
-    """Return the visit that a page is being rendered for."""
-    found = None if request is None else request.scope.get(_VISIT)
-    return found if isinstance(found, Visit) else None
+@contextmanager
+def rendering(request: Request, visit: Visit, owner: object) -> Iterator[None]:
+    """Render a page: what its template calls is for a visit, and for the site that owns the page."""
+    request.scope[_RENDERED] = (visit, owner)
+    try:
+        yield
+    finally:
+        del request.scope[_RENDERED]
+
+
+def rendered_visit(request: Request) -> tuple[Visit, object] | None:
+    """Return the visit that a page is being rendered for, and the site that owns the page."""
+    found: tuple[Visit, object] | None = request.scope.get(_RENDERED)
+    return found
+
+
+# Cursors
+
+
+def note_beginning(asgi_scope: MutableMapping[str, Any], hub: Hub) -> None:
+    """Record the position in the change log when a request begins."""
+    asgi_scope[_BEGINNING] = {**asgi_scope.get(_BEGINNING, {}), hub: hub.latest_cursor()}
+
+
+def cursor_at_beginning(asgi_scope: Mapping[str, Any], hub: Hub) -> str | None:
+    """Return the position in the change log when a request began, if it was noted."""
+    cursors: Mapping[Hub, str] = asgi_scope.get(_BEGINNING, {})
+    return cursors.get(hub)
+
+
+def cursor_to_begin(request: Request, hub: Hub) -> str:
+    """Return the latest known position in the change log at which nothing had been read yet for a page."""
+    noted: str | None = request.scope.get(_CURSOR)
+    return cursor_at_beginning(request.scope, hub) or noted or hub.latest_cursor()
 
 
 def _note_cursor(request: Request, hub: Hub) -> None:
@@ -94,7 +139,7 @@ def _note_cursor(request: Request, hub: Hub) -> None:
 
 def _forget_cursor(request: Request) -> None:
     """Record that the position in the change log is unknown, because something may have been read for the page."""
-    request.scope[_CURSOR] = _UNKNOWN_CURSOR
+    request.scope[_CURSOR] = UNKNOWN_CURSOR
 
 
 def cursor_parameter(hub: Hub, *, is_first: bool = True) -> dict[str, inspect.Parameter]:

@@ -9,7 +9,7 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.templating import Jinja2Templates
 
-__all__ = ["Templates", "context_for", "environment_of"]
+__all__ = ["Templates", "context_for", "environment_of", "jinja2_templates"]
 
 Templates = Environment | Jinja2Templates
 
@@ -28,6 +28,15 @@ def environment_of(templates: Templates) -> Environment:
         "templates must be a jinja2.Environment or a starlette.templating.Jinja2Templates, "
         f"not {type(templates).__name__}"
     )
+
+
+def jinja2_templates(templates: Templates) -> Jinja2Templates:
+    """Return Starlette's ``Jinja2Templates``, made for the environment if it is one.
+
+    Raises:
+        TypeError: ``templates`` is neither.
+    """
+    return templates if isinstance(templates, Jinja2Templates) else Jinja2Templates(env=environment_of(templates))
 
 
 def context_for(templates: Jinja2Templates, request: Request, values: Mapping[str, Any]) -> dict[str, Any]:

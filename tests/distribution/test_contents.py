@@ -51,7 +51,7 @@ def test_the_wheel_is_typed_and_contains_its_licence_and_those_of_vendored_files
     in_wheel: dict[str, bytes],
 ) -> None:
     assert "starlette_reactive/py.typed" in in_wheel
-    assert "starlette_reactive/static/htmx2.js" in in_wheel
+    assert "starlette_reactive/static/live.js" in in_wheel
     (licence,) = (text for name, text in in_wheel.items() if name.endswith(".dist-info/licenses/LICENSE"))
     assert licence == (ROOT / "LICENSE").read_bytes()
     for name in in_wheel:

@@ -31,7 +31,7 @@ class Viewer:
     def __init__(self, bus: ReactiveBus, scope: str, user_id: str | None = None) -> None:
         self.shown: list[Toast] = []
         connection = ConnectionInfo("tab", user_id)
-        self._member = hub_of(bus).join(scope, connection, lambda: None, None, self.shown.append)
+        self._member = hub_of(bus).join(scope, connection, lambda _: None, None, self.shown.append)
 
     @property
     def texts(self) -> list[str]:

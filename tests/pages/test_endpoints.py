@@ -398,15 +398,6 @@ async def test_without_the_routes_the_error_says_what_to_add(world: World) -> No
         await request(app, "/")
 
 
-async def test_live_outside_a_page_raises_an_error_with_the_fix(world: World) -> None:
-    def page(request: Request) -> Any:
-        return world.reactive.templates.TemplateResponse(request, "page.html", world.context())
-
-    app = Starlette(routes=[*world.reactive.routes, Route("/", page)])
-    with pytest.raises(Exception, match=r"live_origin\(\) is called in 'page.html'.*decorate the endpoint"):
-        await request(app, "/")
-
-
 async def test_two_reactive_objects_may_share_one_environment(world: World) -> None:
     async def page() -> dict[str, Any]:
         return world.context("t")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -193,6 +195,41 @@ async def test_the_sink_has_the_attributes_of_both_versions_of_htmx() -> None:
         assert seen.text.count(f' {attribute}="/_reactive/live?page=') == 1
     for text in ('hx-ext="sse"', 'sse-swap="message"', 'hx-swap="none"', 'sse-close="reactive-close"'):
         assert text in seen.text
+
+
+def attributes_for_the_script(text: str) -> dict[str, str]:
+    found = re.findall(r' data-reactive-(\w+)="([^"]*)"', text)
+    return {name: html.unescape(value) for name, value in found if name != "sink"}
+
+
+async def test_the_sink_names_the_elements_that_updates_go_to_in_their_order() -> None:
+    item = """{% block item %}<li id="a'b">{{ a }}</li>{% endblock %}"""
+    body = '<ul id="list">{% block list %}' + item + "{% endblock %}</ul>"
+    body += '<p id="with space">{% block spaced %}{{ b }}{% endblock %}</p><p>{% block none %}{{ a }}{% endblock %}</p>'
+    body += '<p id="other">{% block other %}{{ b }}{% endblock %}</p>'
+    _, app = application(body)
+    assert attributes_for_the_script((await request(app, "/")).text)["blocks"] == "list a'b other"
+
+
+@pytest.mark.parametrize(("heartbeat", "text"), [(15.0, "15"), (0.25, "0.25"), (1, "1")])
+async def test_the_sink_says_how_often_the_stream_beats(heartbeat: float, text: str) -> None:
+    reactive = Reactive(environment(page=SINK), secret=SECRET, heartbeat=heartbeat)
+    app = Starlette(routes=[*reactive.routes, Route("/", reactive.page("page.html", scope="all")(nothing))])
+    assert attributes_for_the_script((await request(app, "/")).text)["beat"] == text
+
+
+async def test_the_sink_names_the_page_and_its_path_but_not_its_query() -> None:
+    reactive = Reactive(environment(page=SINK), secret=SECRET)
+    boards, lists = (reactive.page("page.html", scope="all")(nothing) for _ in range(2))
+    routes = [Route("/boards/{number}", boards), Route("/lists/{number}", lists)]
+    app = Starlette(routes=[*reactive.routes, *routes])
+    paths = ["/boards/1", "/boards/1?a=1", "/boards/2", "/lists/1"]
+    digests = [attributes_for_the_script((await request(app, path)).text)["page"] for path in paths]
+    behind = await request(app, "/behind/boards/1", root_path="/behind")
+    digests.append(attributes_for_the_script(behind.text)["page"])
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 4
+    assert all(re.fullmatch("[A-Za-z0-9_-]{16}", digest) for digest in digests)
 
 
 @pytest.mark.parametrize(

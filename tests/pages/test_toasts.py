@@ -123,6 +123,15 @@ async def test_each_client_is_sent_what_appends_the_toast(
         assert (frame.event, frame.data, frame.id) == (event, data, None)
 
 
+async def test_the_script_is_told_to_append_the_toast(site: Site) -> None:
+    url = (await request(site.app, "/")).url
+    async with stream(site.app, f"{url}&script=1") as connection:
+        assert (await connection.next_update()).event == "reactive-id"
+        await site.reactive.notify("all", toast("Hello"))
+        frame = await connection.next_update()
+        assert (frame.event, frame.data, frame.id) == (None, '{"id":"toasts","swap":"append"}\n<p>Hello</p>', None)
+
+
 async def test_a_stream_without_a_sink_gets_an_event_that_is_named_after_the_element(site: Site) -> None:
     async def board(request: Request) -> Any:
         return reactive_stream(

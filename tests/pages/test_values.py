@@ -86,6 +86,77 @@ async def test_oob_with_style_oob_sends_an_out_of_band_element(by: str) -> None:
     assert (await answer(value, by=by)).text.endswith('<div id="a&quot;b" hx-swap-oob="innerHTML"> 1 2</div>')
 
 
+AROUND = """{% block count %}
+  <!-- <p id="count"> -->
+  <p class="a>b" id="count">{{ n }}</p>{% endblock %}
+{% block row %}<tr id="row-{{ n }}"><td>{{ n }}</td></tr>{% endblock %}
+{% block text %}{{ n }} <p id="text"></p>{% endblock %}
+{% block quoted %}<p id='a"b'>{{ n }}</p>{% endblock %}
+{% block upper %}<P ID=upper>{{ n }}</P>{% endblock %}"""
+
+
+async def others(style: str, *fragments: Fragment, swap: dict[str, str] | None = None) -> str:
+    env = Environment(loader=DictLoader({"around.html": AROUND, "main.html": "{% block m %}{% endblock %}"}))
+    reactive = Reactive(env, secret=SECRET)
+
+    async def endpoint(request: Request) -> OOB:
+        return OOB(Fragment("main.html", "m"), *fragments, style=style, swap=swap)  # type: ignore[arg-type]
+
+    return (await request(Starlette(routes=[Route("/", reactive.html(endpoint))]), "/")).text
+
+
+@pytest.mark.parametrize(
+    ("block", "target", "style"),
+    [
+        ("count", None, "outerHTML"),
+        ("count", "elsewhere", "innerHTML"),
+        ("row", "row-1", "outerHTML"),
+        ("row", "row-2", "innerHTML"),
+        ("text", None, "innerHTML"),
+        ("quoted", 'a"b', "outerHTML"),
+        ("upper", None, "outerHTML"),
+    ],
+)
+async def test_a_block_around_its_element_replaces_it(block: str, target: str | None, style: str) -> None:
+    text = await others("partial", Fragment("around.html", block, target=target, n=1))
+    assert f' hx-swap="{style}">' in text
+
+
+async def test_the_element_of_a_block_around_it_has_the_attribute_of_htmx() -> None:
+    text = await others("oob", *(Fragment("around.html", each, n=1) for each in ("count", "upper")))
+    comment = '<!-- <p id="count"> -->'
+    count, upper = (
+        '<p hx-swap-oob="outerHTML" class="a>b" id="count">1</p>',
+        '<P hx-swap-oob="outerHTML" ID=upper>1</P>',
+    )
+    assert text == f"\n  {comment}\n  {count}{upper}"
+
+
+@pytest.mark.parametrize("style", ["partial", "oob"])
+async def test_a_swap_style_counts_more_than_what_the_block_needs(style: str) -> None:
+    fragments = (Fragment("around.html", "count", n=1), Fragment("around.html", "text", n=2))
+    text = await others(style, *fragments, swap={"count": 'beforeend "scroll:bottom'})
+    assert text.count("beforeend &quot;scroll:bottom") == 1
+    assert text.count("innerHTML") == 1
+    assert "outerHTML" not in text
+
+
+async def test_an_element_elsewhere_can_be_replaced() -> None:
+    text = await others("oob", Fragment("around.html", "row", target="there", n=1), swap={"there": "outerHTML"})
+    assert text == '<tr hx-swap-oob="outerHTML:#there" id="row-1"><td>1</td></tr>'
+    text = await others("partial", Fragment("around.html", "row", target="there", n=1), swap={"there": "outerHTML"})
+    assert text == '<hx-partial hx-target="#there" hx-swap="outerHTML"><tr id="row-1"><td>1</td></tr></hx-partial>'
+
+
+def test_a_swap_style_of_no_target_or_none_is_refused() -> None:
+    main, other = Fragment("a", "main"), Fragment("a", "b", target="t")
+    for name in ("main", "b"):
+        with pytest.raises(ValueError, match=f"swap has '{name}', which is no target .* they are 't'"):
+            OOB(main, other, swap={name: "beforeend"})
+    with pytest.raises(ValueError, match="swap has ' ' for 't'"):
+        OOB(main, other, swap={"t": " "})
+
+
 async def test_a_validation_error_answers_422_with_the_form_and_its_errors(by: str) -> None:
     value = ValidationError(
         Fragment("form.html", "form", title="x", errors="overridden"), errors={"title": "too short"}

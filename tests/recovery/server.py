@@ -18,7 +18,6 @@ from starlette_reactive import Reactive
 from starlette_reactive._pages import page as pages
 from starlette_reactive._streams.group_options import GroupOptions
 from starlette_reactive._streams.live_response import LiveStream, ViewerOptions
-from starlette_reactive.assets import htmx2_script_route
 
 VENDOR = Path(__file__).parents[2] / "example_app" / "static" / "vendor"
 NUMBER = Path(os.environ["RECOVERY_NUMBER"])
@@ -27,7 +26,6 @@ SCRIPTS = {
     "htmx2": ["/vendor/htmx-2.0.11/htmx.min.js", "/vendor/htmx-ext-sse-2.2.4/sse.min.js"],
     "htmx4": ["/vendor/htmx-4.0.1/htmx.min.js", "/vendor/htmx-4.0.1/hx-sse.min.js"],
 }
-SCRIPTS["htmx2 with script"] = [*SCRIPTS["htmx2"], "/_reactive/htmx2.js"]
 
 PAGE = """<!doctype html>
 <html lang="en"><head><title>A number</title><link rel="icon" href="data:,">
@@ -67,7 +65,6 @@ async def viewers(_: Request) -> Response:
 app = Starlette(
     routes=[
         *reactive.routes,
-        htmx2_script_route(),
         Route("/pages/{client}", page),
         Route("/change", change, methods=["POST"]),
         Route("/viewers", viewers),

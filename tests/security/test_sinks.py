@@ -9,11 +9,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from starlette_reactive._clients import WIRES
+from starlette_reactive._clients import WIRES, Sink
 
 HOSTILE = """/a'b"c\\d<script>&amp;')alert(1)('\n?page=x"""
 ATTRIBUTES = {
     "htmx": {
+        "data-reactive-beat",
+        "data-reactive-blocks",
+        "data-reactive-page",
         "data-reactive-sink",
         "hx-ext",
         "hx-sse:close",
@@ -52,7 +55,7 @@ def javascript_string(literal: str) -> str:
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_a_url_stays_within_the_attributes_of_the_sink(wire: str) -> None:
-    ((tag, attributes),) = Elements(f"<div {WIRES[wire].sink_attributes(HOSTILE, 'tab')}>").found
+    ((tag, attributes),) = Elements(f"<div {WIRES[wire].sink_attributes(Sink(HOSTILE, 'tab'))}>").found
     assert tag == "div"
     assert set(attributes) == ATTRIBUTES[wire]
     urls = [value for value in attributes.values() if value and "page=x" in value]
@@ -63,4 +66,4 @@ def test_a_url_stays_within_the_attributes_of_the_sink(wire: str) -> None:
 
 
 def test_an_ordinary_url_is_readable() -> None:
-    assert WIRES["datastar"].sink_attributes("/live?page=x", "tab") == "data-init=\"@get('/live?page=x')\""
+    assert WIRES["datastar"].sink_attributes(Sink("/live?page=x", "tab")) == "data-init=\"@get('/live?page=x')\""

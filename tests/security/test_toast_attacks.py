@@ -37,7 +37,7 @@ async def shown(world: World) -> AsyncIterator[tuple[ReactiveBus, list[str]]]:
     bus, texts = world.process(), list[str]()
     await level(bus)
     member = hub_of(bus).join(
-        world.scope, ConnectionInfo("tab", "ann"), lambda: None, None, lambda toast: texts.append(toast.html)
+        world.scope, ConnectionInfo("tab", "ann"), lambda _: None, None, lambda toast: texts.append(toast.html)
     )
     await bus.ready(world.scope)
     yield bus, texts

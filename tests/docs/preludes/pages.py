@@ -1,13 +1,46 @@
-"""What the page on live pages takes for granted: an application to mount."""
+"""What the page on live pages takes for granted: applications, a template, and what reads and writes tasks."""
 
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Form, Request
 from jinja2 import DictLoader, Environment
 from starlette.applications import Starlette
+from starlette.responses import RedirectResponse
 from starlette.routing import Mount
+from starlette.templating import Jinja2Templates
 
 from starlette_reactive import Reactive
 
-__all__ = ["Mount", "Reactive", "Starlette", "app", "reactive", "shop", "templates"]
+__all__ = [
+    "Annotated",
+    "Form",
+    "Mount",
+    "Reactive",
+    "RedirectResponse",
+    "Request",
+    "Starlette",
+    "app",
+    "reactive",
+    "save_task",
+    "shop",
+    "tasks_of",
+    "templates",
+]
 
-templates = Environment(loader=DictLoader({}), autoescape=True)
+BOARD = """<ul id="tasks">{% block tasks %}{% for task in tasks %}<li>{{ task }}</li>{% endfor %}{% endblock %}</ul>
+<p>{{ error }}</p><div {{ live() }}></div>"""
+TASKS: dict[int, list[str]] = {}
+
+templates = Jinja2Templates(env=Environment(loader=DictLoader({"board.html": BOARD}), autoescape=True))
 reactive = Reactive(templates)
-app = shop = Starlette(routes=reactive.routes)
+app = FastAPI()
+shop = Starlette(routes=reactive.routes)
+app.include_router(reactive.router)
+
+
+async def tasks_of(board_id: int) -> list[Any]:
+    return TASKS.get(board_id, [])
+
+
+async def save_task(board_id: int, title: str) -> None:
+    TASKS.setdefault(board_id, []).append(title)
