@@ -26,8 +26,8 @@ from ._pages.browser_session import BrowserSession
 from ._pages.cookie_watch import CookieWatch
 from ._pages.declaration import declare_page
 from ._pages.declared_response import response_parameter
-from ._pages.emitting import Changes
 from ._pages.endpoints import Decorated, Endpoint, is_method
+from ._pages.notifying import Notifications
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, PageSettings, UserOf
 from ._pages.scopes import check_scope_format
 from ._pages.share import KeyOf
@@ -51,7 +51,7 @@ __all__ = ["Reactive", "describe_app"]
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 
-class Reactive(Changes):
+class Reactive(Notifications):
     """Makes the pages of an application live.
 
     With FastAPI, ``app.include_router(reactive.router)``; with Starlette,

@@ -48,6 +48,10 @@ class NamedEvents(Client):
         """Return a patch as one frame."""
         return encode_event(SSEEvent(patch.html, event=patch.ref.event_name))
 
+    def encode_append(self, target_id: str, content: str) -> bytes:
+        """Return an event that is named after the element, which appends it by its own ``hx-swap``."""
+        return encode_event(SSEEvent(content, event=target_id))
+
 
 class Htmx2(Client):
     """htmx 2.0.11 and later. It reads ``innerMorph`` as ``innerHTML``."""
@@ -58,6 +62,10 @@ class Htmx2(Client):
         """Return a patch as one frame."""
         style = "innerMorph" if patch.placement is Placement.INSIDE else self.around_style
         return encode_data(partial(patch.ref.target_id, patch.html, style))
+
+    def encode_append(self, target_id: str, content: str) -> bytes:
+        """Return a frame that appends HTML to an element."""
+        return encode_data(partial(target_id, content, "beforeend"))
 
 
 class Htmx4(Htmx2):
