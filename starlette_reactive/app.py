@@ -16,16 +16,16 @@ from starlette.routing import BaseRoute
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp
 
-from ._answers.responses import respond
 from ._bus.bus import ReactiveBus, hub_of
 from ._checks import AppDescription, Issue, check, check_contract_data, find_settings
 from ._core.errors import ReactiveError
 from ._index.index import DependencyIndex, index_of_template
 from ._inspector import Allow, Inspector, is_local
+from ._pages.answers import respond_with_value, response_for
 from ._pages.browser_session import BrowserSession
 from ._pages.cookie_watch import CookieWatch
 from ._pages.declaration import declare_page
-from ._pages.declared_response import respond_with_value, response_parameter
+from ._pages.declared_response import response_parameter
 from ._pages.emitting import Changes
 from ._pages.endpoints import Decorated, Endpoint, is_method
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, PageSettings, UserOf
@@ -341,7 +341,7 @@ class Reactive(Changes):
 
     def html(self, endpoint: Endpoint) -> Endpoint:
         """Let an endpoint return a ``Fragment``, ``OOB``, ``Action``, ``ValidationError``, ``str`` or ``dict``."""
-        respond_to_call = functools.partial(respond_with_value, self.templates)
+        respond_to_call = functools.partial(respond_with_value, self.templates, self._site)
         return self._decorated.wrap(endpoint, respond_to_call, first=response_parameter())
 
     def response(self, request: Request, value: Any) -> Response:
@@ -351,7 +351,7 @@ class Reactive(Changes):
             ReactiveError: The environment is asynchronous; use :meth:`html` there.
             TypeError: There is no response for such a value.
         """
-        return respond(self.templates, request, value)
+        return response_for(self.templates, self._site, request, value)
 
     # Checks
 

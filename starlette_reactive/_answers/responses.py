@@ -14,7 +14,7 @@ from .._core.errors import ReactiveError
 from .._templates import compile_block
 from .._templates.environments import context_for
 from .out_of_band import as_out_of_band, as_partial
-from .values import OOB, ValidationError
+from .values import OOB, ValidationError, fragments_of
 
 __all__ = ["respond", "respond_async"]
 
@@ -28,7 +28,7 @@ def respond(templates: Jinja2Templates, request: Request, value: Any) -> Respons
         ReactiveError: The environment is asynchronous, so a fragment cannot be rendered here.
         TypeError: There is no response for such a value.
     """
-    if templates.env.is_async and _fragments(value):
+    if templates.env.is_async and fragments_of(value):
         raise ReactiveError(
             "the Jinja environment is asynchronous, and reactive.response() is not: return the value from an endpoint "
             "decorated with @reactive.html"
@@ -53,19 +53,11 @@ async def respond_async(templates: Jinja2Templates, request: Request, value: Any
     return _response(value, lambda fragment: rendered[id(fragment)])
 
 
-def _fragments(value: Any) -> tuple[Fragment, ...]:
-    if isinstance(value, Fragment):
-        return (value,)
-    if isinstance(value, OOB):
-        return (value.main, *value.fragments)
-    if isinstance(value, ValidationError):
-        return (value.fragment,)
-    return ()
-
-
 def _contexts(templates: Jinja2Templates, request: Request, value: Any) -> list[tuple[Fragment, dict[str, Any]]]:
     more = {"errors": value.errors} if isinstance(value, ValidationError) else {}
-    return [(fragment, context_for(templates, request, {**fragment.context, **more})) for fragment in _fragments(value)]
+    return [
+        (fragment, context_for(templates, request, {**fragment.context, **more})) for fragment in fragments_of(value)
+    ]
 
 
 def _response(value: Any, html_of: Html) -> Response:

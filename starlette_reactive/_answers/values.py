@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from .._core.blocks import Fragment
 
-__all__ = ["OOB", "Action", "ValidationError"]
+__all__ = ["OOB", "Action", "ValidationError", "fragments_of"]
 
 
 class OOB:
@@ -97,3 +97,14 @@ class ValidationError:
             raise TypeError(f"ValidationError takes a Fragment, not {type(fragment).__name__}: {fragment!r}")
         self.fragment: Fragment = fragment
         self.errors: Any = errors
+
+
+def fragments_of(value: object) -> tuple[Fragment, ...]:
+    """Return the fragments that the response for a value contains."""
+    if isinstance(value, Fragment):
+        return (value,)
+    if isinstance(value, OOB):
+        return (value.main, *value.fragments)
+    if isinstance(value, ValidationError):
+        return (value.fragment,)
+    return ()

@@ -16,6 +16,7 @@ from anyio.lowlevel import checkpoint
 from .._core.emit_filters import emit_filter
 from .._core.errors import EmitTimeoutError
 from .._core.events import ChangeEvent
+from .._core.origins import with_default_origin
 from .._engines import Relay
 from .._log.changelog import ChangeLog
 from .inbox import Inbox
@@ -56,6 +57,7 @@ class Emitter:
         """
         if not isinstance(event, ChangeEvent):
             raise TypeError(f"emit takes a ChangeEvent, not {type(event).__name__}: {event!r}")
+        event = with_default_origin(event)
         allowed = emit_filter.get()
         filtered = event if allowed is None else allowed(event)
         if filtered is not None:

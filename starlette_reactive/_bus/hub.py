@@ -93,7 +93,7 @@ class Hub:
         self,
         scope: str,
         connection: ConnectionInfo | None,
-        end: Callable[[], object],
+        end: Callable[[str], object],
         session: str | None = None,
     ) -> Member:
         """Count a connection that is notified by other means than a subscription.
@@ -101,7 +101,7 @@ class Hub:
         Args:
             scope: The scope that it views.
             connection: Who views it, for presence and ``close_user``.
-            end: Called when the bus ends the connection, in any thread. It must not raise or block.
+            end: Called with the reason when the bus ends the connection, in any thread. It must not raise or block.
             session: The viewer's session, for :meth:`end_session`.
 
         Returns:

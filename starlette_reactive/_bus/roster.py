@@ -27,7 +27,7 @@ class Member:
     Args:
         scope: The scope that it views.
         connection: Who views it.
-        end: Called when the bus ends the connection, in any thread. It must not raise or block.
+        end: Called with the reason when the bus ends the connection, in any thread. It must not raise or block.
         leave: Removes the member from the bus.
         session: Its session, as :meth:`Roster.end_user` names it.
     """
@@ -38,7 +38,7 @@ class Member:
         self,
         scope: str,
         connection: ConnectionInfo | None,
-        end: Callable[[], object],
+        end: Callable[[str], object],
         leave: Callable[[Member], None],
         session: str | None = None,
     ) -> None:
@@ -46,7 +46,7 @@ class Member:
         self.session: str | None = session
         self.scope: str = scope
         self.connection: ConnectionInfo | None = connection
-        self.end: Callable[[], object] = end
+        self.end: Callable[[str], object] = end
         self._leave = leave
 
     def leave(self) -> None:
@@ -104,7 +104,7 @@ class Roster:
         return subscription
 
     def join(
-        self, scope: str, connection: ConnectionInfo | None, end: Callable[[], object], session: str | None
+        self, scope: str, connection: ConnectionInfo | None, end: Callable[[str], object], session: str | None
     ) -> Member:
         """Register a member and return it. One whose user or session has been ended since it connected has ended."""
         member = Member(scope, connection, end, self._leave_soon, session)
@@ -179,7 +179,7 @@ class Roster:
         sleepers: Sleepers = {}
         for scope in self._selected(name):
             for member in list(scope.members):
-                self._end_member(member)
+                self._end_member(member, "closed")
             for subscriber in list(scope.subscribers):
                 self._finish(subscriber, sleepers)
         self.wake(sleepers)
@@ -195,7 +195,7 @@ class Roster:
             self._ended.add(user_id, scope)
             for each in self._selected(scope):
                 for member in [member for member in each.members if _belongs_to(member, user_id)]:
-                    self._end_member(member)
+                    self._end_member(member, "signed-out")
                     ended += 1
                 for subscriber in [one for one in each.subscribers if _belongs_to(one, user_id)]:
                     self._finish(subscriber, sleepers)
@@ -208,9 +208,9 @@ class Roster:
             return list(self._scopes.values())
         return [self._scopes[name]] if name in self._scopes else []
 
-    def _end_member(self, member: Member) -> None:
+    def _end_member(self, member: Member, reason: str) -> None:
         member.has_ended = True
-        self._inbox.call_back(member.end)
+        self._inbox.call_back(functools.partial(member.end, reason))
         self._leave(member)
 
     def _leave_soon(self, member: Member) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .._core.blocks import Patch
-from .._core.sse import SSEEvent, encode_event
+from .._core.sse import HEARTBEAT, SSEEvent, encode_event
 
 __all__ = ["CLOSE_EVENT", "RESTART_EVENT", "Client", "Sink", "css_selector"]
 
@@ -26,16 +26,24 @@ class Client(ABC):
     reconnects_after_end: ClassVar[bool] = True
     """Whether the client reconnects when its stream ends without a closing event."""
 
+    heartbeat: ClassVar[bytes] = HEARTBEAT
+    """What keeps an idle connection open."""
+
+    own: Client | None = None
+    """What encodes the patches that only changes of the viewer's own tab have caused. ``None`` if it is all the same to
+    the client; such a client is told of its own changes later."""
+
     @abstractmethod
     def encode(self, patch: Patch) -> bytes:
         """Return a patch as one frame."""
 
-    def encode_close(self, close_event: str | None, sink: str | None = None) -> bytes:  # noqa: ARG002 - some clients need the sink
+    def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:  # noqa: ARG002 - some clients need them
         """Return the frames that keep the client from reconnecting. Empty where the end of the stream is enough.
 
         Args:
             close_event: The event's name. ``None`` sends nothing.
             sink: A CSS selector of the connected element, if that element also retries by itself.
+            reason: Why the stream ends, in one word, for clients that are told so.
         """
         return b"" if close_event is None else encode_event(SSEEvent("close", event=close_event))
 

@@ -25,7 +25,7 @@ class Datastar(Client):
         data += [f"elements {line}" for line in lines]
         return encode_event(SSEEvent("\n".join(data), event="datastar-patch-elements"))
 
-    def encode_close(self, close_event: str | None, sink: str | None = None) -> bytes:  # noqa: ARG002 - the end suffices
+    def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:  # noqa: ARG002 - the end suffices
         """Return nothing: the end of the stream is enough."""
         return b""
 

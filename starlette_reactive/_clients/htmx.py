@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Mapping
 from typing import ClassVar
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_data, encode_event
 from .client import CLOSE_EVENT, Client, Sink, css_selector
+from .script import SCRIPT, is_script
 
 __all__ = [
     "HTMX_2",
@@ -67,9 +70,9 @@ class Htmx4(Htmx2):
 
     around_style = "outerMorph"
 
-    def encode_close(self, close_event: str | None, sink: str | None = None) -> bytes:
+    def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:
         """Return the frames that keep the client from reconnecting; see :meth:`Client.encode_close`."""
-        closing = super().encode_close(close_event)
+        closing = super().encode_close(close_event, sink, reason)
         if not closing or sink is None:
             return closing
         removal = f'<hx-partial hx-target="{html.escape(sink)}" hx-swap="delete"></hx-partial>'
@@ -84,14 +87,16 @@ HTMX_4 = Htmx4()
 _HTMX_4_HEADER = "hx-request-type"  # htmx 2 connects with a native EventSource, which sends no header of htmx
 
 
-def page_client(headers: Mapping[str, str]) -> Client:
-    """Return the client of a page's stream, from its request's headers (lower-case names)."""
-    return HTMX_4 if _HTMX_4_HEADER in headers else HTMX_2
+def page_client(asgi_scope: Scope) -> Client:
+    """Return the client of a page's stream, from the ASGI scope of its request."""
+    if is_script(asgi_scope):
+        return SCRIPT
+    return HTMX_4 if _HTMX_4_HEADER in Headers(scope=asgi_scope) else HTMX_2
 
 
-def stream_client(headers: Mapping[str, str]) -> Client:
-    """Return the client of a stream without a sink, from its request's headers (lower-case names)."""
-    return HTMX_4 if _HTMX_4_HEADER in headers else NAMED_EVENTS
+def stream_client(asgi_scope: Scope) -> Client:
+    """Return the client of a stream without a sink, from the ASGI scope of its request."""
+    return HTMX_4 if _HTMX_4_HEADER in Headers(scope=asgi_scope) else NAMED_EVENTS
 
 
 def sink_attributes(sink: Sink) -> str:

@@ -27,7 +27,7 @@ class Turbo(Client):
             )
         )
 
-    def encode_close(self, close_event: str | None, sink: str | None = None) -> bytes:  # noqa: ARG002 - it has one sink
+    def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:  # noqa: ARG002 - it has one sink
         """Return the frame that removes the page's ``<turbo-stream-source>``."""
         return encode_event(SSEEvent(f'<turbo-stream action="remove" target="{SINK_ID}"></turbo-stream>'))
 

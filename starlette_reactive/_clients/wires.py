@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from starlette.types import Scope
+
 from . import datastar, htmx, turbo
 from .client import Client, Sink
 
@@ -17,14 +19,14 @@ class Wire:
 
     Args:
         name: What a page declares.
-        client: Returns the client that sent a request with these headers (lower-case names).
+        client: Returns the client that sent a request, from its ASGI scope.
         sink_attributes: Returns the attributes of the sink.
         uses_htmx: Whether pages load htmx, so that the rules for its attributes apply.
         morphs: Whether every update morphs the element, and so keeps its focus and typed values.
     """
 
     name: str
-    client: Callable[[Mapping[str, str]], Client]
+    client: Callable[[Scope], Client]
     sink_attributes: Callable[[Sink], str]
     uses_htmx: bool
     morphs: bool

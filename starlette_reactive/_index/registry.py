@@ -145,6 +145,11 @@ class Registry:
         """Return the registered blocks nested in a registered block."""
         return self.tables().blocks_inside(ref.key)
 
+    def targets(self, key: BlockKey) -> list[str]:
+        """Return the ids of the elements that show a block. Empty if it is not registered."""
+        registration = self._registrations.get(key)
+        return [] if registration is None else [ref.target_id for ref in registration.placements]
+
     def dependencies(self, template_name: str, block_name: str) -> frozenset[str]:
         """Return every path that can cause a block to render again; see :meth:`DependencyIndex.block_dependencies`.
 

@@ -63,9 +63,11 @@ class Change:
         """Return the position of the last change that a viewer is entitled to, or 0."""
         if self.audience is not None and user_id not in self.audience:
             return 0
-        if self.origin is None or self.origin != origin:
-            return self.position
-        return self.other_position
+        return self.position_of_others(origin)
+
+    def position_of_others(self, origin: str | None) -> int:
+        """Return the position of the last change that is not of an origin, or 0. ``None`` is the origin of none."""
+        return self.position if self.origin is None or self.origin != origin else self.other_position
 
 
 @dataclass(frozen=True, slots=True)

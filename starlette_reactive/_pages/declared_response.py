@@ -14,16 +14,10 @@ from collections.abc import Mapping, Set
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.templating import Jinja2Templates
-
-from .._answers.responses import respond_async
-from .._answers.values import Action
-from .endpoints import Call
 
 __all__ = [
     "as_declared",
     "note_response",
-    "respond_with_value",
     "response_parameter",
     "response_to_update",
     "without_tasks",
@@ -47,19 +41,6 @@ def response_parameter() -> dict[str, inspect.Parameter]:
 
     name = "reactive_response"
     return {name: dependency(name, note_response)}
-
-
-async def respond_with_value(templates: Jinja2Templates, call: Call) -> Response:
-    """Return the response for the value that an endpoint returns.
-
-    Raises:
-        TypeError: There is no response for such a value.
-    """
-    value = await call.run()
-    response = await respond_async(templates, call.request, value)
-    if isinstance(value, Response) and not isinstance(value, Action):
-        return value
-    return as_declared(call.request, value, response)
 
 
 def as_declared(request: Request, value: object, response: Response) -> Response:

@@ -33,7 +33,8 @@ class Changes:
         Args:
             scope: The scope.
             *paths: The paths. ``"*"`` means all.
-            origin: The mark of the tab that made the change: :meth:`origin` of its request.
+            origin: The mark of the tab that made the change. Defaults, while an endpoint under ``@reactive.html`` runs,
+                to :meth:`origin` of its request, else to none.
             audience: The ids of the users that it is for. ``None`` means everybody.
         """
         await self.bus.emit(ChangeEvent(scope, paths, origin, audience))

@@ -115,6 +115,7 @@ async def open_stream(
         close_event=CLOSE_EVENT,
         sink=sink_selector(visit.origin),
         client=page.wire.client,
+        tells_own=True,
     )
     if page.share is None or not isinstance(renders, ViewerRenders):
         return LiveStream(group_options, options)

@@ -147,7 +147,7 @@ class Site:
         except HTTPException as refusal:  # from user= of the page
             if refusal.status_code not in REFUSALS:
                 raise
-            return EventStream([_closing(visit, page.wire.client(request.headers))])
+            return EventStream([_closing(visit, page.wire.client(request.scope))])
 
     def note_beginning(self, asgi_scope: Scope) -> None:
         """Record the position in the change log when a request begins."""
@@ -164,7 +164,7 @@ class Site:
         visit, page = self._visited(connection)
         if visit is None or page is None:
             return None
-        client = page.wire.client(connection.headers)
+        client = page.wire.client(connection.scope)
         return client, _closing(visit, client), visit.origin
 
     def _visited(self, connection: HTTPConnection) -> tuple[Visit | None, Page | None]:
@@ -241,5 +241,5 @@ class Site:
 
 
 def _closing(visit: Visit, client: Client) -> bytes:
-    """Return what keeps a client from connecting to the stream of a visit again."""
-    return client.encode_close(CLOSE_EVENT, sink_selector(visit.origin))
+    """Return what keeps a client from connecting to the stream of a visit again, because it is refused."""
+    return client.encode_close(CLOSE_EVENT, sink_selector(visit.origin), "refused")

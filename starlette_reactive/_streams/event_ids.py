@@ -56,10 +56,10 @@ def _parameter(asgi_scope: Scope, *names: str) -> str:
 def first_frame(asgi_scope: Scope, event_id: str, retry: int | None) -> bytes:
     """Return the frame with the id at which a stream begins, and with the pause in milliseconds before a reconnect.
 
-    Without data it is no event, and browsers keep its id to themselves. That is not enough for the script for htmx 2,
-    which reads ids from events: it asks for one with the parameter ``resumable``.
+    Without data it is no event, and browsers keep its id to themselves. That is not enough for the live script,
+    which reads ids from events.
     """
-    if _parameter(asgi_scope, "resumable"):
+    if _parameter(asgi_scope, "script"):
         return encode_event(SSEEvent("", event="reactive-id", id=event_id, retry=retry))
     return with_fields([b"id: %b\n\n" % event_id.encode("ascii")], retry=retry)
 

@@ -17,7 +17,6 @@ Two rules keep this exact:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from .._bus.hub import Hub
 from .._clients import Client
@@ -27,63 +26,11 @@ from .._core.sse import with_fields
 from .._index.registry import Registry
 from .._index.tables import IndexedBlock, RenderPlan
 from .._log.changelog import Change, Reading
+from .entries import Batch, CatchUp, Entry, Taken
 from .event_ids import EventId
 from .viewer import Viewer
 
-__all__ = ["Feed", "Taken"]
-
-
-@dataclass(slots=True)
-class _Entry:
-    patch: Patch
-    version: int
-    position: int  # the feed's when it was rendered
-    offered: int  # the sequence in which it was rendered last, perhaps the same again
-    current: bool = True
-    frames: dict[Client, bytes] = field(default_factory=dict)
-
-    def frame(self, client: Client) -> bytes:
-        frame = self.frames.get(client)
-        if frame is None:
-            frame = self.frames[client] = client.encode(self.patch)
-        return frame
-
-    def is_held_by(self, viewer: Viewer) -> bool:
-        """Return whether a viewer was sent this version, and nothing that replaced it."""
-        if viewer.held_versions.get(self.patch.ref) == self.version:
-            altered_at = viewer.altered_at.get(self.patch.ref)
-            return altered_at is None or self.offered <= altered_at
-        return viewer.whole_since < self.version <= viewer.sequence
-
-
-@dataclass(slots=True)
-class _Batch:
-    start: int  # the position up to which nothing was owed before it
-    end: int  # the position after it
-    whole: bool  # it is for every viewer except those of its origins, and nothing is owed after it
-    origins: frozenset[str]  # whose viewers made some of the changes
-    entries: list[_Entry]
-    oldest_repeated: int  # the lowest version among the blocks that came out the same
-    encoded: dict[Client, bytes] = field(default_factory=dict)
-    encoded_without_id: dict[Client, bytes] = field(default_factory=dict)
-
-    def refs(self) -> list[BlockRef]:
-        return [entry.patch.ref for entry in self.entries]
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What brings a viewer up to date, for a caller that sends other blocks too.
-
-    Args:
-        frames: The frames, without an id.
-        blocks: The blocks that they show.
-        since: A position in the change log before anything that was read for them.
-    """
-
-    frames: list[bytes]
-    blocks: list[BlockRef]
-    since: int
+__all__ = ["Feed"]
 
 
 class Feed:
@@ -116,8 +63,8 @@ class Feed:
         self._demand = demand
         self._renewal = renewal
         self._key = key
-        self._entries: dict[BlockRef, _Entry] = {}
-        self._batch: _Batch | None = None
+        self._entries: dict[BlockRef, Entry] = {}
+        self._batch: Batch | None = None
         self._sequence = 0
         start = hub.locate(scope, None)
         self.position: int = start.latest
@@ -191,15 +138,15 @@ class Feed:
         done = list(rendered)
         start = self._settled
         version = self._sequence + 1
-        fresh: list[_Entry] = []
-        repeated: list[_Entry] = []
+        fresh: list[Entry] = []
+        repeated: list[Entry] = []
         for patch in (*(patch for _, patch in done), *failed):
             last = self._entries.get(patch.ref)
             if last is not None and last.patch == patch:
                 last.current, last.position, last.offered = True, self.position, version
                 repeated.append(last)
             else:
-                entry = self._entries[patch.ref] = _Entry(patch, version, self.position, version)
+                entry = self._entries[patch.ref] = Entry(patch, version, self.position, version)
                 fresh.append(entry)
         for block, _ in done:
             self._settle(block)
@@ -209,7 +156,7 @@ class Feed:
             self._settle_all()
         oldest_repeated = min((entry.version for entry in repeated), default=version)
         self._sequence = version
-        self._batch = _Batch(start, self.position, whole, origins, fresh, oldest_repeated)
+        self._batch = Batch(start, self.position, whole, origins, fresh, oldest_repeated)
         self.wake()
         return [entry.patch for entry in repeated]
 
@@ -238,7 +185,7 @@ class Feed:
             self._catch_up(viewer)
 
     def note_own(self, viewer: Viewer, changes: Mapping[Change, frozenset[BlockRef]], after: int) -> None:
-        """Record that a viewer made changes itself, and so has been shown them by other means.
+        """Record that a viewer made changes itself, and so may have been shown them by other means.
 
         Args:
             viewer: The viewer, which has an origin.
@@ -251,12 +198,21 @@ class Feed:
             is_own = change.origin == viewer.origin
             if is_own or change.other_position > after:
                 shown.update(touched)
-            if is_own:
+            if is_own and viewer.skipped_origin is not None:
                 viewer.note_crossed(change, touched)
+        self._forget_held(viewer, shown)
+
+    def repeat_crossed(self, viewer: Viewer, now: float) -> None:
+        """Owe a viewer its own changes that are due by now, even if it was sent them: a late answer may be older."""
+        self._forget_held(viewer, self._registry.plan(viewer.repeat_crossed(now)).touched)
+
+    def _forget_held(self, viewer: Viewer, blocks: Iterable[BlockRef]) -> None:
+        """Record that a viewer may not show any more what it was sent of some blocks."""
         self._note_held(viewer, ())
         viewer.whole_since = viewer.sequence
-        for ref in shown:
+        for ref in blocks:
             viewer.held_versions.pop(ref, None)
+            viewer.sent_own.pop(ref, None)
 
     def has_news(self, viewer: Viewer) -> bool:
         """Return whether there may be something to send to a viewer."""
@@ -281,21 +237,21 @@ class Feed:
             if whole and viewer.whole_since < batch.oldest_repeated:
                 viewer.sequence = self._sequence
                 viewer.position = batch.end
-                if viewer.origin is not None:
-                    viewer.note_sent(batch.refs())
+                if viewer.origin is not None and not viewer.tells_own:
+                    viewer.note_sent(entry.patch.ref for entry in batch.entries)
                 return self._encoded(batch, viewer.client, with_id=with_id)
             viewer.position = max(batch.start, viewer.position or 0)
-        entries = self._catch_up(viewer)
-        return self._join(entries, viewer.client, viewer.position if with_id and viewer.caught_up else None)
+        frames = self._catch_up(viewer).frames(viewer.client)
+        return self._join(frames, viewer.position if with_id and viewer.caught_up else None)
 
     def take_apart(self, viewer: Viewer) -> Taken | None:
         """Return what brings a viewer up to date. ``None`` if there is nothing to send yet."""
-        entries = self._catch_up(viewer) if self.has_news(viewer) else []
-        if not entries:
+        caught_up = self._catch_up(viewer) if self.has_news(viewer) else None
+        if caught_up is None or not caught_up.entries:
             return None
-        blocks = [entry.patch.ref for entry in entries]
-        since = min(entry.position for entry in entries)
-        return Taken([entry.frame(viewer.client) for entry in entries], blocks, since)
+        blocks = [entry.patch.ref for entry in caught_up.entries]
+        since = min(entry.position for entry in caught_up.entries)
+        return Taken(caught_up.frames(viewer.client), blocks, since)
 
     def note_altered(self, viewer: Viewer) -> None:
         """Record that something else may have altered what a viewer was sent: it is owed what is rendered from now on.
@@ -314,67 +270,88 @@ class Feed:
             blocks: The blocks.
             since: A position in the change log. What changed after it may be missing in what they show now.
         """
-        self._note_held(viewer, ())
-        viewer.whole_since = viewer.sequence
-        for ref in blocks:
-            viewer.held_versions.pop(ref, None)
+        self._forget_held(viewer, blocks)
+        viewer.own_after = max(viewer.own_after, self.position)
         if since < self.position:
             viewer.repeated_paths |= self.read(since).paths_for(since, viewer.user_id, None, up_to=self.position)
             viewer.position = None if viewer.position is None else min(since, viewer.position)
             viewer.plan = None
             viewer.caught_up = False
 
-    def _encoded(self, batch: _Batch, client: Client, *, with_id: bool) -> bytes:
+    def _encoded(self, batch: Batch, client: Client, *, with_id: bool) -> bytes:
         known = batch.encoded if with_id else batch.encoded_without_id
         encoded = known.get(client)
         if encoded is None:
-            encoded = known[client] = self._join(batch.entries, client, batch.end if with_id else None)
+            frames = [entry.frame(client) for entry in batch.entries]
+            encoded = known[client] = self._join(frames, batch.end if with_id else None)
         return encoded
 
-    def _join(self, entries: list[_Entry], client: Client, position: int | None) -> bytes:
-        if not entries:
+    def _join(self, frames: list[bytes], position: int | None) -> bytes:
+        if not frames:
             return b""
         event_id = None
         if position is not None:
             at_feed = position == self.position
             event_id = self.event_id(self._cursor if at_feed else self._hub.cursor_at(self._scope, position))
-        return with_fields([entry.frame(client) for entry in entries], event_id=event_id)
+        return with_fields(frames, event_id=event_id)
 
     def event_id(self, cursor: str) -> str:
         """Return the id to send for a cursor."""
         return str(EventId(cursor, "" if self._renewal is None else self._renewal(), self._key))
 
-    def _catch_up(self, viewer: Viewer) -> list[_Entry]:
+    def _catch_up(self, viewer: Viewer) -> CatchUp:
         plan = viewer.plan if viewer.plan is not None and viewer.planned_at == self.position else self._plan_for(viewer)
         owed = plan.affected
         missing = [block for block in owed if block.ref not in self._entries and block.ref not in self._owed]
         ready = [entry for block in owed if (entry := self._entries.get(block.ref)) is not None and entry.current]
         to_send = [entry for entry in ready if not entry.is_held_by(viewer)]
+        own = self._own_of(viewer, plan) if to_send else frozenset()
+        if own:
+            to_send = [entry for entry in to_send if entry.patch.ref not in own or not entry.was_sent_as_own(viewer)]
+            ready = [entry for entry in ready if entry.patch.ref not in own]  # its client may have dropped them
+            viewer.sent_own.update((entry.patch.ref, entry.version) for entry in to_send if entry.patch.ref in own)
         self._note_held(viewer, ready)
         viewer.sequence = viewer.whole_since = self._sequence
         waits = bool(missing) or any(block.ref in self._owed for block in owed)
         viewer.caught_up = not waits and not viewer.crossed_paths
         if missing:
             self._demand(missing, plan.paths)
-        if to_send and viewer.origin is not None:
-            viewer.note_sent([entry.patch.ref for entry in to_send])
+        viewer.note_sent(entry.patch.ref for entry in to_send)
         if not viewer.caught_up:
             viewer.plan, viewer.planned_at = plan, self.position
-            return to_send
+            return CatchUp(to_send, own)
         viewer.position = max(self.position, viewer.position or 0)
         viewer.repeated_paths = frozenset()
+        viewer.sent_own.clear()
         viewer.plan = None
-        return to_send
+        return CatchUp(to_send, own)
+
+    def _own_of(self, viewer: Viewer, plan: RenderPlan) -> frozenset[BlockRef]:
+        """Return the blocks of a plan that only changes of the viewer's own have altered since it was last served."""
+        origin, position = viewer.origin, viewer.position
+        if viewer.client.own is None or origin is None or position is None or position < viewer.own_after:
+            return frozenset()
+        changes = self.read(position).changes
+        if changes is None:
+            return frozenset()
+        others = self._registry.plan(
+            frozenset(change.path for change in changes if change.position_of_others(origin) > position)
+        )
+        around = {block.ref for block in others.affected}
+        return frozenset(
+            block.ref for block in plan.affected if block.ref not in others.touched and block.around.isdisjoint(around)
+        )
 
     def _plan_for(self, viewer: Viewer) -> RenderPlan:
         """Return the plan of all recorded changes that a viewer is owed."""
         reading, after = self.read(viewer.position), viewer.position or 0
-        paths = reading.paths_for(after, viewer.user_id, viewer.origin, up_to=self.position) | viewer.repeated_paths
-        if viewer.origin is not None and after < viewer.connected_at:
+        origin = viewer.skipped_origin
+        paths = reading.paths_for(after, viewer.user_id, origin, up_to=self.position) | viewer.repeated_paths
+        if origin is not None and after < viewer.connected_at:
             paths |= reading.paths_for(after, viewer.user_id, None, up_to=min(self.position, viewer.connected_at))
         return self._registry.plan(paths)
 
-    def _note_held(self, viewer: Viewer, sent: Iterable[_Entry]) -> None:
+    def _note_held(self, viewer: Viewer, sent: Iterable[Entry]) -> None:
         held = {ref: entry.version for ref, entry in self._entries.items() if entry.is_held_by(viewer)}
         for entry in sent:
             held[entry.patch.ref] = entry.version

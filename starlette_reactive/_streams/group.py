@@ -135,13 +135,19 @@ class Group:
             self._demanded = True
             self._alarm.ring_in_turn()
 
+    def retry(self) -> None:
+        """Render at once what could not be rendered."""
+        if self.feed.is_owed:
+            self._demanded = True
+            self._alarm.ring()
+
     def is_behind(self, viewer: Viewer) -> bool:
         """Return whether a viewer is owed something, or may be."""
         return self._demanded or self.feed.is_owed or self.feed.has_news(viewer)
 
-    def end_viewer(self, viewer: Viewer) -> None:
-        """End a viewer's stream. Thread-safe."""
-        self._post(functools.partial(self._end, (viewer,), "closed"))
+    def end_viewer(self, viewer: Viewer, reason: str) -> None:
+        """End a viewer's stream for good. Thread-safe."""
+        self._post(functools.partial(self._end, (viewer,), reason))
 
     def restart_viewer(self, viewer: Viewer, since: float | None) -> None:
         """Restart a viewer's stream, because the browser has other cookies now. Thread-safe.
@@ -236,7 +242,7 @@ class Group:
             self.feed.wake()
         repeating = [viewer for viewer in self._viewers if now >= viewer.repeat_at]
         for viewer in repeating:
-            viewer.repeat_crossed()
+            self.feed.repeat_crossed(viewer, now)
         if repeating:
             self.feed.wake()
         for viewer in [viewer for viewer in self._viewers if viewer.is_stalled(now, timeout)]:
@@ -257,6 +263,7 @@ class Group:
             await self._serve()
         except StreamEndedError as ended:
             self._log.ended(f"closing the streams of scope {self._options.scope!r}: {ended}")
+            reason = "refused"
             self.traces.ended(str(ended))
         except StreamRestartError as restart:
             self._log.ended(f"restarting a stream of scope {self._options.scope!r}: {restart}")

@@ -22,7 +22,7 @@ from starlette.types import Send
 
 from .._core.blocks import BlockRef
 from .._core.errors import StreamRestartError
-from .._core.sse import HEARTBEAT, with_fields
+from .._core.sse import with_fields
 from .event_ids import EventId
 from .group import Group
 from .group_options import GroupOptions
@@ -183,11 +183,11 @@ class JointStream(LiveStream):
         self._sharing = sharing
         self._joint: Joint | None = None
 
-    def _ending_of(self, group: Group, viewer: Viewer) -> Callable[[], object]:
-        def end() -> None:
-            group.end_viewer(viewer)
+    def _ending_of(self, group: Group, viewer: Viewer) -> Callable[[str], object]:
+        def end(reason: str) -> None:
+            group.end_viewer(viewer, reason)
             if self._joint is not None:
-                self._joint.shared.end_viewer(self._joint.viewer)
+                self._joint.shared.end_viewer(self._joint.viewer, reason)
 
         return end
 
@@ -214,7 +214,7 @@ class JointStream(LiveStream):
                     await self._send_body(send, viewer, self._with_retry(frames))
                     own_viewer.sending_since = None
                 elif viewer.heartbeat != shared.heartbeat:
-                    await self._send_body(send, viewer, HEARTBEAT)
+                    await self._send_body(send, viewer, viewer.client.heartbeat)
                 else:
                     await shared.feed.changed.wait(other)  # nothing is awaited between `take` and this
                     continue
@@ -256,6 +256,7 @@ class JointStream(LiveStream):
             own_viewer.session_id,
             own_viewer.server,
             own.wake if self._sharing.has_personal else None,
+            tells_own=own_viewer.tells_own,
         )
         shared.join(viewer)
         joint = self._joint = Joint(own, own_viewer, shared, viewer, self._sharing)

@@ -7,12 +7,11 @@ import inspect
 import logging
 import random
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import anyio
-from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -23,7 +22,7 @@ from .._clients.htmx import stream_client
 from .._core.callables import name_of
 from .._core.emit_filters import filtering
 from .._core.events import ConnectionInfo
-from .._core.sse import HEARTBEAT, with_fields
+from .._core.sse import with_fields
 from .event_ids import RESTART_PAUSE, EventId, first_frame, restart_frame
 from .group import Group
 from .group_options import GroupOptions
@@ -31,7 +30,7 @@ from .groups import group_for
 from .limits import RETRY_AFTER, StreamPlace
 from .presence import gatherer_for
 from .response import CLEANUP_TIMEOUT, EventStream
-from .viewer import Viewer
+from .viewer import FINAL_REASONS, Viewer
 
 __all__ = ["Beginning", "ConnectionCallback", "LiveStream", "ViewerOptions"]
 
@@ -48,7 +47,7 @@ class ViewerOptions:
     Args:
         share: Connections with an equal key share their renders. ``None`` shares nothing.
         after: The cursor to begin at if the request names none.
-        origin: The mark whose own changes are not sent back.
+        origin: The mark of the viewer's own changes.
         connection: Who is connected.
         session: The viewer's session, by which its streams can be ended.
         place: Its place within the limits. ``None`` means that there are none.
@@ -59,7 +58,8 @@ class ViewerOptions:
         close_event: The event that ends the client when the bus closes the stream.
         sink: A CSS selector of the client's connected element, if the end of the stream removes it.
         retry: Milliseconds that clients wait before they reconnect, before jitter.
-        client: Returns the client for the request's headers.
+        client: Returns the client for the ASGI scope of the request.
+        tells_own: Whether it is told of its own changes, too, as pages are.
     """
 
     share: Hashable | None = None
@@ -75,7 +75,8 @@ class ViewerOptions:
     close_event: str | None = None
     sink: str | None = None
     retry: int = 3000
-    client: Callable[[Mapping[str, str]], Client] = stream_client
+    client: Callable[[Scope], Client] = stream_client
+    tells_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +144,17 @@ class LiveStream(EventStream):
         hub, scope = self._group_options.hub, self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
         self._group_options = group.options  # its own are needed no more if others have made the group
-        headers = Headers(scope=asgi_scope)
         location = hub.locate(scope, EventId.requested(asgi_scope).cursor or options.after or None)
         viewer = Viewer(
             None if connection is None else connection.user_id,
             options.origin,
-            options.client(headers),
+            options.client(asgi_scope),
             location.position,
             self._close_stalled,
             location.latest,
             None if connection is None else connection.session_id,
             self._connection.server,
+            tells_own=options.tells_own,
         )
         group.join(viewer)
         on_leave = None if options.on_join is None else options.on_join(group, viewer)
@@ -189,7 +190,7 @@ class LiveStream(EventStream):
                 await self._send_body(send, viewer, frames)
                 group.traces.sent(viewer, len(frames))
             elif viewer.heartbeat != group.heartbeat:
-                await self._send_body(send, viewer, HEARTBEAT)
+                await self._send_body(send, viewer, viewer.client.heartbeat)
             else:
                 await group.feed.changed.wait()  # nothing is awaited between `take` and this, so no change is missed
                 continue
@@ -203,7 +204,7 @@ class LiveStream(EventStream):
         self._has_sent_retry = True
         return with_fields([frames], retry=self._retry)
 
-    def _ending_of(self, group: Group, viewer: Viewer) -> Callable[[], object]:
+    def _ending_of(self, group: Group, viewer: Viewer) -> Callable[[str], object]:
         """Return what the bus calls to end the stream, in any thread."""
         return functools.partial(group.end_viewer, viewer)
 
@@ -219,7 +220,7 @@ class LiveStream(EventStream):
         hub, scope = self._group_options.hub, self._group_options.scope
         member = hub.join(scope, connection, self._ending_of(group, viewer), self._options.session)
         if member.has_ended:
-            viewer.end("closed")
+            viewer.end("signed-out")
             return False
         self._member = member
         return True
@@ -229,13 +230,14 @@ class LiveStream(EventStream):
             pause = RESTART_PAUSE if viewer.end_reason == "restart" else self._options.retry / 1000
             cursor = group.options.hub.cursor_at(self._group_options.scope, viewer.position)
             await self._send_body(send, viewer, restart_frame(pause, group.feed.event_id(cursor)))
-        if viewer.end_reason != "closed" and not viewer.client.reconnects_after_end:
+        final = viewer.end_reason if viewer.end_reason in FINAL_REASONS else None
+        if final is None and not viewer.client.reconnects_after_end:
             self._abort()  # a clean end would be final
             return
         with self._connection.farewell():
             viewer.sending_since = time.monotonic()
-            if viewer.end_reason == "closed":
-                closing = viewer.client.encode_close(self._close_event, self._options.sink)
+            if final is not None:
+                closing = viewer.client.encode_close(self._close_event, self._options.sink, final)
                 if closing:
                     await self._send_body(send, viewer, closing)
             await self._finish(send)

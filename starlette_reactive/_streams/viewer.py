@@ -3,17 +3,18 @@
 A viewer holds no patches, only numbers. The *sequence* is the newest batch of the feed that it was served; versions
 say which patch of a block it holds.
 
-A viewer's own change is not sent back to it, because the answer to its request shows it. But an update that was
-rendered before that change may reach the page after that answer, and would stay. So two kinds of own changes are sent
-all the same: those of blocks that the viewer was sent within the last :data:`CROSSING_WINDOW` seconds, which are
-repeated :data:`REPEAT_DELAY` seconds later unless an update in between has shown them, and those that are in the log
-when it connects.
+The answer to a viewer's own request shows its change. But that answer may be lost, and an update that was rendered
+before the change may reach the page after the answer. So the viewer of a page is told of its own changes too: at once
+if its client tells such updates from others, else :data:`REPEAT_DELAY` seconds later, after the answer. An
+application's own stream is not told of changes of its origin, except where an older update could outlast the answer:
+those of blocks that it was sent before, which come as late, and those that are in the log when it connects.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from .._clients import Client
 from .._core.blocks import BlockRef
@@ -22,12 +23,12 @@ from .._log.changelog import Change
 from .connections import FAREWELL_TIMEOUT
 from .servers import Server
 
-__all__ = ["CROSSING_WINDOW", "REPEAT_DELAY", "Viewer"]
+__all__ = ["FINAL_REASONS", "REPEAT_DELAY", "Viewer"]
 
-CROSSING_WINDOW = 10.0
-"""Seconds within which the answer to a page's own request may overtake an update on its way to that page."""
 REPEAT_DELAY = 2.0
-"""Seconds after which a viewer is sent its own change, where an update may have crossed it."""
+"""Seconds after which a viewer is sent its own change, if its client cannot tell it from the changes of others."""
+FINAL_REASONS = frozenset({"closed", "refused", "signed-out"})
+"""Why a stream ends for good: the bus has closed it, the application refuses the viewer, or has signed it out."""
 
 
 class Viewer:
@@ -35,15 +36,17 @@ class Viewer:
 
     Args:
         user_id: The user that audiences are checked against.
-        origin: The mark whose own changes are not sent back.
+        origin: The mark of its own changes. ``None`` if it has none, or shares it with another tab.
         client: The client that patches are encoded for.
         position: The position in the change log up to which its page is known to be current. ``None`` means unknown.
         abort: Called when the stream stalls.
-        connected_at: The position in the change log when it connected. Its own changes up to there are sent to it.
+        connected_at: The position in the change log when it connected. Its own changes up to there are sent to it like
+            those of others.
         session_id: The session id of its connection. A second connection with the same one is a duplicated tab.
         server: What serves the stream.
         wake_own: Wakes the group that renders the viewer's personal blocks, to read the change log up to a position.
             ``None`` if there is no such group.
+        tells_own: Whether it is told of its own changes, too, as pages are.
     """
 
     __slots__ = (
@@ -60,16 +63,19 @@ class Viewer:
         "is_outdated",
         "on_end",
         "origin",
+        "own_after",
         "plan",
         "planned_at",
         "position",
         "repeat_at",
         "repeated_paths",
         "sending_since",
-        "sent_at",
+        "sent",
+        "sent_own",
         "sequence",
         "server",
         "session_id",
+        "tells_own",
         "user_id",
         "wake_own",
         "whole_since",
@@ -86,7 +92,10 @@ class Viewer:
         session_id: str | None = None,
         server: Server | None = None,
         wake_own: Callable[[int], object] | None = None,
+        *,
+        tells_own: bool = False,
     ) -> None:
+        self.tells_own: bool = tells_own
         self.session_id: str | None = session_id
         self.user_id: str | None = user_id
         self.origin: str | None = origin
@@ -109,10 +118,17 @@ class Viewer:
         self.held_versions: dict[BlockRef, int] = {}  # versions it was sent in other ways
         self.altered_at: dict[BlockRef, int] = {}  # the sequence in which something else altered what it holds
         self.connected_at: int = connected_at
-        self.crossed_paths: frozenset[str] = frozenset()  # paths of its own changes that an update may have crossed
-        self.repeat_at: float = float("inf")  # when those are due
+        self.own_after: int = connected_at  # up to this position, what is sent to it does not count as its own
+        self.crossed_paths: dict[str, float] = {}  # paths of its own changes, and when it is told of them
+        self.repeat_at: float = math.inf  # when the first of those is due
         self.repeated_paths: frozenset[str] = frozenset()  # paths of its own changes that it is owed
-        self.sent_at: dict[BlockRef, float] = {}  # only for viewers with an origin
+        self.sent: set[BlockRef] = set()  # the blocks that it was sent, if that decides whether it is told
+        self.sent_own: dict[BlockRef, int] = {}  # versions that it was sent as its own since it was last caught up
+
+    @property
+    def skipped_origin(self) -> str | None:
+        """The mark whose changes it is not told of at once."""
+        return None if self.tells_own and self.client.own is not None else self.origin
 
     def end(self, reason: str) -> None:
         """Give it a reason to end, unless it has one."""
@@ -123,7 +139,7 @@ class Viewer:
 
     def is_owed(self, change: Change, after: int) -> bool:
         """Return whether a change of a path after a position must be sent to this viewer."""
-        if change.position_for(self.user_id, self.origin) > after:
+        if change.position_for(self.user_id, self.skipped_origin) > after:
             return True
         if change.position <= after or not self.is_in_audience(change):
             return False
@@ -140,32 +156,31 @@ class Viewer:
         return timeout is not None and self.sending_since is not None and now - self.sending_since > timeout
 
     def note_sent(self, blocks: Iterable[BlockRef]) -> None:
-        """Record when blocks were sent. Needed only for viewers with an origin."""
-        now = time.monotonic()
-        for ref in blocks:
-            self.sent_at[ref] = now
+        """Record that blocks were sent, if that decides of which own changes it is told."""
+        if self.origin is not None and not self.tells_own:
+            self.sent.update(blocks)
 
-    def note_crossed(self, change: Change, touched: Iterable[BlockRef]) -> None:
-        """Record an own change; one that an update may have crossed is repeated later.
+    def note_crossed(self, change: Change, touched: Collection[BlockRef]) -> None:
+        """Record an own change that it is not told of at once.
 
         Args:
             change: The viewer's own change.
             touched: The blocks whose HTML it may alter.
         """
-        if not self.is_in_audience(change):
-            return
-        since = (self.sending_since or time.monotonic()) - CROSSING_WINDOW
-        if any(self.sent_at.get(ref, 0.0) > since for ref in touched):
-            self.crossed_paths |= {change.path}
-            self.repeat_at = min(self.repeat_at, time.monotonic() + REPEAT_DELAY)
+        if self.is_in_audience(change) and (self.tells_own or not self.sent.isdisjoint(touched)):
+            self.crossed_paths[change.path] = time.monotonic() + REPEAT_DELAY
+            self.repeat_at = min(self.crossed_paths.values())
             self.caught_up = False
 
-    def repeat_crossed(self) -> None:
-        """Owe it its crossed changes."""
+    def repeat_crossed(self, now: float) -> frozenset[str]:
+        """Owe it the own changes that are due by now. Return their paths."""
+        due = frozenset(path for path, at in self.crossed_paths.items() if at <= now)
+        for path in due:
+            del self.crossed_paths[path]
+        self.repeat_at = min(self.crossed_paths.values(), default=math.inf)
+        self.repeated_paths |= due
         self.plan = None
-        self.repeated_paths |= self.crossed_paths
-        self.crossed_paths = frozenset()
-        self.repeat_at = float("inf")
+        return due
 
     def rewind(self, position: int | None) -> None:
         """Owe it what changed since an earlier position, for when it connects again. ``None`` owes it all blocks."""
@@ -182,6 +197,7 @@ class Viewer:
     def reset(self) -> None:
         """Owe it all blocks: which changes were its own is no longer known."""
         self.held_versions.clear()
+        self.sent_own.clear()
         self.altered_at.clear()
         self.whole_since = self.sequence
         self.position = None

@@ -34,6 +34,7 @@ from .._bus.bus import ReactiveBus
 from .._core.emit_filters import caused_by_update, emit_filter
 from .._core.events import ChangeEvent
 from .._core.failures import Failures
+from .._core.origins import default_origin, without_default_origin
 from .._engines import Publisher
 from ..app import Reactive
 from ._commit_events import CommitEvents
@@ -60,7 +61,8 @@ def emit_on_commit(
     change has an audience, several of them, or ``None``.
 
     After the outermost commit, one event per scope and audience is emitted with all its paths. A rollback emits
-    nothing. The origin of the changes is ``session.info["reactive_origin"]``.
+    nothing. The origin of the changes is ``session.info["reactive_origin"]``. Without it, what an endpoint under
+    ``@reactive.html`` flushes while it runs has the page that sent the request as its origin.
 
     If a ``COMMIT`` was sent and its outcome never became known, because the task was cancelled or the connection lost,
     its changes are emitted too, without an origin. They are emitted again after pauses that double, for a day, because
@@ -176,7 +178,8 @@ class CommitHook:
             transaction = _innermost(session)
             if transaction is None:
                 return
-            self._transactions.keep(transaction, flush.changes, map(ref, flush.connections))
+            changes = flush.changes if session.info.get(ORIGIN) else with_origin(flush.changes, default_origin())
+            self._transactions.keep(transaction, changes, map(ref, flush.connections))
             self._emit(self._transactions.take_committed(transaction), session.info.get(ORIGIN))
 
     # The session's transactions
@@ -234,7 +237,8 @@ class CommitHook:
 
     def _emit_one(self, change: ChangeEvent) -> None:
         # The commit succeeded, and must not look as if it had failed.
-        with self._failures.logged(f"emitting a committed change of the scope {change.scope!r}", self):
+        what = f"emitting a committed change of the scope {change.scope!r}"
+        with self._failures.logged(what, self), without_default_origin():
             self._emit_event(change)
 
     # Statements that no flush sees

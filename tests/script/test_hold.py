@@ -1,0 +1,77 @@
+"""What a person works in is not taken away by updates, and catches up afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("playwright", reason="the package playwright is missing")
+
+from playwright.sync_api import expect
+
+from .conftest import Site
+
+pytestmark = pytest.mark.parametrize("client", ["htmx2", "htmx4"])
+
+
+def test_a_row_that_is_edited_survives_changes_by_others_and_catches_up(site: Site, client: str) -> None:
+    page = site.open(f"/items/{client}")
+    page.click("#item-2 .edit")
+    page.fill("#edit-2 input", "two, edited")
+    site.post("/test/text?number=1&text=uno")
+    site.post("/test/add?text=three")
+    site.post("/test/text?number=2&text=due")
+    expect(page.locator("#total")).to_have_text("3")
+    expect(page.locator("#items li span")).to_have_text(["uno", "three"])
+    expect(page.locator("#edit-2 input")).to_have_value("two, edited")
+    expect(page.locator("#edit-2 input")).to_be_focused()
+    page.click("#edit-2 .cancel")
+    expect(page.locator("#items li span")).to_have_text(["uno", "due", "three"])
+    expect(page.locator("#edit-2")).to_have_count(0)
+
+
+def test_an_edited_row_is_saved_and_stays_in_its_place(site: Site, client: str) -> None:
+    page = site.open(f"/items/{client}")
+    page.click("#item-1 .edit")
+    site.post("/test/add?text=three")
+    expect(page.locator("#total")).to_have_text("3")
+    page.fill("#edit-1 input", "uno")
+    page.press("#edit-1 input", "Enter")
+    expect(page.locator("#items li span")).to_have_text(["uno", "two", "three"])
+    expect(page.locator("#items form")).to_have_count(0)
+
+
+def test_a_row_that_somebody_removes_stays_while_it_is_edited(site: Site, client: str) -> None:
+    page = site.open(f"/items/{client}")
+    page.click("#item-2 .edit")
+    page.fill("#edit-2 input", "two, edited")
+    site.post("/test/remove?number=2")
+    expect(page.locator("#total")).to_have_text("1")
+    expect(page.locator("#edit-2 input")).to_have_value("two, edited")
+
+
+def test_an_element_that_says_so_is_held_until_it_no_longer_does(site: Site, client: str) -> None:
+    page = site.open(f"/items/{client}")
+    page.evaluate("document.querySelector('#item-1').setAttribute('data-live-hold', '')")
+    site.post("/test/text?number=1&text=uno")
+    site.post("/test/text?number=2&text=due")
+    expect(page.locator("#items li span")).to_have_text(["one", "due"])
+    page.evaluate("document.querySelector('#item-1').removeAttribute('data-live-hold')")
+    expect(page.locator("#items li span")).to_have_text(["uno", "due"])
+
+
+def test_a_held_row_that_was_removed_goes_when_it_is_released(site: Site, client: str) -> None:
+    page = site.open(f"/items/{client}")
+    page.evaluate("document.querySelector('#item-1').setAttribute('data-live-hold', '')")
+    site.post("/test/remove?number=1")
+    expect(page.locator("#total")).to_have_text("1")
+    expect(page.locator("#items li span")).to_have_text(["one", "two"])
+    page.evaluate("document.querySelector('#item-1').removeAttribute('data-live-hold')")
+    expect(page.locator("#items li span")).to_have_text(["two"])
+
+
+def test_what_is_in_an_open_dialog_goes_on_if_the_dialog_is_outside(site: Site, client: str) -> None:
+    page = site.open(f"/items/{client}")
+    page.evaluate("document.querySelector('#about').showModal()")
+    site.post("/test/add?text=three")
+    expect(page.locator("#news")).to_have_text("3 items")
+    assert page.evaluate("document.querySelector('#about').open")
