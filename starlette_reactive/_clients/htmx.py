@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import html
+from collections.abc import Mapping
 from typing import ClassVar
 
 from starlette.datastructures import Headers
@@ -23,12 +24,17 @@ __all__ = [
     "HTMX_2",
     "HTMX_4",
     "NAMED_EVENTS",
+    "VENDORED",
     "page_client",
     "partial",
     "sink_attributes",
     "sink_selector",
     "stream_client",
 ]
+
+
+VENDORED: Mapping[int, str] = {2: "2.0.11", 4: "4.0.1"}
+"""The versions of htmx that come with the package."""
 
 
 def partial(target_id: str, content: str, style: str) -> str:
