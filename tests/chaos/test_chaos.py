@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from .harness import Chaos, ForeignError, StaleError
+from .member import Member
 
 
 def seed_of(config: pytest.Config) -> str:
@@ -32,6 +33,8 @@ def test_every_page_matches_a_new_one_once_changes_stop(tmp_path: Path, pytestco
     assert chaos.counts["changes"] > rounds
     assert chaos.counts["keys changed"] > rounds
     assert chaos.counts["ailing"] > rounds
+    assert chaos.counts["lost answers"]
+    assert sum(viewer.own_updates for viewer in chaos.viewers if isinstance(viewer, Member))
     assert chaos.proxy.cut_in_midst
 
 
