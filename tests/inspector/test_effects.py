@@ -111,7 +111,7 @@ async def test_a_viewers_own_change_is_not_sent_to_a_stream_that_skips_its_origi
         demo.reactive.bus,
         scope="news",
         index=index,
-        context_builder=lambda: {},
+        context_builder=dict,
         templates=demo.reactive.templates,
         origin="x",
     )
