@@ -1,4 +1,4 @@
-"""Whose change it is: the origin of an endpoint's changes is known when they are flushed, whenever they are committed."""
+"""The origin of what an endpoint changes is known when it is flushed, whenever that is committed."""
 
 from __future__ import annotations
 
