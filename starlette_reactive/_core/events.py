@@ -102,7 +102,7 @@ class Health:
     Args:
         engine: ``"memory"``, ``"redis"`` or ``"postgresql"``.
         connected: Whether changes are being sent and received.
-        waiting: How many changes wait for the engine to accept them, after merging.
+        waiting: How many changes the engine has not accepted yet, after merging. Those that are being sent count too.
         last_error: What ended the last connection, or prevents one. ``None`` if nothing has failed.
         connections: How many times a connection was made.
         ignored: How many malformed messages of the engine were ignored. Some other program sends them.

@@ -34,7 +34,7 @@ from .heartbeat import Heartbeat
 from .lease import Lease
 from .local_members import LocalMembers
 from .loop_thread import LoopThread
-from .outbox import Outbox
+from .outbox import Batch, Outbox, WaitingEvent
 from .receiver import Receiver
 from .relay import LocalBus
 from .remote_members import RemoteMembers
@@ -137,7 +137,11 @@ class Bridge:
         if accepted is None and not self._is_started:
             self._direct.emit(event)
         else:
-            self._thread.post(functools.partial(self._outbox.put, event, [] if accepted is None else [accepted]))
+            self._post(Batch([WaitingEvent(event, [] if accepted is None else [accepted])]))
+
+    def _post(self, batch: Batch) -> None:
+        self._outbox.post(batch)
+        self._thread.post(self._outbox.collect)
 
     def attach(self, scope: str) -> None:
         """Load the history of a scope, and deliver its events from now on."""
@@ -166,7 +170,7 @@ class Bridge:
             EmitTimeoutError: The engine has not accepted it in time. It is kept.
         """
         if self._is_started:
-            self._thread.post(functools.partial(self._outbox.end_user, user_id, scope))
+            self._post(Batch(ended_users=[(user_id, scope)]))
         else:
             self._direct.end_user(user_id, scope)
 
@@ -188,7 +192,9 @@ class Bridge:
 
     @property
     def _waiting(self) -> int:
-        return len(self._outbox) + len(self._direct)
+        before = len(self._outbox)
+        direct = len(self._direct)
+        return max(before, len(self._outbox)) + direct  # meanwhile events may have moved from one to the other
 
     # The thread
 
@@ -196,11 +202,12 @@ class Bridge:
         self._is_started = False
         self._connector.connected = False
         self._thread.begin_in_child()
+        self._outbox.begin_in_child()
         self._direct.begin_in_child()
 
     def _prepare(self, is_new_process: bool) -> None:
         note_use()
-        self._outbox.put_back(self._direct.take())
+        self._direct.hand_over(self._outbox.add_first)
         if is_new_process:
             self._process = secrets.token_hex(8)
             self._local_members.clear()
@@ -212,7 +219,7 @@ class Bridge:
             self._thread.call_posted()
             await self._connector.run(self._process)
         finally:
-            self._direct.add(self._outbox.take())
+            self._outbox.hand_over(self._direct.add)
 
     def _begin_to_stop(self) -> None:
         self._alarms.stopping = True

@@ -12,7 +12,7 @@ import contextlib
 import threading
 import time
 import weakref
-from collections import deque
+from collections.abc import Callable
 
 from .._core.errors import EmitTimeoutError
 from .._core.events import ChangeEvent
@@ -53,29 +53,20 @@ class DirectQueue:
         """Begin in a new process. What waited in the parent is the parent's, and so are its locks and connection."""
         self._lock = threading.RLock()  # a signal handler may interrupt its holder
         self.last_error: str | None = None
-        self._is_sending = False
-        self._posted: deque[Batch] = deque()  # what the next attempt puts into the outbox
+        self._is_emptying = False
         self._outbox = Outbox()
-        self._in_transit = Batch()
         self._is_retrying = False
         self._stop_retrying = threading.Event()
         self._sender.leave_to_parent()
 
     def __len__(self) -> int:
         """Return how many events wait."""
-        return len(self._outbox) + len(self._in_transit.events) + sum(len(batch.events) for batch in list(self._posted))
+        return len(self._outbox)
 
     @property
     def is_full(self) -> bool:
         """Whether the events of no further scope are taken."""
         return self._outbox.is_full
-
-    def _waiting(self) -> Batch:
-        batches = [self._in_transit, self._outbox.waiting(), *list(self._posted)]
-        return Batch(
-            [waiting for batch in batches for waiting in batch.events],
-            [user for batch in batches for user in batch.ended_users],
-        )
 
     # Called by the relay
 
@@ -97,15 +88,12 @@ class DirectQueue:
 
     def add(self, unsent: Batch) -> None:
         """Add what a relay has not sent."""
-        self._posted.append(unsent)
+        self._outbox.post(unsent)
 
-    def take(self) -> Batch:
-        """Remove and return what waits, for a relay that begins, unless a thread is sending it."""
-        with contextlib.suppress(TimeoutError), held(self._lock, time.monotonic()):
-            if not self._is_sending:
-                self._collect()
-                return self._outbox.take()
-        return Batch()
+    def hand_over(self, receive: Callable[[Batch], None]) -> None:
+        """Pass what waits to a relay that begins, unless a thread is sending it."""
+        with contextlib.suppress(TimeoutError):
+            self._empty(lambda: self._outbox.hand_over(receive), time.monotonic())
 
     def finish(self, seconds: float) -> str | None:
         """Send everything and disconnect.
@@ -121,7 +109,7 @@ class DirectQueue:
         try:
             self._persist(_LAST_SECONDS if self.last_error else max(seconds, _LAST_SECONDS))
         except self._sender.failures as error:
-            return f"{self._waiting()} not sent to {self._name}: {self._reason(error)}"
+            return f"{self._outbox.waiting()} not sent to {self._name}: {self._reason(error)}"
         finally:
             with contextlib.suppress(TimeoutError), held(self._lock, time.monotonic()):
                 self._sender.close()
@@ -131,7 +119,7 @@ class DirectQueue:
 
     def _hand_in(self, batch: Batch, what: str) -> None:
         note_use()
-        self._posted.append(batch)
+        self._outbox.post(batch)
         if self._is_retrying:
             self._merge()
             raise self._kept(f"cannot be reached and has not accepted {what}", self.last_error)
@@ -153,45 +141,44 @@ class DirectQueue:
         self._sender.persist(lambda: self._attempt(deadline), deadline)
 
     def _attempt(self, deadline: float) -> None:
-        """Try to send everything. A signal handler that interrupts an attempt leaves it to that attempt."""
+        """Try to send everything."""
+        self._empty(lambda: self._send_all(deadline), deadline)
+
+    def _empty(self, empty_once: Callable[[], None], deadline: float) -> None:
+        """Empty the outbox. A signal handler that interrupts it leaves what it hands in to what it has interrupted."""
         while True:
             with held(self._lock, deadline):
-                if self._is_sending:
+                if self._is_emptying:
                     return
-                self._is_sending = True
+                self._is_emptying = True
                 try:
-                    self._send_all(deadline)
+                    empty_once()
                 finally:
-                    self._is_sending = False
-            if not self._posted:
+                    self._is_emptying = False
+            if not self._outbox.has_posted:
                 return
 
     def _send_all(self, deadline: float) -> None:
-        while self._collect():
-            self._in_transit = self._outbox.take(_EVENTS_AT_ONCE)
+        while self._has_work():
             try:
-                self._sender.send(self._in_transit.outgoing(), deadline)
+                self._sender.send(self._outbox.take(_EVENTS_AT_ONCE).outgoing(), deadline)
             except BaseException as error:
-                self._outbox.put_back(self._in_transit)
+                self._outbox.put_back()
                 if isinstance(error, self._sender.failures):
                     self.last_error = " ".join(str(error).split()) or type(error).__name__
                 raise
-            finally:
-                batch, self._in_transit = self._in_transit, Batch()
-            batch.accept()
+            self._outbox.accept()
         self.last_error = None
 
-    def _collect(self) -> bool:
-        """Put what was posted into the outbox, and return whether anything waits there."""
-        while self._posted:
-            self._outbox.add(self._posted.popleft())
+    def _has_work(self) -> bool:
+        self._outbox.collect()
         return bool(self._outbox)
 
     def _merge(self) -> None:
         """Merge what was posted, unless it is being sent."""
         with contextlib.suppress(TimeoutError), held(self._lock, time.monotonic()):
-            if not self._is_sending:
-                self._collect()
+            if not self._is_emptying:
+                self._outbox.collect()
 
     def _retry_later(self) -> None:
         if not self._is_retrying:
@@ -212,7 +199,7 @@ class DirectQueue:
                 with contextlib.suppress(*self._sender.failures):
                     self._attempt(time.monotonic() + self._patience)
                     self._is_retrying = False
-                    if not self._posted:  # else something was handed in that relies on this thread
+                    if not self._outbox.has_posted:  # else something was handed in that relies on this thread
                         return
                     self._is_retrying = True
         finally:

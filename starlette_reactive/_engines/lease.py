@@ -41,7 +41,7 @@ class Lease:
         if self._epoch is not None and (now > self._until or session.epoch != self._epoch):
             await session.enroll(())
             for scope in {scope for scope, _, _ in members}:
-                self._outbox.put(ChangeEvent(scope, (ALL,)), [])
+                self._outbox.put(ChangeEvent(scope, (ALL,)))
         await session.enroll(members)
         self._until = now + self._seconds
         self._epoch = session.epoch

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .._core.events import ChangeEvent
@@ -32,6 +34,9 @@ class WaitingEvent:
 
     event: ChangeEvent
     accepted: list[Callable[[], None]] = field(default_factory=list)
+
+
+_Scopes = dict[str, dict[_Key, WaitingEvent]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,74 +80,140 @@ class Batch:
 class Outbox:
     """Waiting events, merged by scope, origin and audience, and users whose streams other processes are to end.
 
-    Not thread-safe, except for the length, which is the number of the events, ``is_full`` and :meth:`waiting`.
+    Any thread may call :meth:`post`, :meth:`waiting`, ``is_full``, ``has_posted`` and the length, which is the number
+    of the events. Only one thread at a time may call the rest. An event counts until the engine has accepted it, also
+    while it is posted, merged or sent: with a length of 0, everything has been accepted.
     """
 
     def __init__(self) -> None:
-        self._scopes: dict[str, dict[_Key, WaitingEvent]] = {}
-        self._count = 0
+        self._posted: deque[Batch] = deque()
+        self._scopes: _Scopes = {}
         self._ended_users: list[tuple[str, str | None]] = []
+        self._in_transit = Batch()
+        self._count = 0  # of all events but those posted
+
+    def begin_in_child(self) -> None:
+        """Begin in a new process. What is being sent, the parent sends."""
+        self._in_transit = Batch()
+        self._count = len(_events_of(self._scopes))
 
     def __len__(self) -> int:
-        return self._count
+        return sum(len(batch.events) for batch in list(self._posted)) + self._count
 
     def __bool__(self) -> bool:
         return bool(self._scopes or self._ended_users)
 
     @property
+    def has_posted(self) -> bool:
+        """Whether something was posted that :meth:`collect` has not added yet."""
+        return bool(self._posted)
+
+    @property
     def is_full(self) -> bool:
         """Whether the events of no further scope are taken."""
-        return len(self._scopes) >= SCOPE_LIMIT
+        missing = SCOPE_LIMIT - len(self._scopes)
+        if len(self._posted) < missing:
+            return False
+        posted = {waiting.event.scope for batch in list(self._posted) for waiting in batch.events}
+        return len(posted.difference(self._scopes)) >= missing
 
-    def put(self, event: ChangeEvent, accepted: list[Callable[[], None]]) -> None:
+    def post(self, batch: Batch) -> None:
+        """Have everything in a batch added by the next :meth:`collect`."""
+        self._posted.append(batch)
+
+    def collect(self) -> None:
+        """Add what was posted. A signal handler may interrupt it, and call it too."""
+        while self._posted:
+            self._count += 1  # for what is neither posted nor added
+            try:
+                with contextlib.suppress(IndexError):
+                    self._add(self._posted.popleft())
+            finally:
+                self._count -= 1
+
+    def put(self, event: ChangeEvent, accepted: Iterable[Callable[[], None]] = ()) -> None:
         """Add an event behind those that wait."""
-        waiting = self._scopes.setdefault(event.scope, {})
-        key = (event.origin, event.audience)
-        same = waiting.get(key)
-        if same is not None:
-            paths = same.event.changed_paths | event.changed_paths
-            same.event = ChangeEvent(event.scope, paths if len(paths) <= _PATH_LIMIT else (ALL,), *key)
-            same.accepted += accepted
-            return
-        waiting[key] = WaitingEvent(event, list(accepted))
-        self._count += 1
-        if len(waiting) > _EVENT_LIMIT:
-            self._scopes[event.scope] = {(None, None): _for_everybody(event.scope, list(waiting.values()))}
-            self._count -= len(waiting) - 1
+        self._count += _merge(self._scopes, WaitingEvent(event, list(accepted)))
 
-    def end_user(self, user_id: str, scope: str | None) -> None:
-        """Add a user whose streams other processes are to end."""
-        self._ended_users.append((user_id, scope))
-
-    def add(self, batch: Batch) -> None:
-        """Add everything in a batch behind what waits."""
+    def _add(self, batch: Batch) -> None:
         for waiting in batch.events:
             self.put(waiting.event, waiting.accepted)
         self._ended_users += batch.ended_users
 
-    def take(self, limit: int | None = None) -> Batch:
-        """Remove and return the ended users and the oldest events.
+    def add_first(self, batch: Batch) -> None:
+        """Add everything in a batch before what waits."""
+        newer = _events_of(self._scopes)
+        merged: _Scopes = {}
+        count = sum(_merge(merged, waiting) for waiting in (*batch.events, *newer))
+        self._count += count - len(newer)
+        self._scopes = merged
+        self._ended_users = batch.ended_users + self._ended_users
+
+    def hand_over(self, receive: Callable[[Batch], None]) -> None:
+        """Pass everything that waits to a function, and forget it."""
+        self.collect()
+        batch = Batch(_events_of(self._scopes), self._ended_users)
+        receive(batch)
+        self._scopes, self._ended_users = {}, []
+        self._count -= len(batch.events)
+
+    def take(self, limit: int) -> Batch:
+        """Return the ended users and the oldest events, to be sent: :meth:`accept` or :meth:`put_back` comes next.
 
         Args:
-            limit: The scopes are returned one after another until there are at least so many events. Defaults to all.
+            limit: The scopes are returned one after another until there are at least so many events.
         """
         taken: list[WaitingEvent] = []
-        while self._scopes and (limit is None or len(taken) < limit):
+        while self._scopes and len(taken) < limit:
             taken.extend(self._scopes.pop(next(iter(self._scopes))).values())
-        self._count -= len(taken)
         ended_users, self._ended_users = self._ended_users, []
-        return Batch(taken, ended_users)
+        self._in_transit = Batch(taken, ended_users)
+        return self._in_transit
 
-    def put_back(self, unsent: Batch) -> None:
-        """Add what could not be sent, before what has been added since."""
-        newer = self.take()
-        self.add(unsent)
-        self.add(newer)
+    def accept(self) -> None:
+        """Note that the engine has accepted what was taken."""
+        batch, self._in_transit = self._in_transit, Batch()
+        self._count -= len(batch.events)
+        batch.accept()
+
+    def put_back(self) -> None:
+        """Add what was taken and could not be sent, before what has been added since."""
+        unsent = self._in_transit
+        self.add_first(unsent)
+        self._in_transit = Batch()
+        self._count -= len(unsent.events)
 
     def waiting(self) -> Batch:
-        """Return what waits, without removing it. Thread-safe."""
-        scopes = list(self._scopes.values())
-        return Batch([waiting for scope in scopes for waiting in list(scope.values())], list(self._ended_users))
+        """Return everything that the engine has not accepted, without removing it."""
+        unsent = self._in_transit
+        merged = Batch(_events_of(self._scopes), list(self._ended_users))
+        batches = [unsent, merged, *list(self._posted)]
+        return Batch(
+            [waiting for batch in batches for waiting in batch.events],
+            [user for batch in batches for user in batch.ended_users],
+        )
+
+
+def _events_of(scopes: _Scopes) -> list[WaitingEvent]:
+    return [waiting for scope in list(scopes.values()) for waiting in list(scope.values())]
+
+
+def _merge(scopes: _Scopes, newest: WaitingEvent) -> int:
+    """Add an event behind those of scopes. Return how many more events there are now."""
+    event = newest.event
+    waiting = scopes.setdefault(event.scope, {})
+    key = (event.origin, event.audience)
+    same = waiting.get(key)
+    if same is not None:
+        paths = same.event.changed_paths | event.changed_paths
+        same.event = ChangeEvent(event.scope, paths if len(paths) <= _PATH_LIMIT else (ALL,), *key)
+        same.accepted += newest.accepted
+        return 0
+    waiting[key] = WaitingEvent(event, list(newest.accepted))
+    if len(waiting) <= _EVENT_LIMIT:
+        return 1
+    scopes[event.scope] = {(None, None): _for_everybody(event.scope, list(waiting.values()))}
+    return 2 - len(waiting)
 
 
 def _counted(number: int, what: str) -> str:

@@ -78,9 +78,9 @@ class SendQueue:
                     await session.send(batch.outgoing(members))
                 stamp = await session.current_stamp() if requests else None
         except BaseException:
-            self._outbox.put_back(batch)
+            self._outbox.put_back()
             self._stamp_requests = requests + self._stamp_requests
             raise
-        batch.accept()
+        self._outbox.accept()
         for answer in requests:
             answer(stamp)

@@ -1,8 +1,12 @@
 """Runs of a page's endpoint for all viewers with an equal key, each with the request of one of them.
 
 The member whose request served last serves again, until it leaves or is refused. If it is refused, or has become
-somebody else, its stream ends and another member serves. If its run fails, another one is tried, because the failure
-may be its own. One whose browser has another run under way is passed over.
+somebody else, its stream ends and another member serves. If its run fails, others are tried, because the failure may
+be its own or its person's. One whose browser has another run under way is passed over.
+
+If a data source fails, all runs fail, and trying each member again and again would add to its load. So a render tries
+only some members, and each further render twice as many as the one before, until every member has been tried once.
+From then on, each render tries as few as the first one, until one succeeds.
 
 Equal keys are a claim of the application. An audit checks it: the endpoint runs for a second member too, and what it
 renders must be the same. Data may change between the two runs, so a difference counts only if the first member's run,
@@ -33,7 +37,7 @@ __all__ = ["Difference", "Member", "SharedRuns", "no_longer_shared", "watch_diff
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 MAX_FAILURES = 3
-"""How many members' runs may fail before a render has failed."""
+"""How many members' runs may fail before a first render has failed. An audit tries as many."""
 _ROUNDS = 3  # of an audit, before what always differs counts as a difference
 _PATIENCE = 5.0  # seconds that an audit waits for a run
 
@@ -152,14 +156,22 @@ class SharedRuns:
         self._read = read
         self._is_suspected = False  # whether a block differed, and could not be compared again
         self._members: dict[Member, None] = {}  # the one that serves next comes first
+        self._failed: set[Member] = set()  # members whose runs have failed since the last one that did not
+        self._max_failures = MAX_FAILURES
+
+    @property
+    def have_failed(self) -> bool:
+        """Whether the last run has failed."""
+        return bool(self._failed)
 
     def add(self, member: Member) -> None:
-        """Add a member."""
+        """Add a member. It serves before those whose runs have failed."""
         self._members[member] = None
 
     def remove(self, member: Member) -> None:
         """Remove a member."""
         self._members.pop(member, None)
+        self._failed.discard(member)
 
     async def __call__(self, paths: frozenset[str], blocks: list[BlockRef]) -> Rendered:  # noqa: ARG002 - an endpoint reads everything that it shows
         """Render blocks for the group.
@@ -180,9 +192,9 @@ class SharedRuns:
     async def _run(self, blocks: list[BlockRef], *, audited: bool) -> _Run:
         failures: list[Exception] = []
         tried: set[Member] = set()
-        while len(failures) < MAX_FAILURES:
+        while len(failures) < self._max_failures:
             member = self._next(tried)
-            if member is None:
+            if member is None or (member in self._failed and len(failures) >= MAX_FAILURES):
                 break
             tried.add(member)
             varying = Varying() if audited else None
@@ -192,31 +204,47 @@ class SharedRuns:
                 member.restart(restart)
             except Exception as error:  # noqa: BLE001 - raised below
                 failures.append(error)
-                tried.update(self._serve_last(member))
+                self._note_failure(member)
             else:
                 if any(isinstance(html, Exception) for html in rendered.values()):
                     self._serve_last(member)  # what failed is tried again with another one
+                self._failed.clear()
+                self._max_failures = MAX_FAILURES
                 return _Run(member, rendered, varying)
+        self._max_failures = MAX_FAILURES if self._all_have_failed() else 2 * self._max_failures
         if failures:
             raise failures[0]
         raise StreamRestartError(f"the application admits none of the viewers of the page {self._page} any more")
 
     def _next(self, tried: set[Member]) -> Member | None:
-        first = None
+        """Return the first member that is free, or any; one whose run has failed only if there is no other."""
+        found = None
         for member in self._members:
-            if member not in tried and not member.is_ending:
-                if not member.is_busy:
-                    return member
-                first = first or member
-        return first
+            if member in tried or member.is_ending:
+                continue
+            if member not in self._failed and not member.is_busy:
+                return member
+            if found is None or self._is_better(member, found):
+                found = member
+        return found
 
-    def _serve_last(self, member: Member) -> list[Member]:
-        """Let a member and all others of the same person serve after those of other persons. Return them."""
+    def _is_better(self, member: Member, other: Member) -> bool:
+        return (member in self._failed, member.is_busy) < (other in self._failed, other.is_busy)
+
+    def _all_have_failed(self) -> bool:
+        return all(member in self._failed or member.is_ending for member in self._members)
+
+    def _note_failure(self, member: Member) -> None:
+        if member in self._members:  # it may have left meanwhile
+            self._failed.add(member)
+        self._serve_last(member)
+
+    def _serve_last(self, member: Member) -> None:
+        """Let all members of the same person serve after those of other persons, and this one last."""
         same = [each for each in self._members if each.person == member.person]
-        for each in same:
+        for each in sorted(same, key=lambda each: each is member):
             del self._members[each]
             self._members[each] = None
-        return same
 
     # The audit
 

@@ -101,6 +101,8 @@ class ViewerShare:
         self._stream.outdate = joint.outdate
         runs = cast("SharedRuns", joint.shared.options.render)
         runs.add(self)
+        if runs.have_failed:
+            joint.shared.retry()  # the application has just admitted this viewer, so its run may succeed
         return lambda: runs.remove(self)
 
     def has_key(self, requested: EventId) -> bool:

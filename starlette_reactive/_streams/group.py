@@ -135,6 +135,12 @@ class Group:
             self._demanded = True
             self._alarm.ring_in_turn()
 
+    def retry(self) -> None:
+        """Render at once what could not be rendered."""
+        if self.feed.is_owed:
+            self._demanded = True
+            self._alarm.ring()
+
     def is_behind(self, viewer: Viewer) -> bool:
         """Return whether a viewer is owed something, or may be."""
         return self._demanded or self.feed.is_owed or self.feed.has_news(viewer)

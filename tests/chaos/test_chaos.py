@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .harness import Chaos, ForeignError, StaleError
-from .member import Member
+from .board import ForeignError, StaleError
+from .harness import Chaos
 
 
 def seed_of(config: pytest.Config) -> str:
@@ -17,7 +17,7 @@ def seed_of(config: pytest.Config) -> str:
 
 
 async def endure(chaos: Chaos, rounds: int) -> None:
-    async with chaos.running():
+    async with chaos.stage.running():
         for number in range(rounds):
             await chaos.round(number)
 
@@ -25,17 +25,19 @@ async def endure(chaos: Chaos, rounds: int) -> None:
 def test_every_page_matches_a_new_one_once_changes_stop(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     rounds = int(pytestconfig.getoption("--chaos-rounds"))
     chaos = Chaos(tmp_path, seed_of(pytestconfig))
-    print(f"seed {chaos.seed}")
+    stage = chaos.stage
+    print(f"seed {stage.seed}")
     asyncio.run(endure(chaos, rounds))
-    print(f"{rounds} rounds, seed {chaos.seed}; the slowest took {chaos.slowest:.2f} s to settle; {dict(chaos.counts)}")
-    print(f"{chaos.proxy.refused} times 502, {chaos.proxy.cut_in_midst} cut")
-    print(f"{sum(viewer.frames for viewer in chaos.viewers)} frames")
-    assert chaos.counts["changes"] > rounds
-    assert chaos.counts["keys changed"] > rounds
-    assert chaos.counts["ailing"] > rounds
-    assert chaos.counts["lost answers"]
-    assert sum(viewer.own_updates for viewer in chaos.viewers if isinstance(viewer, Member))
-    assert chaos.proxy.cut_in_midst
+    print(f"{rounds} rounds, seed {stage.seed}; the slowest took {chaos.checks.slowest:.2f} s to settle")
+    print(dict(stage.counts))
+    print(f"{stage.proxy.refused} times 502, {stage.proxy.cut_in_midst} cut")
+    print(f"{sum(viewer.frames for viewer in stage.viewers)} frames")
+    assert stage.counts["changes"] > rounds
+    assert stage.counts["keys changed"] > rounds
+    assert stage.counts["ailing"] > rounds
+    assert stage.counts["lost answers"]
+    assert sum(member.own_updates for member in stage.members)
+    assert stage.proxy.cut_in_midst
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import psutil  # type: ignore[import-untyped]
 
-from .harness import Server
 from .proxy import connect
+from .server_process import Server
 
 EVENTS = 100_000
 STUCK = 10

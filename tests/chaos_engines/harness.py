@@ -26,9 +26,9 @@ import psycopg
 from starlette_reactive import ReactiveError
 from starlette_reactive._engines import Publisher
 
+from ..chaos.board import ForeignError
 from ..chaos.club import KEYS, KeyFile
 from ..chaos.dom import inner_html
-from ..chaos.harness import ForeignError
 from ..chaos.viewer import KINDS
 from ..engines.servers import EngineServer, PostgresServer
 from .faults import Fault

@@ -56,6 +56,7 @@ class Server:
         self.lock = threading.Lock()
         self.up = True
         self.frozen = threading.Event()
+        self.asked_to_send = threading.Event()
         self.losing = False  # whether messages get lost, although events are logged
         self.epoch = secrets.token_hex(4)
         self.clock = 1000
@@ -164,6 +165,7 @@ class MemorySession:
             self.attached -= set(scopes)
 
     async def send(self, outgoing: Outgoing) -> None:
+        self.server.asked_to_send.set()
         await self._check()
         with self.server.lock:
             for scope, key, member in outgoing.members:

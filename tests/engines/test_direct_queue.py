@@ -244,6 +244,22 @@ def test_a_stop_that_cannot_send_says_what_and_why_and_keeps_it_for_the_next_sta
     bus.stop()
 
 
+def test_a_change_that_is_on_its_way_waits_until_the_engine_has_accepted_it(server: Server) -> None:
+    bus = new_bus(MemoryEngine(server), patience=20)
+    bus.start()
+    while not bus.health().connected:
+        time.sleep(0.001)
+    server.asked_to_send.clear()
+    server.frozen.set()
+    emit(bus, "s")
+    assert server.asked_to_send.wait(20)
+    assert bus.health().waiting == 1
+    server.frozen.clear()
+    wait_until_sent(bus)
+    assert set(server.scopes) == {"s"}
+    bus.stop()
+
+
 def test_a_stop_during_which_the_engine_hangs_says_so(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     bus = new_bus(MemoryEngine(server))
     bus.start()
@@ -263,9 +279,6 @@ def test_a_stop_hands_over_although_the_relays_thread_is_busy(server: Server, mo
     relay = Bridge(NeverConnecting(server))
     bus = ReactiveBus(relay=relay)
     bus.start()
-    emit(bus, "s")
-    while not bus.health().waiting:
-        time.sleep(0.001)
     is_busy, released = threading.Event(), threading.Event()
 
     def be_busy() -> None:
@@ -274,6 +287,8 @@ def test_a_stop_hands_over_although_the_relays_thread_is_busy(server: Server, mo
 
     relay._thread.post(be_busy)
     assert is_busy.wait(20)
+    emit(bus, "s")
+    assert bus.health().waiting == 1
     bus.stop()
     assert set(server.scopes) == {"s"}
     released.set()

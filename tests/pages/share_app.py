@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,6 +31,7 @@ class Club:
     Args:
         page: The template.
         bus: The bus.
+        members: Members of the team ``red``, besides those that each club has.
         audit: The part of the updates that is audited.
         debug: Whether the application is in debug mode.
         inspector: Whether it has an inspector.
@@ -42,12 +43,19 @@ class Club:
         page: str = PAGE,
         *,
         bus: ReactiveBus | None = None,
+        members: Sequence[str] = (),
         audit: float = 0.0,
         debug: bool = False,
         inspector: bool = False,
         **options: Any,
     ) -> None:
-        self.teams: dict[str, Any] = {"ada": "red", "ben": "red", "cy": "blue", "dee": "red"}
+        self.teams: dict[str, Any] = {
+            "ada": "red",
+            "ben": "red",
+            "cy": "blue",
+            "dee": "red",
+            **dict.fromkeys(members, "red"),
+        }
         self.tasks = {"red": ["red 1"], "blue": ["blue 1"]}
         self.unread = dict.fromkeys(self.teams, 0)
         self.refused: set[str] = set()
@@ -81,6 +89,10 @@ class Club:
         if self.before_answering is not None:
             await self.before_answering(name)
         return found
+
+    def has_run(self, times: int) -> bool:
+        """Return whether the endpoint has been run so often."""
+        return len(self.runs) == times
 
     async def add(self, team: str, task: str) -> None:
         """Add a task to those of a team."""

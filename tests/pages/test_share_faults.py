@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from starlette.requests import HTTPConnection
+import functools
+from typing import Any
+
+import pytest
+from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_reactive import is_update
@@ -87,3 +91,96 @@ async def test_a_page_whose_viewer_gets_another_key_while_it_reads_its_data_is_s
     club.teams["ada"] = "red"
     async with club.stream("ada", url) as ada:
         await shows(ada, "red 1")
+
+
+# Members whose runs fail
+
+
+@pytest.fixture
+def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nothing tried again unless something asks for it."""
+    for name in ("FIRST_RETRY", "LAST_RETRY"):
+        monkeypatch.setattr(f"starlette_reactive._streams.backoff.{name}", 3600.0)
+
+
+@pytest.mark.parametrize(
+    ("users", "failing"),
+    [
+        ({"ada": "one", "ben": "one"}, {"ada"}),
+        ({"ada": "one", "ben": "one", "dee": "one"}, {"ada", "ben"}),
+        ({"ada": "one", "ben": "two", "dee": "one"}, {"ada", "ben"}),
+    ],
+)
+@pytest.mark.usefixtures("no_retries")
+async def test_another_tab_of_a_person_serves_if_the_endpoint_fails_for_one(
+    users: dict[str, str], failing: set[str]
+) -> None:
+    club = Club(user=lambda request: users[request.cookies["name"]])
+    async with club.view(*users) as connections:
+        club.failing.update(failing)
+        await club.add("red", "red 2")
+        for connection in connections:
+            await shows(connection, "red 2")
+        await club.add("red", "red 3")
+        for connection in connections:
+            await shows(connection, "red 3")
+        assert club.runs == [*users, list(users)[-1]]
+
+
+@pytest.mark.usefixtures("no_retries")
+async def test_a_block_that_fails_for_one_tab_of_a_person_is_rendered_with_another_one() -> None:
+    class Dividing(Club):
+        divisor: int = 1
+
+        async def endpoint(self, request: Request) -> dict[str, Any]:
+            found = await super().endpoint(request)
+            return {**found, "divisor": self.divisor if self.name_of(request) == "ada" else 1}
+
+    club = Dividing(LIVE.format("tasks", TASKS + "{{ 7 // divisor }}"), user=lambda _: "one")
+    async with club.view("ada", "ben") as (ada, ben):
+        club.divisor = 0
+        await club.add("red", "red 2")
+        await eventually(lambda: club.runs == ["ada"])
+        await club.reactive.emit("all", "tasks")
+        await shows(ada, "red 2")
+        await shows(ben, "red 2")
+
+
+@pytest.mark.usefixtures("no_retries")
+async def test_each_render_tries_more_members_until_one_succeeds() -> None:
+    names = [f"member-{number}" for number in range(10)]
+    club = Club(members=names)
+    async with club.view(*names) as connections:
+        club.failing.update(names[:-1])
+        await club.add("red", "red 2")
+        for tried in (3, 9, 10):
+            await eventually(functools.partial(club.has_run, tried))
+            await club.reactive.emit("all", "tasks")
+        for connection in connections:
+            await shows(connection, "red 2")
+        assert club.runs[:10] == names
+        assert set(club.runs[10:]) <= {names[-1]}
+
+
+@pytest.mark.usefixtures("no_retries")
+async def test_if_the_endpoint_fails_for_all_no_render_tries_all_of_them_again() -> None:
+    names = [f"member-{number}" for number in range(10)]
+    club = Club(members=names)
+    async with club.view(*names):
+        club.failing.update(names)
+        for tried in (3, 9, 12, 15, 18):
+            await club.reactive.emit("all", "tasks")
+            await eventually(functools.partial(club.has_run, tried))
+
+
+@pytest.mark.usefixtures("no_retries")
+async def test_a_member_who_joins_serves_at_once_if_the_endpoint_fails_for_all_others() -> None:
+    club = Club()
+    async with club.view("ada", "ben") as (ada, ben):
+        club.failing.update({"ada", "ben"})
+        await club.add("red", "red 2")
+        await eventually(lambda: len(club.runs) == 2)
+        url = await club.url_for("dee")
+        async with club.stream("dee", url):
+            await shows(ada, "red 2")
+            await shows(ben, "red 2")
