@@ -205,6 +205,7 @@ class Feed:
     def repeat_crossed(self, viewer: Viewer, now: float) -> None:
         """Owe a viewer its own changes that are due by now, even if it was sent them: a late answer may be older."""
         self._forget_held(viewer, self._registry.plan(viewer.repeat_crossed(now)).touched)
+        self.wake()
 
     def _forget_held(self, viewer: Viewer, blocks: Iterable[BlockRef]) -> None:
         """Record that a viewer may not show any more what it was sent of some blocks."""
@@ -330,6 +331,8 @@ class Feed:
         """Return the blocks of a plan that only changes of the viewer's own have altered since it was last served."""
         origin, position = viewer.origin, viewer.position
         if viewer.client.own is None or origin is None or position is None or position < viewer.own_after:
+            return frozenset()
+        if viewer.repeated_paths:  # these blocks are sent again for another reason
             return frozenset()
         changes = self.read(position).changes
         if changes is None:

@@ -385,7 +385,7 @@
         const end = event.data.indexOf("\n"), head = end < 0 ? event.data : event.data.slice(0, end)
         receive({ ...JSON.parse(head), html: end < 0 ? "" : event.data.slice(end + 1) })
       }
-      for (const name of ["id", "beat", "restart"]) source.addEventListener("reactive-" + name, hear)
+      for (const name of ["beat", "restart"]) source.addEventListener("reactive-" + name, hear)
       source.addEventListener("reactive-close", ({ data }) => {
         close()
         show("ended", "ended", { reason: data }, sink)
