@@ -18,9 +18,12 @@ from starlette_reactive import OOB, Action, Fragment, Reactive, ValidationError,
 
 HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ client }}</title><link rel="icon" href="data:,">
-<meta name="htmx-config" content='{"responseHandling": [{"code": "[23]..", "swap": true}, {"code": "422", "swap": true}]}'>
+<meta name="htmx-config" content='{"responseHandling":
+  [{"code": "[23]..", "swap": true}, {"code": "422", "swap": true}]}'>
 {{ live_scripts(htmx=htmx) }}
-{% if extension %}<script src="/vendor/{{ "htmx-ext-sse-2.2.4/sse.min.js" if htmx == 2 else "htmx-4.0.1/hx-sse.min.js" }}"></script>{% endif %}
+{% if extension %}
+<script src="/vendor/{{ "htmx-ext-sse-2.2.4/sse.min.js" if htmx == 2 else "htmx-4.0.1/hx-sse.min.js" }}"></script>
+{% endif %}
 <script>
   window.heard = []
   for (const name of ["connected", "lost", "updated", "ended"])
@@ -29,13 +32,15 @@ HEAD = """<!doctype html>
 </script></head><body>
 """
 ROW = """{% macro row(item) %}<li id="item-{{ item.id }}"><span>{{ item.text }}</span>
-<button class="edit" hx-get="/items/{{ item.id }}/edit" hx-target="#item-{{ item.id }}" hx-swap="outerHTML">Edit</button>
+<button class="edit" hx-get="/items/{{ item.id }}/edit" hx-target="#item-{{ item.id }}"
+  hx-swap="outerHTML">Edit</button>
 <button class="ring" hx-post="/items/{{ item.id }}/ring" hx-swap="none">Ring</button></li>{% endmacro %}"""
 TEMPLATES = {
     "row.html": ROW,
     "items.html": HEAD
     + """{% from "row.html" import row %}
-<p>Items: <b id="total">{% block total %}{{ items|length }}{% endblock %}</b> <i id="bell">{% block bell %}{{ rings }}{% endblock %}</i></p>
+<p>Items: <b id="total">{% block total %}{{ items|length }}{% endblock %}</b>
+<i id="bell">{% block bell %}{{ rings }}{% endblock %}</i></p>
 <form id="add" hx-post="/items" hx-target="#items">{% block form %}
   <input id="text" name="text" value="{{ text }}">{% if errors %}<em class="error">{{ errors }}</em>{% endif %}
   <button>Add</button>{% endblock %}</form>

@@ -14,34 +14,38 @@ from playwright.sync_api import Page, expect
 from .conftest import Site
 
 STEPS = 100
-BLOCKS = ["total", "bell", "items", "news"]
 
-# What a block shows, without what only an answer shows and without what htmx writes into its elements.
-SHOWN = """root => Object.fromEntries(%s.map(id => {
+# What blocks show, without what only an answer shows and without what htmx writes into elements.
+SHOWN = """root => Object.fromEntries(["total", "bell", "items", "news"].map(id => {
   const block = root.querySelector("#" + id).cloneNode(true)
   for (const each of block.querySelectorAll(".flash")) each.remove()
-  for (const each of [block, ...block.querySelectorAll("*")]) {
-    for (const { name } of [...each.attributes]) if (/^(data-htmx|class)/.test(name) && each != block) each.removeAttribute(name)
-  }
+  for (const each of block.querySelectorAll("*"))
+    for (const { name } of [...each.attributes]) if (/^(data-htmx|class)/.test(name)) each.removeAttribute(name)
   return [id, block.innerHTML.replace(/\\s+/g, " ").trim()]
-}))""" % BLOCKS
-FRESH = "async show => eval(show)(new DOMParser().parseFromString(await (await fetch(location.href)).text(), 'text/html'))"
+}))"""
+FRESH = """async show => {
+  const answer = await fetch(location.href)
+  return eval(show)(new DOMParser().parseFromString(await answer.text(), "text/html"))
+}"""
+CLICK = """([selector, part]) => {
+  const all = document.querySelectorAll(selector)
+  all[Math.floor(part * all.length)]?.click()
+}"""
+SUBMIT = """([selector, text]) => {
+  const form = document.querySelector(selector)
+  if (!form) return
+  form.elements.text.value = text
+  form.requestSubmit()
+}"""
 
 
 def click(page: Page, selector: str, chance: random.Random) -> None:
     """Click one of the elements, if there are any."""
-    page.evaluate(
-        "([selector, part]) => { const all = document.querySelectorAll(selector); all[Math.floor(part * all.length)]?.click() }",
-        [selector, chance.random()],
-    )
+    page.evaluate(CLICK, [selector, chance.random()])
 
 
 def submit(page: Page, form: str, text: str) -> None:
-    page.evaluate(
-        "([form, text]) => { const found = document.querySelector(form); if (!found) return;"
-        " found.elements.text.value = text; found.requestSubmit() }",
-        [form, text],
-    )
+    page.evaluate(SUBMIT, [form, text])
 
 
 def step(site: Site, page: Page, chance: random.Random) -> None:
@@ -68,7 +72,8 @@ def test_a_page_that_is_worked_in_ends_as_a_new_page(site: Site, client: str, at
     chance = random.Random(seed)
     site.post("/test/reset?jitter=true")
     page = site.open(f"/items/{client}")
-    page.evaluate("document.addEventListener('submit', event => event.preventDefault())")  # before htmx has seen a new form
+    # Forms can be submitted before htmx has seen them.
+    page.evaluate("document.addEventListener('submit', event => event.preventDefault())")
     for _ in range(STEPS):
         step(site, page, chance)
     page.evaluate("setInterval(() => document.querySelector('.cancel')?.click(), 50)")
@@ -77,7 +82,7 @@ def test_a_page_that_is_worked_in_ends_as_a_new_page(site: Site, client: str, at
             f"async show => JSON.stringify(eval(show)(document)) == JSON.stringify(await ({FRESH})(show))", arg=SHOWN
         )
     except Exception:
-        shown, fresh = page.evaluate(f"show => eval(show)(document)", SHOWN), page.evaluate(FRESH, SHOWN)
+        shown, fresh = page.evaluate("show => eval(show)(document)", SHOWN), page.evaluate(FRESH, SHOWN)
         assert shown == fresh, f"seed {seed}"
         raise
     finally:
