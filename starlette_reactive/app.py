@@ -65,7 +65,7 @@ class Reactive(Notifications):
             verify. Defaults to the environment variable ``REACTIVE_SECRET``, which holds one, else to a random one,
             with a warning: streams of an older process or another worker then answer 403.
         debug: Whether a block that fails to render shows its error in the page.
-        heartbeat: Seconds of silence after which a stream sends a comment.
+        heartbeat: Seconds of silence after which a stream sends a heartbeat.
         prefix: The path prefix of this object's routes.
         viewer_names: Context variables that belong to one viewer, in addition to the usual ones, such as ``user``.
         max_age: Seconds for which a live URL can be used. A page that is open renews its own: it can come back for as
