@@ -23,7 +23,7 @@ def metrics(bus: ReactiveBus, prefix: str = "starlette_reactive") -> dict[str, f
 def test_the_counters_of_the_bus_are_exported() -> None:
     bus = ReactiveBus(maxsize=1)
     with bus.subscribe("a"), hub_of(bus).watch("b"):
-        member = hub_of(bus).join("b", ConnectionInfo("tab"), lambda: None)
+        member = hub_of(bus).join("b", ConnectionInfo("tab"), lambda _: None)
         for _ in range(3):
             bus.emit_sync(ChangeEvent("a", {"x"}))
         assert metrics(bus) == {

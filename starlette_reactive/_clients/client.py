@@ -10,7 +10,7 @@ from typing import ClassVar
 from .._core.blocks import Patch
 from .._core.sse import HEARTBEAT, SSEEvent, encode_event
 
-__all__ = ["CLOSE_EVENT", "RESTART_EVENT", "Client", "Sink", "css_selector"]
+__all__ = ["CLOSE_EVENT", "HEARTBEAT_EVENT", "RESTART_EVENT", "Client", "Sink", "css_selector"]
 
 CLOSE_EVENT = "reactive-close"
 """The event that ends the stream of a page. The page's sink listens for it."""
@@ -18,6 +18,10 @@ CLOSE_EVENT = "reactive-close"
 
 RESTART_EVENT = "reactive-restart"
 """The last event of a stream whose browser is to connect again soon."""
+
+
+HEARTBEAT_EVENT = "reactive-beat"
+"""The heartbeat of clients that have to notice a dead connection."""
 
 
 class Client(ABC):

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_data, encode_event
-from .client import Client
+from .client import HEARTBEAT_EVENT, Client
 
 __all__ = ["SCRIPT", "is_script"]
 
@@ -28,7 +28,7 @@ class Script(Client):
         own: What encodes the blocks that only changes of the viewer's own tab have altered. ``None`` for that itself.
     """
 
-    heartbeat: ClassVar[bytes] = encode_event(SSEEvent("", event="reactive-beat"))
+    heartbeat: ClassVar[bytes] = encode_event(SSEEvent("", event=HEARTBEAT_EVENT))
 
     def __init__(self, own: Script | None) -> None:
         self.own = own

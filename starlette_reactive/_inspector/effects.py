@@ -111,8 +111,9 @@ class GroupEffect:
         personal: Whether these are the personal blocks of one viewer, whom another group counts.
         status: How far the group has processed it.
         viewers: The number of viewers in the group.
-        own: How many of them made the change themselves.
+        own: How many of them made the change themselves, and are not told of it.
         outside: How many of them are outside its audience.
+        later: How many of them made the change themselves, and are told of it a little later.
         blocks: The blocks that show its paths.
         render: The render that covers it.
         retry_at: When a failed render is retried, in seconds of :func:`time.time`.
@@ -128,6 +129,7 @@ class GroupEffect:
     viewers: int = 0
     own: int = 0
     outside: int = 0
+    later: int = 0
     blocks: list[BlockEffect] = field(default_factory=list)
     render: RenderRecord | None = None
     retry_at: float | None = None
@@ -141,6 +143,7 @@ class GroupEffect:
         mine = changes_of(self.event.event, reading.changes)
         self.own = max((each.own for each in mine), default=0)
         self.outside = max((each.outside for each in mine), default=0)
+        self.later = max((each.later for each in mine), default=0)
         blocks = registry.affected(self.event.event.changed_paths)
         if not blocks:
             self.status = GroupStatus.UNSEEN
@@ -154,6 +157,12 @@ class GroupEffect:
                 for outer in blocks
                 for inner in _affected_inside(registry, outer, self.event.event.changed_paths)
             ]
+
+    def is_covered_by(self, rendered: Iterable[RenderedBlock]) -> bool:
+        """Return whether a render is the one that the event waits for. Viewers who made it themselves get it later."""
+        waits = self.own + self.outside + self.later >= self.viewers and self.later > 0
+        shown = {block.ref for block in self.blocks}
+        return not waits or any(each.ref in shown for each in rendered)
 
     def apply_render(self, rendered: Iterable[RenderedBlock], registry: Registry, render: RenderRecord) -> None:
         """Record the result of a render."""

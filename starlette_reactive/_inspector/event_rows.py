@@ -129,8 +129,8 @@ def _effect_rows(effects: Iterable[GroupEffect]) -> list[EffectRow]:
 
 def _grouping_key(effect: GroupEffect) -> object:
     blocks = tuple((block.ref, block.status, block.detail) for block in effect.blocks)
-    own, outside, differences = bool(effect.own), bool(effect.outside), tuple(effect.differences)
-    return effect.page, effect.personal, effect.status, blocks, own, outside, effect.reason, differences
+    told = bool(effect.own), bool(effect.outside), bool(effect.later)
+    return effect.page, effect.personal, effect.status, blocks, told, effect.reason, tuple(effect.differences)
 
 
 def _effect_row(effects: Sequence[GroupEffect]) -> EffectRow:
@@ -159,6 +159,9 @@ def _effect_row(effects: Sequence[GroupEffect]) -> EffectRow:
 def _notes(effects: Sequence[GroupEffect]) -> Iterable[str]:
     first = effects[0]
     own, outside = sum(effect.own for effect in effects), sum(effect.outside for effect in effects)
+    later = sum(effect.later for effect in effects)
+    if later:
+        yield f"Sent two seconds later to {count_of(later, 'viewer')} who made the change."
     if own:
         yield f"Not sent to {count_of(own, 'viewer')} who made the change."
     if outside:

@@ -154,7 +154,8 @@ class GroupRecorder:
         with self._recorder.recording():
             self.renders += 1
             render = RenderRecord(trace.seconds)
-            effects = list(self._unrendered)
+            effects = [each for each in self._unrendered if each.is_covered_by(trace.blocks)]
+            waiting = [each for each in self._unrendered if each not in effects]
             self._reached.clear()
             self._newest = render, effects
             for effect in effects:
@@ -164,7 +165,7 @@ class GroupRecorder:
                 effect.retry_at = time.time() + (trace.retry_in or 0.0) if retries else None
                 self._recorder.mark_event_changed(effect.event)
             failed = (each for each in effects if each.status is GroupStatus.FAILED)
-            self._unrendered = deque(failed, maxlen=MAX_EVENTS)
+            self._unrendered = deque((*waiting, *failed), maxlen=MAX_EVENTS)
             self._recorder.mark_changed("counters")
 
     def sent(self, viewer: object, size: int) -> None:

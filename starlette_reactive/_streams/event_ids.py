@@ -53,14 +53,11 @@ def _parameter(asgi_scope: Scope, *names: str) -> str:
     return next((query[name] for name in names if query.get(name)), "")
 
 
-def first_frame(asgi_scope: Scope, event_id: str, retry: int | None) -> bytes:
+def first_frame(event_id: str, retry: int | None) -> bytes:
     """Return the frame with the id at which a stream begins, and with the pause in milliseconds before a reconnect.
 
-    Without data it is no event, and browsers keep its id to themselves. That is not enough for the live script,
-    which reads ids from events.
+    Without data it is no event. Browsers keep its id, and show it to scripts with the next event.
     """
-    if _parameter(asgi_scope, "script"):
-        return encode_event(SSEEvent("", event="reactive-id", id=event_id, retry=retry))
     return with_fields([b"id: %b\n\n" % event_id.encode("ascii")], retry=retry)
 
 

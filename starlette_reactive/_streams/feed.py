@@ -331,6 +331,8 @@ class Feed:
         origin, position = viewer.origin, viewer.position
         if viewer.client.own is None or origin is None or position is None or position < viewer.own_after:
             return frozenset()
+        if viewer.repeated_paths:  # these blocks are sent again for another reason
+            return frozenset()
         changes = self.read(position).changes
         if changes is None:
             return frozenset()

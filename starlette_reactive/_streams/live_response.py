@@ -177,7 +177,7 @@ class LiveStream(EventStream):
     async def _send_first(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
         await self._call(self._options.on_connect)
         event_id = group.feed.event_id(beginning.location.cursor)
-        await self._send_body(send, viewer, first_frame(beginning.asgi_scope, event_id, self._retry))
+        await self._send_body(send, viewer, first_frame(event_id, self._retry))
 
     async def _send_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
         if await self._is_admitted(group, viewer, send):

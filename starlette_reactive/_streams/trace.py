@@ -39,11 +39,13 @@ class TracedChange:
         change: The entry of the change log.
         own: How many viewers made it themselves, and so are not notified.
         outside: How many viewers are outside its audience.
+        later: How many viewers made it themselves, and are notified a little later.
     """
 
     change: Change
     own: int
     outside: int
+    later: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +215,9 @@ class GroupTraces:
 
 def _traced(change: Change, before: int, viewers: Collection[Viewer]) -> TracedChange:
     not_owed = [viewer for viewer in viewers if not viewer.is_owed(change, before)]
-    own = sum(viewer.is_in_audience(change) for viewer in not_owed)
-    return TracedChange(change, own, len(not_owed) - own)
+    inside = [viewer for viewer in not_owed if viewer.is_in_audience(change)]
+    later = sum(change.path in viewer.crossed_paths for viewer in inside)
+    return TracedChange(change, len(inside) - later, len(not_owed) - len(inside), later)
 
 
 def _rendered_blocks(blocks: Sequence[BlockRef], rendered: Rendered, repeated: Sequence[Patch]) -> list[RenderedBlock]:

@@ -167,7 +167,8 @@ class Viewer:
             change: The viewer's own change.
             touched: The blocks whose HTML it may alter.
         """
-        if self.is_in_audience(change) and (self.tells_own or not self.sent.isdisjoint(touched)):
+        is_told = bool(touched) if self.tells_own else not self.sent.isdisjoint(touched)
+        if is_told and self.is_in_audience(change):
             self.crossed_paths[change.path] = time.monotonic() + REPEAT_DELAY
             self.repeat_at = min(self.crossed_paths.values())
             self.caught_up = False

@@ -28,10 +28,12 @@ from ._dom import (
 )
 from ._swaps import replace_children
 
-__all__ = ["Update", "apply_update", "is_event_of_stream", "is_sink", "loads_live_script", "parse_update", "stream_url"]
+__all__ = ["ID_EVENT", "Update", "apply_update", "is_sink", "loads_live_script", "parse_update", "stream_url"]
 
-_TAG_SOURCE = re.compile(r"(^|/)live-[0-9a-f]+\.js(\?.*)?")
-_EVENTS_OF_STREAM = frozenset({"reactive-id", "reactive-beat"})
+ID_EVENT = "reactive-id"
+"""The event that gives the live script nothing but an id."""
+
+_TAG_SOURCE = re.compile(r"(^|/)live-[0-9a-f]+\.js(\?|$)")
 _HOLD = "data-live-hold"
 _WAITING = "data-live-waiting"
 
@@ -70,11 +72,6 @@ def stream_url(address: str, resume: str) -> str:
         resume: The id of the last event. Empty if there was none.
     """
     return f"{address}&script=1" + (f"&resume={quote(resume, safe='')}" if resume else "")
-
-
-def is_event_of_stream(name: str | None) -> bool:
-    """Return whether an event says something of the stream itself, and nothing of the page."""
-    return name in _EVENTS_OF_STREAM
 
 
 def parse_update(data: str) -> Update:

@@ -13,7 +13,7 @@ from .._clients import CLOSE_EVENT, RESTART_EVENT
 from ._dom import Element, attribute, self_and_ancestors
 from ._failures import NoStreamError, quote
 from ._http_library import httpx
-from ._live_script import is_event_of_stream
+from ._live_script import ID_EVENT
 from ._request_cycle import RequestResponseCycle
 from ._sse import EventParser, ReceivedEvent
 from ._transport import cycle_of
@@ -208,7 +208,7 @@ class PageStream:
         if event.event == RESTART_EVENT:
             self._restarts = True
             return
-        if is_event_of_stream(event.event):
+        if event.event == ID_EVENT:
             return
         self.events.append(event)
         self.received_count += 1

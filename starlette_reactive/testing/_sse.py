@@ -13,6 +13,8 @@ import codecs
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from .._clients import HEARTBEAT_EVENT
+
 __all__ = ["EventParser", "ReceivedEvent", "SSETestResult"]
 
 _HEARTBEATS = ("heartbeat", "keepalive", "keep-alive", "ping")
@@ -41,7 +43,7 @@ class SSETestResult:
 
     Args:
         events: The events, in order.
-        heartbeats: The number of heartbeat comments.
+        heartbeats: The number of heartbeats: comments, and the events that the package's script is sent in their place.
         status: The response's status.
         headers: The response's headers; names are case-insensitive.
         last_event_id: The ``Last-Event-ID`` that a browser would send next; empty if there was no ``id``.
@@ -76,11 +78,12 @@ class EventParser:
     _event: str = ""
     _id: str | None = None
     _retry: int | None = None
+    _beats: int = 0
 
     @property
     def heartbeats(self) -> int:
-        """The number of heartbeat comments so far."""
-        return sum(comment.strip().lower().startswith(_HEARTBEATS) for comment in self.comments)
+        """The number of heartbeats so far."""
+        return self._beats + sum(comment.strip().lower().startswith(_HEARTBEATS) for comment in self.comments)
 
     def feed(self, chunk: bytes) -> Iterator[ReceivedEvent]:
         """Parse a chunk; yield the events that it completes."""
@@ -120,4 +123,7 @@ class EventParser:
         if self._id is not None:
             self.last_event_id = self._id
         self._data, self._event, self._id, self._retry = [], "", None, None
+        if event is not None and event.event == HEARTBEAT_EVENT:
+            self._beats += 1
+            return None
         return event

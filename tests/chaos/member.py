@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import json
 import re
 from typing import Any
 
@@ -40,6 +41,7 @@ class Member(Viewer):
         self.is_closed = False
         self.is_admitted = False
         self.streams = 0
+        self.own_updates = 0  # what its script was told to be its own
 
     @property
     def origin(self) -> str:
@@ -86,7 +88,7 @@ class Member(Viewer):
 
     def _target(self) -> str:
         assert self._url.startswith(STREAMS)
-        return f"{self._url}&resumable=1" if self.kind == "htmx2 with script" else self._url
+        return f"{self._url}&script=1" if self.kind == "script" else self._url
 
     async def _connect(self, resume: str) -> bool | None:
         if self.is_closed:
@@ -109,10 +111,21 @@ class Member(Viewer):
             assert self.refusals > self._refusals_at_visit, f"{self.name} was closed, and never refused"
             self.is_closed = True
         elif event == "message" and 'hx-swap="delete"' not in data:
-            partial = _PARTIAL.fullmatch(data)
-            assert partial, data
-            self._expect_own(partial[2])
-            self.swap(partial[1], partial[2])
+            target, shown = self._read_block(data)
+            self._expect_own(shown)
+            self.swap(target, shown)
+
+    def _read_block(self, data: str) -> tuple[str, str]:
+        """Return the id and the HTML of a block. What is the tab's own is shown too: it had the answer before."""
+        if self.kind == "script":
+            head, _, shown = data.partition("\n")
+            told = json.loads(head)
+            assert told["swap"] == "inner"
+            self.own_updates += told.get("own", False)
+            return told["id"], shown
+        partial = _PARTIAL.fullmatch(data)
+        assert partial, data
+        return partial[1], partial[2]
 
     def _expect_own(self, found: str) -> None:
         others = set(_WHO.findall(found)) - {self.name}

@@ -136,7 +136,10 @@ class Stage:
                 return
             self.counts["own"] += 1
             answer = await self.change(board, chance, paths, origin=viewer.origin, member=member)
-            if answer is not None and viewer.page is not None:
+            if member is not None and chance.random() < 0.2:
+                viewer.note("loses an answer")
+                self.counts["lost answers"] += 1
+            elif answer is not None and viewer.page is not None:
                 for block in answer["blocks"]:
                     viewer.note("its own change:")
                     viewer.swap(block, inner_html(answer["page"], block))

@@ -35,6 +35,8 @@ def test_every_page_matches_a_new_one_once_changes_stop(tmp_path: Path, pytestco
     assert stage.counts["changes"] > rounds
     assert stage.counts["keys changed"] > rounds
     assert stage.counts["ailing"] > rounds
+    assert stage.counts["lost answers"]
+    assert sum(member.own_updates for member in stage.members)
     assert stage.proxy.cut_in_midst
 
 

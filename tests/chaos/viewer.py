@@ -13,7 +13,8 @@ from urllib.parse import quote
 from .dom import with_inner_html
 from .proxy import connect
 
-KINDS = ("htmx2", "htmx2 with script", "htmx4")
+KINDS = ("htmx2", "script", "htmx4")
+"""``script`` is the package's own script. It has a wire of its own for pages only."""
 
 _PARTIAL = re.compile(r'<hx-partial hx-target="#(\w+)" hx-swap="innerMorph">(.*)</hx-partial>', re.DOTALL)
 _LONGEST_PAUSE = 0.8  # seconds; browsers wait longer, a test has not the time
@@ -164,8 +165,8 @@ class Viewer:
             with contextlib.suppress(OSError, EOFError):
                 answered = await self._connect(resume)
             if answered is None:
-                # htmx 2 gives up its EventSource and makes a new one, which knows of no Last-Event-ID.
-                resume = self.known_to_script if self.kind == "htmx2 with script" else ""
+                # htmx 2 and the script give up their EventSource and make a new one, which knows of no Last-Event-ID.
+                resume = self.known_to_script if self.kind == "script" else ""
                 if self.kind != "htmx4":
                     self.last_id = ""
                 await asyncio.sleep(pause)

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from starlette_reactive import BlockRef
-from starlette_reactive._clients.htmx import HTMX_2, HTMX_4, NAMED_EVENTS, stream_client
+from starlette_reactive._clients import WIRES
+from starlette_reactive._clients.htmx import HTMX_2, HTMX_4, NAMED_EVENTS, page_client, stream_client
+from starlette_reactive._clients.script import SCRIPT
 from starlette_reactive._core.blocks import Patch, Placement
+from starlette_reactive._core.sse import HEARTBEAT
 
 
 def test_a_patch_is_a_named_event_for_those_who_swap_by_name() -> None:
@@ -34,9 +40,51 @@ def test_an_element_inside_its_block_is_replaced_itself() -> None:
     assert b'hx-swap="outerMorph"' in HTMX_4.encode(patch)
 
 
+def asked_with(query: str = "", **headers: str) -> dict[str, Any]:
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http", "query_string": query.encode(), "headers": pairs}
+
+
 def test_a_client_is_told_by_its_headers() -> None:
-    assert stream_client({"hx-request-type": "partial"}) is HTMX_4
-    assert stream_client({"accept": "text/event-stream"}) is NAMED_EVENTS
+    assert stream_client(asked_with(hx_request_type="partial")) is HTMX_4
+    assert stream_client(asked_with(accept="text/event-stream")) is NAMED_EVENTS
+    assert page_client(asked_with(hx_request_type="partial")) is HTMX_4
+    assert page_client(asked_with()) is HTMX_2
+
+
+def test_the_script_of_a_page_is_told_by_its_query() -> None:
+    assert page_client(asked_with("page=abc&script=1")) is SCRIPT
+    assert page_client(asked_with("page=abc&script=1&resume=x-1", hx_request_type="partial")) is SCRIPT
+    assert page_client(asked_with("page=abcscript=1&xscript=1&script=10")) is HTMX_2
+    assert stream_client(asked_with("script=1")) is NAMED_EVENTS
+    for name in ("turbo", "datastar"):
+        assert WIRES[name].client(asked_with("page=abc&script=1")) is not SCRIPT
+
+
+@pytest.mark.parametrize("dom_id", ["said", 'a"b\\', "line", "\N{SNOWMAN}"])
+def test_the_script_reads_where_a_patch_goes_in_its_first_line(dom_id: str) -> None:
+    patch = Patch(BlockRef("t", "title", dom_id=dom_id), "<b>x</b>\n<i>y</i>")
+    head, *lines = SCRIPT.encode(patch).decode().removesuffix("\n\n").split("\n")
+    assert json.loads(head.removeprefix("data: ")) == {"id": dom_id, "swap": "inner"}
+    assert lines == ["data: <b>x</b>", "data: <i>y</i>"]
+
+
+def test_the_script_is_told_what_is_its_own_and_how_it_is_swapped() -> None:
+    patch = Patch(BlockRef("t", "title"), "", Placement.AROUND)
+    assert SCRIPT.encode(patch) == b'data: {"id":"title","swap":"outer"}\ndata: \n\n'
+    assert SCRIPT.own is not None
+    assert SCRIPT.own.encode(patch) == b'data: {"id":"title","swap":"outer","own":true}\ndata: \n\n'
+
+
+def test_the_script_is_told_why_its_stream_ends() -> None:
+    assert SCRIPT.encode_close("over", "#sink", "refused") == b"event: over\ndata: refused\n\n"
+    assert SCRIPT.encode_close(None, "#sink", "refused") == b""
+    assert HTMX_2.encode_close("over", "#sink", "refused") == b"event: over\ndata: close\n\n"
+
+
+def test_heartbeats_are_events_for_the_script_alone() -> None:
+    assert SCRIPT.heartbeat == b"event: reactive-beat\ndata: \n\n"
+    assert HTMX_2.heartbeat == HTMX_4.heartbeat == NAMED_EVENTS.heartbeat == HEARTBEAT
 
 
 def test_the_end_removes_a_sink_that_would_try_again_by_itself() -> None:

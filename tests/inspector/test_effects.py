@@ -18,6 +18,7 @@ from starlette_reactive._inspector.effects import MAX_EFFECTS, GroupStatus
 from starlette_reactive._inspector.event_rows import EventRow
 from starlette_reactive._inspector.recorder import MAX_EVENTS, Recorder
 from starlette_reactive._log.changelog import Change
+from starlette_reactive._streams import viewer as viewer_module
 from starlette_reactive._streams.trace import TracedChange, TracedReading
 from starlette_reactive.app import describe_app
 from tests.pages.support import request, stream, view
@@ -72,20 +73,52 @@ async def test_paths_that_no_block_shows() -> None:
         assert newest(demo.reactive).summary == ["no block shows it"]
 
 
-async def test_a_viewers_own_change() -> None:
+async def test_a_viewers_own_change_is_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewer_module, "REPEAT_DELAY", 0.3)
     demo = Demo()
     seen = await request(demo.app, "/boards/a")
-    async with stream(demo.app, seen.url):
+    async with stream(demo.app, seen.url) as author:
         await demo.reactive.emit("board:a", "tasks", origin=seen.origin)
+        effect = await settled(demo.reactive, "rendering")
+        assert effect.notes == ["Sent two seconds later to 1 viewer who made the change."]
+        assert newest(demo.reactive).record.event.origin == seen.origin
+        await demo.reactive.emit("board:a", "board.name")  # its render is not the one that the first change waits for
+        await eventually(lambda: len(author.updates) == 3)
+        effects = [effect for row in view_of(demo.reactive).newest[:2] for effect in row.effects]
+        assert [block_statuses(effect) for effect in effects] == [
+            {"title": "sent"},
+            {"progress": "sent", "tasks": "sent"},
+        ]
+        await eventually(
+            lambda: [e.reached for row in view_of(demo.reactive).newest[:2] for e in row.effects] == [1, 1]
+        )
+
+
+async def test_a_viewers_own_change_is_sent_to_the_script_like_any_other() -> None:
+    demo = Demo()
+    seen = await request(demo.app, "/boards/a")
+    async with stream(demo.app, f"{seen.url}&script=1") as author:
+        await demo.reactive.emit("board:a", "tasks", origin=seen.origin)
+        await author.next_update()
+        assert (await settled(demo.reactive)).notes == []
+
+
+async def test_a_viewers_own_change_is_not_sent_to_a_stream_that_skips_its_origin() -> None:
+    demo = Demo()
+    index = DependencyIndex(demo.reactive.templates)
+    index.register_template(demo.reactive.templates, "news.html")
+    endless = reactive_stream(
+        demo.reactive.bus,
+        scope="news",
+        index=index,
+        context_builder=dict,
+        templates=demo.reactive.templates,
+        origin="x",
+    )
+    async with connect(endless):
+        await demo.reactive.emit("news", "headlines", origin="x")
         effect = await settled(demo.reactive, "withheld")
         assert effect.notes[0] == "Not sent to 1 viewer who made the change."
-        assert newest(demo.reactive).record.event.origin == seen.origin
-        async with view(demo.app, "/boards/a") as other:
-            await demo.reactive.emit("board:a", "tasks", origin=seen.origin)
-            await other.next_update()
-            await eventually(
-                lambda: {each.status for each in newest(demo.reactive).effects} == {"withheld", "rendered"}
-            )
 
 
 async def test_an_audience() -> None:

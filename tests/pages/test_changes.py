@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from starlette_reactive import ChangeEvent, ConnectionInfo, Reactive, ReactiveBus
+from starlette_reactive._streams import viewer as viewer_module
 from tests.support import environment, eventually
 
 from .support import PAGE, SECRET, quiet, request, stream, view
@@ -65,7 +66,10 @@ async def test_invalid_changes_are_rejected() -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-async def test_the_authors_tab_gets_no_update_and_the_authors_other_tabs_do(shared: bool) -> None:
+async def test_the_authors_tab_is_told_later_and_the_authors_other_tabs_at_once(
+    shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewer_module, "REPEAT_DELAY", 1.0)
     board = Board(shared=shared)
     cookie = {"Cookie": "session=ada"}
     first = await request(board.app, "/", headers=cookie)
@@ -80,7 +84,8 @@ async def test_the_authors_tab_gets_no_update_and_the_authors_other_tabs_do(shar
         answer = await request(board.app, "/change", method="POST", headers=headers)
         assert answer.text == tabs[0].origin
         await other.next_update()
-        await quiet(author)
+        assert author.updates == []
+        await author.next_update()
         answer = await request(board.app, "/change", method="POST", headers=cookie)
         assert answer.text == "None"
         await author.next_update()

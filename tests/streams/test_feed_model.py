@@ -1,13 +1,16 @@
 """Random sequences of changes, renders, failures, comings and goings against a group and its feed.
 
 The test takes the place of everything around them: it lets the group note changes and publish what was rendered, lets
-viewers take, and delivers what they took later, perhaps after the answer to a request of their own. Throughout it
-checks what an id vouches for, who was sent what, and that nothing is sent twice; in the end, that nobody is stale.
+viewers take, and delivers what they took later, perhaps after the answer to a request of their own, which may be lost.
+Throughout it checks what an id vouches for, who was sent what, that nothing is sent twice, and what is sent to a tab as
+its own; in the end, that nobody is stale.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import random
 from collections import deque
 from collections.abc import Iterable
@@ -19,6 +22,7 @@ import pytest
 from starlette_reactive import ChangeEvent, DependencyIndex, ReactiveBus
 from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._clients.htmx import NAMED_EVENTS
+from starlette_reactive._clients.script import SCRIPT
 from starlette_reactive._core.blocks import BlockRef
 from starlette_reactive._index.index import registry_of
 from starlette_reactive._index.tables import IndexedBlock
@@ -26,7 +30,7 @@ from starlette_reactive._streams.group import Group
 from starlette_reactive._streams.group_options import GroupOptions
 from starlette_reactive._streams.viewer import Viewer
 
-from ..support import Frame, environment, parse
+from ..support import environment, parse
 
 SOURCES = {"flat": ("a",), "two": ("a", "b"), "outer": ("c",), "inner": ("d",), "innermost": ("e",)}
 """Each block with the paths that it shows itself."""
@@ -42,6 +46,8 @@ INDEX = DependencyIndex()
 INDEX.register_template(environment(page=PAGE), "page.html")
 REFS = {ref.block_name: ref for ref in INDEX.blocks()}
 USERS = ("ann", "ben")
+KINDS = ("stream", "page", "script")
+"""An application's own stream, which skips changes of its origin; a page; and a page with the script."""
 
 State = dict[str, int]
 
@@ -72,29 +78,62 @@ class Step:
     audience: frozenset[str] | None = None
 
 
+def around_and_inside(block: str) -> set[str]:
+    return {block, *AROUND.get(block, ()), *INSIDE.get(block, ())}
+
+
+@dataclass(frozen=True)
+class Update:
+    """A frame that is on its way to a tab."""
+
+    block: str
+    html: str
+    own: bool
+    id: str | None
+
+
 @dataclass(eq=False)
 class Tab:
-    """A simulated tab: its page, the frames on their way to it, and what it knows of where it is."""
+    """A simulated tab: its page, the updates on their way to it, and what it knows of where it is."""
 
+    kind: str
     user: str
     origin: str | None
     page: dict[str, tuple[int, ...]]
     loaded: int  # the step that its page shows
     cursor: str | None
     viewer: Viewer | None = None
-    under_way: deque[Frame] = field(default_factory=deque)
+    under_way: deque[Update] = field(default_factory=deque)
     got: dict[str, tuple[str, int]] = field(default_factory=dict)  # what it was sent of each block, and when
+    answers: list[set[str]] = field(default_factory=list)  # which blocks were in the answers to its requests
+    answers_before: dict[str, int] = field(default_factory=dict)  # how many there were at the last update of a block
 
     def may_know(self, step: Step) -> bool:
         return step.audience is None or self.user in step.audience
 
     def is_told(self, step: Step) -> bool:
         """Whether the stream must tell it of a change."""
-        return self.may_know(step) and (step.origin is None or step.origin != self.origin)
+        return self.may_know(step) and (self.kind != "stream" or step.origin is None or step.origin != self.origin)
 
     def is_shown(self, step: Step) -> bool:
         """Whether its page comes to show a change, if only by the answer to its own request."""
         return self.may_know(step) or (step.origin is not None and step.origin == self.origin)
+
+    def answer(self, html: dict[str, str]) -> None:
+        """Show the answer to its own request."""
+        self.answers.append({each for block in html for each in (block, *INSIDE.get(block, ()))})
+        for shown in html.values():
+            applied(self.page, shown)
+
+    def apply(self, update: Update) -> bool:
+        """Show an update, unless it is the page's own and the one answer since the block's last update has shown it."""
+        since = self.answers[self.answers_before.get(update.block, 0) :]
+        is_shown = update.own and len(since) == 1 and update.block in since[0]
+        if not is_shown:
+            applied(self.page, update.html)
+        for block in around_and_inside(update.block):
+            self.answers_before[block] = len(self.answers)
+        return not is_shown
 
 
 class World:
@@ -114,13 +153,14 @@ class World:
         self.rendering: tuple[list[IndexedBlock], State] | None = None
         self.value = 0
         self.published: dict[str, list[str]] = {block: [] for block in SOURCES}
+        self.own_updates = self.dropped_updates = 0
         options = GroupOptions(self.hub, "scope", registry_of(INDEX), _never, 0, None, debug=False)
         self.group = Group(options)
         self.group.join(Viewer(None, None, NAMED_EVENTS, 0, lambda: None))  # keeps the group open
 
     # What may happen
 
-    def change(self, paths: Iterable[str], old: bool, who: int, audience: int) -> None:
+    def change(self, paths: Iterable[str], old: bool, who: int, audience: int, is_lost: bool) -> None:
         for path in paths:
             if old:
                 self.state[path] = self.steps[max(0, len(self.steps) - 3)].state[path]
@@ -139,8 +179,8 @@ class World:
         position = self.hub.locate("scope", None).latest
         self.steps.append(Step(dict(self.state), frozenset(shown), position, origin, told))
         if tab is not None and origin is not None:  # the answer to its request
-            for ref in INDEX.affected_blocks(paths):
-                applied(tab.page, rendered(ref.block_name, self.state))
+            refs = [] if is_lost and tab.kind != "stream" else INDEX.affected_blocks(paths)
+            tab.answer({ref.block_name: rendered(ref.block_name, self.state) for ref in refs})
 
     def change_elsewhere(self, number: int) -> None:
         self.bus.emit_sync(ChangeEvent(f"other {number}", {"x"}))
@@ -169,16 +209,20 @@ class World:
                 self.published[block.ref.block_name].append(html)
         self.group._publish(blocks, results)
 
-    def load(self, user: int, with_origin: bool) -> None:
+    def load(self, user: int, with_origin: bool, kind: str) -> None:
         page = {block: own_text(block, self.state) for block in SOURCES}
         origin = f"tab {len(self.steps)}.{len(self.tabs)}" if with_origin else None
-        self.tabs.append(Tab(USERS[user], origin, page, len(self.steps) - 1, self.hub.latest_cursor()))
+        self.tabs.append(Tab(kind, USERS[user], origin, page, len(self.steps) - 1, self.hub.latest_cursor()))
 
     def connect(self, number: int, lost: bool) -> None:
         for tab in self._one_of([tab for tab in self.tabs if tab.viewer is None], number):
             location = self.hub.locate("scope", tab.cursor or "")
             position = None if lost or tab.cursor is None else location.position
-            tab.viewer = Viewer(tab.user, tab.origin, NAMED_EVENTS, position, lambda: None, location.latest)
+            client = SCRIPT if tab.kind == "script" else NAMED_EVENTS
+            tells_own = tab.kind != "stream"
+            tab.viewer = Viewer(
+                tab.user, tab.origin, client, position, lambda: None, location.latest, tells_own=tells_own
+            )
             tab.got = {}
             self.group.join(tab.viewer)
 
@@ -199,10 +243,10 @@ class World:
             self._deliver(tab)
 
     def heal(self) -> None:
-        """Let the time pass after which viewers are told of own changes that an update may have crossed."""
+        """Let the time pass after which viewers are told of their own changes."""
         for tab in self.tabs:
-            if tab.viewer is not None:
-                tab.viewer.repeat_crossed()
+            if tab.viewer is not None and tab.viewer.crossed_paths:
+                self.group.feed.repeat_crossed(tab.viewer, math.inf)
 
     def cycle(self, failing: int, delivering: bool) -> None:
         """Do what usually follows upon a change, in one move."""
@@ -224,14 +268,24 @@ class World:
         batch = self.group.feed._batch
         known = viewer.position
         since = None if known is None else min(known, known if batch is None else batch.start)
-        frames = parse(self.group.feed.take(viewer).decode())
-        for frame in frames:
-            assert frame.event is not None
-            assert frame.data is not None
-            self._check_entitled(tab, frame.event, since)
-            self._check_new(tab, frame.event, frame.data)
-            tab.under_way.append(frame)
-        return bool(frames)
+        is_one_behind = batch is not None and viewer.caught_up and viewer.sequence == self.group.feed._sequence - 1
+        served = max(known or 0, batch.start) if batch is not None and is_one_behind else known
+        updates = updates_of(self.group.feed.take(viewer).decode(), tab.kind)
+        for update in updates:
+            self._check_entitled(tab, update.block, since)
+            self._check_new(tab, update.block, update.html)
+            if update.own:
+                self._check_own(tab, update.block, served, self.group.feed.position)
+            tab.under_way.append(update)
+        return bool(updates)
+
+    def _check_own(self, tab: Tab, block: str, served: int | None, until: int) -> None:
+        """Check an update that is sent as a tab's own, since it was last served up to a position."""
+        self.own_updates += 1
+        assert served is not None
+        steps = [step for step in self.steps if served < step.position <= until]
+        concerning = [step for step in steps if step.blocks & around_and_inside(block)]
+        assert {step.origin for step in concerning} == {tab.origin}, f"{block} is not the tab's own"
 
     def _check_entitled(self, tab: Tab, block: str, since: int | None) -> None:
         if since is None or self.small_log:
@@ -249,11 +303,11 @@ class World:
         assert html != last or {*published[number:]} != {html}, f"{block} was sent twice"
 
     def _deliver(self, tab: Tab) -> None:
-        frame = tab.under_way.popleft()
-        applied(tab.page, frame.data or "")
-        if frame.id is not None:
-            tab.cursor = frame.id
-            position = self.hub.locate("scope", frame.id).position
+        update = tab.under_way.popleft()
+        self.dropped_updates += not tab.apply(update)
+        if update.id is not None:
+            tab.cursor = update.id
+            position = self.hub.locate("scope", update.id).position
             assert position is not None
             for block in SOURCES:
                 last = self._last(tab.is_told, block, tab)
@@ -302,6 +356,21 @@ class World:
         return not rested or self.group.feed.is_owed
 
 
+def updates_of(stream: str, kind: str) -> list[Update]:
+    """Return the updates in what a viewer was sent."""
+    updates = []
+    for frame in parse(stream):
+        assert frame.data is not None
+        if kind == "script":
+            assert frame.event is None
+            head, _, html = frame.data.partition("\n")
+            updates.append(Update(json.loads(head)["id"], html, json.loads(head).get("own", False), frame.id))
+        else:
+            assert frame.event is not None
+            updates.append(Update(frame.event, frame.data, own=False, id=frame.id))
+    return updates
+
+
 async def _never(paths: frozenset[str], blocks: list[BlockRef]) -> dict[tuple[str, str], str | Exception]:
     raise AssertionError("the test renders by itself")
 
@@ -314,7 +383,7 @@ def _draw_move(chance: random.Random) -> tuple[Any, ...]:
     paths = frozenset(chance.sample(PATHS, chance.choice((1, 1, 2))))
     number, failing = chance.randrange(6), chance.choice((0, 0, 0, 1, 2))
     moves: list[tuple[int, tuple[Any, ...]]] = [
-        (12, ("change", paths, chance.random() < 0.3, number, chance.randrange(5))),
+        (12, ("change", paths, chance.random() < 0.3, number, chance.randrange(5), chance.random() < 0.2)),
         (9, ("cycle", failing, chance.random() < 0.5)),
         (2, ("take", number)),
         (2, ("deliver", number)),
@@ -323,29 +392,36 @@ def _draw_move(chance: random.Random) -> tuple[Any, ...]:
         (1, ("begin_render",)),
         (1, ("end_render", failing)),
         (1, ("heal",)),
-        (1, ("load", chance.randrange(2), chance.random() < 0.5)),
+        (1, ("load", chance.randrange(2), chance.random() < 0.7, chance.choice(KINDS))),
         (1, ("connect", number, chance.random() < 0.3)),
         (1, ("disconnect", number)),
     ]
     return chance.choices([move for _, move in moves], [weight for weight, _ in moves])[0]
 
 
-async def play(moves: list[tuple[Any, ...]], *, small_log: bool, everybody: bool) -> None:
+async def play(moves: list[tuple[Any, ...]], *, small_log: bool, everybody: bool) -> World:
     world = World(small_log=small_log, everybody=everybody)
-    for tab in range(3):
-        world.load(tab % 2, with_origin=tab != 1)
+    for tab, kind in enumerate(KINDS):
+        world.load(tab % 2, with_origin=True, kind=kind)
         world.connect(0, lost=False)
     for name, *arguments in moves:
         getattr(world, name)(*arguments)
     world.settle()
+    return world
 
 
 @pytest.mark.parametrize("everybody", [False, True])
 @pytest.mark.parametrize("small_log", [False, True])
 def test_whoever_is_caught_up_shows_what_is(small_log: bool, everybody: bool) -> None:
+    own_updates = dropped_updates = 0
     for seed in range(300):
         moves = draw_moves(random.Random(seed))
         try:
-            asyncio.run(play(moves, small_log=small_log, everybody=everybody))
+            world = asyncio.run(play(moves, small_log=small_log, everybody=everybody))
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}\nafter {moves}") from error
+        own_updates += world.own_updates
+        dropped_updates += world.dropped_updates
+    if not everybody:
+        assert own_updates > 50
+        assert dropped_updates > 20

@@ -169,13 +169,6 @@ async def test_the_header_goes_before_resume_and_resume_before_cursor(board: Boa
             assert named([await connection.next_update()])[0][0] == "list"
 
 
-async def test_a_client_that_reads_ids_from_events_is_sent_one_at_once(board: Board) -> None:
-    cursor = board.bus.cursor("board")
-    async with connect(board.stream(), query="resumable=1") as connection:
-        first = connection.frames[0]
-        assert (first.event, first.data, first.id) == ("reactive-id", "", cursor)
-
-
 async def test_an_unknown_cursor_brings_every_block(board: Board) -> None:
     async with connect(board.stream(), query="cursor=nonsense") as connection:
         await settled(board, connection, updates=3)

@@ -129,17 +129,20 @@ async def test_a_change_of_ones_own_after_an_update_just_sent_is_told(board: Boa
         assert shown(connection, "list") is None
 
 
-async def test_a_change_of_ones_own_after_an_update_of_long_ago_is_not_told(
+async def test_an_answer_that_is_later_than_a_newer_update_does_not_stay(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(viewer_module, "CROSSING_WINDOW", 0.0)
-    async with connect(board.stream(origin="tab")) as connection:
+    monkeypatch.setattr(viewer_module, "REPEAT_DELAY", 0.5)
+    async with connect(board.stream(origin="tab")) as connection, connect(board.stream()) as other:
+        board.change(title="before")
+        await eventually(lambda: shown(connection, "title") == "before")
+        board.change(title="own", _origin="tab")
+        await eventually(lambda: shown(other, "title") == "own")
         board.change(title="by another")
         await eventually(lambda: shown(connection, "title") == "by another")
-        board.change(title="own", _origin="tab")
-        board.change(tasks=["later"])
-        await eventually(lambda: shown(connection, "list"))
-        assert shown(connection, "title") == "by another"
+        answered = len(connection.updates)  # the answer, which is older, has replaced it
+        await eventually(lambda: len(connection.updates) > answered)
+        assert connection.updates[-1].data == "by another"
 
 
 async def test_a_change_of_ones_own_before_one_connects_again_is_told(board: Board) -> None:
