@@ -12,7 +12,7 @@ from ._live_script import is_sink
 from ._page_markup import parse_hx_headers
 from ._page_stream import PageStream
 from ._sse import ReceivedEvent
-from ._tab import State, Tab
+from ._tab import Tab
 
 __all__ = ["LivePage"]
 
@@ -81,7 +81,7 @@ class LivePage:
         return self._tab.live_script
 
     @property
-    def state(self) -> State:
+    def state(self) -> str:
         """``connected`` if all streams are, ``ended`` if all have ended for good, else ``reconnecting``.
 
         With the live script the attribute ``data-live`` of ``<html>`` says the same.

@@ -14,7 +14,6 @@ from ._client import TestClient
 from ._http_library import httpx
 from ._live_page import LivePage
 from ._sse import ReceivedEvent, SSETestResult
-from ._tab import State
 from ._wiring import assert_sse_wired
 
 __all__ = ["SyncLivePage", "SyncTestClient"]
@@ -160,7 +159,7 @@ class SyncLivePage:
         return self._portal.call(lambda: self._page.headers)
 
     @property
-    def state(self) -> State:
+    def state(self) -> str:
         """``connected``, ``reconnecting`` or ``ended``."""
         return self._portal.call(lambda: self._page.state)
 

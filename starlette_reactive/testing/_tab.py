@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 
@@ -18,9 +18,8 @@ from ._page_stream import MAX_EVENTS, PageStream, enclosing_stream
 from ._sse import ReceivedEvent
 from ._swaps import SwapError
 
-__all__ = ["StartSoon", "State", "Tab"]
+__all__ = ["StartSoon", "Tab"]
 
-State = Literal["connected", "reconnecting", "ended"]
 StartSoon = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 
@@ -191,8 +190,8 @@ class Tab:
     # What the page calls
 
     @property
-    def state(self) -> State:
-        """How the page's streams stand."""
+    def state(self) -> str:
+        """How the page's streams stand: ``connected``, ``reconnecting`` or ``ended``."""
         if self.streams and all(each.closed for each in self.streams):
             return "ended"
         return "connected" if all(each.is_open or each.closed for each in self.streams) else "reconnecting"
