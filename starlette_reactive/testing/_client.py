@@ -134,14 +134,18 @@ class TestClient(httpx.AsyncClient):
                 return
             await reading.read()
 
-    async def live(self, path: str, *, htmx: int | None = None, timeout: float = 5) -> LivePage:
-        """Load a page and connect its streams, as htmx does in a browser. The page is closed with the client.
+    async def live(
+        self, path: str, *, htmx: int | None = None, live_script: bool | None = None, timeout: float = 5
+    ) -> LivePage:
+        """Load a page and connect its streams, as a browser does. The page is closed with the client.
 
         It returns when the streams have begun to send, so the viewer of a live page has been admitted and counted.
 
         Args:
             path: The page's path.
             htmx: The version of htmx, 2 or 4. Defaults to the version that the page's scripts and attributes indicate.
+            live_script: Whether the page loads the live script. Defaults to whether it has the tag that
+                ``{{ live_scripts() }}`` writes; pages whose own bundle contains the script need ``True``.
             timeout: Seconds in which the page must be loaded and connected.
 
         Raises:
@@ -149,7 +153,7 @@ class TestClient(httpx.AsyncClient):
             AssertionError: The page or its stream was refused; the message has the path and the response.
             TimeoutError: The page was not loaded and connected in time.
         """
-        tab = Tab(self, self._start_soon, path, htmx)
+        tab = Tab(self, self._start_soon, path, htmx, live_script=live_script)
         page = LivePage(tab)
         self._pages.append(page)
         with anyio.move_on_after(timeout) as waiting:

@@ -22,6 +22,7 @@ __all__ = [
     "inner_html",
     "insert_children",
     "parse_document",
+    "parse_inside",
     "parse_template",
     "self_and_ancestors",
     "text_of",
@@ -34,6 +35,7 @@ _VOID = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
 )
 _RAW_TEXT = frozenset(["style", "script", "xmp", "iframe", "noembed", "noframes", "plaintext", "noscript"])
+_TEXT_ONLY = _RAW_TEXT | {"textarea", "title"}
 
 
 def parse_document(source: str) -> Document:
@@ -49,6 +51,15 @@ def parse_template(source: str) -> DocumentFragment:
     assert isinstance(content, DocumentFragment)  # noqa: S101 - an HTML template has one
     content.parent = None
     return content
+
+
+def parse_inside(element: Element, source: str) -> Node:
+    """Parse HTML as the ``innerHTML`` of an element, and return a node with what is found as its children."""
+    foreign = element.namespace if element.namespace in {"svg", "math"} else None
+    outer = foreign or (element.name if element.name in _TEXT_ONLY else None)
+    if outer is None:
+        return parse_template(source)
+    return next(elements(parse_template(f"<{outer}>{source}</{outer}>")))
 
 
 def elements(root: Node) -> Iterator[Element]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import anyio
 from anyio.lowlevel import checkpoint
 
+from .._pages.browser_session import ORIGIN_HEADER
 from ._dom import Document, Element, attribute, elements, find_all, inner_html, text_of
 from ._failures import list_events, quote
+from ._live_script import is_sink
 from ._page_markup import parse_hx_headers
 from ._page_stream import PageStream
 from ._sse import ReceivedEvent
@@ -18,11 +20,12 @@ _EVENTS_IN_MESSAGE = 5
 
 
 class LivePage:
-    """A page as a browser with htmx has it; :meth:`TestClient.live` opens one.
+    """A page as a browser has it with htmx, the live script, or both; :meth:`TestClient.live` opens one.
 
-    The page connects the streams that its markup names, and each event changes the document as htmx would change it.
-    No script runs, so no event triggers a request. A page reconnects when its application restarts the stream, because
-    the browser's cookies have changed, and otherwise only when the test calls :meth:`reconnect` or :meth:`go_online`.
+    The page connects the streams that its markup names, and each event changes the document as htmx would change it, or
+    as the live script would if the page loads it. No script runs, so no event triggers a request. A page reconnects
+    when its application restarts the stream, because the browser's cookies have changed, and otherwise only when the
+    test calls :meth:`reconnect` or :meth:`go_online`.
     """
 
     def __init__(self, tab: Tab) -> None:
@@ -69,8 +72,26 @@ class LivePage:
 
     @property
     def htmx(self) -> int | None:
-        """The page's version of htmx, 2 or 4."""
+        """The page's version of htmx, 2 or 4. ``None`` if the live script alone connects the page."""
         return self._tab.htmx
+
+    @property
+    def live_script(self) -> bool:
+        """Whether the page loads the live script."""
+        return self._tab.live_script
+
+    @property
+    def state(self) -> str:
+        """``connected`` if all streams are, ``ended`` if all have ended for good, else ``reconnecting``.
+
+        With the live script the attribute ``data-live`` of ``<html>`` says the same.
+        """
+        return self._tab.state
+
+    @property
+    def end_reason(self) -> str | None:
+        """The word that tells the live script why the stream has ended for good, such as ``refused``."""
+        return self._tab.end_reason
 
     @property
     def streams(self) -> list[PageStream]:
@@ -79,9 +100,16 @@ class LivePage:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that ``hx-headers`` on the body adds to requests, such as the mark of ``{{ live_origin() }}``."""
+        """The headers that ``hx-headers`` on the body adds to requests, such as the mark of ``{{ live_origin() }}``.
+
+        The live script adds the mark itself, so they include it in pages that load the script.
+        """
         body = next((each for each in elements(self.document) if each.name == "body"), None)
-        return {} if body is None else parse_hx_headers(attribute(body, "hx-headers", "hx-headers:inherited"))
+        found = {} if body is None else parse_hx_headers(attribute(body, "hx-headers", "hx-headers:inherited"))
+        sink = next((each for each in elements(self.document) if is_sink(each)), None)
+        if self.live_script and sink is not None:
+            found[ORIGIN_HEADER] = attribute(sink, "reactive-sink") or ""
+        return found
 
     # Expectations
 
@@ -139,7 +167,7 @@ class LivePage:
     # The network
 
     async def reconnect(self, *, timeout: float = 5) -> None:
-        """Disconnect the streams and connect them again at once, with ``Last-Event-ID``, as htmx does.
+        """Disconnect the streams and connect them again at once, with the id of the last event.
 
         Raises:
             AssertionError: The application closed the page's streams for good, or refuses them now.
@@ -153,7 +181,7 @@ class LivePage:
         self._tab.disconnect()
 
     async def go_online(self, *, timeout: float = 5) -> None:
-        """Connect the streams again, with ``Last-Event-ID``, as htmx does.
+        """Connect the streams again, with the id of the last event, as htmx and the live script do.
 
         Raises:
             AssertionError: The application closed the page's streams for good, or refuses them now.

@@ -6,12 +6,17 @@ import json
 
 from . import _htmx2
 from ._dom import Document, Element, attribute, elements
+from ._live_script import is_sink
 
 __all__ = ["explain_no_stream", "htmx_version", "parse_hx_headers", "source_header", "stream_address"]
 
 
-def stream_address(element: Element, version: int | None) -> str | None:
+def stream_address(element: Element, version: int | None, *, live_script: bool) -> str | None:
     """Return the address that an element connects to when the page loads, or ``None`` if it does not connect."""
+    if live_script and is_sink(element):
+        return attribute(element, "reactive-url", "sse-connect")
+    if version is None:
+        return None
     if version == 2:
         return attribute(element, "sse-connect") if _htmx2.has_extension(element, "sse") else None
     trigger = attribute(element, "hx-trigger") or "load"
@@ -19,16 +24,21 @@ def stream_address(element: Element, version: int | None) -> str | None:
     return attribute(element, "hx-sse:connect", "sse-connect") if on_load else None
 
 
-def htmx_version(document: Document) -> int:
-    """Return the version of htmx that a page loads, from the names of its scripts or else from its attributes."""
+def htmx_version(document: Document, *, live_script: bool) -> int | None:
+    """Return the version of htmx that a page loads, from the names of its scripts or else from its attributes.
+
+    ``None`` if nothing but the live script needs to connect an element.
+    """
     names = [(attribute(each, "src") or "").lower() for each in elements(document) if each.name == "script"]
     if any("hx-sse" in name or _script_has_version(name, 4) for name in names):
         return 4
     if any("sse" in name or _script_has_version(name, 2) for name in names):
         return 2
-    connecting = [set(each.attrs) for each in elements(document)]
+    connecting = [set(each.attrs) for each in elements(document) if not (live_script and is_sink(each))]
     new = any({"hx-sse:connect", "data-hx-sse:connect"} & each for each in connecting)
     old = any({"sse-connect", "data-sse-connect"} & each for each in connecting)
+    if live_script and not new and not old:
+        return None
     return 4 if new and not old else 2
 
 

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 import anyio
 
-from .._clients import RESTART_EVENT
+from .._clients import CLOSE_EVENT, RESTART_EVENT
 from ._dom import Element, attribute, self_and_ancestors
 from ._failures import NoStreamError, quote
 from ._http_library import httpx
+from ._live_script import ID_EVENT
 from ._request_cycle import RequestResponseCycle
 from ._sse import EventParser, ReceivedEvent
 from ._transport import cycle_of
@@ -22,6 +23,9 @@ __all__ = ["MAX_EVENTS", "PageStream", "StreamOwner", "enclosing_stream"]
 MAX_EVENTS = 100
 """How many events are kept."""
 
+_SILENT = "answered, but nothing was sent yet"
+_RESTARTING = "restarting"
+_OPEN_STATES = frozenset({"connected", _SILENT, _RESTARTING})
 _FIRST_BYTES = 2.0  # seconds that a stream may take to send something before it counts as connected
 
 
@@ -29,7 +33,7 @@ class StreamOwner(Protocol):
     """What a stream needs of the browser tab that it belongs to."""
 
     async def connect(self, stream: PageStream) -> httpx.Response:
-        """Request a stream as htmx does; return when the response starts."""
+        """Request a stream as its client does; return when the response starts."""
 
     def start_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a function as a background task."""
@@ -52,9 +56,12 @@ class PageStream:
         tab: The browser tab.
         element: The connect element.
         address: The stream's address, as the element has it.
+        by_live_script: Whether the live script connects it, and not htmx.
         closed: Whether the closing event came or the element is gone, so that the stream is not connected again.
+        end_reason: Why it ended for good, as the live script is told. Empty otherwise.
         state: The state, in words.
-        last_event_id: The ``Last-Event-ID`` of the next request.
+        last_event_id: The id of the last event, from which the next request resumes.
+        opened_at: The id from which the live script resumed when it opened the stream.
         received_count: How many events came.
         events: The last events.
     """
@@ -62,9 +69,12 @@ class PageStream:
     tab: StreamOwner
     element: Element
     address: str
+    by_live_script: bool = False
     closed: bool = False
+    end_reason: str = ""
     state: str = "not connected"
     last_event_id: str = ""
+    opened_at: str = ""
     received_count: int = 0
     events: deque[ReceivedEvent] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
     _cycle: RequestResponseCycle | None = None
@@ -74,8 +84,15 @@ class PageStream:
     _restarts: bool = False
     _refusal: Exception | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is connected, or restarts at once."""
+        return self.state in _OPEN_STATES
+
     def close_name(self) -> str | None:
         """Return the name of the event that closes the stream."""
+        if self.by_live_script:
+            return CLOSE_EVENT
         return attribute(self.element, "sse-close", "hx-sse:close")
 
     def event_names(self) -> set[str]:
@@ -102,7 +119,8 @@ class PageStream:
         """
         self._cancel_scope, self._refusal = anyio.CancelScope(), None
         self._answered, self._done = anyio.Event(), anyio.Event()
-        self.state = "connecting"
+        self.opened_at = self.last_event_id
+        self._become("connecting")
         self.tab.start_soon(self._run)
         await self._answered.wait()
         if self._refusal is not None:
@@ -118,7 +136,7 @@ class PageStream:
 
     def disconnect(self) -> None:
         """Disconnect without waiting for the application."""
-        self.state = "closed for good" if self.closed else "offline"
+        self._become(self._closed_state() if self.closed else "offline")
         if self._cycle is not None:
             self._cycle.hang_up()
         self._cancel_scope.cancel()
@@ -138,8 +156,8 @@ class PageStream:
                     await self._request()
         except Exception as error:  # noqa: BLE001 - raised in the test
             if self._answered.is_set():
-                self.state = f"ended by {type(error).__name__}"
                 self.tab.fail(error)
+                self._become(f"ended by {type(error).__name__}")
             else:
                 self._refusal = error
         finally:
@@ -153,10 +171,10 @@ class PageStream:
         try:
             await self._check(response)
             self._cycle = cycle_of(response)
-            self.state = "answered, but nothing was sent yet"
+            self._become(_SILENT)
             with anyio.move_on_after(_FIRST_BYTES):
                 await self._cycle.wait_for_body()
-                self.state = "connected"
+                self._become("connected")
             self._answered.set()
             await self._read(self._cycle)
         finally:
@@ -166,7 +184,7 @@ class PageStream:
         content_type = response.headers.get("content-type", "")
         if response.status_code == 200 and content_type.startswith("text/event-stream"):
             return
-        self.state = f"refused with {response.status_code}"
+        self._become(f"refused with {response.status_code}")
         body = (await response.aread()).decode("utf-8", "replace")
         raise NoStreamError(
             f"the stream {self.address} was answered with {response.status_code} and {content_type!r}: {quote(body)}"
@@ -177,23 +195,31 @@ class PageStream:
         while not self.closed:
             chunk = await cycle.read()
             if chunk is None:
-                self.state = "ended by the application"
+                self._become(_RESTARTING if self._restarts else "ended by the application")
                 return
             for event in parser.feed(chunk):
                 if not self.closed:
                     self._receive(event)
-            self.state = "connected"
             self.last_event_id = parser.last_event_id
-            self.tab.notify()
-        self.state = "closed for good"
+            self._become("connected")
+        self._become(self._closed_state())
 
     def _receive(self, event: ReceivedEvent) -> None:
         if event.event == RESTART_EVENT:
             self._restarts = True
             return
+        if event.event == ID_EVENT:
+            return
         self.events.append(event)
         self.received_count += 1
         self.tab.apply(self, event)
+
+    def _become(self, state: str) -> None:
+        self.state = state
+        self.tab.notify()
+
+    def _closed_state(self) -> str:
+        return f"closed for good ({self.end_reason})" if self.end_reason else "closed for good"
 
 
 def enclosing_stream(element: Element, streams: Iterable[PageStream]) -> PageStream | None:

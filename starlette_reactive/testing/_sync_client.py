@@ -134,9 +134,12 @@ class SyncTestClient:
             )
         )
 
-    def live(self, path: str, *, htmx: int | None = None, timeout: float = 5) -> SyncLivePage:
+    def live(
+        self, path: str, *, htmx: int | None = None, live_script: bool | None = None, timeout: float = 5
+    ) -> SyncLivePage:
         """Synchronous version of :meth:`TestClient.live`."""
-        return SyncLivePage(self.portal, self.portal.call(partial(self.client.live, path, htmx=htmx, timeout=timeout)))
+        opening = partial(self.client.live, path, htmx=htmx, live_script=live_script, timeout=timeout)
+        return SyncLivePage(self.portal, self.portal.call(opening))
 
     def assert_sse_wired(self, page_path: str, **options: Any) -> None:
         """Synchronous version of :func:`assert_sse_wired`."""
@@ -152,8 +155,18 @@ class SyncLivePage:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that ``hx-headers`` on the body adds to requests."""
+        """The headers that htmx adds to the page's requests."""
         return self._portal.call(lambda: self._page.headers)
+
+    @property
+    def state(self) -> str:
+        """``connected``, ``reconnecting`` or ``ended``."""
+        return self._portal.call(lambda: self._page.state)
+
+    @property
+    def end_reason(self) -> str | None:
+        """The word that tells the live script why the stream has ended for good."""
+        return self._portal.call(lambda: self._page.end_reason)
 
     @property
     def frames(self) -> list[ReceivedEvent]:

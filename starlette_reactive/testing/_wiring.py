@@ -10,6 +10,7 @@ from ._client import TestClient
 from ._dom import attribute, elements, find_all, self_and_ancestors
 from ._htmx4 import partial_selectors
 from ._live_page import LivePage
+from ._live_script import parse_update
 from ._page_stream import PageStream, enclosing_stream
 
 __all__ = ["assert_sse_wired"]
@@ -19,18 +20,25 @@ _NOT_FROM_THE_STREAM = frozenset({"", "load", "every"})  # hx-trigger names thes
 
 
 async def assert_sse_wired(
-    client: TestClient, page_path: str, *, also_sent: Collection[str] = (), quiet: float = 0.3, timeout: float = 5
+    client: TestClient,
+    page_path: str,
+    *,
+    also_sent: Collection[str] = (),
+    live_script: bool | None = None,
+    quiet: float = 0.3,
+    timeout: float = 5,
 ) -> None:
     """Assert that a page listens to exactly the events that its streams send.
 
     The page reconnects its streams with an unknown ``Last-Event-ID``, so that they send everything. It reads them
-    until it has all events that it listens to, and then until no more events arrive. Each partial in a payload must
-    match an element of the page.
+    until it has all events that it listens to, and then until no more events arrive. Each partial in a payload, and
+    each update for the live script, must match an element of the page.
 
     Args:
         client: The client.
         page_path: The page's path.
         also_sent: Names of events that the streams send only at other times.
+        live_script: Whether the page loads the live script, as for :meth:`TestClient.live`.
         quiet: Seconds without an event after which a stream counts as complete.
         timeout: Seconds after which the streams count as complete even if events are missing or still arriving.
 
@@ -38,7 +46,7 @@ async def assert_sse_wired(
         NoStreamError: The page connects to no stream.
         AssertionError: An event is not sent, or the page does not listen to it; the message lists all problems.
     """
-    page = await client.live(page_path)
+    page = await client.live(page_path, live_script=live_script)
     problems = _elements_without_stream(page)
     listened = {stream: _names_listened_to(page, stream) for stream in page.streams}
     expected = {stream: names - set(also_sent) for stream, names in listened.items()}
@@ -67,6 +75,8 @@ def _elements_without_stream(page: LivePage) -> list[str]:
 
 def _names_listened_to(page: LivePage, stream: PageStream) -> set[str]:
     """Return the names of the events that elements of the page take from a stream."""
+    if stream.by_live_script:
+        return {"message"}
     if page.htmx == 2:
         names = {
             name.strip()
@@ -107,13 +117,17 @@ def _received_count(page: LivePage) -> int:
 def _problems_of(page: LivePage, stream: PageStream, listened: Set[str], also_sent: Set[str]) -> list[str]:
     sent = stream.event_names() | also_sent
     path = stream.address.partition("?")[0]
-    selectors = set().union(*(partial_selectors(event.data) for event in stream.events))
     return [
         *(f"the page listens to {name!r}, which {path} does not send" for name in sorted(listened - sent)),
         *(f"{path} sends {name!r}, which nothing in the page listens to" for name in sorted(sent - listened)),
-        *(
-            f"{path} sends a partial for {selector!r}, which matches nothing in the page"
-            for selector in sorted(selectors)
-            if not find_all(page.document, selector)
-        ),
+        *(f"{path} sends {what}, which matches nothing in the page" for what in _sent_in_vain(page, stream)),
     ]
+
+
+def _sent_in_vain(page: LivePage, stream: PageStream) -> list[str]:
+    if stream.by_live_script:
+        present = {each.attrs.get("id") for each in elements(page.document)}
+        sent = {parse_update(event.data).id for event in stream.events if event.event is None}
+        return [f"an update of the id {each!r}" for each in sorted(sent) if each not in present]
+    selectors = set().union(*(partial_selectors(event.data) for event in stream.events))
+    return [f"a partial for {each!r}" for each in sorted(selectors) if not find_all(page.document, each)]

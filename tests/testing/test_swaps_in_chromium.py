@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 import uvicorn
+from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from starlette_reactive import Reactive
 from starlette_reactive.testing import LivePage, TestClient
 from tests.browser.support import ROOT
 from tests.support import eventually
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 PAUSE = 0.03  # seconds between frames
 LONG_PAUSE = 0.4  # htmx 2 listens on new elements only when it settles the swap, after 20 ms
 IGNORED = {"data-htmx-powered", "data-hx-sse:connect", "data-hx-sse:close"}  # attributes that htmx 4 itself adds
+EXTENSION = ("hx-ext", "reactive")  # what the live script adds to the body under htmx 2
 WATCH = """<script>
 window.ended = false
 const Source = window.EventSource
@@ -56,10 +59,13 @@ READ = """() => {
 
 def application(watch: str = "") -> Starlette:
     """Return an application with the pages and streams of all scenarios."""
+    templates = Environment(autoescape=True)
+    reactive = Reactive(templates, secret="a secret for tests")
 
     async def page(request: Request) -> Response:
         number = request.path_params["number"]
-        return HTMLResponse(SCENARIOS[number].page(f"/stream/{number}", watch))
+        template = templates.from_string(SCENARIOS[number].page(f"/stream/{number}", watch))
+        return HTMLResponse(template.render(request=request))
 
     async def stream(request: Request) -> Response:
         scenario = SCENARIOS[request.path_params["number"]]
@@ -74,6 +80,7 @@ def application(watch: str = "") -> Starlette:
     vendor = ROOT / "example_app" / "static" / "vendor"
     return Starlette(
         routes=[
+            *reactive.routes,
             Route("/page/{number:int}", page),
             Route("/stream/{number:int}", stream),
             Route("/favicon.ico", lambda request: Response(status_code=204)),
@@ -107,7 +114,10 @@ def plain(node: Any, comments: bool = True) -> Any:
     kept = {
         key: value
         for key, value in sorted(attributes.items())
-        if key not in IGNORED and not (key == "class" and not value) and not (key == "style" and not value)
+        if key not in IGNORED
+        and (key, value) != EXTENSION
+        and not (key == "class" and not value)
+        and not (key == "style" and not value)
     }
     joined: list[Any] = []
     for child in (
@@ -122,7 +132,7 @@ def plain(node: Any, comments: bool = True) -> Any:
 
 def comments(number: int) -> bool:
     """Return whether to compare comments: Chromium 150 to 156 loses those that htmx 2 parses."""
-    return SCENARIOS[number].htmx == 4
+    return SCENARIOS[number].live_script or SCENARIOS[number].htmx == 4
 
 
 def document_of(page: LivePage, *, comments: bool) -> Any:
@@ -143,6 +153,7 @@ async def document_in_live_page(number: int) -> Any:
     async with TestClient(application()) as client:
         page = await client.live(f"/page/{number}")
         assert page.htmx == SCENARIOS[number].htmx
+        assert page.live_script == SCENARIOS[number].live_script
         await eventually(
             lambda: page.streams[0].state != "connected" or "the-end" in [each.event for each in page.frames]
         )
