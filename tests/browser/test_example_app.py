@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 NUMBERS = count(1)
 NOTE_CONNECTIONS = """window.connections = 0
-for (const name of ["htmx:sseOpen", "htmx:sse:after:connection"]) addEventListener(name, () => window.connections++)"""
+for (const name of ["reactive:connected", "htmx:sseOpen", "htmx:sse:after:connection"])
+  addEventListener(name, () => window.connections++)"""
 EXPECTED_IN_CONSOLE = re.compile(
     r"legacy attribute sse-\w+ is deprecated|sse-swap is removed in htmx 4"  # of what live() writes for htmx 2
 )
