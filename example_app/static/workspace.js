@@ -28,8 +28,8 @@ addEventListener("notice", event => {
   setTimeout(() => notice.textContent = "", 6000)
 })
 
-// Live pages have events of their own. For other streams, htmx 2 and htmx 4 name theirs differently.
-for (const lost of ["reactive:lost", "htmx:sseError", "htmx:sse:error"])
+// For live pages the style sheet shows the state. For other streams, htmx 2 and htmx 4 name these events differently.
+for (const lost of ["htmx:sseError", "htmx:sse:error"])
   addEventListener(lost, () => document.documentElement.classList.add("is-offline"))
-for (const back of ["reactive:connected", "htmx:sseOpen", "htmx:sse:after:connection"])
+for (const back of ["htmx:sseOpen", "htmx:sse:after:connection"])
   addEventListener(back, () => document.documentElement.classList.remove("is-offline"))
