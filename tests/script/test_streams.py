@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -100,6 +101,19 @@ def test_updates_follow_the_query_of_the_answer_that_was_put_into_the_page(site:
     site.post("/test/text?number=1&text=A")
     expect(page.locator("#list li")).to_have_text(["A", "b"])
     site.wait(lambda state: state["connected"] == 1)
+
+
+def test_updates_follow_nothing_that_a_person_has_left_again(site: Site, client: str) -> None:
+    site.post("/test/reset?texts=a,b,c,d")
+    page = site.open(f"/pages/{client}")
+    event = "htmx:afterSwap" if client == "htmx2" else "htmx:after:swap"
+    page.evaluate("event => document.addEventListener(event, () => history.back(), { once: true })", event)
+    page.click("#next")
+    expect(page).to_have_url(re.compile(r"/pages/\w+$"))
+    expect(page.locator("#list li")).to_have_text(["a", "b"])
+    site.post("/test/text?number=1&text=A")
+    site.post("/test/text?number=3&text=C")
+    expect(page.locator("#list li")).to_have_text(["A", "b"])
 
 
 def test_boosted_pages_have_one_stream_and_their_own_mark(site: Site, client: str) -> None:
