@@ -26,8 +26,8 @@ from ._pages.browser_session import BrowserSession
 from ._pages.cookie_watch import CookieWatch
 from ._pages.declaration import declare_page
 from ._pages.declared_response import response_parameter
-from ._pages.emitting import Changes
 from ._pages.endpoints import Decorated, Endpoint, is_method
+from ._pages.notifying import Notifications
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, PageSettings, UserOf
 from ._pages.scopes import check_scope_format
 from ._pages.share import KeyOf
@@ -51,7 +51,7 @@ __all__ = ["Reactive", "describe_app"]
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 
-class Reactive(Changes):
+class Reactive(Notifications):
     """Makes the pages of an application live.
 
     With FastAPI, ``app.include_router(reactive.router)``; with Starlette,
@@ -65,7 +65,7 @@ class Reactive(Changes):
             verify. Defaults to the environment variable ``REACTIVE_SECRET``, which holds one, else to a random one,
             with a warning: streams of an older process or another worker then answer 403.
         debug: Whether a block that fails to render shows its error in the page.
-        heartbeat: Seconds of silence after which a stream sends a comment.
+        heartbeat: Seconds of silence after which a stream sends a heartbeat.
         prefix: The path prefix of this object's routes.
         viewer_names: Context variables that belong to one viewer, in addition to the usual ones, such as ``user``.
         max_age: Seconds for which a live URL can be used. A page that is open renews its own: it can come back for as

@@ -52,6 +52,7 @@ class BusCollector(Collector):
             ("timed_out_updates", "Updates of pages that timed out", bus.timed_out_update_count),
             ("refused_streams", "Streams refused because there were too many", bus.refused_stream_count),
             ("differing_blocks", "Shared blocks that differed between two viewers", bus.differing_block_count),
+            ("dropped_toasts", "Toasts dropped for viewers that read slowly", bus.dropped_toast_count),
             ("engine_connections", "Connections made to the engine", health.connections),
             ("engine_ignored", "Malformed messages of the engine that were ignored", health.ignored),
         ):

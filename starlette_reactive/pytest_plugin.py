@@ -15,6 +15,7 @@ import pytest
 
 from ._bus.emitter import Emitter
 from ._core.events import ChangeEvent
+from ._core.origins import with_default_origin
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -66,7 +67,7 @@ def captured_changes(monkeypatch: pytest.MonkeyPatch) -> list[ChangeEvent]:
     def emit_and_capture(emitter: Emitter, event: ChangeEvent, *arguments: Any) -> None:
         if isinstance(event, ChangeEvent):
             with lock:
-                changes.append(event)
+                changes.append(with_default_origin(event))
         emit(emitter, event, *arguments)
 
     monkeypatch.setattr(Emitter, "emit_sync", emit_and_capture)

@@ -33,6 +33,7 @@ def test_the_counters_of_the_bus_are_exported() -> None:
             "starlette_reactive_timed_out_updates_total": 0,
             "starlette_reactive_refused_streams_total": 0,
             "starlette_reactive_differing_blocks_total": 0,
+            "starlette_reactive_dropped_toasts_total": 0,
             "starlette_reactive_engine_connections_total": 0,
             "starlette_reactive_engine_ignored_total": 0,
             "starlette_reactive_viewers": 2,
@@ -52,12 +53,14 @@ def test_what_happens_to_updates_and_streams_is_exported() -> None:
     for _ in range(2):
         counts.refuse()
     counts.differ()
+    counts.drop_toast()
     with counts.waiting():
         found = metrics(bus)
     assert found["starlette_reactive_waiting_updates"] == 1
     assert found["starlette_reactive_timed_out_updates_total"] == 1
     assert found["starlette_reactive_refused_streams_total"] == 2
     assert found["starlette_reactive_differing_blocks_total"] == 1
+    assert found["starlette_reactive_dropped_toasts_total"] == 1
     assert metrics(bus)["starlette_reactive_waiting_updates"] == 0
 
 

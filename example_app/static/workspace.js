@@ -28,7 +28,7 @@ addEventListener("notice", event => {
   setTimeout(() => notice.textContent = "", 6000)
 })
 
-// htmx 2 and htmx 4 name these events differently.
+// For live pages the style sheet shows the state. For other streams, htmx 2 and htmx 4 name these events differently.
 for (const lost of ["htmx:sseError", "htmx:sse:error"])
   addEventListener(lost, () => document.documentElement.classList.add("is-offline"))
 for (const back of ["htmx:sseOpen", "htmx:sse:after:connection"])

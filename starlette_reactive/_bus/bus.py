@@ -237,6 +237,11 @@ class ReactiveBus:
         return self._hub.counts.differing_blocks
 
     @property
+    def dropped_toast_count(self) -> int:
+        """How many toasts were dropped for a viewer that reads slowly."""
+        return self._hub.counts.dropped_toasts
+
+    @property
     def refused_stream_count(self) -> int:
         """The number of streams that were refused because there were too many."""
         return self._hub.counts.refused_streams

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from .._core.counts import Counts
 from .._core.events import RESERVED, ConnectionInfo, Health, as_user_id
 from .._core.failures import Failures
+from .._core.toasts import Toast
 from .._engines import Relay
 from .._log.changelog import ChangeLog, Reading
 from .._log.replica import Replica
@@ -26,6 +27,7 @@ from .link import Link
 from .notifier import Notifier, Observer
 from .roster import Member, Roster
 from .subscription import Subscriber, Subscription
+from .toasts import Toasts
 
 __all__ = ["Hub", "Location"]
 
@@ -61,9 +63,11 @@ class Hub:
         self._notifier = Notifier(self._inbox, self._roster, self._backlog)
         self._levels = Levels(self._inbox, self._roster, self._log, self.link)
         self.emitter: Emitter = Emitter(self._inbox, self._log, self._notifier, relay)
+        self.toasts: Toasts = Toasts(self._inbox, self._roster, relay)
         if self.link is not None:
             replica = self.link.replica
-            self.link.relay.bind(Inbound(self._inbox, replica, self._roster, self._notifier, self._levels))
+            inbound = Inbound(self._inbox, replica, self._roster, self._notifier, self._levels, self.toasts)
+            self.link.relay.bind(inbound)
 
     # Registering
 
@@ -95,6 +99,7 @@ class Hub:
         connection: ConnectionInfo | None,
         end: Callable[[str], object],
         session: str | None = None,
+        show: Callable[[Toast], object] | None = None,
     ) -> Member:
         """Count a connection that is notified by other means than a subscription.
 
@@ -103,12 +108,13 @@ class Hub:
             connection: Who views it, for presence and ``close_user``.
             end: Called with the reason when the bus ends the connection, in any thread. It must not raise or block.
             session: The viewer's session, for :meth:`end_session`.
+            show: Called with each toast for the viewer, in any thread. It must not block.
 
         Returns:
             The member. It has ended already if its user or session was ended after the connection was made.
         """
         _check_scope(scope)
-        return self._roster.join(scope, connection, end, None if session is None else _SESSION + session)
+        return self._roster.join(scope, connection, end, None if session is None else _SESSION + session, show)
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Call a function for each event delivered in this process. Returns a function that stops it."""

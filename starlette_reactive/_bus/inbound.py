@@ -1,13 +1,15 @@
-"""What a relay brings in from the engine: changes, histories and ended users."""
+"""What a relay brings in from the engine: changes, histories, ended users and toasts."""
 
 from __future__ import annotations
 
 from .._core.events import ChangeEvent
+from .._core.toasts import Toast
 from .._log.replica import History, Replica
 from .inbox import Inbox
 from .levels import Levels
 from .notifier import Notifier
 from .roster import Roster
+from .toasts import Toasts
 
 __all__ = ["Inbound"]
 
@@ -15,12 +17,21 @@ __all__ = ["Inbound"]
 class Inbound:
     """The bus as its relay sees it. Thread-safe. The methods are described at the protocol that it implements."""
 
-    def __init__(self, inbox: Inbox, replica: Replica, roster: Roster, notifier: Notifier, levels: Levels) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        replica: Replica,
+        roster: Roster,
+        notifier: Notifier,
+        levels: Levels,
+        toasts: Toasts,
+    ) -> None:
         self._inbox = inbox
         self._replica = replica
         self._roster = roster
         self._notifier = notifier
         self._levels = levels
+        self._toasts = toasts
 
     def begin(self, epoch: str) -> None:
         with self._inbox:
@@ -63,3 +74,6 @@ class Inbound:
 
     def end_user(self, user_id: str, scope: str | None) -> None:
         self._roster.end_user(user_id, scope)
+
+    def show(self, toast: Toast) -> None:
+        self._toasts.show(toast)

@@ -1,4 +1,4 @@
-"""Who is registered in each scope: subscribers, which the bus notifies, and members, which it only counts.
+"""Who is registered in each scope: subscribers, which the bus notifies, and members, which it counts.
 
 With a relay, the first registration in a scope attaches the scope to the engine and the last one to leave detaches it.
 Connections are shown to other processes. The relay is called under the lock, so that it sees changes in order; it
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from .._core.events import RESERVED, ConnectionInfo
 from .._core.loops import LoopClosedError
+from .._core.toasts import Toast
 from .ended import EndedUsers
 from .inbox import Inbox
 from .link import Link
@@ -22,7 +23,7 @@ __all__ = ["Member", "Roster"]
 
 
 class Member:
-    """A connection that the bus counts for presence and can end, but does not notify.
+    """A connection that the bus counts for presence, shows toasts and can end, but does not notify.
 
     Args:
         scope: The scope that it views.
@@ -30,9 +31,10 @@ class Member:
         end: Called with the reason when the bus ends the connection, in any thread. It must not raise or block.
         leave: Removes the member from the bus.
         session: Its session, as :meth:`Roster.end_user` names it.
+        show: Called with each toast for it, in any thread. It must not block. ``None`` if it is shown none.
     """
 
-    __slots__ = ("_leave", "connection", "end", "has_ended", "scope", "session")
+    __slots__ = ("_leave", "connection", "end", "has_ended", "scope", "session", "show")
 
     def __init__(
         self,
@@ -41,13 +43,20 @@ class Member:
         end: Callable[[str], object],
         leave: Callable[[Member], None],
         session: str | None = None,
+        show: Callable[[Toast], object] | None = None,
     ) -> None:
+        self.show: Callable[[Toast], object] | None = show
         self.has_ended: bool = False
         self.session: str | None = session
         self.scope: str = scope
         self.connection: ConnectionInfo | None = connection
         self.end: Callable[[str], object] = end
         self._leave = leave
+
+    @property
+    def user_id(self) -> str | None:
+        """The user. ``None`` means anonymous."""
+        return None if self.connection is None else self.connection.user_id
 
     def leave(self) -> None:
         """Remove the member from the bus. Thread-safe and idempotent."""
@@ -104,10 +113,15 @@ class Roster:
         return subscription
 
     def join(
-        self, scope: str, connection: ConnectionInfo | None, end: Callable[[str], object], session: str | None
+        self,
+        scope: str,
+        connection: ConnectionInfo | None,
+        end: Callable[[str], object],
+        session: str | None,
+        show: Callable[[Toast], object] | None,
     ) -> Member:
         """Register a member and return it. One whose user or session has been ended since it connected has ended."""
-        member = Member(scope, connection, end, self._leave_soon, session)
+        member = Member(scope, connection, end, self._leave_soon, session, show)
         with self._inbox:
             if self._ended.includes(scope, connection, session):
                 member.has_ended = True
@@ -139,6 +153,11 @@ class Roster:
         """Return the subscribers of a scope."""
         found = self._scopes.get(scope)
         return () if found is None else found.subscribers
+
+    def members(self, scope: str) -> Collection[Member]:
+        """Return the members of a scope."""
+        found = self._scopes.get(scope)
+        return () if found is None else found.members
 
     def connections(self, scope: str) -> frozenset[ConnectionInfo]:
         """Return the connections of a scope in this process."""

@@ -11,7 +11,9 @@ from .description import AppDescription
 from .issues import Issue, Severity, block_issue, element_issue
 from .live_blocks import LiveBlock, block_shown_by, listeners_for, live_blocks, sendable_names
 from .page_tree import Node, PageTree, are_exclusive
+from .request_rules import check_requests
 from .shared_rules import check_sharing
+from .token_rules import check_tokens
 
 __all__ = ["check_blocks"]
 
@@ -56,10 +58,16 @@ def check_blocks(tree: PageTree, app: AppDescription, *, escapes: bool, is_page:
         yield from _check_loops(tree, blocks)
     if blocks and not escapes:
         yield _autoescape_issue(tree)
-    morphs = tree.htmx.major >= 4 or (len(declared) > 0 and all(WIRES[page.wire].morphs for page in declared))
+    morphs = tree.htmx.major >= 4 or (
+        len(declared) > 0 and (tree.live_script or all(WIRES[page.wire].morphs for page in declared))
+    )
     yield from _check_editable(tree, blocks, morphs=morphs)
     yield from _check_connect_elements(tree, blocks)
     yield from _check_crossref(tree, app)
+    if not declared or any(WIRES[page.wire].uses_htmx for page in declared):
+        yield from check_requests(tree, sendable_names(tree, blocks), declared=bool(declared))
+    if not any(page.shared for page in declared):  # else the block is an error
+        yield from check_tokens(tree, sendable_names(tree, blocks))
     for page in declared:
         yield from check_sharing(tree, page, app)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._clients.htmx import VENDORED
 from .._templates import DYNAMIC, Element
 
 __all__ = ["HtmxSetup", "detect_htmx", "parse_version"]
@@ -47,17 +48,22 @@ def parse_version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.strip().split("."))
 
 
-def detect_htmx(elements: Iterable[Element], sources: Mapping[str, str], option: tuple[int, ...]) -> HtmxSetup:
+def detect_htmx(
+    elements: Iterable[Element], sources: Mapping[str, str], option: tuple[int, ...], loaded: object = None
+) -> HtmxSetup:
     """Detect the htmx that a page loads.
 
     Args:
         elements: The page's elements.
         sources: The source text of its templates, where a script's URL may be part of an expression.
         option: The version to assume if the page does not name one. Empty to guess from the markup.
+        loaded: The version that the page loads from the package, as ``live_scripts(htmx=…)`` has it.
     """
     found = list(elements)
     config = next((_config(each) for each in found if _is_config(each)), {})
     script, version = _script(found, sources)
+    if isinstance(loaded, int) and loaded in VENDORED:
+        script, version = None, parse_version(VENDORED[loaded])
     version = version or option
     if version:
         return HtmxSetup(4 if version[0] >= 4 else 2, version, config, script)

@@ -106,6 +106,7 @@ class PageTree:
         nodes: Its elements in document order.
         htmx: The htmx that it loads.
         text: The source text of all its templates.
+        live_script: Whether it loads the live script.
     """
 
     name: str
@@ -113,6 +114,7 @@ class PageTree:
     nodes: Sequence[Node]
     htmx: HtmxSetup
     text: str
+    live_script: bool = False
 
     def closest(self, node: Node, name: str) -> ResolvedAttribute | None:
         """Return the value that htmx uses for an attribute, inherited or not. ``None`` if there is none."""

@@ -11,7 +11,7 @@ from .._clients import WIRES
 from .._core.errors import ReactiveError
 from .._index.index import registry_of
 from .._templates import Element, PageReads, analyse, elements
-from .._templates.survey import SurveyedTemplate, ignores, list_names, survey
+from .._templates.survey import SurveyedTemplate, calls_in, ignores, list_names, survey
 from .block_rules import check_blocks
 from .declaration_rules import check_declarations
 from .description import AppDescription
@@ -26,6 +26,7 @@ __all__ = ["check"]
 
 _Location = tuple[str | None, int | None, str]
 """The template and line of an issue, with its category."""
+_SCRIPTS = "live_scripts"
 _ORDER = {severity: number for number, severity in enumerate(Severity)}
 
 
@@ -100,11 +101,18 @@ class _EnvironmentCheck:
 
     def _page_tree(self, name: str, reads: PageReads, found: list[Element]) -> PageTree:
         sources = {each: self._survey(each).source for each in sorted(reads.templates)}
-        htmx = detect_htmx(found, sources, self._settings.htmx)
-        return PageTree(name, reads, build_nodes(found), htmx, "\n".join(sources.values()))
+        calls = [call for each in sources for call in calls_in(self._env, each, _SCRIPTS)] if _loads(reads) else []
+        loaded = next((call["htmx"] for call in calls if "htmx" in call), None)
+        htmx = detect_htmx(found, sources, self._settings.htmx, loaded)
+        return PageTree(name, reads, build_nodes(found), htmx, "\n".join(sources.values()), bool(calls))
 
     def _survey(self, name: str) -> SurveyedTemplate:
         return self._templates.get(name) or survey(self._env, name)
+
+
+def _loads(reads: PageReads) -> bool:
+    """Return whether a page calls ``live_scripts()``, itself or through what it extends, includes or imports."""
+    return any(_SCRIPTS in paths for paths in (reads.outside, *(block.paths for block in reads.blocks.values())))
 
 
 def _template_names(env: Environment, app: AppDescription) -> list[str]:
@@ -171,7 +179,7 @@ def _markup_issues(tree: PageTree, wires: Set[str]) -> Iterator[Issue]:
         return
     yield from check_htmx4(tree) if tree.htmx.major >= 4 else check_htmx2(tree)
     version, script = tree.htmx.version, tree.htmx.script
-    if wires and script is not None and len(version) == 3 and version < (2, 0, 11):
+    if wires and script is not None and not tree.live_script and len(version) == 3 and version < (2, 0, 11):
         yield element_issue(
             Severity.ERROR,
             "sse_dialect",

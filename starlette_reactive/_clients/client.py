@@ -41,6 +41,10 @@ class Client(ABC):
     def encode(self, patch: Patch) -> bytes:
         """Return a patch as one frame."""
 
+    @abstractmethod
+    def encode_append(self, target_id: str, content: str) -> bytes:
+        """Return HTML as one frame that appends it to the element with an id. What the element has stays."""
+
     def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:  # noqa: ARG002 - some clients need them
         """Return the frames that keep the client from reconnecting. Empty where the end of the stream is enough.
 

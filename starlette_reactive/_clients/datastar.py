@@ -20,14 +20,21 @@ class Datastar(Client):
     def encode(self, patch: Patch) -> bytes:
         """Return a patch as one frame."""
         mode = "inner" if patch.placement is Placement.INSIDE else "outer"
-        lines = patch.html.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        data = [f"selector {css_selector(patch.ref.target_id)}", f"mode {mode}"]
-        data += [f"elements {line}" for line in lines]
-        return encode_event(SSEEvent("\n".join(data), event="datastar-patch-elements"))
+        return _patch_elements(patch.ref.target_id, mode, patch.html)
+
+    def encode_append(self, target_id: str, content: str) -> bytes:
+        """Return a frame that appends HTML to an element."""
+        return _patch_elements(target_id, "append", content)
 
     def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:  # noqa: ARG002 - the end suffices
         """Return nothing: the end of the stream is enough."""
         return b""
+
+
+def _patch_elements(target_id: str, mode: str, content: str) -> bytes:
+    lines = content.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    data = [f"selector {css_selector(target_id)}", f"mode {mode}", *(f"elements {line}" for line in lines)]
+    return encode_event(SSEEvent("\n".join(data), event="datastar-patch-elements"))
 
 
 DATASTAR = Datastar()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import html
+from collections.abc import Mapping
 from typing import ClassVar
 
 from starlette.datastructures import Headers
@@ -23,12 +24,17 @@ __all__ = [
     "HTMX_2",
     "HTMX_4",
     "NAMED_EVENTS",
+    "VENDORED",
     "page_client",
     "partial",
     "sink_attributes",
     "sink_selector",
     "stream_client",
 ]
+
+
+VENDORED: Mapping[int, str] = {2: "2.0.11", 4: "4.0.1"}
+"""The versions of htmx that come with the package."""
 
 
 def partial(target_id: str, content: str, style: str) -> str:
@@ -48,6 +54,10 @@ class NamedEvents(Client):
         """Return a patch as one frame."""
         return encode_event(SSEEvent(patch.html, event=patch.ref.event_name))
 
+    def encode_append(self, target_id: str, content: str) -> bytes:
+        """Return an event that is named after the element, which appends it by its own ``hx-swap``."""
+        return encode_event(SSEEvent(content, event=target_id))
+
 
 class Htmx2(Client):
     """htmx 2.0.11 and later. It reads ``innerMorph`` as ``innerHTML``."""
@@ -58,6 +68,10 @@ class Htmx2(Client):
         """Return a patch as one frame."""
         style = "innerMorph" if patch.placement is Placement.INSIDE else self.around_style
         return encode_data(partial(patch.ref.target_id, patch.html, style))
+
+    def encode_append(self, target_id: str, content: str) -> bytes:
+        """Return a frame that appends HTML to an element."""
+        return encode_data(partial(target_id, content, "beforeend"))
 
 
 class Htmx4(Htmx2):

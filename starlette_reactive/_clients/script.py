@@ -38,6 +38,10 @@ class Script(Client):
         swap = "inner" if patch.placement is Placement.INSIDE else "outer"
         return encode_data(f"{_header(patch.ref.target_id, swap, is_own=self.own is None)}\n{patch.html}")
 
+    def encode_append(self, target_id: str, content: str) -> bytes:
+        """Return a frame that appends HTML to an element."""
+        return encode_data(f"{_header(target_id, 'append', is_own=False)}\n{content}")
+
     def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:  # noqa: ARG002 - the script knows its sink
         """Return the event that ends the stream, with the reason as its data."""
         return b"" if close_event is None else encode_event(SSEEvent(reason, event=close_event))

@@ -27,6 +27,11 @@ class Turbo(Client):
             )
         )
 
+    def encode_append(self, target_id: str, content: str) -> bytes:
+        """Return a frame that appends HTML to an element. Turbo removes children of it that have the same ids."""
+        opening = f'<turbo-stream action="append" target="{html.escape(target_id)}"><template>'
+        return encode_event(SSEEvent(f"{opening}{content}</template></turbo-stream>"))
+
     def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:  # noqa: ARG002 - it has one sink
         """Return the frame that removes the page's ``<turbo-stream-source>``."""
         return encode_event(SSEEvent(f'<turbo-stream action="remove" target="{SINK_ID}"></turbo-stream>'))

@@ -10,7 +10,7 @@ __all__ = ["Counts"]
 
 
 class Counts:
-    """How many updates wait or timed out, streams were refused, and shared blocks differed. Thread-safe."""
+    """How many updates wait or timed out, streams were refused, blocks differed, toasts were dropped. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -18,6 +18,7 @@ class Counts:
         self.timed_out_updates: int = 0
         self.refused_streams: int = 0
         self.differing_blocks: int = 0
+        self.dropped_toasts: int = 0
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -39,6 +40,11 @@ class Counts:
         """Count a shared block that was different for two viewers with an equal key."""
         with self._lock:
             self.differing_blocks += 1
+
+    def drop_toast(self) -> None:
+        """Count a toast that was dropped for a slow viewer."""
+        with self._lock:
+            self.dropped_toasts += 1
 
     def refuse(self) -> None:
         """Count a stream that was refused because there are too many."""

@@ -19,8 +19,10 @@ __all__ = [
     "ConnectionInfo",
     "Health",
     "UserId",
+    "as_scope",
     "as_user_id",
     "delivered_origin",
+    "user_ids",
 ]
 
 UserId = str | int | UUID
@@ -63,10 +65,10 @@ class ChangeEvent:
         audience: Iterable[UserId] | None = None,
     ) -> None:
         set_field = object.__setattr__
-        set_field(self, "scope", _named("scope", scope))
+        set_field(self, "scope", as_scope(scope))
         set_field(self, "changed_paths", freeze_paths(changed_paths))
         set_field(self, "origin", None if origin is None else _origin(origin))
-        set_field(self, "audience", None if audience is None else _user_ids(audience))
+        set_field(self, "audience", None if audience is None else user_ids(audience))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,16 @@ def _named(what: str, value: str) -> str:
     return value
 
 
+def as_scope(value: str) -> str:
+    """Return the name of a scope.
+
+    Raises:
+        TypeError: It is not a string.
+        ValueError: It is empty.
+    """
+    return _named("scope", value)
+
+
 def as_user_id(what: str, value: object) -> str:
     """Return a user id as text.
 
@@ -158,7 +170,13 @@ def delivered_origin(value: str | None) -> str | None:
     return value if value and len(value) <= LONGEST_ORIGIN else None
 
 
-def _user_ids(audience: Iterable[UserId]) -> frozenset[str]:
+def user_ids(audience: Iterable[UserId]) -> frozenset[str]:
+    """Return an audience as user ids.
+
+    Raises:
+        TypeError: It is a bare string, or an id has another type.
+        ValueError: An id is empty, or reserved.
+    """
     if isinstance(audience, str | bytes):
         raise TypeError(f"audience is a bare string: write {{{audience!r}}}, a set of user ids, not {audience!r}")
     return frozenset(as_user_id("a user id in audience", user_id) for user_id in audience)

@@ -21,6 +21,7 @@ __all__ = [
     "EventLoop",
     "LoopClosedError",
     "Mailbox",
+    "Nudge",
     "Pace",
     "Signal",
     "coroutines",
@@ -185,6 +186,20 @@ class Signal:
                 self._waiter = None
 
 
+class Nudge:
+    """Wakes one of the tasks that wait for a bell. In the same event loop."""
+
+    __slots__ = ("waiter",)
+
+    def __init__(self) -> None:
+        self.waiter: Waiter | None = None
+
+    def wake(self) -> None:
+        """Wake the task if it waits."""
+        if self.waiter is not None:
+            _wake(self.waiter)
+
+
 class Bell:
     """Wakes any number of tasks of one event loop, a slice in each iteration of the loop.
 
@@ -200,15 +215,19 @@ class Bell:
         self._waiting: dict[Waiter, None] = {}
         self._to_wake: deque[Waiter] = deque()
 
-    async def wait(self, other: Bell | None = None) -> None:
-        """Wait until the next :meth:`ring`, of this bell or of another one of the same event loop."""
+    async def wait(self, other: Bell | None = None, *, nudge: Nudge | None = None) -> None:
+        """Wait until the next :meth:`ring`, of this bell or of another one of the same event loop, or for a nudge."""
         waiter = self._loop.waiter()
+        if nudge is not None:
+            nudge.waiter = waiter
         self._waiting[waiter] = None
         if other is not None:
             other._waiting[waiter] = None  # noqa: SLF001 - its own kind
         try:
             await _wait_for(waiter)
         finally:
+            if nudge is not None:
+                nudge.waiter = None
             self._waiting.pop(waiter, None)
             if other is not None:
                 other._waiting.pop(waiter, None)  # noqa: SLF001 - as above

@@ -26,6 +26,7 @@ from collections.abc import Callable
 
 from .._core.errors import OutboxFullError
 from .._core.events import ChangeEvent, ConnectionInfo, Health
+from .._core.toasts import Toast
 from .alarms import Alarms
 from .connector import Connector
 from .direct_queue import DirectQueue
@@ -41,6 +42,7 @@ from .remote_members import RemoteMembers
 from .scopes import ScopeFollower
 from .send_queue import SendQueue, StampCallback
 from .this_process import call_after_fork, finish_before_exit, keep, note_use
+from .toast_queue import WaitingToast
 
 __all__ = ["Bridge"]
 
@@ -173,6 +175,18 @@ class Bridge:
             self._post(Batch(ended_users=[(user_id, scope)]))
         else:
             self._direct.end_user(user_id, scope)
+
+    def send_toast(self, toast: Toast, accepted: Callable[[], None] | None) -> None:
+        """Send a toast, at most once. Without ``accepted``, wait for the engine unless the relay was started.
+
+        Raises:
+            EmitTimeoutError: The engine has not accepted it in time. It is not kept.
+        """
+        if accepted is None and not self._is_started:
+            self._direct.send_toast(toast)
+        else:
+            waiting = WaitingToast(toast, time.monotonic() + self.patience, accepted)
+            self._thread.post(functools.partial(self._queue.send_toast, waiting))
 
     def request_stamp(self, callback: StampCallback) -> None:
         """Ask the engine for its current stamp."""

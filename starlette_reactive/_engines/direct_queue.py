@@ -16,8 +16,10 @@ from collections.abc import Callable
 
 from .._core.errors import EmitTimeoutError
 from .._core.events import ChangeEvent
+from .._core.toasts import Toast
 from .direct_sender import DirectSender, held, loop_is_running
 from .engine import Engine
+from .messages import Outgoing
 from .outbox import Batch, Outbox, WaitingEvent
 from .this_process import note_use
 
@@ -85,6 +87,38 @@ class DirectQueue:
             EmitTimeoutError: The engine has not accepted it in time. It is kept.
         """
         self._hand_in(Batch(ended_users=[(user_id, scope)]), "the request to end a user's streams")
+
+    def send_toast(self, toast: Toast) -> None:
+        """Send a toast, and wait until the engine has accepted it. It is tried once and not kept.
+
+        Raises:
+            EmitTimeoutError: The engine has not accepted it in time. It may have passed it on all the same.
+        """
+        seconds = min(self._patience, _LOOP_SECONDS) if loop_is_running() else self._patience
+        deadline = time.monotonic() + seconds
+        try:
+            with held(self._lock, deadline):
+                if self._is_emptying:
+                    raise TimeoutError("this thread is sending something else")
+                self._is_emptying = True
+                try:
+                    self._sender.send(Outgoing(toasts=[toast]), deadline)
+                finally:
+                    self._is_emptying = False
+        except self._sender.failures as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise EmitTimeoutError(
+                f"{self._name} has not accepted the toast for {toast.scope!r}, which is not kept: {reason}"
+            ) from error
+        finally:
+            if self._outbox.has_posted:  # a signal handler has left it to this thread
+                self._send_posted(deadline)
+
+    def _send_posted(self, deadline: float) -> None:
+        try:
+            self._attempt(deadline)
+        except self._sender.failures:
+            self._retry_later()
 
     def add(self, unsent: Batch) -> None:
         """Add what a relay has not sent."""

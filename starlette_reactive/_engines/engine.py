@@ -25,7 +25,7 @@ class Sender(Protocol):
     """A connection that only sends, without an event loop."""
 
     def send(self, outgoing: Outgoing, timeout: float) -> None:
-        """Send events and ended users, and wait until the engine has accepted them.
+        """Send events, ended users and toasts, and wait until the engine has accepted them.
 
         After an exception the connection is unusable.
 

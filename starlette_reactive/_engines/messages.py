@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .._core.events import ChangeEvent
+from .._core.toasts import Toast
 
 __all__ = [
     "DeliveredEvent",
@@ -110,7 +111,7 @@ class EndUser:
         _check_optional_texts(self.scope)
 
 
-Message = DeliveredEvent | LevelReached | MemberChange | EndUser
+Message = DeliveredEvent | LevelReached | MemberChange | EndUser | Toast
 MemberUpdate = tuple[str, str, RemoteMember | None]
 """A member of this process that joined or left a scope: the scope, its key, and the member or ``None``."""
 RemoteRoster = Mapping[str, Mapping[str, RemoteMember]]
@@ -125,11 +126,13 @@ class Outgoing:
         members: Members of this process that joined or left.
         ended_users: Users whose streams other processes are to end, as ``(user_id, scope or None)``.
         events: The events.
+        toasts: The toasts. The engine passes them on at once, and has none for who connects later.
     """
 
     members: Sequence[MemberUpdate] = field(default=())
     ended_users: Sequence[tuple[str, str | None]] = field(default=())
     events: Sequence[ChangeEvent] = field(default=())
+    toasts: Sequence[Toast] = field(default=())
 
 
 def _check_texts(*values: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from .._core.events import ChangeEvent
 from .._core.paths import ALL
+from .._core.toasts import Toast
 from .messages import MemberUpdate, Outgoing
 
 __all__ = ["SCOPE_LIMIT", "Batch", "Outbox", "WaitingEvent"]
@@ -66,9 +67,9 @@ class Batch:
             parts.append(f"{_counted(len(self.ended_users), 'request')} to end a user's streams")
         return " and ".join(parts)
 
-    def outgoing(self, members: Sequence[MemberUpdate] = ()) -> Outgoing:
-        """Return what to send, with members that joined or left."""
-        return Outgoing(members, self.ended_users, [waiting.event for waiting in self.events])
+    def outgoing(self, members: Sequence[MemberUpdate] = (), toasts: Sequence[Toast] = ()) -> Outgoing:
+        """Return what to send, with members that joined or left, and toasts."""
+        return Outgoing(members, self.ended_users, [waiting.event for waiting in self.events], toasts)
 
     def accept(self) -> None:
         """Tell everybody who waits for it that the engine has accepted it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from .._core.toasts import Toast
 from .engine import Session
 from .messages import DeliveredEvent, EndUser, LevelReached, MemberChange, Message
 from .scopes import ScopeFollower
@@ -54,6 +55,8 @@ class Receiver:
             case EndUser(process, user_id, scope):
                 if process != self._process:
                     self._scopes.bus.end_user(user_id, scope)
+            case Toast():
+                self._scopes.bus.show(message)
 
     async def watch_silence(self, session: Session) -> None:  # noqa: ARG002 - one of a session's tasks
         """Raise if no message arrives during three heartbeats.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .._core.events import ChangeEvent, ConnectionInfo, Health
+from .._core.toasts import Toast
 from .._log.replica import History
 
 __all__ = ["LocalBus", "Relay"]
@@ -44,12 +45,15 @@ class LocalBus(Protocol):
     def end_user(self, user_id: str, scope: str | None) -> None:
         """End a user's streams in this process."""
 
+    def show(self, toast: Toast) -> None:
+        """Send a toast to the viewers in this process."""
+
 
 class Relay(Protocol):
     """Connects a bus to an engine. Thread-safe.
 
-    No method blocks, except for ``stop``, and before ``start`` also ``publish`` and ``end_user``. Callbacks are called
-    later, never during the call that takes them.
+    No method blocks, except for ``stop``, and before ``start`` also ``publish``, ``end_user`` and ``send_toast``.
+    Callbacks are called later, never during the call that takes them.
     """
 
     @property
@@ -99,6 +103,19 @@ class Relay(Protocol):
 
         Raises:
             EmitTimeoutError: The engine has not accepted it in time. It is kept.
+        """
+
+    def send_toast(self, toast: Toast, accepted: Callable[[], None] | None) -> None:
+        """Send a toast to the viewers in all processes, at most once. It is dropped if the engine cannot be reached.
+
+        Before ``start`` and without ``accepted``, it waits until the engine has accepted the toast.
+
+        Args:
+            toast: The toast.
+            accepted: Called in any thread once the engine has accepted it.
+
+        Raises:
+            EmitTimeoutError: The engine has not accepted it in time. It is not kept.
         """
 
     def request_stamp(self, callback: Callable[[int | None], None]) -> None:

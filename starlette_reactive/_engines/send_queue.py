@@ -1,7 +1,7 @@
-"""What a relay sends to the engine: members, ended users, events and requests for a stamp.
+"""What a relay sends to the engine: members, ended users, events, toasts and requests for a stamp.
 
 What the engine has not accepted is sent again by the next session, merged with what has been added since. So delivery
-is at least once. Members are the exception: each session begins by enrolling all of them.
+is at least once. There are two exceptions: each session begins by enrolling all members, and no toast is sent twice.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from .alarms import Alarms
 from .engine import Session
 from .local_members import LocalMembers
 from .outbox import Outbox
+from .toast_queue import ToastQueue, WaitingToast
 
 __all__ = ["SendQueue", "StampCallback"]
 
@@ -39,6 +40,11 @@ class SendQueue:
         self._alarm = alarms.add(self._has_work)
         self._patience = patience
         self._stamp_requests: list[StampCallback] = []
+        self._toasts = ToastQueue()
+
+    def send_toast(self, toast: WaitingToast) -> None:
+        """Send a toast, at most once."""
+        self._toasts.add(toast)
 
     def request_stamp(self, callback: StampCallback) -> None:
         """Ask the engine for a stamp."""
@@ -66,21 +72,25 @@ class SendQueue:
                 return
 
     def _has_work(self) -> bool:
-        return bool(self._members.has_changes or self._outbox or self._stamp_requests)
+        return bool(self._members.has_changes or self._outbox or self._stamp_requests or self._toasts)
 
     async def _send_some(self, session: Session) -> None:
         members = self._members.take_changes()
         batch = self._outbox.take(_EVENTS_AT_ONCE)
+        toasts = self._toasts.take()
         requests, self._stamp_requests = self._stamp_requests, []
         try:
             async with asyncio.timeout(self._patience):
-                if members or batch:
-                    await session.send(batch.outgoing(members))
+                if members or batch or toasts:
+                    await session.send(batch.outgoing(members, [waiting.toast for waiting in toasts]))
                 stamp = await session.current_stamp() if requests else None
         except BaseException:
             self._outbox.put_back()
             self._stamp_requests = requests + self._stamp_requests
             raise
         self._outbox.accept()
+        for accepted in (waiting.accepted for waiting in toasts):
+            if accepted is not None:
+                accepted()
         for answer in requests:
             answer(stamp)

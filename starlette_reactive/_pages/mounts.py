@@ -36,7 +36,7 @@ def path_in(request: Request, name: str, /, **path_params: Any) -> str | None:
         **path_params: The parameters in its path.
     """
     outermost = outermost_router(request)
-    for full_name in (name, *_names_below(outermost, name)):
+    for full_name in () if outermost is None else (name, *_names_below(outermost, name)):
         try:
             return str(outermost.url_path_for(full_name, **path_params))
         except NoMatchFound:
@@ -50,8 +50,8 @@ def is_below_mount(request: Request, name: str) -> bool:
 
 
 def outermost_router(request: Request) -> Any:
-    """Return the router of the application that received a request first."""
-    return request.scope.get("router") or request.app.router
+    """Return the router of the application that received a request first. ``None`` if no router has seen it."""
+    return request.scope.get("router") or getattr(request.scope.get("app"), "router", None)
 
 
 def routes_of(app: Any) -> Iterator[BaseRoute]:

@@ -92,7 +92,8 @@ def _page_of_get(request: Request) -> tuple[Page, Mapping[str, Any] | None] | No
         "root_path": root_path,
         "headers": asgi_scope["headers"],
     }
-    found = _route_of(outermost_router(request).routes, get)
+    router = outermost_router(request)
+    found = None if router is None else _route_of(router.routes, get)
     if found is None:
         return None
     route, endpoint, path_params = found

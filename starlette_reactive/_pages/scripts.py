@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from .._clients.htmx import VENDORED
 from .._core.errors import ReactiveError
 from .mounts import path_in
 
@@ -32,7 +33,7 @@ LIVE_SCRIPT = STATIC / "live.js"
 """The path of the live script, without Idiomorph."""
 
 _LIVE = "live"
-_HTMX = {2: "htmx-2.0.11", 4: "htmx-4.0.1"}
+_HTMX = {major: f"htmx-{version}" for major, version in VENDORED.items()}
 _ROUTE_NAME = "reactive-scripts"  # the same for every Reactive object: what the routes serve is the same, too
 _DIGEST_LENGTH = 12  # in hexadecimal characters
 _NOT_FOUND = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}

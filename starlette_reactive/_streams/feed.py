@@ -205,6 +205,7 @@ class Feed:
     def repeat_crossed(self, viewer: Viewer, now: float) -> None:
         """Owe a viewer its own changes that are due by now, even if it was sent them: a late answer may be older."""
         self._forget_held(viewer, self._registry.plan(viewer.repeat_crossed(now)).touched)
+        self.wake()
 
     def _forget_held(self, viewer: Viewer, blocks: Iterable[BlockRef]) -> None:
         """Record that a viewer may not show any more what it was sent of some blocks."""

@@ -240,11 +240,8 @@ class Group:
             self.heartbeat += 1
             self._next_heartbeat = now + interval
             self.feed.wake()
-        repeating = [viewer for viewer in self._viewers if now >= viewer.repeat_at]
-        for viewer in repeating:
+        for viewer in [viewer for viewer in self._viewers if now >= viewer.repeat_at]:
             self.feed.repeat_crossed(viewer, now)
-        if repeating:
-            self.feed.wake()
         for viewer in [viewer for viewer in self._viewers if viewer.is_stalled(now, timeout)]:
             viewer.abort()
 

@@ -202,13 +202,13 @@ class JointStream(LiveStream):
             other = own.changed if self._sharing.has_personal else None
             while viewer.end_reason is None and own_viewer.end_reason is None:
                 frames = b""
-                if shared.feed.has_news(viewer) or (other is not None and own.has_news(own_viewer)):
+                if shared.feed.has_news(viewer) or (other is not None and own.has_news(own_viewer)) or self._toasts:
                     found = joint.own.outdated() or self._sharing.check()
                     if found is not None:
                         await self._restart_for(joint, found)
                         if joint.end_reason is not None:
                             break
-                    frames = joint.take()
+                    frames = joint.take() + self._toasts.take(viewer.client)
                 if frames:
                     own_viewer.sending_since = time.monotonic()  # its personal blocks may be on their way, too
                     await self._send_body(send, viewer, self._with_retry(frames))
@@ -216,7 +216,8 @@ class JointStream(LiveStream):
                 elif viewer.heartbeat != shared.heartbeat:
                     await self._send_body(send, viewer, viewer.client.heartbeat)
                 else:
-                    await shared.feed.changed.wait(other)  # nothing is awaited between `take` and this
+                    # nothing is awaited between `take` and this
+                    await shared.feed.changed.wait(other, nudge=self._toasts.nudge)
                     continue
                 viewer.heartbeat = shared.heartbeat
             joint.end()

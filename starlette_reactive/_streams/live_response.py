@@ -22,6 +22,7 @@ from .._clients.htmx import stream_client
 from .._core.callables import name_of
 from .._core.emit_filters import filtering
 from .._core.events import ConnectionInfo
+from .._core.loops import current_mailbox
 from .._core.sse import with_fields
 from .event_ids import RESTART_PAUSE, EventId, first_frame, restart_frame
 from .group import Group
@@ -30,6 +31,7 @@ from .groups import group_for
 from .limits import RETRY_AFTER, StreamPlace
 from .presence import gatherer_for
 from .response import CLEANUP_TIMEOUT, EventStream
+from .toasts import ToastTray
 from .viewer import FINAL_REASONS, Viewer
 
 __all__ = ["Beginning", "ConnectionCallback", "LiveStream", "ViewerOptions"]
@@ -111,6 +113,7 @@ class LiveStream(EventStream):
         self._group_options = group_options
         self._options = options
         self._member: Member | None = None  # since the viewer is counted
+        self._toasts = ToastTray()
         self._has_sent_retry = False
 
     def belong_to(self, session: str, on_join: Callable[[Group, Viewer], Callable[[], object]]) -> None:
@@ -184,15 +187,17 @@ class LiveStream(EventStream):
             await self._send_first(group, viewer, beginning, send)
         del beginning  # it lasts for the whole stream
         while viewer.end_reason is None:
-            frames = group.feed.take(viewer)
-            if frames:
-                frames = self._with_retry(frames)
-                await self._send_body(send, viewer, frames)
-                group.traces.sent(viewer, len(frames))
+            frames, toasts = group.feed.take(viewer), self._toasts.take(viewer.client)
+            if frames or toasts:
+                body = self._with_retry(frames + toasts)
+                await self._send_body(send, viewer, body)
+                if frames:
+                    group.traces.sent(viewer, len(body) - len(toasts))
             elif viewer.heartbeat != group.heartbeat:
                 await self._send_body(send, viewer, viewer.client.heartbeat)
             else:
-                await group.feed.changed.wait()  # nothing is awaited between `take` and this, so no change is missed
+                # nothing is awaited between `take` and this, so nothing is missed
+                await group.feed.changed.wait(nudge=self._toasts.nudge)
                 continue
             viewer.heartbeat = group.heartbeat
         await self._end(group, viewer, send)
@@ -218,7 +223,8 @@ class LiveStream(EventStream):
                 self._options = replace(self._options, connection=connection)
                 viewer.become(user_id)
         hub, scope = self._group_options.hub, self._group_options.scope
-        member = hub.join(scope, connection, self._ending_of(group, viewer), self._options.session)
+        show = functools.partial(self._toasts.put, current_mailbox(), hub.counts)
+        member = hub.join(scope, connection, self._ending_of(group, viewer), self._options.session, show)
         if member.has_ended:
             viewer.end("signed-out")
             return False

@@ -49,7 +49,8 @@ def reactive_stream(
             arguments or, if it has a parameter without a default, with the changed paths, derived ones included. A
             plain function runs in a worker thread. If it raises, or does not return a mapping, it is retried later.
         templates: The environment of the blocks. Defaults to the one that each was registered with.
-        origin: The mark whose own changes are not sent back.
+        origin: The mark whose own changes are not sent back. Those of blocks that the stream has sent before are, two
+            seconds later, because the older update may reach the page after the answer to its request.
         connection: Who is connected, for audience and presence.
         on_connect: Called once as ``on_connect(scope, connection)`` when the viewer is counted. It may be async.
         on_disconnect: Called once as ``on_disconnect(scope, connection)`` when the viewer is no longer counted,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -13,7 +13,7 @@ from .._core.errors import TemplateLoadError
 from .._core.suggestions import did_you_mean
 from .sources import ParsedTemplate, library_of
 
-__all__ = ["SurveyedTemplate", "TemplateProblem", "ignores", "list_names", "survey"]
+__all__ = ["SurveyedTemplate", "TemplateProblem", "calls_in", "ignores", "list_names", "survey"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,17 @@ def survey(env: Environment, name: str) -> SurveyedTemplate:
     extended = [targets for node, targets in _references(env, parsed) if isinstance(node, nodes.Extends)]
     parents = frozenset(target for targets in extended for target in targets)
     return SurveyedTemplate(name, parsed.source, tuple(problems), parents, _escapes(env, parsed))
+
+
+def calls_in(env: Environment, name: str, function: str) -> Iterator[Mapping[str, object]]:
+    """Yield the constant keyword arguments of each call of a global function in a template's own text."""
+    try:
+        tree = library_of(env).template(name).tree
+    except Exception:  # noqa: BLE001 - loaders and the parsers of extensions may raise anything
+        return
+    for call in tree.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name) and call.node.name == function:
+            yield {each.key: each.value.value for each in call.kwargs if isinstance(each.value, nodes.Const)}
 
 
 def ignores(env: Environment, source: str) -> Iterator[tuple[int, str]]:

@@ -1,18 +1,25 @@
-// The client of live pages: opens their streams and applies the updates. It needs Idiomorph. htmx 2 or 4 is optional.
+// The client of live pages: opens their streams and applies the updates. It needs Idiomorph; htmx 2 or 4 is optional.
 (() => {
   if (window.reactiveLive) return
   window.reactiveLive = true
 
-  const WAITING = "data-live-waiting" // marks what is held while an update waits for it
   const FIELDS = "input,textarea,select"
   const TYPED = "input:not([type=hidden],[type=checkbox],[type=radio],[type=button],[type=submit],[type=reset],[type=image])" +
     ",textarea,select,[contenteditable]:not([contenteditable=false])"
-  const inert = document.implementation.createHTMLDocument("") // loads no images and runs no scripts
+  // A document that loads no images and runs no scripts.
+  const inert = document.implementation.createHTMLDocument("")
+  const byId = id => document.getElementById(id)
+  const all = (node, selector) => [...node.matches(selector) ? [node] : [], ...node.querySelectorAll(selector)]
+  const sinks = () => [...document.querySelectorAll("[data-reactive-sink]")]
+  const idsOf = sink => (sink.dataset.reactiveBlocks ?? "").split(" ")
+  const blocks = () => sinks().flatMap(idsOf).map(byId).filter(Boolean)
 
-  // What the server has rendered. An update changes what differs from that, and leaves alone what scripts and people did.
+  // An update changes what the server renders in another way than before. It leaves alone what scripts and people did.
 
-  const rendered = new WeakMap // a node of the page -> the same node as the server last rendered it
-  const altered = new WeakSet // elements in which something else has changed something since
+  // A node of the page -> the same node as the server has last rendered it.
+  const rendered = new WeakMap
+  // Elements in which something else than an update has changed something since.
+  const altered = new WeakSet
 
   const learn = (node, copy) => {
     rendered.set(node, copy)
@@ -20,7 +27,7 @@
       child = child.nextSibling, other = other.nextSibling) learn(child, other)
   }
   const markAltered = node => {
-    for (let each = node; each; each = each.parentElement) altered.add(each)
+    for (; node; node = node.parentElement) altered.add(node)
   }
   const forget = node => {
     rendered.delete(node)
@@ -32,88 +39,72 @@
       (!fresh.querySelector?.("template") || last.outerHTML == fresh.outerHTML)
   }
 
-  // What people have typed or chosen, and what is held because somebody works in it.
+  // What people work in is held.
 
-  const submitted = new WeakMap // a field -> its value when it was sent successfully
-  const swapped = new Map // an element that an answer has put into a block -> the id of what it has replaced
+  // Fields in which somebody has typed or chosen what was not sent.
+  const touched = new WeakSet
+  // An element that an answer has put into a block -> the id of what it has replaced.
+  const swapped = new Map
 
-  const chosen = select => [...select.options].filter(each => each.selected).map(each => each.value)
-  const valueOf = field => field.localName == "select" ? chosen(field).join("\n") : field.checked + field.value
-  const isTouched = field =>
-    field.localName == "select" ? [...field.options].some(each => each.defaultSelected) ?
-      [...field.options].some(each => each.selected != each.defaultSelected) :
-      !field.multiple && field.selectedIndex > 0 || field.multiple && chosen(field).length > 0 :
-      field.value != field.defaultValue || field.localName == "input" && field.checked != field.defaultChecked
-  const isDirty = field => isTouched(field) && submitted.get(field) != valueOf(field)
-  const isEditable = node => node == document.activeElement && node.isContentEditable
-  const someIn = (node, selector, test) =>
-    node.matches(selector) && test(node) || [...node.querySelectorAll(selector)].some(test)
-  const isWorkedIn = node => node.contains(document.activeElement) || someIn(node, FIELDS, isDirty)
+  const valueOf = field => field.checked + field.value + chosen(field)
+  const chosen = field => [...field.selectedOptions ?? []].map(option => option.value)
   const isOpened = dialog => !rendered.get(dialog)?.hasAttribute("open")
-
   const isHeld = (node, fresh) =>
-    node.matches("[data-live-hold]") || node.matches("dialog[open]") && isOpened(node) || isEditable(node) ||
-    swapped.has(node) && !fresh.querySelector(TYPED)
-  const mustStay = (node, root) =>
-    node.nodeType == 1 && (
-      someIn(node, "[data-live-hold]", () => true) || someIn(node, "dialog[open]", isOpened) ||
-      node.contains(document.activeElement) && (isEditable(document.activeElement) ||
-        document.activeElement.matches(FIELDS) && isDirty(document.activeElement)) ||
-      [...swapped].some(([each, id]) => node.contains(each) &&
-        (isWorkedIn(each) || id && root.querySelector("#" + CSS.escape(id)))))
+    node.matches("[data-live-hold]") || node.matches("dialog[open]") && isOpened(node) ||
+    node == document.activeElement && node.isContentEditable || swapped.has(node) && !fresh.querySelector(TYPED)
+  const mustStay = (node, fresh) => {
+    const active = document.activeElement
+    return node.nodeType == 1 && (
+      all(node, "[data-live-hold]")[0] || all(node, "dialog[open]").some(isOpened) ||
+      node.contains(active) && (active.isContentEditable || touched.has(active)) ||
+      [...swapped].some(([form, id]) => node.contains(form) && (
+        form.contains(active) || all(form, FIELDS).some(field => touched.has(field)) ||
+        id && fresh.querySelector("#" + CSS.escape(id)))))
+  }
 
-  // Applying an update.
+  // Updates.
 
-  let htmx4 // what htmx 4 gives to extensions
+  let htmx4
   const process = (node, again) => {
-    if (node.nodeType != 1) return
-    for (const script of [...node.querySelectorAll("script"), ...node.matches("script") ? [node] : []]) {
-      const copy = document.createElement("script") // a script that was parsed with innerHTML would not run
-      for (const each of script.attributes) copy.setAttribute(each.name, each.value)
+    if (node.nodeType != 1 || !node.isConnected) return
+    // A script that was parsed for a fragment does not run.
+    if (!again) for (const script of all(node, "script")) {
+      const copy = document.createElement("script")
+      for (const { name, value } of script.attributes) copy.setAttribute(name, value)
       copy.text = script.text
       script.replaceWith(copy)
     }
     window.htmx?.process(node, again)
     if (!again && window.htmx && !htmx4) htmx.trigger(node, "htmx:load", { elt: node })
   }
-  const release = nodes => {
-    if (!htmx4 || !nodes.length) return
-    const bin = document.createElement("div")
-    bin.append(...nodes)
-    htmx4.morph(bin, document.createDocumentFragment(), true)
-  }
   const parse = (element, html) => {
     const context = inert.importNode(element, false)
     context.innerHTML = html
     return context
   }
-  const syncField = (field, fresh, keeps) => {
+  const sync = (field, fresh, kept) => {
     if (field.localName == "select") {
-      const values = keeps && new Set(keeps)
-      ;[...field.options].forEach((each, i) => {
-        each.selected = values ? values.has(each.value) : fresh.options[i]?.selected
+      [...field.options].forEach((option, i) => {
+        option.selected = kept ? kept.includes(option.value) : fresh.options[i]?.selected
       })
-    } else {
-      for (const name of ["value", "checked"]) {
-        if (field.localName != "input") continue
-        if (!fresh.hasAttribute(name)) field.removeAttribute(name)
-        else if (field.getAttribute(name) != fresh.getAttribute(name)) field.setAttribute(name, fresh.getAttribute(name))
-      }
-      if (keeps || field.type == "file") return
-      if (field.value != fresh.value) field.value = fresh.value
-      if (field.checked != fresh.checked) field.checked = fresh.checked
+      return
     }
+    if (field.localName == "input") for (const name of ["value", "checked"])
+      if (!fresh.hasAttribute(name)) field.removeAttribute(name)
+      else field.setAttribute(name, fresh.getAttribute(name))
+    if (kept || field.type == "file") return
+    for (const name of ["value", "checked"]) if (field[name] != fresh[name]) field[name] = fresh[name]
   }
 
-  // Returns whether a part of the element is held, so that the update has to be applied again later.
+  // Returns whether something in the element is held, so that the update has to be applied again later.
   const morph = (element, fresh) => {
-    const held = [], added = [], removed = [], changed = new Set, dirty = new Map
+    const held = [], added = [], removed = [], changed = new Set, kept = new Map
     let now, source
     const hold = node => {
       held.push(node)
       return false
     }
-    element.querySelectorAll(`[${WAITING}]`).forEach(node => node.removeAttribute(WAITING))
+    element.querySelectorAll("[data-live-waiting]").forEach(node => node.removeAttribute("data-live-waiting"))
     Idiomorph.morph(element, fresh, {
       morphStyle: "outerHTML",
       callbacks: {
@@ -123,7 +114,7 @@
           if (node != element && isHeld(node, next)) return hold(node)
           if (node.matches("[hx-preserve],[data-hx-preserve]")) return false
           now = next
-          if (node.matches(FIELDS) && isDirty(node)) dirty.set(node, node.localName == "select" ? chosen(node) : [])
+          if (touched.has(node)) kept.set(node, chosen(node))
         },
         beforeAttributeUpdated(name, node) {
           if (name == "data-htmx-powered" || node.matches("input,textarea") && /^(value|checked)$/.test(name)) return false
@@ -132,226 +123,222 @@
           if (/^(data-)?hx-/.test(name)) changed.add(node)
         },
         afterNodeMorphed(node, next) {
-          if (node.nodeType == 1 && node.matches(FIELDS)) syncField(node, next, dirty.get(node))
+          if (node.nodeType == 1 && node.matches(FIELDS)) sync(node, next, kept.get(node))
           rendered.set(node, next)
           altered.delete(node)
         },
         beforeNodeAdded(next) {
-          const id = next.nodeType == 1 && next.id
-          const other = id && [...swapped].find(([each, replaced]) => replaced == id && element.contains(each))
-          if (other) return hold(other[0])
+          for (const [form, id] of swapped) if (id && id == next.id && element.contains(form)) return hold(form)
           source = next
         },
         afterNodeAdded(node) {
           if (!rendered.has(node)) learn(node, source)
           added.push(node)
         },
-        beforeNodeRemoved: node => mustStay(node, fresh) ? hold(node) : undefined,
+        beforeNodeRemoved: node => mustStay(node, fresh) ? hold(node) : true,
         afterNodeRemoved: node => removed.push(node),
       },
     })
-    held.forEach(node => {
-      node.setAttribute(WAITING, "")
+    for (const node of held) {
+      node.setAttribute("data-live-waiting", "")
       markAltered(node.parentElement)
-    })
-    added.forEach(node => node.isConnected && process(node))
-    changed.forEach(node => node.isConnected && process(node, true))
-    release(removed)
-    return held.length > 0
+    }
+    added.forEach(node => process(node))
+    changed.forEach(node => process(node, true))
+    if (htmx4) {
+      // htmx 4 forgets what it removes itself.
+      const bin = document.createElement("div")
+      bin.append(...removed)
+      htmx4.morph(bin, document.createDocumentFragment(), true)
+    }
+    for (const form of swapped.keys()) if (!form.isConnected) swapped.delete(form)
+    return held.length
   }
-
   const apply = ({ id, swap, html }, element) => {
-    let waits = false
     if (swap == "append") {
-      for (const node of [...parse(element, html).childNodes]) process(element.appendChild(document.importNode(node, true)))
+      for (const node of [...parse(element, html).childNodes])
+        process(element.appendChild(document.importNode(node, true)))
     } else if (swap == "inner") {
-      const parent = inert.createElement("div"), fresh = parse(element, html)
-      parent.append(fresh)
-      waits = morph(element, fresh)
+      const fresh = parse(element, html)
+      inert.createElement("div").append(fresh)
+      return morph(element, fresh)
     } else {
       const parent = parse(element.parentElement, html)
-      const fresh = parent.querySelector("#" + CSS.escape(id)) ?? parent.firstElementChild ??
-        parent.appendChild(Object.assign(inert.createElement("template"), { id })) // so that the block finds its place again
-      waits = morph(element, fresh)
+      // A block that is empty leaves a template behind, so that it finds its place again.
+      return morph(element, parent.querySelector("#" + CSS.escape(id)) ?? parent.firstElementChild ??
+        parent.appendChild(Object.assign(inert.createElement("template"), { id })))
     }
-    for (const each of swapped.keys()) if (!each.isConnected) swapped.delete(each)
-    return waits
   }
 
-  // The page's own requests. An update of what one of them may replace waits for its answer.
+  // What the page's own requests may replace waits for their answers.
 
-  const requests = new Map // an XMLHttpRequest of htmx 2, or a context of htmx 4 -> what is known of it
-  const waiting = new Map // the id of a block -> the update that is to be applied
-  const latest = new Map // the id of a block -> its last update
-  const covered = new Set // the ids of blocks that an own answer has shown, with all own changes
+  // An XMLHttpRequest of htmx 2, or a context of htmx 4 -> what is known of the request.
+  const requests = new Map
+  // The id of a block -> the update that waits, and the last one that has come.
+  const waiting = new Map, latest = new Map
+  // The ids of blocks that an answer shows with all changes of the page's own.
+  const covered = new Set
   let count = 0
 
-  const blockIds = () => [...document.querySelectorAll("[data-reactive-sink]")]
-    .flatMap(sink => (sink.dataset.reactiveBlocks ?? "").split(" ").filter(Boolean))
-  const blocksAround = node => blockIds().map(id => document.getElementById(id)).filter(each => each?.contains(node))
-  const isBusy = element => [...requests.values()].some(request =>
-    request.nodes.some(node => node.contains(element) || element.contains(node)))
-
+  const isBusy = element => [...requests.values()].some(({ nodes }) =>
+    nodes.some(node => node.contains(element) || element.contains(node)))
+  const uncover = element => {
+    for (const block of blocks()) if (block.contains(element) || element.contains(block)) {
+      covered.delete(block.id)
+      requests.forEach(({ others }) => others.add(block.id))
+    }
+  }
   const offer = id => {
-    const update = waiting.get(id), element = document.getElementById(id)
+    const update = waiting.get(id), element = byId(id)
     if (element && isBusy(element)) return
     waiting.delete(id)
     if (!element || update.own && covered.has(id)) return
+    uncover(element)
     if (apply(update, element)) waiting.set(id, update)
     observer.takeRecords()
-    fire("updated", { blocks: [id] })
+    fire(document, "updated", { blocks: [id] })
   }
   const offerAll = () => [...waiting.keys()].forEach(offer)
   const receive = update => {
-    if (update.swap == "append") {
-      const element = document.getElementById(update.id)
-      return element && apply(update, element)
-    }
-    const { id } = update, before = waiting.get(id)
+    const { id } = update, element = byId(id), before = waiting.get(id)
+    if (update.swap == "append") return element && apply(update, element)
     update.number = ++count
-    waiting.delete(id) // so that updates are applied in the order in which they came
+    // It goes to the end: updates are applied in the order in which they came.
+    waiting.delete(id)
     if (before && !before.own) update.own = false
-    if (!update.own) {
-      covered.delete(id)
-      requests.forEach(request => request.others.add(id))
-    }
+    if (!update.own && element) uncover(element)
     latest.set(id, update)
     waiting.set(id, update)
     offer(id)
   }
 
-  const note = (request, records) => {
-    for (const { target, type, addedNodes, removedNodes } of records) {
+  // What an answer changes in the page.
+  const note = records => requests.forEach(request => {
+    if (request.isSwapping) for (const { target, type, addedNodes, removedNodes } of records) {
       const element = target.nodeType == 1 ? target : target.parentElement
       if (!element) continue
       forget(element)
-      for (const block of blocksAround(element)) {
+      const nodes = [...addedNodes].filter(node => node.nodeType == 1)
+      for (const block of blocks()) if (block.contains(element)) {
         request.touched.add(block.id)
         if (type != "childList" || removedNodes.length) request.replaces = true
-        for (const node of addedNodes)
-          if (node.nodeType == 1 && node.isConnected && node != block && someIn(node, TYPED, () => true))
-            swapped.set(node, request.replaced)
-      }
-      for (const node of addedNodes) if (node.nodeType == 1) blockIds().forEach(id => {
-        const block = document.getElementById(id)
-        if (block && node.contains(block)) request.touched.add(id)
-      })
+        for (const node of nodes)
+          if (node.isConnected && node != block && all(node, TYPED)[0]) swapped.set(node, request.replaced)
+      } else if (nodes.some(node => node.contains(block))) request.touched.add(block.id)
     }
-  }
-  const noteAll = records => requests.forEach(request => request.isSwapping && note(request, records))
-  const changes = new MutationObserver(noteAll) // what answers change
+  })
+  const changes = new MutationObserver(note)
   const begin = (key, element, target, verb) => {
+    const isGet = /^get$/i.test(verb), form = element.closest("form")
     covered.clear()
-    const form = /^get$/i.test(verb) ? null : element.closest("form")
-    const fields = form ? [...form.elements].filter(each => each.matches(FIELDS)) : []
-    const request = {
-      nodes: [element, target].filter(each => each?.nodeType == 1), number: count, others: new Set, touched: new Set,
-      replaced: target?.id, isAlone: !requests.size, fields: fields.map(each => [each, valueOf(each)]),
-    }
-    requests.forEach(each => { each.isAlone = false })
-    requests.set(key, request)
+    requests.forEach(request => { request.isAlone = false })
+    requests.set(key, {
+      nodes: [element, target].filter(each => each?.nodeType == 1), replaced: target?.id, isGet, number: count,
+      isAlone: !requests.size, others: new Set, touched: new Set,
+      fields: isGet || !form ? [] : [...form.elements].map(field => [field, valueOf(field)]),
+    })
   }
   const swapping = request => {
     request.isSwapping = true
     changes.observe(document, { childList: true, attributes: true, characterData: true, subtree: true })
+    return request
   }
-  const finish = (key, isOk, header, text, isGet) => {
+  const finish = (key, isOk, header, text) => {
     const request = requests.get(key)
     if (!request) return
-    noteAll(changes.takeRecords())
+    note(changes.takeRecords())
     requests.delete(key)
     if (!requests.size) changes.disconnect()
-    if (isOk) request.fields.forEach(([field, value]) => {
-      submitted.set(field, value)
+    const shown = (header ?? "").split(" ").map(decodeURIComponent), again = []
+    if (isOk) for (const [field, value] of request.fields) if (valueOf(field) == value) {
+      touched.delete(field)
       forget(field)
-    })
-    const shown = new Set((header ?? "").split(" ").map(decodeURIComponent))
-    const again = []
+    }
     for (const id of request.touched) {
       const last = latest.get(id), isOthers = request.others.has(id)
-      if (isOk && shown.has(id) && request.isAlone && !isOthers) covered.add(id)
+      if (isOk && shown.includes(id) && request.isAlone && !isOthers) covered.add(id)
       if (last?.number > request.number && !waiting.has(id)) again.push({ ...last, own: !isOthers && last.own })
     }
-    again.sort((one, other) => one.number - other.number).forEach(update => waiting.set(update.id, update))
-    if (isOk && isGet && request.touched.size && request.replaces) follow(text)
+    for (const update of again.sort((one, other) => one.number - other.number)) waiting.set(update.id, update)
+    if (isOk && request.isGet && request.replaces) follow(text)
     offerAll()
   }
-  // An answer of the same page with another query was put into the page: updates are for that query from now on.
+  // An answer of the same page, with another query, has replaced something: updates are for that query from now on.
   const follow = text => {
-    if (!text?.includes("data-reactive-sink")) return
-    const found = new DOMParser().parseFromString(text, "text/html").querySelector("[data-reactive-sink]")
-    const sink = document.querySelector("[data-reactive-sink]"), stream = streams.get(sink)
-    if (!found || !stream || found.dataset.reactivePage != sink.dataset.reactivePage) return
-    if (found.dataset.reactiveSink == sink.dataset.reactiveSink) return
-    for (const each of found.attributes) if (/^(data-reactive-|sse-connect|hx-sse:connect)/.test(each.name))
-      sink.setAttribute(each.name, each.value)
-    stream.move()
+    const [sink] = sinks(), found = text?.includes("data-reactive-sink") &&
+      new DOMParser().parseFromString(text, "text/html").querySelector("[data-reactive-sink]")
+    if (!found || !streams.has(sink) || found.dataset.reactivePage != sink.dataset.reactivePage ||
+      found.dataset.reactiveSink == sink.dataset.reactiveSink) return
+    for (const { name, value } of found.attributes)
+      if (/^(data-reactive-|(hx-)?sse.connect)/.test(name)) sink.setAttribute(name, value)
+    streams.get(sink).close()
+    streams.set(sink, open(sink, "unknown"))
   }
 
-  const on = (name, listener) => document.addEventListener(name, listener)
+  const on = (name, listener) => document.addEventListener("htmx:" + name, listener)
   const mark = headers => {
-    const sink = document.querySelector("[data-reactive-sink]")
+    const [sink] = sinks()
     if (sink) headers["Reactive-Origin"] = sink.dataset.reactiveSink
   }
   // htmx 2
-  on("htmx:configRequest", ({ detail }) => mark(detail.headers))
-  on("htmx:beforeSend", ({ detail }) => {
+  const finish2 = ({ xhr, successful }) =>
+    finish(xhr, successful, xhr.getResponseHeader("Reactive-Blocks"), xhr.responseText)
+  on("configRequest", ({ detail }) => mark(detail.headers))
+  on("beforeSend", ({ detail }) => {
     const { xhr, elt, target, requestConfig } = detail
     begin(xhr, elt, target, requestConfig.verb)
     // The swap can come later, and the element that would tell of its end may be gone.
     xhr.addEventListener("loadend", () => setTimeout(finish2, requests.get(xhr)?.swap?.shouldSwap ? 200 : 0, detail))
   })
-  on("htmx:beforeSwap", ({ detail }) => {
+  on("beforeSwap", ({ detail }) => {
     const request = requests.get(detail.xhr)
-    if (!request) return
-    request.swap = detail
-    swapping(request)
+    if (request) swapping(request).swap = detail
   })
-  const finish2 = ({ xhr, successful, requestConfig }) => finish(
-    xhr, successful, xhr.getResponseHeader("Reactive-Blocks"), xhr.responseText, requestConfig.verb == "get")
-  on("htmx:afterSettle", ({ detail }) => detail.xhr && finish2(detail))
+  on("afterSettle", ({ detail }) => detail.xhr && finish2(detail))
   // htmx 4
-  const isSink = ctx => ctx.sourceElement?.matches?.("[data-reactive-sink]")
-  on("htmx:config:request", event => {
-    if (isSink(event.detail.ctx)) event.preventDefault()
-    else mark(event.detail.ctx.request.headers)
+  on("config:request", event => {
+    const { sourceElement, request } = event.detail.ctx
+    if (sourceElement.matches?.("[data-reactive-sink]")) event.preventDefault()
+    else mark(request.headers)
   })
-  on("htmx:before:request", ({ detail: { ctx } }) =>
-    begin(ctx, ctx.sourceElement, ctx.target, ctx.request.method))
-  on("htmx:before:response", ({ detail: { ctx } }) => {
-    if (/event-stream/.test(ctx.response.headers.get("Content-Type"))) requests.delete(ctx) // it may never end
+  on("before:request", ({ detail: { ctx } }) => begin(ctx, ctx.sourceElement, ctx.target, ctx.request.method))
+  on("before:response", ({ detail: { ctx } }) => {
+    // A stream may never end.
+    if (/event-stream/.test(ctx.response.headers.get("Content-Type"))) requests.delete(ctx)
   })
-  on("htmx:before:swap", ({ detail: { ctx } }) => requests.has(ctx) && swapping(requests.get(ctx)))
-  on("htmx:finally:request", ({ detail: { ctx } }) => finish(
-    ctx, ctx.response?.status < 400, ctx.response?.headers.get("Reactive-Blocks"), ctx.text,
-    /^get$/i.test(ctx.request.method)))
+  on("before:swap", ({ detail: { ctx } }) => requests.has(ctx) && swapping(requests.get(ctx)))
+  on("finally:request", ({ detail: { ctx } }) =>
+    finish(ctx, ctx.response?.status < 400, ctx.response?.headers.get("Reactive-Blocks"), ctx.text))
 
   // Streams.
 
-  const streams = new Map // a sink -> its stream
-  const fire = (name, detail, where = document) =>
-    (where.isConnected ? where : document).dispatchEvent(new CustomEvent("reactive:" + name, { bubbles: true, detail }))
-  const show = (state, name, detail, sink) => {
-    if (document.documentElement.dataset.live == state) return
-    document.documentElement.dataset.live = state
-    fire(name, detail, sink)
-  }
+  // A sink -> its stream.
+  const streams = new Map
+  const fire = (element, name, detail) =>
+    (element.isConnected ? element : document).dispatchEvent(new CustomEvent("reactive:" + name, { bubbles: true, detail }))
 
-  const open = sink => {
-    const silence = 2500 * (Number(sink.dataset.reactiveBeat) || 15)
-    let source, last, watch, retry, loss, pause = 500, patience = silence, isOver = false
+  const open = (sink, last) => {
+    const silence = 2500 * (+sink.dataset.reactiveBeat || 15), life = new AbortController, { signal } = life
+    let source, watch, retry, loss, pause = 500, patience = silence
+    const show = (state, name, detail = {}) => {
+      const { dataset } = document.documentElement
+      if (dataset.live == state) return
+      dataset.live = state
+      fire(sink, name, detail)
+    }
     const stop = () => {
       [watch, retry, loss].forEach(clearTimeout)
       loss = source?.close()
       source = null
     }
-    const lose = (delay = 1000) => {
-      loss ||= setTimeout(show, delay, "reconnecting", "lost", {}, sink)
+    const lose = delay => {
+      loss ||= setTimeout(show, delay, "reconnecting", "lost")
     }
     const wait = () => {
       clearTimeout(watch)
       watch = setTimeout(() => {
-        patience = patience < silence ? Math.min(2 * patience, silence) : 1000 // the path may be frozen
+        // The path may be frozen. So may be connections that the browser has kept.
+        patience = patience < silence ? Math.min(2 * patience, silence) : 1000
         start()
         lose(0)
       }, patience)
@@ -363,107 +350,87 @@
     }
     const start = () => {
       stop()
-      if (isOver || document.hidden) return
-      const url = sink.dataset.reactiveUrl ?? sink.getAttribute("sse-connect")
-      source = new EventSource(url + "&script=1" + (last ? "&resume=" + encodeURIComponent(last) : ""))
+      if (signal.aborted || document.hidden) return
+      source = new EventSource(sink.getAttribute("sse-connect") + "&script=1" + (last ? "&resume=" + encodeURIComponent(last) : ""))
       wait()
-      source.onopen = () => {
+      source.onopen = event => {
+        hear(event)
         pause = 500
-        patience = silence
-        wait()
         loss = clearTimeout(loss)
-        show("connected", "connected", {}, sink)
+        show("connected", "connected")
       }
       source.onerror = () => {
-        lose()
-        if (source?.readyState != EventSource.CLOSED) return // it reconnects by itself
-        retry = setTimeout(start, pause * (0.5 + Math.random()))
+        lose(1000)
+        // Else it reconnects by itself.
+        if (source?.readyState == 2) retry = setTimeout(start, pause * (0.5 + Math.random()))
         pause = Math.min(2 * pause, 32000)
       }
       source.onmessage = event => {
         hear(event)
-        const end = event.data.indexOf("\n"), head = end < 0 ? event.data : event.data.slice(0, end)
-        receive({ ...JSON.parse(head), html: end < 0 ? "" : event.data.slice(end + 1) })
+        const [head, ...lines] = event.data.split("\n")
+        receive({ ...JSON.parse(head), html: lines.join("\n") })
       }
-      for (const name of ["id", "beat", "restart"]) source.addEventListener("reactive-" + name, hear)
+      for (const name of ["beat", "restart"]) source.addEventListener("reactive-" + name, hear)
       source.addEventListener("reactive-close", ({ data }) => {
         close()
-        show("ended", "ended", { reason: data }, sink)
+        show("ended", "ended", { reason: data })
       })
     }
-    const wake = event => {
-      if (event.type != "pageshow" || event.persisted)
-        if (document.hidden || source?.readyState != EventSource.OPEN) start()
-    }
     const close = () => {
-      isOver = true
+      life.abort()
       stop()
-      document.removeEventListener("visibilitychange", wake)
-      for (const name of ["online", "pageshow"]) window.removeEventListener(name, wake)
     }
-    document.addEventListener("visibilitychange", wake)
-    for (const name of ["online", "pageshow"]) window.addEventListener(name, wake)
-    const move = () => {
-      last = "unknown" // so that every block is sent
-      isOver = false
-      start()
-    }
+    for (const name of ["visibilitychange", "online", "pageshow"]) window.addEventListener(name, event => {
+      if ((name != "pageshow" || event.persisted) && (document.hidden || source?.readyState != 1)) start()
+    }, { signal })
     start()
-    return { close, move }
+    return { close }
   }
 
+  // What there is to do in the page now.
   const look = () => {
     for (const [sink, stream] of streams) if (!sink.isConnected) {
       stream.close()
       streams.delete(sink)
     }
-    for (const sink of document.querySelectorAll("[data-reactive-sink]")) if (!streams.has(sink)) {
-      for (const id of (sink.dataset.reactiveBlocks ?? "").split(" ")) {
-        const block = id && document.getElementById(id)
-        if (block) learn(block, inert.importNode(block, true))
-      }
+    for (const sink of sinks()) if (!streams.has(sink)) {
+      for (const block of idsOf(sink).map(byId)) if (block) learn(block, inert.importNode(block, true))
       streams.set(sink, open(sink))
     }
+    if (waiting.size) setTimeout(offerAll)
   }
-
-  let isDue = false
-  const lookAgain = () => {
-    look()
-    if (isDue || !waiting.size) return
-    isDue = true
-    setTimeout(() => {
-      isDue = false
-      offerAll()
-    })
-  }
-  const observer = new MutationObserver(lookAgain)
-  for (const name of ["focusout", "close", "input", "reset"]) document.addEventListener(name, () => setTimeout(lookAgain), true)
+  const observer = new MutationObserver(look)
+  for (const name of ["input", "reset", "focusout", "close"]) document.addEventListener(name, ({ target }) => {
+    if (name == "input") touched.add(target)
+    if (name == "reset") [...target.elements].forEach(field => touched.delete(field))
+    setTimeout(look)
+  }, true)
 
   const ready = () => {
     const { htmx } = window
-    htmx?.registerExtension?.("reactive", { init: api => { htmx4 = api } })
-    htmx?.defineExtension?.("reactive", {
-      isInlineSwap: style => /^(inner|outer)Morph$/.test(style),
-      handleSwap(style, target, fragment) {
-        if (!/^(inner|outer)Morph$/.test(style)) return false
-        return Idiomorph.morph(target, [...fragment.childNodes], { morphStyle: style == "innerMorph" ? "innerHTML" : "outerHTML" })
-      },
+    if (!htmx || streams.isReady) return
+    streams.isReady = true
+    htmx.registerExtension?.("reactive", { init: api => { htmx4 = api } })
+    if (!htmx.defineExtension || htmx4) return
+    const styles = { innerMorph: "innerHTML", outerMorph: "outerHTML" }
+    htmx.defineExtension("reactive", {
+      isInlineSwap: style => style in styles,
+      handleSwap: (style, target, fragment) =>
+        style in styles && Idiomorph.morph(target, [...fragment.childNodes], { morphStyle: styles[style] }),
     })
-    if (htmx?.defineExtension) {
-      const names = document.body.getAttribute("hx-ext")
-      document.body.setAttribute("hx-ext", names ? names + ",reactive" : "reactive")
-      // The script opens the streams of sinks, so the extension for Server-Sent Events must not.
-      const other = htmx.createEventSource ?? (url => new EventSource(url, { withCredentials: true }))
-      htmx.createEventSource = url =>
-        [...streams.keys()].some(sink => sink.getAttribute("sse-connect") == url) ?
-          Object.assign(new EventTarget, { close() {} }) : other(url)
-    }
+    const { body } = document, names = body.getAttribute("hx-ext")
+    body.setAttribute("hx-ext", names ? names + ",reactive" : "reactive")
+    // The extension for Server-Sent Events opens no stream of a sink.
+    const other = htmx.createEventSource ?? (url => new EventSource(url, { withCredentials: true }))
+    htmx.createEventSource = url => sinks().some(sink => sink.getAttribute("sse-connect") == url) ?
+      Object.assign(new EventTarget, { close() {} }) : other(url)
   }
   const start = () => {
     look()
     observer.observe(document, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-live-hold", "open"] })
-    if (document.readyState == "complete") ready()
-    else window.addEventListener("DOMContentLoaded", ready, true) // before htmx looks at the page
+    ready()
+    // Before htmx looks at the page.
+    for (const name of ["DOMContentLoaded", "load"]) window.addEventListener(name, ready, true)
   }
   // As soon as the page is parsed, and before deferred scripts change it.
   if (document.readyState == "loading") document.addEventListener("readystatechange", start, { once: true })

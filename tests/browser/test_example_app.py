@@ -13,6 +13,8 @@ pytest.importorskip("playwright", reason="the package playwright is missing")
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
+from tests.script.proxy import Path
+
 from .look import WATCH_SHIFTS, faults_of, shifted
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
 NUMBERS = count(1)
 NOTE_CONNECTIONS = """window.connections = 0
-for (const name of ["htmx:sseOpen", "htmx:sse:after:connection"]) addEventListener(name, () => window.connections++)"""
+for (const name of ["reactive:connected", "htmx:sseOpen", "htmx:sse:after:connection"])
+  addEventListener(name, () => window.connections++)"""
 EXPECTED_IN_CONSOLE = re.compile(
     r"legacy attribute sse-\w+ is deprecated|sse-swap is removed in htmx 4"  # of what live() writes for htmx 2
 )
@@ -475,6 +478,36 @@ def test_a_second_question_replaces_the_first(enter: Enter) -> None:
 
 
 # All pages
+
+
+@pytest.mark.parametrize("path", ["/boards/1", "/documents/1"])
+def test_a_lost_connection_is_shown_until_it_is_back(enter: Enter, path: str) -> None:
+    ada = enter("Ada")
+    way = Path(ada.url)
+    page = ada.context.new_page()  # its console is not watched, because it reports the lost connection
+    page.goto(way.url + path)
+    page.wait_for_function("connections > 0")
+    lost = page.get_by_role("status").get_by_text("Connection lost")
+    expect(lost).to_be_hidden()
+    way.refuses = True
+    way.cut()
+    expect(lost).to_be_visible()
+    assert faults_of(page) == []
+    way.refuses = False
+    expect(lost).to_be_hidden()
+    way.close()
+
+
+def test_a_page_says_that_its_person_has_signed_out(enter: Enter) -> None:
+    ada = enter("Ada")
+    page = ada.open("/boards/1")
+    over = page.get_by_role("status").get_by_text("This page is no longer updated.")
+    expect(over).to_be_hidden()
+    ada.context.request.post(f"{ada.url}/sign-out")
+    expect(over).to_be_visible()
+    assert faults_of(page) == []
+    over.get_by_role("link", name="Reload it").click()
+    expect(page).to_have_url(re.compile("/sign-in"))
 
 
 PAGES = [

@@ -19,6 +19,7 @@ HTMX_2 = '<script src="/htmx-2.0.11/htmx.min.js"></script><script src="/htmx-ext
 MORPH = '<script src="/idiomorph-0.8.0/idiomorph.min.js"></script><script src="/idiomorph-0.8.0/idiomorph-ext.min.js">'
 MORPH += "</script>"
 HTMX_4 = '<script src="/htmx-4.0.1/htmx.min.js"></script><script src="/htmx-4.0.1/hx-sse.min.js"></script>'
+LIVE_SCRIPT = "<!doctype html><html><head>{{ live_scripts(htmx=2) }}</head><body>"
 SINK = 'hx-sse:connect="/stream" hx-ext="sse" sse-connect="/stream" sse-swap="message" hx-target="this" hx-swap="none"'
 
 

@@ -4,11 +4,139 @@ from __future__ import annotations
 
 from starlette_reactive import BlockRef
 
-from .cases import CONNECT, MARK, Case, block_a, derive, two
+from .cases import CONNECT, LIVE_SCRIPT, MARK, Case, block_a, derive, four, two
 from .htmx2_faults import HTMX_2_FAULTS
 from .htmx4_faults import HTMX_4_FAULTS
 from .macro_cases import MACRO_FAULTS
 from .target_faults import TARGET_FAULTS
+
+LIST = '<ul id="items">{% block items %}{% for each in items %}<li>{{ each }}</li>{% endfor %}'
+
+REQUESTS = [
+    two(
+        "a request that appends to a live block that is its target",
+        f"""
+{LIST}{{% endblock %}}</ul>
+<button hx-get="/more"
+  hx-target="#items" hx-swap="beforeend">{MARK}More</button>""",
+        "appended_items",
+        declare=True,
+    ),
+    two(
+        "an item that fetches the next ones after itself",
+        f"""
+{LIST}
+<li id="last" hx-get="/more?page=2" hx-trigger="revealed" hx-swap="afterend">{MARK}</li>{{% endblock %}}</ul>""",
+        "appended_items",
+        declare=True,
+    ),
+    two(
+        "the only item of a list that fetches the next ones before itself",
+        f"""
+<ul id="items">{{% block items %}}<li id="last" hx-get="/more" hx-swap="beforebegin">{MARK}{{{{ x }}}}</li>
+{{% endblock %}}</ul>""",
+        "appended_items",
+        declare=True,
+    ),
+    two(
+        "an inherited style and the target this",
+        f"""
+<div hx-swap="beforeend"><section id="a" hx-target="this">{{% block a %}}{{{{ x }}}}<i
+  hx-get="/more">{MARK}</i>{{% endblock %}}</section></div>""",
+        "appended_items",
+        declare=True,
+    ),
+    four(
+        "an appending request under htmx 4",
+        f"""
+{LIST}{{% endblock %}}</ul><i hx-get="/more" hx-target="#items" hx-swap="append">{MARK}</i>""",
+        "appended_items",
+        declare=True,
+    ),
+    Case(
+        "a request that appends, with the live script",
+        {
+            "page": f"{LIVE_SCRIPT}\n{LIST}{{% endblock %}}</ul>"
+            f'<i hx-get="/more" hx-target="#items" hx-swap="beforeend">{MARK}</i>'
+        },
+        "appended_items",
+        "warning",
+        declare=True,
+    ),
+    two(
+        "a link that shows a live block for another query",
+        f"""
+{LIST}{{% endblock %}}</ul>
+<a hx-get="/items?sort={{{{ other }}}}" hx-target="#items">{MARK}Sort</a>""",
+        "query_without_script",
+        declare=True,
+    ),
+    two(
+        "a search form",
+        f"""
+<form hx-get="/items" hx-target="#items">{MARK}<p><input name="q"></p></form>
+{LIST}{{% endblock %}}</ul>""",
+        "query_without_script",
+        declare=True,
+    ),
+    four(
+        "a search field that replaces the element of a live block",
+        f"""
+{{% block items %}}<ul id="items">{{{{ items }}}}</ul>{{% endblock %}}
+<input name="q" hx-get="/items" hx-target="#items" hx-swap="outerHTML">{MARK}""",
+        "query_without_script",
+        declare=True,
+    ),
+    two(
+        "a part of a live block that fetches itself",
+        f"""
+<div id="a">{{% block a %}}{{{{ x }}}}<section hx-get="/part?open=1">{MARK}</section>{{% endblock %}}</div>""",
+        "query_without_script",
+        declare=True,
+    ),
+]
+"""Requests whose answers the next update replaces."""
+
+TOKENS = [
+    two(
+        "a field with a token in a live block",
+        f"""
+<div id="a">{{% block a %}}{{{{ x }}}}<form>
+<input type="hidden" name="csrfmiddlewaretoken" value="{{{{ token }}}}">{MARK}</form>{{% endblock %}}</div>""",
+        "csrf_token",
+        declare=True,
+    ),
+    *(
+        two(
+            f"a live block that reads {expression}",
+            f"""
+<div id="a">
+{{% block a %}}{MARK}{{{{ x }}}}<p>{{{{ {expression} }}}}</p>{{% endblock %}}
+</div>""",
+            "csrf_token",
+            declare=True,
+        )
+        for expression in ("csrf_token()", "csrf_input", "form.csrf_token", "request.state.csrf_token", "csrf_field()")
+    ),
+    two(
+        "a token in a block inside a live block",
+        f"""
+<div id="a">{{% block a %}}{{{{ x }}}}
+{{% block b %}}{MARK}<p>{{{{ csrf_token }}}}</p><i></i>{{% endblock %}}{{% endblock %}}</div>""",
+        "csrf_token",
+        declare=True,
+    ),
+    two(
+        "a header with a token in a live block",
+        f"""
+<div id="a">
+{{% block a %}}{MARK}{{{{ x }}}}<form hx-headers='{{"X-CSRF-Token": "{{{{ csrf_token }}}}"}}'></form><i></i>
+{{% endblock %}}</div>""",
+        "csrf_token",
+        declare=True,
+    ),
+]
+"""Live blocks with tokens."""
 
 MARKUP = HTMX_2_FAULTS + TARGET_FAULTS + HTMX_4_FAULTS + MACRO_FAULTS
 """Faults that are visible in a browser."""
@@ -111,4 +239,4 @@ BLOCKS = [
 ]
 """Faults of blocks, templates and declarations."""
 
-FAULTS = MARKUP + BLOCKS
+FAULTS = MARKUP + BLOCKS + REQUESTS + TOKENS

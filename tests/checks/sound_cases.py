@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from .cases import CONNECT, DRAW, DRAWN, OWN, PARTIAL, SINK, A, Case, M, block_a, derive, four, page_2, text, two
+from .cases import (
+    CONNECT,
+    DRAW,
+    DRAWN,
+    LIVE_SCRIPT,
+    OWN,
+    PARTIAL,
+    SINK,
+    A,
+    Case,
+    M,
+    block_a,
+    derive,
+    four,
+    page_2,
+    text,
+    two,
+)
 from .macro_cases import MACRO_SOUND
 
 SOUND = [
@@ -233,4 +250,78 @@ SOUND = [
     Case("an include that may be missing", {"page": "<html>{% include 'none' ignore missing %}"}),
 ]
 
+LIST = '<ul id="items">{% block items %}{% for each in items %}<li>{{ each }}</li>{% endfor %}{% endblock %}</ul>'
+SEARCH = f'{LIST}<form hx-get="/items" hx-target="#items"><input name="q"></form>'
+
+SOUND += [
+    two(
+        "what is appended beside a live block",
+        f'{LIST}<ul id="more"><li hx-get="/more" hx-target="#items" hx-swap="afterend"></li></ul>',
+        declare=True,
+    ),
+    two(
+        "what is appended beside the element of a live block",
+        """{% block a %}<p id="a" hx-get="/more" hx-swap="afterend">{{ x }}</p>{% endblock %}""",
+        declare=True,
+    ),
+    two(
+        "a list that a request appends to outside of live blocks",
+        f'{LIST}<ul id="log"><li hx-get="/more" hx-target="#log" hx-swap="beforeend"></li></ul>',
+        declare=True,
+    ),
+    two(
+        "a form whose answer is appended to a live block, and comes with the next update too",
+        f'{LIST}<form hx-post="/items" hx-target="#items" hx-swap="beforeend"><input name="name"></form>',
+        declare=True,
+    ),
+    two(
+        "a target or a style that an expression writes",
+        f"""{LIST}<i hx-get="/more?x=1" hx-target="{{{{ t }}}}" hx-swap="beforeend"></i>
+<i hx-get="/more?x=1" hx-target="#items" hx-swap="{{{{ s }}}}"></i>
+<i hx-get="/more?x=1" hx-target="#items" {{{{ attributes }}}}></i>""".replace("#items", "closest ul"),
+        declare=True,
+    ),
+    two(
+        "a block that is not live",
+        '<ul id="items">{% block items %}<li>One</li>{% endblock %}</ul><i hx-get="/m" hx-target="#items" '
+        'hx-swap="beforeend"></i>',
+        declare=True,
+    ),
+    two("a page that is not live and has a search form", SEARCH),
+    Case("a search form with the live script", {"page": f"{LIVE_SCRIPT}{SEARCH}"}, declare=True),
+    two(
+        "requests for the page's own query, and for another place",
+        f"""{LIST}<i hx-get="/items" hx-target="#items"></i><i hx-get="/items?x=1" hx-target="#other"></i>
+<i hx-get="/x?y=1" hx-target="#items" hx-swap="none"></i><div id="other"></div>
+<form hx-get="/items" hx-target="#items"><button>Again</button></form>""",
+        declare=True,
+    ),
+    two(
+        "a token outside of live blocks, and one that is kept",
+        f"""{LIST}<form hx-headers='{{"X-CSRF-Token": "{{{{ csrf_token }}}}"}}'>
+<input type="hidden" name="csrf_token" value="{{{{ csrf_token }}}}"></form>
+<div id="a">{{% block a %}}{{{{ x }}}}
+<input type="hidden" id="t" name="csrf_token" hx-preserve value="{{{{ csrf_token }}}}">{{% endblock %}}</div>""",
+        declare=True,
+    ),
+    two(
+        "names that only resemble those of tokens",
+        """<div id="a">{% block a %}{{ x.csrf_enabled }}{{ tokens }}{{ csrf_token_count }}
+<input type="hidden" name="csrf" value="none">{% endblock %}</div>""",
+        declare=True,
+    ),
+    Case(
+        "an old htmx with the live script",
+        {
+            "page": '<html><head><script src="/htmx-2.0.4/htmx.min.js"></script>{{ live_scripts() }}</head><body>'
+            f"{LIST}</body></html>"
+        },
+        declare=True,
+    ),
+    Case(
+        "the live script keeps what is typed",
+        {"page": f'{LIVE_SCRIPT}<div id="a">{{% block a %}}{{{{ x }}}}<input name="q">{{% endblock %}}</div>'},
+        declare=True,
+    ),
+]
 SOUND += MACRO_SOUND

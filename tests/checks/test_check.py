@@ -236,6 +236,37 @@ def test_the_version_of_htmx_is_read_from_the_script_tag(script: str, major: int
     assert (found.major, found.version) == (major, version)
 
 
+@pytest.mark.parametrize(
+    ("call", "categories"),
+    [
+        ("live_scripts(htmx=4, nonce=n)", ["sse_dialect"]),
+        ("live_scripts(htmx=2)", []),
+        ("live_scripts()", []),
+        ("live_scripts(htmx=version)", []),
+    ],
+)
+def test_the_version_of_htmx_is_read_from_the_call_that_loads_it(call: str, categories: list[str]) -> None:
+    templates = {
+        "page.html": "{% extends 'layout.html' %}{% block body %}<p hx-disinherit='hx-target'></p>{% endblock %}",
+        "layout.html": "<html><head>{% include 'head.html' %}</head><body>{% block body %}{% endblock %}</body></html>",
+        "head.html": "{{ " + call + " }}",
+    }
+    reactive = Reactive(Environment(loader=DictLoader(templates), autoescape=True), secret="a secret for tests")
+    assert [issue.category for issue in reactive.check()] == categories
+
+
+def test_a_page_that_loads_the_live_script_in_its_layout_may_fetch_another_query() -> None:
+    body = '<p id="a">{% block a %}{{ x }}{% endblock %}</p><i hx-get="/?y=1" hx-target="#a"></i><b {{ live() }}></b>'
+    for call, categories in {"live_scripts()": [], "live_scripts": ["query_without_script"]}.items():
+        templates = {
+            "page.html": "{% extends 'layout.html' %}{% block body %}" + body + "{% endblock %}",
+            "layout.html": "<html><head>{{ " + call + " }}</head><body>{% block body %}{% endblock %}</body></html>",
+        }
+        reactive = Reactive(Environment(loader=DictLoader(templates), autoescape=True), secret="a secret for tests")
+        reactive.page("page.html", scope="all")(lambda: {"x": 1})
+        assert [each.category for each in reactive.check() if each.severity != "info"] == categories
+
+
 def test_the_option_decides_the_version_of_a_page_that_does_not_name_it() -> None:
     source = '<html><script src="/htmx.js"></script><main hx-ext="sse" sse-connect="/s"><p sse-swap="a"></p></main>'
     app = AppDescription([Environment(loader=DictLoader({"page": source}), autoescape=True)])

@@ -43,15 +43,6 @@ def test_the_smallest_program_is_small() -> None:
     assert len((SMALLEST / "app.py").read_text().splitlines()) <= 25
 
 
-def test_the_smallest_program_has_the_examples_scripts() -> None:
-    vendor = ROOT / "example_app" / "static" / "vendor"
-    for copy, original in {
-        "htmx.min.js": vendor / "htmx-2.0.11" / "htmx.min.js",
-        "sse.min.js": vendor / "htmx-ext-sse-2.2.4" / "sse.min.js",
-    }.items():
-        assert (SMALLEST / "static" / copy).read_bytes() == original.read_bytes()
-
-
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_to_a_file_has_a_target(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):

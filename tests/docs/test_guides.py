@@ -142,3 +142,13 @@ async def test_a_team_shares_its_renders_and_each_member_has_a_greeting(program:
         await reactive.emit("board:monday", "tasks")
         await eventually(lambda: len(reactive.presence("board:monday")) == 2)
         assert other.text("#tasks") == "Paint"
+
+
+async def test_people_are_told_of_what_others_do(program: Program) -> None:
+    names = program("guides/notifications.md")
+    async with TestClient(names["app"], cookies={"user": "Ann"}) as ann, TestClient(names["app"]) as other:
+        page = await other.live("/boards/1")
+        for number, card in enumerate(("Bake", "<Taste>"), start=1):
+            assert (await ann.post("/boards/1/cards", data={"card": card})).status_code == 204
+            await page.expect(f"#toasts .toast:nth-child({number})", contains=f"Ann has added {card}")
+            await page.expect(f"#cards li:nth-child({number})", card)

@@ -179,6 +179,8 @@ class MemorySession:
                 self.server.deliver(None, EndUser(self.process, user_id, within))
             for event in outgoing.events:
                 self.server.publish(event)
+            for toast in outgoing.toasts:
+                self.server.deliver(toast.scope, toast)
 
     async def enroll(self, members: Sequence[tuple[str, str, RemoteMember]]) -> None:
         await self._check()
@@ -261,6 +263,8 @@ class MemorySender:
                 self.server.deliver(None, EndUser("a sender", user_id, within))
             for event in outgoing.events:
                 self.server.publish(event)
+            for toast in outgoing.toasts:
+                self.server.deliver(toast.scope, toast)
 
     def close(self) -> None:
         pass

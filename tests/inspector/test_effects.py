@@ -107,15 +107,12 @@ async def test_a_viewers_own_change_is_not_sent_to_a_stream_that_skips_its_origi
     demo = Demo()
     index = DependencyIndex(demo.reactive.templates)
     index.register_template(demo.reactive.templates, "news.html")
-    endless = reactive_stream(
-        demo.reactive.bus,
-        scope="news",
-        index=index,
-        context_builder=dict,
-        templates=demo.reactive.templates,
-        origin="x",
-    )
-    async with connect(endless):
+
+    def context() -> dict[str, object]:
+        return {}
+
+    bus = demo.reactive.bus
+    async with connect(reactive_stream(bus, scope="news", index=index, context_builder=context, origin="x")):
         await demo.reactive.emit("news", "headlines", origin="x")
         effect = await settled(demo.reactive, "withheld")
         assert effect.notes[0] == "Not sent to 1 viewer who made the change."

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 from fastapi import Form, Request, Response
+
+from starlette_reactive import Fragment
+from starlette_reactive._bus.bus import hub_of
+from starlette_reactive._streams.groups import end_streams
 
 from .browser_clients import SCRIPTS, WIRES, live_app
 
 CONTENT = """{% block banner %}<h1 id="banner" class="n{{ count }}">{{ count }} so far</h1>{% endblock %}
+<div id="toasts" role="status" aria-live="polite"></div>
 <p id="note">{% block note %}{{ note }}{% endblock %}</p>
 <section id="inside">{% block inside %}<b class="count">{{ count }}</b>
   <form><input id="in" name="in" aria-label="Inside"></form>{% endblock %}</section>
@@ -18,7 +24,10 @@ CONTENT = """{% block banner %}<h1 id="banner" class="n{{ count }}">{{ count }} 
   <details id="more"><summary>More</summary>{{ unchanged }}</details>
   <video id="film" muted loop width="40" height="30"></video>{% endblock %}</section>"""
 
-app, reactive = live_app(CONTENT)
+TOAST = """{% block toast %}<p class="toast">{{ text }} <button onclick="this.parentNode.remove()">Close</button></p>
+{% endblock %}"""
+
+app, reactive = live_app(CONTENT, toast=TOAST)
 state: dict[str, Any] = {"count": 0, "note": "nothing", "over": False}
 streams: list[str] = []
 
@@ -56,6 +65,19 @@ async def say(request: Request, note: str = Form("")) -> Response:
     state["note"] = note
     await reactive.emit("all", "note", origin=reactive.origin(request))
     return Response(status_code=204, headers={"X-Origin": reactive.origin(request) or "none"})
+
+
+@app.post("/tell")
+async def tell(text: str) -> None:
+    await reactive.notify("all", Fragment("toast.html", "toast", target="toasts", text=text))
+
+
+@app.post("/restart")
+async def restart(text: str) -> None:
+    end_streams(hub_of(reactive.bus))
+    while reactive.presence("all"):  # noqa: ASYNC110 - streams set no event when they have ended
+        await anyio.sleep(0.01)
+    await tell(text)
 
 
 @app.post("/over")

@@ -35,14 +35,16 @@ _SINK = """
 </body></html>"""
 
 
-def live_app(content: str) -> tuple[FastAPI, Reactive]:
+def live_app(content: str, **templates: str) -> tuple[FastAPI, Reactive]:
     """Return an application that serves the scripts, and its ``Reactive`` object.
 
     Args:
         content: What the template ``page.html`` shows. Its endpoints give it the ``scripts`` of their client.
+        **templates: Further templates. Each is named ``name.html``.
     """
     app = FastAPI()
-    env = Environment(loader=DictLoader({"page.html": _HEAD + content + _SINK}), autoescape=True)
+    sources = {f"{name}.html": source for name, source in templates.items()} | {"page.html": _HEAD + content + _SINK}
+    env = Environment(loader=DictLoader(sources), autoescape=True)
     reactive = Reactive(env, secret="a secret for tests")
     app.include_router(reactive.router)
     app.mount("/vendor", StaticFiles(directory=ROOT / "example_app" / "static" / "vendor"))

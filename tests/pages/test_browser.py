@@ -132,6 +132,39 @@ def test_the_sink_connects_once_and_blocks_anywhere_in_the_page_are_updated(
 
 
 @every
+def test_toasts_are_appended_and_those_that_are_there_stay(
+    client: str, server: Server, api: APIRequestContext, live_page: OpenPage
+) -> None:
+    page = live_page(client)
+    toasts = page.locator("#toasts .toast")
+    api.post(f"{server.url}/tell?text=One")
+    expect(toasts).to_have_count(1)
+    toasts.evaluate("toast => toast.id = 'kept'")
+    api.post(f"{server.url}/tell?text=Two")
+    expect(toasts).to_have_text([re.compile("One"), re.compile("Two")])
+    expect(page.locator("#kept")).to_contain_text("One")
+    expect(page.get_by_role("status")).to_have_attribute("aria-live", "polite")
+    page.get_by_role("button", name="Close").first.click()
+    expect(page.locator("#inside .count")).to_have_text(str(change(api, server)))
+    expect(toasts).to_have_text([re.compile("Two")])
+
+
+@every
+def test_a_page_that_comes_back_is_told_only_what_is_new(
+    client: str, server: Server, api: APIRequestContext, live_page: OpenPage
+) -> None:
+    page = live_page(client)
+    toasts = page.locator("#toasts .toast")
+    api.post(f"{server.url}/tell?text=before")
+    expect(toasts).to_have_count(1)
+    before = opened(api, server)
+    api.post(f"{server.url}/restart?text=meanwhile")
+    wait_for(page, lambda: opened(api, server) > before and connected(api, server) == 1)
+    api.post(f"{server.url}/tell?text=after")
+    expect(toasts).to_have_text([re.compile("before"), re.compile("after")])
+
+
+@every
 def test_an_empty_block_is_emptied(client: str, server: Server, api: APIRequestContext, live_page: OpenPage) -> None:
     page = live_page(client)
     api.post(f"{server.url}/say", form={"note": "full"})

@@ -69,12 +69,13 @@ def added(name: str) -> list[str]:
     return [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++")]
 
 
-def test_the_decorator_and_the_sink_make_the_page_of_the_tutorial_live() -> None:
+def test_the_decorator_the_script_and_the_sink_make_the_page_of_the_tutorial_live() -> None:
     assert added("live.diff") == [
         "from fastapi import FastAPI, Form, HTTPException",
         '@reactive.page("board.html", scope="board:{board_id}")',
         "async def board(board_id: int) -> dict[str, object]:",
         '    return {"board_id": board_id, "tasks": boards[board_id]}',
+        "{{ live_scripts() }}",
         "<div {{ live() }}></div>",
     ]
     assert added("tell.diff") == ['    await reactive.emit(f"board:{board_id}", "tasks")']

@@ -331,6 +331,14 @@ async def test_what_an_endpoint_emits_while_it_runs_has_its_page_as_the_origin(p
         assert [each.own for each in await told(mine, 1)] == [own]
 
 
+async def test_captured_changes_have_the_origin_of_their_endpoint(captured_changes: list[ChangeEvent]) -> None:
+    board = Board()
+    tab = await board.load()
+    await tab.post()
+    await tab.post("/plain")
+    assert captured_changes == [ChangeEvent("all", {"items"}, tab.mark), ChangeEvent("all", {"items"})]
+
+
 async def test_what_a_task_emits_after_its_endpoint_has_returned_has_no_origin() -> None:
     board = Board()
     async with board.view() as (tab, mine), anyio.create_task_group() as tasks:

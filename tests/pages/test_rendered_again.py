@@ -112,6 +112,16 @@ async def test_nothing_is_written_without_a_request() -> None:
     assert_off(Seen(text, 200))
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_nothing_is_written_outside_of_all_routers(method: str) -> None:
+    boards = Boards()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await boards.render(Request(scope))(scope, receive, send)
+
+    assert_off(await request(app, "/board/1", method=method, headers=COOKIE))
+
+
 @pytest.mark.parametrize("raises", [True, False])
 async def test_nothing_is_written_in_the_error_page_of_a_live_page(raises: bool) -> None:
     boards = Boards()

@@ -138,6 +138,16 @@ async def test_without_the_routes_the_error_says_what_to_include() -> None:
         await request(Starlette(routes=[Route("/", page)]), "/")
 
 
+async def test_outside_of_all_routers_the_error_says_what_to_include() -> None:
+    reactive = Reactive(environment(page="{{ live_scripts() }}"), secret=SECRET)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await reactive.templates.TemplateResponse(Request(scope), "page.html")(scope, receive, send)
+
+    with pytest.raises(ReactiveError, match=r"include_router\(reactive.router\)"):
+        await request(app, "/")
+
+
 # The addresses
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +18,12 @@ from starlette_reactive import OOB, Action, Fragment, Reactive, ValidationError,
 
 HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ client }}</title><link rel="icon" href="data:,">
-<meta name="htmx-config" content='{"responseHandling": [{"code": "[23]..", "swap": true}, {"code": "422", "swap": true}]}'>
+<meta name="htmx-config" content='{"responseHandling":
+  [{"code": "[23]..", "swap": true}, {"code": "422", "swap": true}]}'>
 {{ live_scripts(htmx=htmx) }}
-{% if extension %}<script src="/vendor/{{ "htmx-ext-sse-2.2.4/sse.min.js" if htmx == 2 else "htmx-4.0.1/hx-sse.min.js" }}"></script>{% endif %}
+{% if extension %}
+<script src="/vendor/{{ "htmx-ext-sse-2.2.4/sse.min.js" if htmx == 2 else "htmx-4.0.1/hx-sse.min.js" }}"></script>
+{% endif %}
 <script>
   window.heard = []
   for (const name of ["connected", "lost", "updated", "ended"])
@@ -28,13 +32,15 @@ HEAD = """<!doctype html>
 </script></head><body>
 """
 ROW = """{% macro row(item) %}<li id="item-{{ item.id }}"><span>{{ item.text }}</span>
-<button class="edit" hx-get="/items/{{ item.id }}/edit" hx-target="#item-{{ item.id }}" hx-swap="outerHTML">Edit</button>
+<button class="edit" hx-get="/items/{{ item.id }}/edit" hx-target="#item-{{ item.id }}"
+  hx-swap="outerHTML">Edit</button>
 <button class="ring" hx-post="/items/{{ item.id }}/ring" hx-swap="none">Ring</button></li>{% endmacro %}"""
 TEMPLATES = {
     "row.html": ROW,
     "items.html": HEAD
     + """{% from "row.html" import row %}
-<p>Items: <b id="total">{% block total %}{{ items|length }}{% endblock %}</b> <i id="bell">{% block bell %}{{ rings }}{% endblock %}</i></p>
+<p>Items: <b id="total">{% block total %}{{ items|length }}{% endblock %}</b>
+<i id="bell">{% block bell %}{{ rings }}{% endblock %}</i></p>
 <form id="add" hx-post="/items" hx-target="#items">{% block form %}
   <input id="text" name="text" value="{{ text }}">{% if errors %}<em class="error">{{ errors }}</em>{% endif %}
   <button>Add</button>{% endblock %}</form>
@@ -70,7 +76,7 @@ app.include_router(reactive.router)
 app.mount("/vendor", StaticFiles(directory=Path(__file__).parents[2] / "example_app" / "static" / "vendor"))
 
 items: dict[int, dict[str, Any]] = {}
-state: dict[str, Any] = {"rings": 0, "over": False}
+state: dict[str, Any] = {"rings": 0, "over": False, "jitter": False}
 gates: dict[str, anyio.Event] = {}
 marks: list[str | None] = []
 
@@ -78,6 +84,8 @@ marks: list[str | None] = []
 async def through(gate: str) -> None:
     if gate in gates:
         await gates[gate].wait()
+    if state["jitter"]:
+        await anyio.sleep(random.uniform(0, 0.1))
 
 
 async def everything(request: Request, client: str) -> Any:
@@ -135,6 +143,7 @@ async def create(request: Request, text: Annotated[str, Form()]) -> Any:
     return OOB(
         Fragment("items.html", "items", items=shown, flash=f"{text} was added"),
         Fragment("items.html", "form", target="add", text=""),
+        Fragment("items.html", "total", items=shown),
     )
 
 
@@ -148,30 +157,38 @@ async def create_quickly(text: Annotated[str, Form()]) -> Action:
 
 @app.get("/items/{number}/edit")
 @reactive.html
-async def edit(number: int) -> Fragment:
+async def edit(number: int) -> Any:
+    if number not in items:
+        return Response(status_code=404)
     return Fragment("parts.html", "edit", item=items[number])
 
 
 @app.get("/items/{number}/row")
 @reactive.html
-async def one(number: int) -> Fragment:
+async def one(number: int) -> Any:
+    if number not in items:
+        return ""
     return Fragment("parts.html", "one", item=items[number])
 
 
 @app.put("/items/{number}")
 @reactive.html
-async def change(number: int, text: Annotated[str, Form()]) -> Fragment:
+async def change(number: int, text: Annotated[str, Form()]) -> Any:
+    if number not in items:
+        return ""
     items[number]["text"] = text
-    await reactive.emit("items", "items")
+    await reactive.emit("items", "items", "shown")
+    item = dict(items[number])
     await through("answers")
-    return Fragment("parts.html", "one", item=items[number])
+    return Fragment("parts.html", "one", item=item)
 
 
 @app.post("/items/{number}/ring")
 @reactive.html
 async def ring(number: int) -> Action:
     state["rings"] += 1
-    items[number]["text"] += " rang"
+    if number in items:
+        items[number]["text"] += "!"
     await reactive.emit("items", "items", "rings")
     await through("answers")
     return Action(trigger={"toast": f"rang {number}"})
@@ -181,10 +198,10 @@ async def ring(number: int) -> Action:
 
 
 @app.post("/test/reset")
-async def reset(texts: str = "one,two") -> None:
+async def reset(texts: str = "one,two", jitter: bool = False) -> None:
     items.clear()
     items.update({number: {"id": number, "text": text} for number, text in enumerate(texts.split(","), 1)})
-    state.update(rings=0, over=False)
+    state.update(rings=0, over=False, jitter=jitter)
     marks.clear()
     for gate in list(gates):
         gates.pop(gate).set()
@@ -208,13 +225,14 @@ async def add_from_elsewhere(text: str) -> None:
 
 @app.post("/test/text")
 async def set_text(number: int, text: str) -> None:
-    items[number]["text"] = text
+    if number in items:
+        items[number]["text"] = text
     await reactive.emit("items", "items", "shown")
 
 
 @app.post("/test/remove")
 async def remove(number: int) -> None:
-    del items[number]
+    items.pop(number, None)
     await reactive.emit("items", "items")
 
 

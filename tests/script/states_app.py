@@ -47,7 +47,8 @@ PAGE = """<!doctype html>
 <video id="video" muted loop width="40" height="30"></video>
 <div id="editable" contenteditable>edit</div>
 <x-clicks id="custom"></x-clicks>
-<div id="alpine" x-data="{ open: false }"><button @click="open = !open">Toggle</button><i x-show="open" x-cloak>open</i></div>
+<div id="alpine" x-data="{ open: false }"><button @click="open = !open">Toggle</button>
+<i x-show="open" x-cloak>open</i></div>
 <canvas id="canvas" width="20" height="20"></canvas>{% endblock %}</main>
 <div {{ live() }}></div></body></html>"""
 

@@ -59,7 +59,7 @@ def test_events_of_an_answer_are_heard_and_every_block_is_updated(site: Site, cl
     site.post(f"/test/open/{late}")
     page.wait_for_function("heard.some(([name, value]) => name == 'toast' && value == 'rang 1')")
     expect(page.locator("#bell")).to_have_text("1")
-    expect(page.locator("#item-1 span")).to_have_text("one rang")
+    expect(page.locator("#item-1 span")).to_have_text("one!")
 
 
 @ORDERS
@@ -74,6 +74,15 @@ def test_somebody_elses_change_meanwhile_is_shown_too(site: Site, client: str, l
         site.post("/test/open/answers")
     expect(page.locator("#items li span")).to_have_text(["one", "two", "three", "four"])
     expect(page.locator("#total")).to_have_text("4")
+
+
+def test_what_an_answer_has_shown_is_removed_when_somebody_undoes_it(site: Site, client: str) -> None:
+    page = site.open(f"/items/{client}")
+    add(page, "three")
+    expect(page.locator("#items .flash")).to_have_text("three was added")
+    expect(page.locator("#news")).to_have_text("3 items")
+    site.post("/test/remove?number=3")  # the block is as the server last sent it, and not as the answer left it
+    expect(page.locator("#items li span")).to_have_text(["one", "two"])
 
 
 def test_a_lost_answer_leaves_nothing_stale(site: Site, client: str) -> None:

@@ -113,7 +113,10 @@ STATES: dict[str, tuple[Do, Do]] = {
         lambda page: page.evaluate("custom.clicks === 1 && custom.textContent === '1'"),
     ),
     "Alpine component": (lambda page: page.click("#alpine button"), lambda page: page.is_visible("#alpine i")),
-    "`<canvas>`": (lambda page: page.locator("#canvas").evaluate(DRAW), lambda page: page.locator("#canvas").evaluate(DRAWN)),
+    "`<canvas>`": (
+        lambda page: page.locator("#canvas").evaluate(DRAW),
+        lambda page: page.locator("#canvas").evaluate(DRAWN),
+    ),
 }
 
 
@@ -144,7 +147,11 @@ def documented() -> dict[str, dict[str, bool]]:
     """Return the table of the documentation: what it says of each state in each mode."""
     rows = [line.strip("| \n").split(" | ") for line in DOCUMENT.read_text().splitlines() if line.startswith("| ")]
     start = next(number for number, row in enumerate(rows) if row[1:] == list(MODES))
-    return {row[0]: {mode: each == "yes" for mode, each in zip(MODES, row[1:], strict=True)} for row in rows[start + 1 :] if len(row) == len(MODES) + 1 and re.fullmatch("yes|no", row[1])}
+    return {
+        row[0]: {mode: each == "yes" for mode, each in zip(MODES, row[1:], strict=True)}
+        for row in rows[start + 1 :]
+        if len(row) == len(MODES) + 1 and re.fullmatch("yes|no", row[1])
+    }
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -76,11 +76,11 @@ def test_a_tab_is_offline_while_it_is_hidden_and_current_when_it_is_shown(site: 
     page.evaluate("""() => {
       Object.defineProperty(document, "hidden", { configurable: true, get: () => window.isHidden })
       window.isHidden = true
-      document.dispatchEvent(new Event("visibilitychange"))
+      document.dispatchEvent(new Event("visibilitychange", { bubbles: true }))
     }""")
     site.wait(lambda state: state["connected"] == 0)
     site.post("/test/add?text=three")
-    page.evaluate("window.isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
+    page.evaluate("window.isHidden = false; document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))")
     expect(page.locator("#total")).to_have_text("3")
 
 

@@ -101,6 +101,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "audience": are_users,
     "changed_paths": lambda value: isinstance(value, frozenset) and bool(value) and all(map(validate_path, value)),
     "path": lambda value: bool(validate_path(value)),
+    **dict.fromkeys(("target", "html"), lambda value: isinstance(value, str)),
+    "is_toast": lambda value: isinstance(value, bool),
     "event": lambda value: isinstance(value, ChangeEvent),
     "member": lambda value: value is None or isinstance(value, RemoteMember),
     "message": lambda value: True,
@@ -109,7 +111,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-@given(joined(st.sampled_from("epuhmx"), NUMBERS, NUMBERS, NUMBERS, JSON) | joined(st.sampled_from("pu"), NAMES, JSON))
+@given(joined(st.sampled_from("eputhmx"), NUMBERS, NUMBERS, NUMBERS, JSON) | joined(st.sampled_from("pu"), NAMES, JSON))
 @example(f"e birth 1 0 {DEEP}".encode())
 @example(f"u birth 1 {DEEP}".encode())
 @example(f"p birth {DEEP}".encode())
@@ -138,6 +140,7 @@ def test_whatever_redis_stores_is_read_or_refused(floor: bytes, entries: list[by
     for entry in entries:
         check(messages.parse_ended, entry)
         check(messages.parse_membership, entry)
+        check(messages.parse_toast, entry)
         check(messages.parse_member, entry, floor)
         check(messages.parse_member, b"1:x1", floor)
 
@@ -189,9 +192,12 @@ def test_whatever_a_row_of_the_log_contains_becomes_an_event(
 @example("s", "process", DEEP, math.nan)
 @example("s", "process", '{"key": ["1"]}', math.inf)
 @example("s", "process", '{"key": "1", "session": 7, "user": 7, "since": 1}', 1.0)
+@example("s", "process", '{"key": "toast", "toast": 7}', 1.0)
+@example("s", "process", '{"key": "toast", "toast": {"target": "t", "html": 7, "audience": null}}', 1.0)
+@example("s", "process", '{"key": "toast", "toast": {"target": "t", "html": "", "audience": [7]}}', 1.0)
 def test_whatever_a_row_of_a_member_contains_is_read_or_refused(scope: str, text: str, row: str, since: float) -> None:
     """An attacker who may show members would end every session that views their scope."""
-    check(rows.parse_member_change, scope, text, row)
+    check(rows.parse_member_row, scope, text, row)
     check(rows.parse_member, text, scope, since)
     check(rows.parse_end_user, text, scope, scope)
 
@@ -252,6 +258,9 @@ def forged_for_redis(scope: str) -> Iterator[str]:
         f"e another-birth 1 0 {json.dumps(event)}",
         "z BIRTH 1",
         "m BIRTH 1",
+        "t BIRTH 1",
+        f"t BIRTH {HUGE}",
+        "t BIRTH x",
     )
     for name, value in (
         ("scope", 7),

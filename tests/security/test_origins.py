@@ -51,6 +51,19 @@ def test_what_only_looks_like_a_mark_is_no_origin(reactive: Reactive, mark: str)
     assert reactive.origin(request_with(mark)) is None
 
 
+@pytest.mark.parametrize("kind", NO_MARKS)
+async def test_what_is_not_like_a_mark_is_no_origin_of_what_an_endpoint_emits(
+    reactive: Reactive, kind: str, captured_changes: list[ChangeEvent]
+) -> None:
+    @reactive.html
+    async def change(request: Request) -> str:
+        await reactive.emit("s", "a")
+        return "changed"
+
+    assert (await change(request_with(NO_MARKS[kind]))).body == b"changed"
+    assert captured_changes == [ChangeEvent("s", {"a"})]
+
+
 def test_a_long_origin_that_an_application_passes_on_by_itself_is_refused() -> None:
     """An application that reads the header itself does not repeat the attack."""
     assert ChangeEvent("s", {"a"}, "x" * LONGEST_ORIGIN).origin == "x" * LONGEST_ORIGIN

@@ -1,11 +1,9 @@
 from fastapi import FastAPI, Form
-from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
 from starlette_reactive import Reactive
 
 app = FastAPI()
-app.mount("/static", StaticFiles(directory="static"))
 reactive = Reactive(Jinja2Templates(directory="templates"))
 app.include_router(reactive.router)
 guests: list[str] = []

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..._core.events import ChangeEvent, delivered_origin
 from ..._core.paths import ALL, validate_path
+from ..._core.toasts import Toast
 from ..._log.changelog import PATHS_PER_SCOPE
 from ..._log.replica import History, Record
 from ..event_json import event_json
@@ -33,7 +34,7 @@ __all__ = [
     "parse_hint",
     "parse_histories",
     "parse_member",
-    "parse_member_change",
+    "parse_member_row",
 ]
 
 _UNFIT = re.compile("[\x00\x1b\ud800-\udfff]")
@@ -69,7 +70,7 @@ def outgoing_json(outgoing: Outgoing) -> str:
     """Return the ``batch`` parameter of ``rx_send``."""
     return json.dumps(
         {
-            "members": [_member(*change) for change in outgoing.members],
+            "members": [*(_member(*change) for change in outgoing.members), *map(_toast, outgoing.toasts)],
             "ended": [
                 {"user": encode(user_id), "scope": _encode_optional(scope)} for user_id, scope in outgoing.ended_users
             ],
@@ -100,6 +101,13 @@ def _member(scope: str, key: str, member: RemoteMember | None) -> dict[str, Any]
         user_id = _encode_optional(member.user_id)
         found |= {"session": encode(member.session_id), "user": user_id, "since": member.since}
     return found
+
+
+def _toast(toast: Toast) -> dict[str, Any]:
+    """Return a toast in the shape of a member that has left. Only roles that run a bus may write and read those."""
+    audience = None if toast.audience is None else sorted(map(encode, toast.audience))
+    facts = {"target": encode(toast.target), "html": encode(toast.html), "audience": audience}
+    return {"scope": encode(toast.scope), "key": "toast", "toast": facts}
 
 
 def _event(event: ChangeEvent) -> tuple[str, list[str], str | None, list[str] | None]:
@@ -153,12 +161,20 @@ def parse_end_user(process: str, user_id: str, scope: str | None) -> EndUser:
     return EndUser(process, decode(user_id), None if scope is None else decode(scope))
 
 
-def parse_member_change(scope: str, process: str, member: str) -> MemberChange:
-    """Return the change of a row of the log."""
+def parse_member_row(scope: str, process: str, member: str) -> MemberChange | Toast:
+    """Return what a row of the log says that is no event: a member that joined or left, or a toast."""
     facts = json.loads(member)
+    if "toast" in facts:
+        return _parse_toast(scope, facts["toast"])
     has_left = facts.get("session") is None
     shown = None if has_left else parse_member(facts["session"], facts["user"], facts["since"])
     return MemberChange(scope, process, decode(facts["key"]), shown)
+
+
+def _parse_toast(scope: str, facts: Mapping[str, Any]) -> Toast:
+    target, html, audience = (facts[name] for name in ("target", "html", "audience"))
+    users = None if audience is None else as_list(audience)
+    return Toast(scope, decode(target), decode(html), None if users is None else [decode(user) for user in users])
 
 
 def parse_member(session: str, user_id: str | None, since: float) -> RemoteMember:

@@ -41,12 +41,12 @@ class PostgresSender:
         self._name = secrets.token_hex(8)
 
     def send(self, outgoing: Outgoing, timeout: float) -> None:
-        """Commit events and ended users, and wake the sessions that read the log."""
+        """Commit events, ended users and toasts, and wake the sessions that read the log."""
         deadline = time.monotonic() + timeout
         if not self._has_installed:
             self._install(deadline)
-        if outgoing.ended_users:
-            batch = outgoing_json(Outgoing(ended_users=outgoing.ended_users))
+        if outgoing.ended_users or outgoing.toasts:
+            batch = outgoing_json(Outgoing(ended_users=outgoing.ended_users, toasts=outgoing.toasts))
             self._ask(queries.END, deadline, self._name, batch)
         if outgoing.events:
             self._ask(queries.EMIT, deadline, events_json(outgoing.events), hint_json(outgoing.events))

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..._core.events import ChangeEvent
+from ..._core.toasts import Toast
 from ..._log.replica import History
 from ..ignored import MALFORMED, IgnoredMessages
 from ..messages import DeliveredEvent, LevelReached, Message, Outgoing, RemoteMember, RemoteRoster
@@ -35,7 +36,7 @@ from .codec import (
     parse_hint,
     parse_histories,
     parse_member,
-    parse_member_change,
+    parse_member_row,
 )
 from .connection import PostgresConnection
 from .end_users import EndUserRows
@@ -197,7 +198,8 @@ class PostgresSession:
             return self._end_users.receive(number, member, origin, paths[0], scope)
         elif (name := decode(scope)) in self._attached:
             if paths is None:
-                return [parse_member_change(name, origin, member)]
+                found = parse_member_row(name, origin, member)
+                return [] if isinstance(found, Toast) and not self._is_new(name, xid) else [found]
             return self._delivered(xid, parse_event(scope, paths, origin, audience, self._ignored))
         return []
 
@@ -264,7 +266,8 @@ class PostgresSession:
 
     async def send(self, outgoing: Outgoing) -> None:
         """Commit something, and wake the sessions that read the log."""
-        hint = None if outgoing.members else hint_json(outgoing.events)  # only a reading returns members
+        has_rows = outgoing.members or outgoing.toasts  # which only a reading returns
+        hint = None if has_rows else hint_json(outgoing.events)
         parameters = {"process": self._process, "batch": outgoing_json(outgoing)}
         await self._waker.change(queries.SEND, parameters, hint=hint)
 

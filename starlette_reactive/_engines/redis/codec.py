@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..._core.events import ChangeEvent, delivered_origin
 from ..._core.paths import ALL
+from ..._core.toasts import Toast
 from ..._log.changelog import PATHS_PER_SCOPE
 from ..._log.replica import History, Record
 from ..event_json import event_json, list_json, quoted, text_json
@@ -33,6 +34,8 @@ __all__ = [
     "parse_member_change",
     "parse_membership",
     "parse_published",
+    "parse_toast",
+    "toast_call",
 ]
 
 ScriptCall = tuple[scripts.Script, Sequence[str | bytes | int]]
@@ -63,6 +66,12 @@ def end_call(process: str, user_id: str, scope: str | None) -> ScriptCall:
     return scripts.END, (json.dumps([process, user_id, scope]),)
 
 
+def toast_call(toast: Toast) -> ScriptCall:
+    """Return the call that sends a toast."""
+    audience = None if toast.audience is None else sorted(toast.audience)
+    return scripts.TOAST, (toast.scope, json.dumps([toast.scope, toast.target, toast.html, audience]))
+
+
 def member_arguments(process: str, scope: str, key: str, member: RemoteMember | None) -> tuple[str, str]:
     """Return what is stored for a member, which is empty if it has left, and the message to other processes."""
     facts = None if member is None else [member.session_id, member.user_id, member.since]
@@ -81,12 +90,14 @@ class Published:
         message: The message. ``None`` if it is a mark.
         stamp: The stamp that it carries, if any.
         token: For a level or a mark: what only this session has given to a script.
+        is_toast: Whether it says that the toast of its stamp can be read.
     """
 
     birth: bytes
     message: Message | None
     stamp: int | None = None
     token: bytes | None = None
+    is_toast: bool = False
 
 
 def parse_published(data: bytes) -> Published:
@@ -101,6 +112,8 @@ def parse_published(data: bytes) -> Published:
         case b"u":
             stamp, body = body.split(b" ", 1)
             return Published(birth, parse_end_user(body), as_number(stamp))
+        case b"t":
+            return Published(birth, None, as_number(body), is_toast=True)
         case b"h":
             token, level = body.split(b" ", 1)
             return Published(birth, LevelReached(as_number(level)), token=token)
@@ -127,6 +140,12 @@ def parse_ended(entry: bytes) -> tuple[int, EndUser]:
     """Parse an entry of ``ended``: its stamp and the request."""
     stamp, body = entry.split(b" ", 1)
     return as_number(stamp), parse_end_user(body)
+
+
+def parse_toast(body: bytes) -> Toast:
+    """Parse a stored toast."""
+    scope, target, html, audience = as_list(json.loads(body))
+    return Toast(scope, target, html, None if audience is None else as_list(audience))
 
 
 def parse_member_change(body: bytes) -> MemberChange:

@@ -12,10 +12,12 @@ Keys and channels share a prefix. Every key has an expiry, so nothing stays behi
 - ``lease:PROCESS``: the session that writes for a process, missing if the process is dead; ``processes``: all
   processes by the time at which their leases end, so that others can remove what dead ones left.
 - ``ended``: users whose streams were ended in the last minutes, by stamp.
+- ``toast:STAMP``: a toast that was sent in the last seconds. What is published only names it, so whoever may publish
+  but not write keys cannot forge one.
 
 Messages are ``KIND BIRTH BODY``, with the kinds ``e`` for an event, ``p`` for a member that joined or left, ``u`` for a
-user whose streams are to end, ``h`` for a level that was reached and ``m`` for a mark. The last two go to one process,
-with a token that only its session has, so that nobody else can send them.
+user whose streams are to end, ``t`` for a toast, ``h`` for a level that was reached and ``m`` for a mark. The last two
+go to one process, with a token that only its session has, so that nobody else can send them.
 
 Whoever may write keys can write anything into them. What is malformed counts as missing, so no script fails at it.
 
@@ -30,10 +32,11 @@ from dataclasses import dataclass, field
 
 from ..._log.changelog import PATHS_PER_SCOPE
 
-__all__ = ["ATTACH", "BEAT", "BEGIN", "EMIT", "END", "ENROLL", "MARK", "SCRIPTS", "SHOW", "STAMP", "Script"]
+__all__ = ["ATTACH", "BEAT", "BEGIN", "EMIT", "END", "ENROLL", "MARK", "SCRIPTS", "SHOW", "STAMP", "TOAST", "Script"]
 
 _DAY = 86_400
 _SCOPES = 100_000  # that the index holds
+_TOAST_SECONDS = 10  # in which every process reads a toast
 _ENDED_SECONDS = 300  # for which the end of a user's streams is kept
 _TRIMMED_PATHS = PATHS_PER_SCOPE * 3 // 4  # left after a log is trimmed, so that it is trimmed rarely
 
@@ -159,6 +162,14 @@ return {{birth}}
 """)
 """Body → nothing."""
 
+TOAST = Script(f"""
+local stamp = text(next_stamp())
+redis.call('SET', prefix .. ':toast:' .. stamp, ARGV[3], 'EX', {_TOAST_SECONDS})
+redis.call('PUBLISH', prefix .. ':scope:' .. ARGV[2], 't ' .. birth .. ' ' .. stamp)
+return {{birth}}
+""")
+"""Scope, body → nothing."""
+
 ENROLL = Script(f"""
 local process, session, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
 redis.call('SET', prefix .. ':lease:' .. process, session, 'PX', lease)
@@ -246,4 +257,4 @@ return {birth}
 """)
 """Process, token → nothing. The mark arrives by subscription, after everything that was published before it."""
 
-SCRIPTS = (BEGIN, STAMP, EMIT, END, ENROLL, SHOW, BEAT, ATTACH, MARK)
+SCRIPTS = (BEGIN, STAMP, EMIT, END, TOAST, ENROLL, SHOW, BEAT, ATTACH, MARK)

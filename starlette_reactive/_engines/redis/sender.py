@@ -10,7 +10,7 @@ from typing import Any
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from ..messages import Outgoing
-from .codec import emit_call, end_call
+from .codec import emit_call, end_call, toast_call
 from .connection import Command, RedisAddress
 from .script_runner import CallEncoder, load_commands
 
@@ -31,9 +31,10 @@ class RedisSender:
         self._encoder = CallEncoder(address.prefix, self._name)
 
     def send(self, outgoing: Outgoing, timeout: float) -> None:
-        """Send events and ended users, and wait until Redis has accepted them."""
+        """Send events, ended users and toasts, and wait until Redis has accepted them."""
         deadline = time.monotonic() + timeout
-        calls = [*(end_call(self._name, *each) for each in outgoing.ended_users), *map(emit_call, outgoing.events)]
+        ended = [end_call(self._name, *each) for each in outgoing.ended_users]
+        calls = [*ended, *map(emit_call, outgoing.events), *map(toast_call, outgoing.toasts)]
         commands = [self._encoder.command(call) for call in calls]
         answers = self._ask(commands, deadline)
         if any(isinstance(answer, NoScriptError) for answer in answers):

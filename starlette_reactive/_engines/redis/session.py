@@ -44,6 +44,8 @@ from .codec import (
     parse_member,
     parse_membership,
     parse_published,
+    parse_toast,
+    toast_call,
 )
 from .connection import RedisConnection
 from .known_level import KnownLevel
@@ -103,6 +105,7 @@ class RedisSession:
         self._tokens: dict[bytes, asyncio.Event] = {}  # of levels and marks that are to arrive
         self._members: dict[str, set[str]] = {}  # the keys of this process's members, by scope
         self._to_renew: deque[str] = deque()
+        self._last_toast = 0  # its stamp
 
     async def begin(self, end_users: EndUserPosition) -> None:
         """Subscribe to the channels for every process and for this one, and read the level of the log."""
@@ -172,6 +175,8 @@ class RedisSession:
         if not await self._is_genuine(published):
             self._ignored.note("a message", "the scripts have not published it")
             return []
+        if published.is_toast:
+            return await self._read_toast(published.stamp or 0)
         message = published.message
         if published.token is not None:
             self._tokens.pop(published.token).set()
@@ -191,6 +196,20 @@ class RedisSession:
             return published.token in self._tokens
         stamp = published.stamp
         return stamp is None or self._known_level.may_include(stamp) or stamp <= await self.current_stamp()
+
+    async def _read_toast(self, stamp: int) -> list[Message]:
+        """Return a toast, unless it has been read before."""
+        # unlike GET, MGET does not fail whatever the key holds
+        [[body]] = await self._scripts.ask([("MGET", self._named("toast", str(stamp)))])
+        if stamp <= self._last_toast or body is None:
+            self._ignored.note("a toast", "it was read before, or is gone")
+            return []
+        self._last_toast = stamp
+        try:
+            return [parse_toast(body)]
+        except MALFORMED as error:
+            self._ignored.note("a toast", error)
+            return []
 
     def _note_end_users(self, stamp: int) -> None:
         self._end_users.stamp = max(self._end_users.stamp, stamp)
@@ -284,7 +303,7 @@ class RedisSession:
         """Send something and wait until Redis has accepted it."""
         shown = [self._show(scope, key, member) for scope, key, member in outgoing.members]
         ended = [end_call(self._process, *each) for each in outgoing.ended_users]
-        await self._run_alive([*shown, *ended, *map(emit_call, outgoing.events)])
+        await self._run_alive([*shown, *ended, *map(emit_call, outgoing.events), *map(toast_call, outgoing.toasts)])
 
     async def enroll(self, members: Sequence[tuple[str, str, RemoteMember]]) -> None:
         """Replace everything that Redis knows about the members of this process."""
