@@ -66,6 +66,21 @@ def test_a_frozen_path_is_noticed_and_left(site: Site, path: Path, client: str) 
     assert "lost" in [name for name, _ in page.evaluate("heard")]
 
 
+def test_a_page_comes_back_with_its_last_id_after_a_502(site: Site, path: Path, client: str) -> None:
+    page = site.open(f"/items/{client}")
+    site.post("/test/add?text=three")
+    expect(page.locator("#total")).to_have_text("3")
+    expect_state(page, "connected")
+    path.is_bad = True
+    with page.expect_response(lambda answer: answer.status == 502):
+        path.cut()
+    site.post("/test/add?text=four")
+    with page.expect_request(lambda request: "&resume=" in request.url):
+        path.is_bad = False
+    expect(page.locator("#total")).to_have_text("4")
+    expect_state(page, "connected")
+
+
 def test_a_quiet_stream_is_not_taken_for_a_frozen_one(site: Site, path: Path, client: str) -> None:
     page = site.open(f"/items/{client}")
     page.wait_for_timeout(2500)  # more than two silences after which a stream counts as frozen
