@@ -96,7 +96,7 @@
   }
 
   // Returns whether something in the element is held, so that the update has to be applied again later.
-  const morph = (element, fresh) => {
+  const morph = (element, fresh, isAnswer) => {
     const held = [], added = [], removed = [], changed = new Set, kept = new Map
     let now, source
     const hold = node => {
@@ -110,7 +110,7 @@
         beforeNodeMorphed(node, next) {
           if (isUnchanged(node, next)) return false
           if (node.nodeType != 1) return
-          if (node != element && isHeld(node, next)) return hold(node)
+          if (!isAnswer && node != element && isHeld(node, next)) return hold(node)
           if (node.matches("[hx-preserve],[data-hx-preserve]")) return false
           now = next
           if (touched.has(node)) kept.set(node, chosen(node))
@@ -127,14 +127,14 @@
           altered.delete(node)
         },
         beforeNodeAdded(next) {
-          for (const [form, id] of swapped) if (id && id == next.id && element.contains(form)) return hold(form)
+          for (const [form, id] of swapped) if (!isAnswer && id && id == next.id && element.contains(form)) return hold(form)
           source = next
         },
         afterNodeAdded(node) {
           if (!rendered.has(node)) learn(node, source)
           added.push(node)
         },
-        beforeNodeRemoved: node => mustStay(node, fresh) ? hold(node) : true,
+        beforeNodeRemoved: node => isAnswer || !mustStay(node, fresh) || hold(node),
         afterNodeRemoved: node => removed.push(node),
       },
     })
@@ -151,15 +151,14 @@
     for (const form of swapped.keys()) if (!form.isConnected) swapped.delete(form)
     return held.length
   }
+  // Idiomorph takes a node as it is if that has a parent.
+  const within = node => inert.createElement("div").appendChild(node)
   const apply = ({ id, swap, html }, element) => {
     if (swap == "append") {
       for (const node of [...parse(element, html).childNodes])
         process(element.appendChild(document.importNode(node, true)))
-    } else if (swap == "inner") {
-      const fresh = parse(element, html)
-      inert.createElement("div").append(fresh)
-      return morph(element, fresh)
-    } else {
+    } else if (swap == "inner") return morph(element, within(parse(element, html)))
+    else {
       const parent = parse(element.parentElement, html)
       // A block that is empty leaves a template behind, so that it finds its place again.
       return morph(element, parent.querySelector("#" + CSS.escape(id)) ?? parent.firstElementChild ??
@@ -414,11 +413,16 @@
     streams.isReady = true
     htmx.registerExtension?.("reactive", { init: api => { htmx4 = api } })
     if (!htmx.defineExtension || htmx4) return
-    const styles = { innerMorph: "innerHTML", outerMorph: "outerHTML" }
+    const isMorph = style => /^(inn|out)erMorph$/.test(style)
     htmx.defineExtension("reactive", {
-      isInlineSwap: style => style in styles,
-      handleSwap: (style, target, fragment) =>
-        style in styles && Idiomorph.morph(target, [...fragment.childNodes], { morphStyle: styles[style] }),
+      isInlineSwap: isMorph,
+      handleSwap(style, target, fragment) {
+        if (!isMorph(style)) return false
+        const isInner = style == "innerMorph", copy = inert.importNode(isInner ? target : target.parentElement, false)
+        copy.append(inert.importNode(fragment, true))
+        morph(target, isInner ? within(copy) : copy.firstElementChild, true)
+        return []
+      },
     })
     const { body } = document
     body.setAttribute("hx-ext", (body.getAttribute("hx-ext") ?? "") + ",reactive")

@@ -44,6 +44,9 @@ TEMPLATES = {
 <form id="add" hx-post="/items" hx-target="#items">{% block form %}
   <input id="text" name="text" value="{{ text }}">{% if errors %}<em class="error">{{ errors }}</em>{% endif %}
   <button>Add</button>{% endblock %}</form>
+<div id="morphed"><input id="kept"><b>0</b></div>
+<button id="inner" hx-get="/morphed" hx-target="#morphed" hx-swap="innerMorph">Inner</button>
+<button id="outer" hx-get="/morphed?outer=true" hx-target="#morphed" hx-swap="outerMorph">Outer</button>
 <form id="quick" hx-post="/items/quick" hx-swap="none">{% block quick %}
   <label>Item {{ items|length + 1 }} <input name="text" id="quick-text"></label>{% endblock %}</form>
 <dialog id="about"><p id="news">{% block news %}{{ items|length }} items{% endblock %}</p></dialog>
@@ -192,6 +195,13 @@ async def ring(number: int) -> Action:
     await reactive.emit("items", "items", "rings")
     await through("answers")
     return Action(trigger={"toast": f"rang {number}"})
+
+
+@app.get("/morphed")
+@reactive.html
+async def morphed(outer: bool = False) -> str:
+    inside = '<input id="kept"><b>1</b><button hx-get="/morphed" hx-target="#morphed" id="inside">Inside</button>'
+    return f'<div id="morphed" class="outer">{inside}</div>' if outer else inside
 
 
 # What the tests decide

@@ -128,3 +128,17 @@ def test_a_form_with_errors_keeps_them_while_other_blocks_are_updated(site: Site
     expect(page.locator("#items li span")).to_have_count(3)
     expect(page.locator("#add .error")).to_have_text("this is bad")
     expect(page.locator("#text")).to_have_value("bad")
+
+
+@pytest.mark.parametrize("style", ["inner", "outer"])
+def test_answers_are_morphed_under_both_versions(site: Site, client: str, style: str) -> None:
+    page = site.open(f"/items/{client}")
+    page.fill("#kept", "typed")
+    page.evaluate("window.kept = document.querySelector('#kept')")
+    page.click(f"#{style}")
+    expect(page.locator("#morphed b")).to_have_text("1")
+    expect(page.locator("#kept")).to_have_value("typed")
+    assert page.evaluate("kept.isConnected")
+    assert page.locator("#morphed").get_attribute("class") == ("outer" if style == "outer" else None)
+    with page.expect_request("**/morphed"):
+        page.click("#inside")  # htmx has seen what was added
