@@ -24,7 +24,6 @@ from ._dom import (
     insert_children,
     parse_inside,
     parse_template,
-    text_of,
 )
 from ._swaps import replace_children
 
@@ -160,6 +159,6 @@ def _by_key(found: Iterable[Element]) -> list[tuple[object, Element]]:
 
 def _facts(node: Any) -> object:
     if not isinstance(node, Element):
-        return (node.name, text_of(node))
+        return (node.name, getattr(node, "data", None))
     content = getattr(node, "template_content", None) or node
     return (node.name, {**node.attrs}, [_facts(each) for each in content.children or ()])

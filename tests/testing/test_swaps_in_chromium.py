@@ -25,11 +25,13 @@ from starlette_reactive.testing import LivePage, TestClient
 from tests.browser.support import ROOT
 from tests.support import eventually
 
-from .swap_scenarios import PAUSED, SCENARIOS, Scenario
+from .script_scenarios import SCRIPT_SCENARIOS
+from .swap_scenarios import PAUSED, SWAP_SCENARIOS, Scenario
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
+SCENARIOS = [*SWAP_SCENARIOS, *SCRIPT_SCENARIOS]
 PAUSE = 0.03  # seconds between frames
 LONG_PAUSE = 0.4  # htmx 2 listens on new elements only when it settles the swap, after 20 ms
 IGNORED = {"data-htmx-powered", "data-hx-sse:connect", "data-hx-sse:close"}  # attributes that htmx 4 itself adds
