@@ -62,9 +62,15 @@ class Script:
 @functools.cache
 def _scripts() -> Mapping[str, Script]:
     """Return the scripts by name."""
-    live = (VENDOR / "idiomorph-0.8.0" / "idiomorph.min.js").read_bytes() + b"\n" + LIVE_SCRIPT.read_bytes()
+    live = (VENDOR / "idiomorph-0.8.0" / "idiomorph.min.js").read_bytes() + b"\n" + _condensed(LIVE_SCRIPT)
     htmx = {name: (VENDOR / name / "htmx.min.js").read_bytes() for name in _HTMX.values()}
     return {name: _script(name, content) for name, content in {_LIVE: live, **htmx}.items()}
+
+
+def _condensed(path: Path) -> bytes:
+    """Return a script without indentation, empty lines and lines of comment."""
+    lines = [line.strip() for line in path.read_bytes().splitlines()]
+    return b"\n".join(line for line in lines if line and not line.startswith(b"//"))
 
 
 def _script(name: str, content: bytes) -> Script:

@@ -4,10 +4,10 @@
   window.reactiveLive = true
 
   const FIELDS = "input,textarea,select"
-  const TYPED = "input:not([type=hidden],[type=checkbox],[type=radio],[type=button],[type=submit],[type=reset],[type=image])" +
-    ",textarea,select,[contenteditable]:not([contenteditable=false])"
+  const TYPED = ":read-write,select"
   // A document that loads no images and runs no scripts.
   const inert = document.implementation.createHTMLDocument("")
+  const root = document.documentElement.dataset
   const byId = id => document.getElementById(id)
   const all = (node, selector) => [...node.matches(selector) ? [node] : [], ...node.querySelectorAll(selector)]
   const sinks = () => [...document.querySelectorAll("[data-reactive-sink]")]
@@ -23,8 +23,7 @@
 
   const learn = (node, copy) => {
     rendered.set(node, copy)
-    for (let child = node.firstChild, other = copy.firstChild; child && other;
-      child = child.nextSibling, other = other.nextSibling) learn(child, other)
+    node.childNodes.forEach((child, i) => learn(child, copy.childNodes[i]))
   }
   const markAltered = node => {
     for (; node; node = node.parentElement) altered.add(node)
@@ -145,12 +144,10 @@
     }
     added.forEach(node => process(node))
     changed.forEach(node => process(node, true))
-    if (htmx4) {
-      // htmx 4 forgets what it removes itself.
-      const bin = document.createElement("div")
-      bin.append(...removed)
-      htmx4.morph(bin, document.createDocumentFragment(), true)
-    }
+    // htmx 4 forgets what it removes itself.
+    const bin = document.createElement("div")
+    bin.append(...removed)
+    htmx4?.morph(bin, new DocumentFragment, true)
     for (const form of swapped.keys()) if (!form.isConnected) swapped.delete(form)
     return held.length
   }
@@ -192,11 +189,11 @@
     const update = waiting.get(id), element = byId(id)
     if (element && isBusy(element)) return
     waiting.delete(id)
-    if (!element || update.own && covered.has(id)) return
+    if (!element || !update.sink.isConnected || update.own && covered.has(id)) return
     uncover(element)
     if (apply(update, element)) waiting.set(id, update)
     observer.takeRecords()
-    fire(document, "updated", { blocks: [id] })
+    fire("updated", { blocks: [id] })
   }
   const offerAll = () => [...waiting.keys()].forEach(offer)
   const receive = update => {
@@ -271,10 +268,14 @@
       found.dataset.reactiveSink == sink.dataset.reactiveSink) return
     for (const { name, value } of found.attributes)
       if (/^(data-reactive-|(hx-)?sse.connect)/.test(name)) sink.setAttribute(name, value)
+    waiting.clear()
+    latest.clear()
     streams.get(sink).close()
     streams.set(sink, open(sink, "unknown"))
   }
 
+  // An answer that is on its way belongs to the page that the person has left.
+  window.addEventListener("popstate", () => requests.clear(), true)
   const on = (name, listener) => document.addEventListener("htmx:" + name, listener)
   const mark = headers => {
     const [sink] = sinks()
@@ -314,17 +315,16 @@
 
   // A sink -> its stream.
   const streams = new Map
-  const fire = (element, name, detail) =>
-    (element.isConnected ? element : document).dispatchEvent(new CustomEvent("reactive:" + name, { bubbles: true, detail }))
+  const fire = (name, detail) =>
+    document.body.dispatchEvent(new CustomEvent("reactive:" + name, { bubbles: true, detail }))
 
   const open = (sink, last) => {
     const silence = 2500 * (+sink.dataset.reactiveBeat || 15), life = new AbortController, { signal } = life
     let source, watch, retry, loss, pause = 500, patience = silence
-    const show = (state, name, detail = {}) => {
-      const { dataset } = document.documentElement
-      if (dataset.live == state) return
-      dataset.live = state
-      fire(sink, name, detail)
+    const show = (state, name = state, detail = {}) => {
+      if (root.live == state) return
+      root.live = state
+      fire(name, detail)
     }
     const stop = () => {
       [watch, retry, loss].forEach(clearTimeout)
@@ -357,20 +357,22 @@
         hear(event)
         pause = 500
         loss = clearTimeout(loss)
-        show("connected", "connected")
+        show("connected")
       }
       source.onerror = () => {
         lose(1000)
         // Else it reconnects by itself.
-        if (source?.readyState == 2) retry = setTimeout(start, pause * (0.5 + Math.random()))
+        if (source?.readyState != 2) return
+        retry = setTimeout(start, pause * (0.5 + Math.random()))
         pause = Math.min(2 * pause, 32000)
       }
       source.onmessage = event => {
         hear(event)
         const [head, ...lines] = event.data.split("\n")
-        receive({ ...JSON.parse(head), html: lines.join("\n") })
+        receive({ ...JSON.parse(head), html: lines.join("\n"), sink })
       }
-      for (const name of ["beat", "restart"]) source.addEventListener("reactive-" + name, hear)
+      source.addEventListener("reactive-beat", hear)
+      source.addEventListener("reactive-restart", hear)
       source.addEventListener("reactive-close", ({ data }) => {
         close()
         show("ended", "ended", { reason: data })
@@ -418,8 +420,8 @@
       handleSwap: (style, target, fragment) =>
         style in styles && Idiomorph.morph(target, [...fragment.childNodes], { morphStyle: styles[style] }),
     })
-    const { body } = document, names = body.getAttribute("hx-ext")
-    body.setAttribute("hx-ext", names ? names + ",reactive" : "reactive")
+    const { body } = document
+    body.setAttribute("hx-ext", (body.getAttribute("hx-ext") ?? "") + ",reactive")
     // The extension for Server-Sent Events opens no stream of a sink.
     const other = htmx.createEventSource ?? (url => new EventSource(url, { withCredentials: true }))
     htmx.createEventSource = url => sinks().some(sink => sink.getAttribute("sse-connect") == url) ?

@@ -106,6 +106,7 @@ class Club:
         findings: The file that the judge writes to.
         chance: Draws when a run looks at the key.
         own: The values that are a member's own.
+        heartbeat: Seconds between the heartbeats of streams.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Club:
         findings: str | Path,
         chance: random.Random,
         own: frozenset[str] = frozenset(),
+        heartbeat: float = 15.0,
     ) -> None:
         self._data = data
         self._keys = keys
@@ -128,7 +130,14 @@ class Club:
         self._runs: dict[str, set[Run]] = {}
         self._ailing: set[str] = set()
         env = Environment(loader=DictLoader({"club.html": source}), autoescape=True)
-        self.reactive = Reactive(env, bus=bus, index=index, secret="of the club" * 4, viewer_names=["me", *own])
+        self.reactive = Reactive(
+            env,
+            bus=bus,
+            index=index,
+            secret="of the club" * 4,
+            viewer_names=["me", *own],
+            heartbeat=heartbeat,
+        )
         more: dict[str, Any] = {"scope": "{scope}", "user": lambda request: request.cookies["user"], "share_audit": 0}
         page = self.reactive.page("club.html", share=self._key_of, **more)(self._endpoint)
         slow = self.reactive.page("club.html", share=self._key_of_later, recheck=0, **more)(self._endpoint_of_slow)

@@ -76,6 +76,15 @@ async def reload(stage: Stage, chance: random.Random) -> None:
             await asyncio.sleep(chance.uniform(0, 0.03))
 
 
+async def freeze(stage: Stage, chance: random.Random) -> None:
+    """Freeze the path to tabs with the script without a word: streams stay open, and nothing passes any more."""
+    stage.counts["frozen"] += stage.proxy.freeze(b"script=1")
+    for member in stage.members:
+        if member.kind == "script":
+            member.note("is frozen")
+            stage.frozen.add(member)
+
+
 FAULTS: tuple[Callable[[Stage, random.Random], Awaitable[None]], ...] = (
     cut,
     stall,

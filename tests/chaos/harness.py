@@ -10,7 +10,7 @@ from pathlib import Path
 from .board import Board
 from .checks import Checks
 from .club import KEYS
-from .faults import FAULTS
+from .faults import FAULTS, freeze
 from .member import Member
 from .stage import USERS, Stage
 from .state import PATHS
@@ -23,10 +23,11 @@ class Chaos:
         directory: Where the data and the server's log go.
         seed: What all is drawn from.
         loses: What the server does wrong, by its name in ``controls``: a control.
+        watches: Whether scripts notice that their streams are silent. Without that it is a control.
     """
 
-    def __init__(self, directory: Path, seed: str, *, loses: str = "") -> None:
-        self.stage = Stage(directory, seed, loses=loses)
+    def __init__(self, directory: Path, seed: str, *, loses: str = "", watches: bool = True) -> None:
+        self.stage = Stage(directory, seed, loses=loses, watches=watches)
         self.checks = Checks(self.stage)
 
     async def round(self, number: int) -> None:
@@ -43,10 +44,14 @@ class Chaos:
             self._later(chance.uniform(0, 0.8), fault, random.Random(chance.random()))
             for fault in chance.sample(FAULTS, chance.randint(2, 5))
         ]
+        if number % 2 == 0:
+            jobs.append(self._later(chance.uniform(0.2, 1.0), freeze, chance))
         jobs += [self._change_keys(board, random.Random(chance.random()), until) for board in self.stage.clubs]
         await asyncio.gather(*jobs)
         await self._mend()
         await self.checks.expect_convergence(number)
+        self.stage.frozen.clear()
+        self.stage.proxy.forget_left()
         await self._cross(chance, number)
         await self._fail_for_some(chance, number)
         self.checks.expect_nothing_foreign(number)

@@ -11,9 +11,11 @@ from typing import Any
 from .club import STREAMS, cookies_of
 from .dom import inner_html
 from .viewer import Viewer
+from .watchdog import Watchdog
 
 _URL = re.compile(r' sse-connect="([^"]+)"')
 _ORIGIN = re.compile(r'data-reactive-sink="([^"]+)"')
+_BEAT = re.compile(r' data-reactive-beat="([^"]+)"')
 _PARTIAL = re.compile(r'<hx-partial hx-target="#([\w-]+)" hx-swap="innerMorph">(.*)</hx-partial>', re.DOTALL)
 _KEY = re.compile(r"key:(\w+)")
 _WHO = re.compile(r"who:([\w-]+)")
@@ -25,11 +27,13 @@ class Member(Viewer):
     Args:
         path: The last part of the page's path.
         key: Its key.
+        watches: Whether its script notices that a stream is silent.
         **more: As of :class:`Viewer`.
     """
 
-    def __init__(self, *, path: str, key: str | None, **more: Any) -> None:
+    def __init__(self, *, path: str, key: str | None, watches: bool = True, **more: Any) -> None:
         super().__init__(**more)
+        self._watches = watches
         self.path = path
         self._url = ""
         self._mark = ""
@@ -83,6 +87,10 @@ class Member(Viewer):
         assert url
         assert mark
         self._url, self._mark = html.unescape(url[1]), html.unescape(mark[1])
+        if self.kind == "script" and self._watches:
+            beat = _BEAT.search(page)
+            assert beat
+            self.watchdog = Watchdog(float(beat[1]))
         self._expect_own(page)
         self._is_left.clear()
 

@@ -1,4 +1,4 @@
-"""A proxy between viewers and the server that answers 502 and cuts connections on request."""
+"""A proxy between viewers and the server that answers 502, and cuts or freezes connections, on request."""
 
 from __future__ import annotations
 
@@ -19,11 +19,16 @@ _KEEP_ALIVE = re.compile(
 
 
 class _Link:
-    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+    def __init__(self, head: bytes, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self.head = head
         self.writers = (client, server)
         self.cut_at: float | None = None  # the part of the next bytes to forward before the cut
+        self.is_frozen = False
+        self.is_left = False  # by the client, and the server has not been told, because the link is frozen
+        self.is_cut = asyncio.Event()
 
     def cut(self) -> None:
+        self.is_cut.set()
         for writer in self.writers:
             writer.transport.abort()
 
@@ -74,6 +79,19 @@ class Proxy:
             if chance.random() < share:
                 link.cut_at = chance.random()
 
+    def freeze(self, requests: bytes) -> int:
+        """Let nothing pass any more on connections with these bytes in their head. Return how many there are."""
+        found = [link for link in self._links if requests in link.head and not link.is_frozen]
+        for link in found:
+            link.is_frozen = True
+        return len(found)
+
+    def forget_left(self) -> None:
+        """Let the server notice which frozen connections the clients have left."""
+        for link in list(self._links):
+            if link.is_left:
+                link.cut()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
@@ -104,21 +122,15 @@ class Proxy:
         to_server: asyncio.StreamWriter,
     ) -> None:
         to_client.transport.set_write_buffer_limits(BUFFER)
-        link = _Link(to_client, to_server)
+        link = _Link(head, to_client, to_server)
         self._links.add(link)
-        upstream = asyncio.create_task(self._pump_up(from_client, to_server))
+        upstream = asyncio.create_task(self._pump_up(link, from_client, to_server))
         try:
             to_server.write(_KEEP_ALIVE.sub(b"Connection: close\r\n", head))
-            while data := await from_server.read(65536):
-                if link.cut_at is not None:
-                    to_client.write(data[: int(len(data) * link.cut_at)])
-                    await asyncio.sleep(0)
-                    self.cut_in_midst += 1
-                    break
-                to_client.write(data)
-                await to_client.drain()
-        except OSError:
-            pass
+            with contextlib.suppress(OSError):
+                await self._pump_down(link, from_server, to_client)
+            if link.is_frozen:
+                await link.is_cut.wait()
         finally:
             upstream.cancel()
             self._links.discard(link)
@@ -128,12 +140,26 @@ class Proxy:
             else:
                 to_server.close()
 
+    async def _pump_down(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (data := await reader.read(65536)) and not link.is_frozen:
+            if link.cut_at is not None:
+                writer.write(data[: int(len(data) * link.cut_at)])
+                await asyncio.sleep(0)
+                self.cut_in_midst += 1
+                return
+            writer.write(data)
+            await writer.drain()
+
     @staticmethod
-    async def _pump_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump_up(link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
-                writer.write(data)
-        writer.close()  # the client has left, so close the connection to the server
+                if not link.is_frozen:
+                    writer.write(data)
+        if link.is_frozen:
+            link.is_left = True
+        else:
+            writer.close()  # the client has left, so close the connection to the server
 
 
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

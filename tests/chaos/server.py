@@ -23,6 +23,7 @@ from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, Rea
 from .club import Club, KeyFile, marked, page_source
 from .controls import lose
 from .state import PATHS, State
+from .watchdog import BEAT
 
 BLOCKS = {
     "single": ["p0"],
@@ -99,7 +100,7 @@ async def read(scope: str, user: str) -> dict[str, Any]:
 
 
 keys = KeyFile(os.environ["CHAOS_KEYS"], int(os.environ["CHAOS_MEMBERS"]))
-club = Club(bus, club_index, CLUB_SOURCE, read, keys, os.environ["CHAOS_FINDINGS"], chance)
+club = Club(bus, club_index, CLUB_SOURCE, read, keys, os.environ["CHAOS_FINDINGS"], chance, heartbeat=BEAT)
 lose(os.environ["CHAOS_LOSES"])
 
 

@@ -33,14 +33,17 @@ class Stage:
         directory: Where the data and the server's log go.
         seed: What all is drawn from.
         loses: What the server does wrong, by its name in ``controls``: a control.
+        watches: Whether scripts notice that their streams are silent. Without that it is a control.
     """
 
-    def __init__(self, directory: Path, seed: str, *, loses: str = "") -> None:
+    def __init__(self, directory: Path, seed: str, *, loses: str = "", watches: bool = True) -> None:
         self.seed = seed
         self.server = Server(directory, seed, loses=loses)
         self.proxy = Proxy(self.server.port)
         self.boards = [Board(scope, self.server.state) for scope in SCOPES]
         self.counts: Counter[str] = Counter()
+        self.frozen: set[Viewer] = set()  # whose path was frozen in this round
+        self._watches = watches
         self.client = httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
         self._value = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,6 +84,7 @@ class Stage:
             member = Member(
                 path=CLUBS[number % len(CLUBS)],
                 key=self.server.keys.read(f"member-{number}"),
+                watches=self._watches,
                 name=f"member-{number}",
                 scope=board.name,
                 user=USERS[number % len(USERS)],

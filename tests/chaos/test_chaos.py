@@ -37,6 +37,7 @@ def test_every_page_matches_a_new_one_once_changes_stop(tmp_path: Path, pytestco
     assert stage.counts["ailing"] > rounds
     assert stage.counts["lost answers"]
     assert sum(member.own_updates for member in stage.members)
+    assert stage.counts["frozen"]
     assert stage.proxy.cut_in_midst
 
 
@@ -53,4 +54,12 @@ def test_the_same_chaos_notices_what_a_server_loses(
 ) -> None:
     chaos = Chaos(tmp_path, seed_of(pytestconfig), loses=loses)
     with pytest.raises(error, match=message):
+        asyncio.run(endure(chaos, rounds=20))
+
+
+def test_the_same_chaos_notices_scripts_that_do_not_watch_for_silence(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    chaos = Chaos(tmp_path, seed_of(pytestconfig), watches=False)
+    with pytest.raises(StaleError, match="pages are stale"):
         asyncio.run(endure(chaos, rounds=20))

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from .dom import with_inner_html
 from .proxy import connect
+from .watchdog import Watchdog
 
 KINDS = ("htmx2", "script", "htmx4")
 """``script`` is the package's own script. It has a wire of its own for pages only."""
@@ -93,6 +94,7 @@ class Viewer:
         self.seen: dict[str, int] = {}  # for each block, the last step that the viewer was to be told of
         self.story: deque[str] = deque(maxlen=40)
         self.frames = 0
+        self.watchdog = Watchdog()
         self._writer: asyncio.StreamWriter | None = None
 
     @property
@@ -162,30 +164,48 @@ class Viewer:
         pause, resume = 0.1, ""
         while self.page is not None and self.visits == visit:
             answered: bool | None = False
-            with contextlib.suppress(OSError, EOFError):
+            try:
                 answered = await self._connect(resume)
+            except TimeoutError:
+                self.note("heard nothing for too long")
+                resume = self._start_anew()
+                continue
+            except (OSError, EOFError):
+                pass
             if answered is None:
-                # htmx 2 and the script give up their EventSource and make a new one, which knows of no Last-Event-ID.
-                resume = self.known_to_script if self.kind == "script" else ""
-                if self.kind != "htmx4":
-                    self.last_id = ""
+                resume = self._start_anew()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             elif self.page is not None:
                 await asyncio.sleep(self._chance.uniform(0.05, 0.4))
                 pause = 0.1
 
+    def _start_anew(self) -> str:
+        """Return what the next connection resumes from, after the client has given the last one up for another one.
+
+        htmx 2 and the script make a new EventSource, which knows of no ``Last-Event-ID``.
+        """
+        if self.kind != "htmx4":
+            self.last_id = ""
+        return self.known_to_script if self.kind == "script" else ""
+
     async def _connect(self, resume: str) -> bool | None:
-        """Read one stream to its end; ``None``: there was another answer."""
+        """Read one stream to its end; ``None``: there was another answer.
+
+        Raises:
+            TimeoutError: The stream was silent for too long.
+        """
         reader, writer = await connect(self._choose_port())
         self._writer = writer
         try:
-            writer.write(self._request(resume))
-            head = await reader.readuntil(b"\r\n\r\n")
-            if not head.startswith(b"HTTP/1.1 200"):
-                self.note("was refused")
-                return None
-            await self._read(reader)
+            async with self.watchdog.watching():
+                writer.write(self._request(resume))
+                head = await reader.readuntil(b"\r\n\r\n")
+                if not head.startswith(b"HTTP/1.1 200"):
+                    self.note("was refused")
+                    return None
+                self.watchdog.hear()
+                await self._read(reader)
             self.note("the stream ended")
             return True
         finally:
@@ -215,7 +235,10 @@ class Viewer:
     async def _read(self, reader: asyncio.StreamReader) -> None:
         chunks, waiting = _Chunks(), b""
         while not chunks.complete:
-            await self.reads.wait()
+            if not self.reads.is_set():
+                self.watchdog.rest()
+                await self.reads.wait()
+                self.watchdog.hear()
             data = await reader.read(4096)
             if not data or self.page is None:
                 return
@@ -238,6 +261,7 @@ class Viewer:
                 data.append(value)
         if data:
             self.frames += 1
+            self.watchdog.hear()
             self.known_to_script = self.last_id
             self._apply(event, "\n".join(data))
 

@@ -192,7 +192,15 @@ async def script(request: pytest.FixtureRequest) -> tuple[str, bytes]:
     """The address and the content of a script."""
     version, number, files = request.param
     call = "live_scripts()" if version is None else f"live_scripts(htmx={version})"
-    return (await sources(call))[number], b"\n".join(file.read_bytes() for file in files)
+    return (await sources(call))[number], b"\n".join(content_of(file) for file in files)
+
+
+def content_of(file: Path) -> bytes:
+    """Return what is served of a file: the package's own script has no comments and no indentation there."""
+    content = file.read_bytes()
+    if file != LIVE_SCRIPT:
+        return content
+    return re.sub(rb"^(//.*)?\n", b"", re.sub(rb"(?m)^ +", b"", content), flags=re.MULTILINE).rstrip()
 
 
 @pytest.fixture
@@ -253,3 +261,7 @@ async def test_a_digest_of_another_script_is_not_found(app: Starlette) -> None:
     htmx, live = await sources("live_scripts(htmx=2)")
     digest = htmx.rpartition("-")[2]
     assert (await request(app, f"{live.rpartition('-')[0]}-{digest}")).status == 404
+
+
+def test_the_live_script_is_small() -> None:
+    assert len(gzip.compress(content_of(LIVE_SCRIPT))) <= 5_120

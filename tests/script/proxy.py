@@ -23,16 +23,23 @@ class Path:
         self._connections: list[_Connection] = []
         self.refuses = False
         """Whether new connections are closed at once."""
+        self.is_bad = False
+        """Whether requests on new connections are answered 502."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 browser, _ = self._listener.accept()
-                if self.refuses:
-                    browser.close()
+                if self.refuses or self.is_bad:
+                    self._refuse(browser)
                     continue
                 self._connections.append(_Connection(browser, socket.create_connection(self._server)))
+
+    def _refuse(self, browser: socket.socket) -> None:
+        with browser, contextlib.suppress(OSError):
+            if self.is_bad and browser.recv(65_536):
+                browser.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     def freeze(self) -> int:
         """Freeze all connections that there are, and return how many. New ones are not affected."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -65,6 +66,21 @@ def test_a_frozen_path_is_noticed_and_left(site: Site, path: Path, client: str) 
     assert "lost" in [name for name, _ in page.evaluate("heard")]
 
 
+def test_a_page_comes_back_with_its_last_id_after_a_502(site: Site, path: Path, client: str) -> None:
+    page = site.open(f"/items/{client}")
+    site.post("/test/add?text=three")
+    expect(page.locator("#total")).to_have_text("3")
+    expect_state(page, "connected")
+    path.is_bad = True
+    with page.expect_response(lambda answer: answer.status == 502):
+        path.cut()
+    site.post("/test/add?text=four")
+    with page.expect_request(lambda request: "&resume=" in request.url):
+        path.is_bad = False
+    expect(page.locator("#total")).to_have_text("4")
+    expect_state(page, "connected")
+
+
 def test_a_quiet_stream_is_not_taken_for_a_frozen_one(site: Site, path: Path, client: str) -> None:
     page = site.open(f"/items/{client}")
     page.wait_for_timeout(2500)  # more than two silences after which a stream counts as frozen
@@ -100,6 +116,19 @@ def test_updates_follow_the_query_of_the_answer_that_was_put_into_the_page(site:
     site.post("/test/text?number=1&text=A")
     expect(page.locator("#list li")).to_have_text(["A", "b"])
     site.wait(lambda state: state["connected"] == 1)
+
+
+def test_updates_follow_nothing_that_a_person_has_left_again(site: Site, client: str) -> None:
+    site.post("/test/reset?texts=a,b,c,d")
+    page = site.open(f"/pages/{client}")
+    event = "htmx:afterSwap" if client == "htmx2" else "htmx:after:swap"
+    page.evaluate("event => document.addEventListener(event, () => history.back(), { once: true })", event)
+    page.click("#next")
+    expect(page).to_have_url(re.compile(r"/pages/\w+$"))
+    expect(page.locator("#list li")).to_have_text(["a", "b"])
+    site.post("/test/text?number=1&text=A")
+    site.post("/test/text?number=3&text=C")
+    expect(page.locator("#list li")).to_have_text(["A", "b"])
 
 
 def test_boosted_pages_have_one_stream_and_their_own_mark(site: Site, client: str) -> None:

@@ -12,7 +12,17 @@ pytest_plugins = ["pytester"]
 
 PAGE = (ROOT / "docs" / "testing.md").read_text()
 FILES = dict(re.findall(r"^```(?:python|toml) title=\"(.+?)\"\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
-RECIPES = ["fragment", "stream", "two_users", "presence", "reconnect", "failing_block", "sync", "fixtures"]
+RECIPES = [
+    "fragment",
+    "stream",
+    "two_users",
+    "presence",
+    "reconnect",
+    "failing_block",
+    "sync",
+    "fixtures",
+    "live_script",
+]
 
 
 def test_all_recipes_are_found() -> None:
