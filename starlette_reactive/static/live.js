@@ -319,7 +319,7 @@
 
   const open = (sink, last) => {
     const silence = 2500 * (+sink.dataset.reactiveBeat || 15), life = new AbortController, { signal } = life
-    let source, watch, retry, loss, pause = 500, patience = silence
+    let source, watch, retry, loss, pause = 500, patience = silence, isHeard
     const show = (state, name = state, detail = {}) => {
       if (root.live == state) return
       root.live = state
@@ -337,7 +337,8 @@
       clearTimeout(watch)
       watch = setTimeout(() => {
         // The path may be frozen. So may be connections that the browser has kept.
-        patience = patience < silence ? Math.min(2 * patience, silence) : 1000
+        patience = isHeard ? 1000 : Math.min(2 * patience, 64000)
+        isHeard = false
         start()
         lose(0)
       }, patience)
@@ -345,6 +346,7 @@
     const hear = event => {
       last = event.lastEventId || last
       patience = silence
+      isHeard = true
       wait()
     }
     const start = () => {
@@ -352,8 +354,9 @@
       if (signal.aborted || document.hidden) return
       source = new EventSource(sink.getAttribute("sse-connect") + "&script=1" + (last ? "&resume=" + encodeURIComponent(last) : ""))
       wait()
-      source.onopen = event => {
-        hear(event)
+      source.onopen = () => {
+        patience = Math.max(patience, silence)
+        wait()
         pause = 500
         loss = clearTimeout(loss)
         show("connected")

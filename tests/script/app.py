@@ -79,7 +79,7 @@ app.include_router(reactive.router)
 app.mount("/vendor", StaticFiles(directory=Path(__file__).parents[2] / "example_app" / "static" / "vendor"))
 
 items: dict[int, dict[str, Any]] = {}
-state: dict[str, Any] = {"rings": 0, "over": False, "jitter": False}
+state: dict[str, Any] = {"rings": 0, "over": False, "jitter": False, "slowness": 0.0}
 gates: dict[str, anyio.Event] = {}
 marks: list[str | None] = []
 
@@ -95,6 +95,7 @@ async def everything(request: Request, client: str) -> Any:
     found = {"items": [dict(item) for item in items.values()], "rings": state["rings"], "client": client}
     if is_update(request):
         await through("updates")
+        await anyio.sleep(state["slowness"])
     return {**found, "htmx": int(client.removeprefix("htmx")), "text": "", "flash": "", "errors": ""}
 
 
@@ -208,10 +209,10 @@ async def morphed(outer: bool = False) -> str:
 
 
 @app.post("/test/reset")
-async def reset(texts: str = "one,two", jitter: bool = False) -> None:
+async def reset(texts: str = "one,two", jitter: bool = False, slowness: float = 0) -> None:
     items.clear()
     items.update({number: {"id": number, "text": text} for number, text in enumerate(texts.split(","), 1)})
-    state.update(rings=0, over=False, jitter=jitter)
+    state.update(rings=0, over=False, jitter=jitter, slowness=slowness)
     marks.clear()
     for gate in list(gates):
         gates.pop(gate).set()

@@ -66,6 +66,14 @@ def test_a_frozen_path_is_noticed_and_left(site: Site, path: Path, client: str) 
     assert "lost" in [name for name, _ in page.evaluate("heard")]
 
 
+def test_a_page_that_takes_longer_than_silence_may_last_is_connected_all_the_same(site: Site, client: str) -> None:
+    site.post("/test/reset?slowness=1.5")  # a stream counts as frozen after one second
+    page = site.open(f"/items/{client}")
+    expect_state(page, "connected")
+    site.post("/test/add?text=three")
+    expect(page.locator("#total")).to_have_text("3")
+
+
 def test_a_page_comes_back_with_its_last_id_after_a_502(site: Site, path: Path, client: str) -> None:
     page = site.open(f"/items/{client}")
     site.post("/test/add?text=three")
