@@ -42,7 +42,7 @@
 
   // Fields in which somebody has typed or chosen what was not sent.
   const touched = new WeakSet
-  // An element that an answer has put into a block -> the id of what it has replaced.
+  // An element that an answer has put into a block -> the id of what it has replaced, and that as it was last rendered.
   const swapped = new Map
 
   const valueOf = field => field.checked + field.value + chosen(field)
@@ -56,7 +56,7 @@
     return node.nodeType == 1 && (
       all(node, "[data-live-hold]")[0] || all(node, "dialog[open]").some(isOpened) ||
       node.contains(active) && (active.isContentEditable || touched.has(active)) ||
-      [...swapped].some(([form, id]) => node.contains(form) && (
+      [...swapped].some(([form, { id }]) => node.contains(form) && (
         form.contains(active) || all(form, FIELDS).some(field => touched.has(field)) ||
         id && fresh.querySelector("#" + CSS.escape(id)))))
   }
@@ -99,8 +99,9 @@
   const morph = (element, fresh) => {
     const held = [], added = [], removed = [], changed = new Set, kept = new Map
     let now, source
-    const hold = node => {
-      held.push(node)
+    const hold = (node, next) => {
+      // What an answer has replaced and nobody has changed since waits for nothing.
+      if (!next || !swapped.get(node)?.last?.isEqualNode(next)) held.push(node)
       return false
     }
     element.querySelectorAll("[data-live-waiting]").forEach(node => node.removeAttribute("data-live-waiting"))
@@ -110,7 +111,7 @@
         beforeNodeMorphed(node, next) {
           if (isUnchanged(node, next)) return false
           if (node.nodeType != 1) return
-          if (node != element && isHeld(node, next)) return hold(node)
+          if ((node != element || node.matches("[data-live-hold]")) && isHeld(node, next)) return hold(node, next)
           if (node.matches("[hx-preserve],[data-hx-preserve]")) return false
           now = next
           if (touched.has(node)) kept.set(node, chosen(node))
@@ -127,14 +128,18 @@
           altered.delete(node)
         },
         beforeNodeAdded(next) {
-          for (const [form, id] of swapped) if (id && id == next.id && element.contains(form)) return hold(form)
+          for (const [form, { id }] of swapped) if (id && id == next.id && element.contains(form)) return hold(form, next)
           source = next
         },
         afterNodeAdded(node) {
           if (!rendered.has(node)) learn(node, source)
           added.push(node)
         },
-        beforeNodeRemoved: node => mustStay(node, fresh) ? hold(node) : true,
+        beforeNodeRemoved(node) {
+          if (!mustStay(node, fresh)) return true
+          const id = swapped.get(node)?.id
+          return hold(node, id && fresh.querySelector("#" + CSS.escape(id)))
+        },
         afterNodeRemoved: node => removed.push(node),
       },
     })
@@ -230,7 +235,7 @@
     covered.clear()
     requests.forEach(request => { request.isAlone = false })
     requests.set(key, {
-      nodes: [element, target].filter(each => each?.nodeType == 1), replaced: target?.id, isGet, number: count,
+      nodes: [element, target].filter(each => each?.nodeType == 1), replaced: { id: target?.id, last: rendered.get(target) }, isGet, number: count,
       isAlone: !requests.size, others: new Set, touched: new Set,
       fields: isGet || !form ? [] : [...form.elements].map(field => [field, valueOf(field)]),
     })
