@@ -10,6 +10,7 @@ import functools
 import gzip
 import hashlib
 import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,10 +68,14 @@ def _scripts() -> Mapping[str, Script]:
     return {name: _script(name, content) for name, content in {_LIVE: live, **htmx}.items()}
 
 
+_OPERATOR = re.compile(r'("[^"]*"|`[^`]*`)| *([-+*=<>!?:;,{}()|&[\]]+) *')
+
+
 def _condensed(path: Path) -> bytes:
-    """Return a script without indentation, empty lines and lines of comment."""
-    lines = [line.strip() for line in path.read_bytes().splitlines()]
-    return b"\n".join(line for line in lines if line and not line.startswith(b"//"))
+    """Return a script without lines of comment, indentation, and spaces around operators outside of strings."""
+    lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    code = [_OPERATOR.sub(r"\1\2", line) for line in lines if line and not line.startswith("//")]
+    return "\n".join(code).encode()
 
 
 def _script(name: str, content: bytes) -> Script:

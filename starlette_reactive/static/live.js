@@ -9,6 +9,7 @@
   const inert = document.implementation.createHTMLDocument("")
   const root = document.documentElement.dataset
   const byId = id => document.getElementById(id)
+  const find = (node, id) => id && node.querySelector("#" + CSS.escape(id))
   const all = (node, selector) => [...node.matches(selector) ? [node] : [], ...node.querySelectorAll(selector)]
   const sinks = () => [...document.querySelectorAll("[data-reactive-sink]")]
   const idsOf = sink => (sink.dataset.reactiveBlocks ?? "").split(" ")
@@ -42,7 +43,7 @@
 
   // Fields in which somebody has typed or chosen what was not sent.
   const touched = new WeakSet
-  // An element that an answer has put into a block -> the id of what it has replaced.
+  // An element that an answer has put into a block -> the id of what it has replaced, and that as it was last rendered.
   const swapped = new Map
 
   const valueOf = field => field.checked + field.value + chosen(field)
@@ -56,9 +57,9 @@
     return node.nodeType == 1 && (
       all(node, "[data-live-hold]")[0] || all(node, "dialog[open]").some(isOpened) ||
       node.contains(active) && (active.isContentEditable || touched.has(active)) ||
-      [...swapped].some(([form, id]) => node.contains(form) && (
+      [...swapped].some(([form, { id }]) => node.contains(form) && (
         form.contains(active) || all(form, FIELDS).some(field => touched.has(field)) ||
-        id && fresh.querySelector("#" + CSS.escape(id)))))
+        find(fresh, id))))
   }
 
   // Updates.
@@ -99,8 +100,9 @@
   const morph = (element, fresh, isAnswer) => {
     const held = [], added = [], removed = [], changed = new Set, kept = new Map
     let now, source
-    const hold = node => {
-      held.push(node)
+    const hold = (node, next) => {
+      // What an answer has replaced and nobody has changed since waits for nothing.
+      if (!next || !swapped.get(node)?.last?.isEqualNode(next)) held.push(node)
       return false
     }
     element.querySelectorAll("[data-live-waiting]").forEach(node => node.removeAttribute("data-live-waiting"))
@@ -110,7 +112,7 @@
         beforeNodeMorphed(node, next) {
           if (isUnchanged(node, next)) return false
           if (node.nodeType != 1) return
-          if (!isAnswer && node != element && isHeld(node, next)) return hold(node)
+          if (!isAnswer && (node != element || node.matches("[data-live-hold]")) && isHeld(node, next)) return hold(node, next)
           if (node.matches("[hx-preserve],[data-hx-preserve]")) return false
           now = next
           if (touched.has(node)) kept.set(node, chosen(node))
@@ -127,14 +129,15 @@
           altered.delete(node)
         },
         beforeNodeAdded(next) {
-          for (const [form, id] of swapped) if (!isAnswer && id && id == next.id && element.contains(form)) return hold(form)
+          for (const [form, { id }] of swapped)
+            if (!isAnswer && id && id == next.id && element.contains(form)) return hold(form, next)
           source = next
         },
         afterNodeAdded(node) {
           if (!rendered.has(node)) learn(node, source)
           added.push(node)
         },
-        beforeNodeRemoved: node => isAnswer || !mustStay(node, fresh) || hold(node),
+        beforeNodeRemoved: node => isAnswer || !mustStay(node, fresh) || hold(node, find(fresh, swapped.get(node)?.id)),
         afterNodeRemoved: node => removed.push(node),
       },
     })
@@ -161,7 +164,7 @@
     else {
       const parent = parse(element.parentElement, html)
       // A block that is empty leaves a template behind, so that it finds its place again.
-      return morph(element, parent.querySelector("#" + CSS.escape(id)) ?? parent.firstElementChild ??
+      return morph(element, find(parent, id) ?? parent.firstElementChild ??
         parent.appendChild(Object.assign(inert.createElement("template"), { id })))
     }
   }
@@ -229,7 +232,8 @@
     covered.clear()
     requests.forEach(request => { request.isAlone = false })
     requests.set(key, {
-      nodes: [element, target].filter(each => each?.nodeType == 1), replaced: target?.id, isGet, number: count,
+      nodes: [element, target].filter(each => each?.nodeType == 1), replaced: { id: target?.id, last: rendered.get(target) },
+      isGet, number: count,
       isAlone: !requests.size, others: new Set, touched: new Set,
       fields: isGet || !form ? [] : [...form.elements].map(field => [field, valueOf(field)]),
     })
@@ -265,8 +269,7 @@
       new DOMParser().parseFromString(text, "text/html").querySelector("[data-reactive-sink]")
     if (!found || !streams.has(sink) || found.dataset.reactivePage != sink.dataset.reactivePage ||
       found.dataset.reactiveSink == sink.dataset.reactiveSink) return
-    for (const { name, value } of found.attributes)
-      if (/^(data-reactive-|(hx-)?sse.connect)/.test(name)) sink.setAttribute(name, value)
+    for (const { name, value } of found.attributes) sink.setAttribute(name, value)
     waiting.clear()
     latest.clear()
     streams.get(sink).close()

@@ -19,6 +19,7 @@ from starlette.routing import Mount, Route
 
 import starlette_reactive
 from starlette_reactive import Reactive, ReactiveError
+from starlette_reactive._pages.scripts import _condensed
 from starlette_reactive.assets import LIVE_SCRIPT
 from tests.support import environment
 
@@ -196,11 +197,8 @@ async def script(request: pytest.FixtureRequest) -> tuple[str, bytes]:
 
 
 def content_of(file: Path) -> bytes:
-    """Return what is served of a file: the package's own script has no comments and no indentation there."""
-    content = file.read_bytes()
-    if file != LIVE_SCRIPT:
-        return content
-    return re.sub(rb"^(//.*)?\n", b"", re.sub(rb"(?m)^ +", b"", content), flags=re.MULTILINE).rstrip()
+    """Return what is served of a file: of the package's own script, less than it holds."""
+    return _condensed(file) if file == LIVE_SCRIPT else file.read_bytes()
 
 
 @pytest.fixture

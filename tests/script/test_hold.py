@@ -105,7 +105,6 @@ def test_an_update_that_waits_for_what_an_answer_replaces_leaves_nothing_stale(s
     expect(page.locator("#items li span")).to_have_text(["uno", "two", "three"])
 
 
-@pytest.mark.xfail(strict=True, reason="the script does not know what an answer has replaced")
 def test_a_row_that_is_edited_waits_only_if_somebody_has_changed_it(site: Site, client: str) -> None:
     page = site.open(f"/items/{client}")
     page.click("#item-2 .edit")
@@ -119,7 +118,6 @@ def test_a_row_that_is_edited_waits_only_if_somebody_has_changed_it(site: Site, 
     expect(page.locator("#items li span")).to_have_text(["uno", "due"])
 
 
-@pytest.mark.xfail(strict=True, reason="the element of a block is never held")
 def test_a_block_whose_own_element_says_so_is_held(site: Site, client: str) -> None:
     page = site.open(f"/items/{client}")
     page.evaluate("document.querySelector('#items').setAttribute('data-live-hold', '')")
