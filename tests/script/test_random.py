@@ -66,8 +66,7 @@ def step(site: Site, page: Page, chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("client", ["htmx2", "htmx4"])
-@pytest.mark.parametrize("attempt", range(2))
-def test_a_page_that_is_worked_in_ends_as_a_new_page(site: Site, client: str, attempt: int) -> None:
+def test_a_page_that_is_worked_in_ends_as_a_new_page(site: Site, client: str) -> None:
     seed = secrets.token_hex(4)
     chance = random.Random(seed)
     site.post("/test/reset?jitter=true")
