@@ -215,22 +215,18 @@ class Bell:
         self._waiting: dict[Waiter, None] = {}
         self._to_wake: deque[Waiter] = deque()
 
-    async def wait(self, other: Bell | None = None, *, nudge: Nudge | None = None) -> None:
-        """Wait until the next :meth:`ring`, of this bell or of another one of the same event loop, or for a nudge."""
+    async def wait(self, nudge: Nudge | None = None) -> None:
+        """Wait until the next :meth:`ring`, or for a nudge."""
         waiter = self._loop.waiter()
         if nudge is not None:
             nudge.waiter = waiter
         self._waiting[waiter] = None
-        if other is not None:
-            other._waiting[waiter] = None  # noqa: SLF001 - its own kind
         try:
             await _wait_for(waiter)
         finally:
             if nudge is not None:
                 nudge.waiter = None
             self._waiting.pop(waiter, None)
-            if other is not None:
-                other._waiting.pop(waiter, None)  # noqa: SLF001 - as above
 
     def ring(self) -> None:
         """Wake all waiting tasks, in the order in which they started to wait. Does not wait for them."""

@@ -32,6 +32,8 @@ class ViewerRenders:
         cookies: The cookies of the viewer's browser.
     """
 
+    __slots__ = ("_cookies", "_has_admitted", "_request", "_runner", "_user", "key")
+
     def __init__(self, runner: UpdateRunner, user: str | None, cookies: ViewerCookies) -> None:
         self._runner = runner
         self._user = user

@@ -42,6 +42,21 @@ class ViewerShare:
         options: How groups of the page are served.
     """
 
+    __slots__ = (
+        "_checked_at",
+        "_joint",
+        "_options",
+        "_page",
+        "_partition",
+        "_renders",
+        "_share",
+        "_simple",
+        "_stream",
+        "_value",
+        "_visit",
+        "_where",
+    )
+
     def __init__(
         self,
         page: Page,
@@ -98,7 +113,6 @@ class ViewerShare:
         self._checked_at = time.monotonic()
         self._value = self._key.value
         self._simple = type(self._value) if type(self._value) in SIMPLE_KEYS else None
-        self._stream.outdate = joint.outdate
         runs = cast("SharedRuns", joint.shared.options.render)
         runs.add(self)
         if runs.have_failed:
@@ -175,7 +189,7 @@ class ViewerShare:
 
     @property
     def is_ending(self) -> bool:
-        return self._joint is None or self._joint.end_reason is not None
+        return self._joint is None or self._joint.viewer.end_reason is not None
 
     @property
     def is_busy(self) -> bool:

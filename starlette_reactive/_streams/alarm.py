@@ -35,6 +35,11 @@ class Alarm:
         """Whether the bus has closed the scope, or the alarm is closed."""
         return self._subscription.closed
 
+    @property
+    def follows(self) -> bool:
+        """Whether it is rung by another group."""
+        return self._signal is not None
+
     def follow(self) -> None:
         """Be rung by another group from now on."""
         self._signal = Signal(current_loop())

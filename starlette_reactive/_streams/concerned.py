@@ -9,7 +9,22 @@ from .._index.registry import Registry
 from .._log.changelog import Change, Reading
 from .viewer import Viewer
 
-__all__ = ["owed_paths", "part_twins", "wake_own_groups"]
+__all__ = ["authors_of", "owed_paths", "part_twins", "wake_own_groups"]
+
+
+def authors_of(
+    viewers: Collection[Viewer], changes: Sequence[Change], before: int, origins: frozenset[str]
+) -> list[Viewer]:
+    """Return the viewers who may have made changes themselves.
+
+    Args:
+        viewers: The viewers.
+        changes: The changes.
+        before: The position after which the changes are.
+        origins: Their last origins.
+    """
+    several = any(change.other_position > before for change in changes)
+    return [viewer for viewer in viewers if viewer.origin is not None and (several or viewer.origin in origins)]
 
 
 def owed_paths(changes: Sequence[Change], before: int, viewers: Collection[Viewer]) -> frozenset[str]:

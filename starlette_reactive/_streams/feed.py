@@ -74,10 +74,13 @@ class Feed:
         self._origins: frozenset[str] = frozenset()
         self._owed: dict[BlockRef, IndexedBlock] = {}
         self.changed: Bell = Bell()
+        self.on_wake: Callable[[], object] | None = None  # called once they have been woken
 
     def wake(self) -> None:
         """Wake everyone who waits for :attr:`changed`."""
         self.changed.ring()
+        if self.on_wake is not None:
+            self.on_wake()
 
     def read(self, after: int | None) -> Reading:
         """Return what changed after a position, as far as it concerns the group. ``None`` is an unknown position."""

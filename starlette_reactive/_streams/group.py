@@ -27,7 +27,7 @@ from .._index.tables import IndexedBlock
 from .._log.changelog import Change
 from .alarm import Alarm
 from .backoff import Backoff
-from .concerned import owed_paths, part_twins, wake_own_groups
+from .concerned import authors_of, owed_paths, part_twins, wake_own_groups
 from .feed import Feed
 from .group_options import GroupOptions
 from .past import Past
@@ -78,6 +78,7 @@ class Group:
         )
         self._past = Past(self.feed.position)
         self._is_outdated = False
+        self.on_outdate: Callable[[float | None], object] | None = None  # called first when they are outdated
         self._authorised = not options.authorises
         self._only_by_updates: bool | None = None  # whether all changes since the last render were made in updates
         self._viewers: dict[Viewer, None] = {}
@@ -164,10 +165,7 @@ class Group:
             self._restart((viewer,), since)
 
     def outdate_viewer(self, viewer: Viewer, since: float | None) -> None:
-        """Restart a viewer's stream before it is sent anything else; see :meth:`outdate`. Thread-safe."""
-        self._post(functools.partial(self._outdate_viewer, viewer, since))
-
-    def _outdate_viewer(self, viewer: Viewer, since: float | None) -> None:
+        """Restart a viewer's stream before it is sent anything else; see :meth:`outdate`."""
         if since is None or self._past.moved_at >= since:
             self._restart((viewer,), since)
         viewer.is_outdated = True
@@ -186,6 +184,8 @@ class Group:
 
     def _outdate(self, since: float | None) -> None:
         self._is_outdated = True
+        if self.on_outdate is not None:
+            self.on_outdate(since)
         if since is None or self._past.moved_at >= since:
             self._restart(self._viewers, since)
 
@@ -244,6 +244,8 @@ class Group:
             self.feed.repeat_crossed(viewer, now)
         for viewer in [viewer for viewer in self._viewers if viewer.is_stalled(now, timeout)]:
             viewer.abort()
+        if self._alarm.follows and not any(viewer.crossed_paths for viewer in self._viewers):
+            timer().remove(self)
 
     async def _run(self) -> None:
         try:
@@ -339,10 +341,7 @@ class Group:
 
     def _note_own(self, changes: tuple[Change, ...], before: int, origins: frozenset[str]) -> None:
         """Record what viewers changed themselves."""
-        several = any(change.other_position > before for change in changes)
-        authors = [
-            viewer for viewer in self._viewers if viewer.origin is not None and (several or viewer.origin in origins)
-        ]
+        authors = authors_of(self._viewers, changes, before, origins)
         if not authors:
             return
         plan = self._options.registry.plan
@@ -353,6 +352,7 @@ class Group:
         }
         for viewer in authors:
             self.feed.note_own(viewer, touched, before)
+        timer().add(self)  # for what they are told of later
 
     async def _render(self) -> None:
         blocks = self.feed.owed_blocks()

@@ -11,7 +11,6 @@ rules keep the page exact:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +21,7 @@ from starlette.types import Send
 
 from .._core.blocks import BlockRef
 from .._core.errors import StreamRestartError
+from .._core.loops import Nudge
 from .._core.sse import with_fields
 from .event_ids import EventId
 from .group import Group
@@ -66,7 +66,10 @@ class Joint:
         shared: The group that it shares.
         viewer: Its place there.
         sharing: What it shares.
+        nudge: What wakes its stream.
     """
+
+    __slots__ = ("_has_personal", "_is_behind", "_nested", "_nudge", "own", "own_viewer", "shared", "viewer")
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Joint:
         shared: Group,
         viewer: Viewer,
         sharing: Sharing,
+        nudge: Nudge,
     ) -> None:
         self.own = own
         self.own_viewer = own_viewer
@@ -82,38 +86,62 @@ class Joint:
         self.viewer = viewer
         self._has_personal = sharing.has_personal
         self._nested = sharing.nested
+        self._nudge = nudge
+        self._is_behind = sharing.has_personal  # whether the personal blocks may be behind the shared ones
 
-    @property
-    def end_reason(self) -> str | None:
-        """Why the stream ends."""
-        return self.viewer.end_reason or self.own_viewer.end_reason
+    def connect(self) -> None:
+        """Let either place know from now on what concerns the stream in the other one."""
+        own, viewer = self.own, self.viewer
+        viewer.is_outdated = own.outdated() is not None
+        viewer.wake_own = self._wake_own if self._has_personal else None
+        own.on_outdate = self._outdate
+        own.feed.on_wake = self._own_woke
 
-    def outdate(self, since: float | None) -> None:
-        """Restart the stream before it is sent anything else, because its browser has other cookies. Thread-safe.
+    def disconnect(self) -> None:
+        """Undo :meth:`connect`."""
+        self.viewer.wake_own = self.own.on_outdate = self.own.feed.on_wake = None
 
-        Args:
-            since: The monotonic time since when what was read has to be read again. ``None`` if it is not known.
-        """
-        self.own.outdate(since)
+    def _fall_behind(self) -> None:
+        """Ask the group of its own from now on whether it has something to send."""
+        if self._has_personal and not self._is_behind:
+            self._advance()
+            self._is_behind = True
+
+    def _wake_own(self, position: int) -> None:
+        self._fall_behind()
+        self.own.wake(position)
+
+    def _outdate(self, since: float | None) -> None:
+        self._fall_behind()
         self.shared.outdate_viewer(self.viewer, since)
+
+    def _own_woke(self) -> None:
+        self._fall_behind()
+        if self.own_viewer.end_reason is not None:
+            self.viewer.end(self.own_viewer.end_reason)
+        self._nudge.wake()
 
     def restart(self, restart: StreamRestartError) -> None:
         """Restart the stream."""
         if restart.whole:
             self.viewer.rewind(None)
         self.viewer.end("restart" if restart.soon else "return")
-        (self.own if self._has_personal else self.shared).feed.wake()
+        self._nudge.wake()
+
+    def has_personal_news(self) -> bool:
+        """Return whether there may be personal blocks to send."""
+        return self._is_behind and self.own.feed.has_news(self.own_viewer)
 
     def take(self) -> bytes:
         """Return the frames that bring the viewer up to date. Empty if there is nothing to send yet."""
-        if self._has_personal and self.own.is_behind(self.own_viewer):
+        if self._is_behind and self.own.is_behind(self.own_viewer):
             return self._take_both()
+        self._is_behind = False
         frames = self.shared.feed.take(self.viewer)
         if frames:
             self.shared.traces.sent(self.viewer, len(frames))
             if self._nested:
                 self.own.feed.note_altered(self.own_viewer)
-            self._advance()
         return frames
 
     def _take_both(self) -> bytes:
@@ -124,8 +152,7 @@ class Joint:
             self.shared.traces.sent(self.viewer, len(frames))
             if self._nested:
                 self.own.feed.note_altered(self.own_viewer)
-        if not is_behind:
-            self._advance()
+        self._is_behind = is_behind
         if not taken:
             return frames
         event_id = None if frames or is_behind else self._event_id()
@@ -134,7 +161,7 @@ class Joint:
         return personal + frames
 
     def _advance(self) -> None:
-        """Record that the personal blocks are as current as the shared ones."""
+        """Record that the personal blocks are as current as the shared ones, as they are until they fall behind."""
         own, position = self.own_viewer, self.viewer.position
         if own.position is not None and position is not None and own.position < position:
             own.position = position
@@ -160,8 +187,7 @@ class Joint:
     def end(self) -> None:
         """Let the place in the shared group stand for both, for the end of the stream."""
         own, viewer = self.own_viewer, self.viewer
-        viewer.end_reason = self.end_reason
-        if not self._has_personal:
+        if not self._is_behind:
             return
         if own.position is None:
             viewer.position = None
@@ -181,15 +207,6 @@ class JointStream(LiveStream):
     def __init__(self, group_options: GroupOptions, options: ViewerOptions, sharing: Sharing) -> None:
         super().__init__(group_options, options)
         self._sharing = sharing
-        self._joint: Joint | None = None
-
-    def _ending_of(self, group: Group, viewer: Viewer) -> Callable[[str], object]:
-        def end(reason: str) -> None:
-            group.end_viewer(viewer, reason)
-            if self._joint is not None:
-                self._joint.shared.end_viewer(self._joint.viewer, reason)
-
-        return end
 
     async def _send_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
         if not await self._is_admitted(group, viewer, send):
@@ -198,26 +215,25 @@ class JointStream(LiveStream):
         with self._joined(group, viewer, beginning) as (joint, first):
             await self._send_first(joint.shared, joint.viewer, first, send)
             del beginning, first  # they last for the whole stream
-            shared, viewer, own, own_viewer = joint.shared, joint.viewer, joint.own.feed, joint.own_viewer
-            other = own.changed if self._sharing.has_personal else None
-            while viewer.end_reason is None and own_viewer.end_reason is None:
+            shared, viewer, feed = joint.shared, joint.viewer, joint.shared.feed
+            check, retry = self._sharing.check, self._retry
+            while viewer.end_reason is None:
                 frames = b""
-                if shared.feed.has_news(viewer) or (other is not None and own.has_news(own_viewer)) or self._toasts:
-                    found = joint.own.outdated() or self._sharing.check()
+                if feed.has_news(viewer) or joint.has_personal_news() or self._toasts:
+                    found = (viewer.is_outdated and joint.own.outdated()) or check()
                     if found is not None:
                         await self._restart_for(joint, found)
-                        if joint.end_reason is not None:
+                        if viewer.end_reason is not None:
                             break
                     frames = joint.take() + self._toasts.take(viewer.client)
                 if frames:
-                    own_viewer.sending_since = time.monotonic()  # its personal blocks may be on their way, too
-                    await self._send_body(send, viewer, self._with_retry(frames))
-                    own_viewer.sending_since = None
+                    if retry is not None:
+                        frames, retry = with_fields([frames], retry=retry), None
+                    await self._send_body(send, viewer, frames)
                 elif viewer.heartbeat != shared.heartbeat:
                     await self._send_body(send, viewer, viewer.client.heartbeat)
                 else:
-                    # nothing is awaited between `take` and this
-                    await shared.feed.changed.wait(other, nudge=self._toasts.nudge)
+                    await feed.changed.wait(self._toasts.nudge)  # nothing is awaited between `take` and this
                     continue
                 viewer.heartbeat = shared.heartbeat
             joint.end()
@@ -232,9 +248,9 @@ class JointStream(LiveStream):
             refusal = found
         else:
             with anyio.CancelScope() as checking:
-                joint.viewer.on_end = joint.own_viewer.on_end = checking.cancel
+                joint.viewer.on_end = checking.cancel
                 refusal = await found
-            joint.viewer.on_end = joint.own_viewer.on_end = None
+            joint.viewer.on_end = None
         if refusal is not None:
             joint.restart(refusal)
 
@@ -256,11 +272,11 @@ class JointStream(LiveStream):
             location.latest,
             own_viewer.session_id,
             own_viewer.server,
-            own.wake if self._sharing.has_personal else None,
             tells_own=own_viewer.tells_own,
         )
         shared.join(viewer)
-        joint = self._joint = Joint(own, own_viewer, shared, viewer, self._sharing)
+        joint = Joint(own, own_viewer, shared, viewer, self._sharing, self._toasts.nudge)
+        joint.connect()
         on_leave = self._sharing.joined(joint)
         if self._sharing.has_personal:
             own.follow(shared)
@@ -269,5 +285,6 @@ class JointStream(LiveStream):
         try:
             yield joint, replace(beginning, location=location)
         finally:
+            joint.disconnect()
             shared.leave(viewer)
             on_leave()

@@ -114,7 +114,6 @@ class LiveStream(EventStream):
         self._options = options
         self._member: Member | None = None  # since the viewer is counted
         self._toasts = ToastTray()
-        self._has_sent_retry = False
 
     def belong_to(self, session: str, on_join: Callable[[Group, Viewer], Callable[[], object]]) -> None:
         """End with a session of the viewer, by its name in the roster, and call a function when the viewer joins."""
@@ -186,10 +185,13 @@ class LiveStream(EventStream):
         if await self._is_admitted(group, viewer, send):
             await self._send_first(group, viewer, beginning, send)
         del beginning  # it lasts for the whole stream
+        retry = self._retry
         while viewer.end_reason is None:
             frames, toasts = group.feed.take(viewer), self._toasts.take(viewer.client)
-            if frames or toasts:
-                body = self._with_retry(frames + toasts)
+            body = frames + toasts
+            if body:
+                if retry is not None:
+                    body, retry = with_fields([body], retry=retry), None
                 await self._send_body(send, viewer, body)
                 if frames:
                     group.traces.sent(viewer, len(body) - len(toasts))
@@ -197,17 +199,10 @@ class LiveStream(EventStream):
                 await self._send_body(send, viewer, viewer.client.heartbeat)
             else:
                 # nothing is awaited between `take` and this, so nothing is missed
-                await group.feed.changed.wait(nudge=self._toasts.nudge)
+                await group.feed.changed.wait(self._toasts.nudge)
                 continue
             viewer.heartbeat = group.heartbeat
         await self._end(group, viewer, send)
-
-    def _with_retry(self, frames: bytes) -> bytes:
-        """Return frames, of which the stream's first ones say how long to wait before a reconnect."""
-        if self._has_sent_retry:
-            return frames
-        self._has_sent_retry = True
-        return with_fields([frames], retry=self._retry)
 
     def _ending_of(self, group: Group, viewer: Viewer) -> Callable[[str], object]:
         """Return what the bus calls to end the stream, in any thread."""

@@ -44,8 +44,6 @@ class Viewer:
             those of others.
         session_id: The session id of its connection. A second connection with the same one is a duplicated tab.
         server: What serves the stream.
-        wake_own: Wakes the group that renders the viewer's personal blocks, to read the change log up to a position.
-            ``None`` if there is no such group.
         tells_own: Whether it is told of its own changes, too, as pages are.
     """
 
@@ -91,7 +89,6 @@ class Viewer:
         connected_at: int = 0,
         session_id: str | None = None,
         server: Server | None = None,
-        wake_own: Callable[[int], object] | None = None,
         *,
         tells_own: bool = False,
     ) -> None:
@@ -104,7 +101,7 @@ class Viewer:
         self.began_at: int | None = position
         self.abort: Callable[[], object] = abort
         self.server: Server | None = server
-        self.wake_own: Callable[[int], object] | None = wake_own
+        self.wake_own: Callable[[int], object] | None = None  # wakes the group of its personal blocks, if it has one
         self.heartbeat: int = 0  # the newest heartbeat of the group that it was sent
         self.sending_since: float | None = None
         self.end_reason: str | None = None

@@ -442,6 +442,16 @@ async def test_the_script_is_told_why_its_stream_ends(kind: str) -> None:
         assert (mine.updates[-1].event, mine.updates[-1].data) == ("reactive-close", "refused")
 
 
+@pytest.mark.parametrize("kind", PAGES)
+async def test_a_stream_ends_for_the_first_reason(kind: str) -> None:
+    board = Board(options={**PAGES[kind], "user": lambda request: "ada"})
+    async with board.view() as (_, mine):
+        board.reactive.bus.close_user("ada")
+        board.reactive.bus.close("all")
+        await eventually(lambda: mine.complete)
+        assert [frame.data for frame in mine.updates] == ["signed-out"]
+
+
 async def test_the_script_is_told_that_its_session_was_ended() -> None:
     board = Board()
     async with board.view() as (tab, mine):

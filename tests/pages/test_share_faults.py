@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -10,10 +11,16 @@ from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from starlette_reactive import is_update
+from starlette_reactive._core.blocks import BlockRef
+from starlette_reactive._log.changelog import Change
+from starlette_reactive._streams import groups
+from starlette_reactive._streams import viewer as viewer_module
+from starlette_reactive._streams.timer import timer
+from starlette_reactive._streams.viewer import Viewer
 from tests.support import eventually
 
 from .share_app import LIVE, TASKS, Club, Hold, shows, text
-from .support import quiet, request
+from .support import quiet, request, stream
 
 NESTED = LIVE.format("hello", "{{ me }}" + LIVE.format("tasks", TASKS)) + LIVE.format("name", "{{ title }} {{ me }}")
 HINTED = LIVE.format("hello", "{{ me }}" + LIVE.format("tasks", TASKS)) + LIVE.format("hint", "{{ 7 // unread }}")
@@ -51,6 +58,46 @@ async def test_an_own_change_that_an_update_crossed_does_not_send_blocks_again_a
         await eventually(lambda: len(ben.updates) >= 5)
         await quiet(ben)
         assert len(ben.updates) <= 6
+
+
+async def test_an_own_change_is_told_later_whenever_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the viewer was admitted only after it, and again once the timer has nothing more to do for the viewer."""
+    monkeypatch.setattr(viewer_module, "REPEAT_DELAY", 3600.0)
+    monkeypatch.setattr("starlette_reactive._streams.backoff.FIRST_RETRY", 0.2)
+    noted: list[Viewer] = []
+    note_crossed = Viewer.note_crossed
+
+    def note(viewer: Viewer, change: Change, touched: Collection[BlockRef]) -> None:
+        note_crossed(viewer, change, touched)
+        if touched:  # in the group that renders what the change touches
+            noted.append(viewer)
+
+    def elapse() -> None:
+        for viewer in noted:
+            viewer.crossed_paths = dict.fromkeys(viewer.crossed_paths, 0.0)
+            viewer.repeat_at = 0.0
+
+    monkeypatch.setattr(Viewer, "note_crossed", note)
+    club = Club()
+    headers = {"cookie": "name=ben"}
+    seen = await request(club.app, "/", headers=headers)
+    club.failing.add("ben")
+    async with stream(club.app, seen.url, headers=headers, wait=False) as ben:
+        await eventually(lambda: len(club.runs) >= 2)
+        await club.remind("ben", origin=seen.origin)
+        await eventually(lambda: len(noted) == 1)
+        assert ben.frames == []
+        club.failing.clear()
+        await eventually(lambda: ben.frames)
+        elapse()
+        await shows(ben, "ben has 1")
+        own = next(group for group in groups._running_groups() if noted[0] in group._viewers)
+        await eventually(lambda: own not in timer()._driven)
+        await club.remind("ben", origin=seen.origin)
+        await eventually(lambda: len(noted) == 2)
+        elapse()
+        await shows(ben, "ben has 2")
+        assert len(ben.updates) == 2
 
 
 async def test_a_personal_block_that_was_read_with_another_key_is_not_sent() -> None:
