@@ -51,7 +51,7 @@ class Seen:
     @property
     def origin(self) -> str:
         """The mark of the page's own requests."""
-        found = re.search(r'hx-headers="\{&quot;Reactive-Origin&quot;: &quot;([^&]+)&quot;\}"', self.text)
+        found = re.search(r'(?: data-reactive-sink="|&quot;Reactive-Origin&quot;: &quot;)([^"&]+)', self.text)
         assert found, self.text
         return found[1]
 
