@@ -10,6 +10,7 @@ import functools
 import gzip
 import hashlib
 import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +69,13 @@ def _scripts() -> Mapping[str, Script]:
 
 
 def _condensed(path: Path) -> bytes:
-    """Return a script without indentation, empty lines and lines of comment."""
+    """Return a script without indentation, empty lines, lines of comment, and white space beside punctuation.
+
+    No string in the script may have white space beside punctuation.
+    """
     lines = [line.strip() for line in path.read_bytes().splitlines()]
-    return b"\n".join(line for line in lines if line and not line.startswith(b"//"))
+    code = b"\n".join(line for line in lines if line and not line.startswith(b"//"))
+    return re.sub(rb"\s?([=&|?:+<>,{([!*]+)\s?|\s?([)}]) ?", rb"\1\2", code)
 
 
 def _script(name: str, content: bytes) -> Script:

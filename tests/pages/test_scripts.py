@@ -196,11 +196,14 @@ async def script(request: pytest.FixtureRequest) -> tuple[str, bytes]:
 
 
 def content_of(file: Path) -> bytes:
-    """Return what is served of a file: the package's own script has no comments and no indentation there."""
+    """Return what is served of a file: the package's own script is without comments and most white space there."""
     content = file.read_bytes()
     if file != LIVE_SCRIPT:
         return content
-    return re.sub(rb"^(//.*)?\n", b"", re.sub(rb"(?m)^ +", b"", content), flags=re.MULTILINE).rstrip()
+    lines = re.sub(rb"^(//.*)?\n", b"", re.sub(rb"(?m)^ +", b"", content), flags=re.MULTILINE).rstrip()
+    condensed = re.sub(rb"\s?([=&|?:+<>,{([!*]+)\s?|\s?([)}]) ?", rb"\1\2", lines)
+    assert re.findall(rb'"[^"\n]*"', condensed) == re.findall(rb'"[^"\n]*"', lines), "a string has changed"
+    return condensed
 
 
 @pytest.fixture
