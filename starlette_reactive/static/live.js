@@ -11,6 +11,8 @@
   const byId = id => document.getElementById(id)
   const all = (node, selector) => [...node.matches(selector) ? [node] : [], ...node.querySelectorAll(selector)]
   const sinks = () => [...document.querySelectorAll("[data-reactive-sink]")]
+  // Which stream a sink asks for. A page that is morphed into another keeps its sink.
+  const urlOf = sink => sink.isConnected && sink.getAttribute("sse-connect")
   const idsOf = sink => (sink.dataset.reactiveBlocks ?? "").split(" ")
   const blocks = () => sinks().flatMap(idsOf).map(byId).filter(Boolean)
 
@@ -189,7 +191,7 @@
     const update = waiting.get(id), element = byId(id)
     if (element && isBusy(element)) return
     waiting.delete(id)
-    if (!element || !update.sink.isConnected || update.own && covered.has(id)) return
+    if (!element || update.url != urlOf(update.sink) || update.own && covered.has(id)) return
     uncover(element)
     if (apply(update, element)) waiting.set(id, update)
     observer.takeRecords()
@@ -266,10 +268,7 @@
       new DOMParser().parseFromString(text, "text/html").querySelector("[data-reactive-sink]")
     if (!found || !streams.has(sink) || found.dataset.reactivePage != sink.dataset.reactivePage ||
       found.dataset.reactiveSink == sink.dataset.reactiveSink) return
-    for (const { name, value } of found.attributes)
-      if (/^(data-reactive-|(hx-)?sse.connect)/.test(name)) sink.setAttribute(name, value)
-    waiting.clear()
-    latest.clear()
+    for (const attribute of found.attributes) sink.setAttributeNode(attribute.cloneNode())
     streams.get(sink).close()
     streams.set(sink, open(sink, "unknown"))
   }
@@ -320,6 +319,7 @@
 
   const open = (sink, last) => {
     const silence = 2500 * (+sink.dataset.reactiveBeat || 15), life = new AbortController, { signal } = life
+    const url = urlOf(sink)
     let source, watch, retry, loss, pause = 500, patience = silence
     const show = (state, name = state, detail = {}) => {
       if (root.live == state) return
@@ -351,7 +351,7 @@
     const start = () => {
       stop()
       if (signal.aborted || document.hidden) return
-      source = new EventSource(sink.getAttribute("sse-connect") + "&script=1" + (last ? "&resume=" + encodeURIComponent(last) : ""))
+      source = new EventSource(url + "&script=1" + (last ? "&resume=" + encodeURIComponent(last) : ""))
       wait()
       source.onopen = event => {
         hear(event)
@@ -369,7 +369,7 @@
       source.onmessage = event => {
         hear(event)
         const [head, ...lines] = event.data.split("\n")
-        receive({ ...JSON.parse(head), html: lines.join("\n"), sink })
+        receive({ ...JSON.parse(head), html: lines.join("\n"), sink, url })
       }
       source.addEventListener("reactive-beat", hear)
       source.addEventListener("reactive-restart", hear)
@@ -386,12 +386,12 @@
       if ((name != "pageshow" || event.persisted) && (document.hidden || source?.readyState != 1)) start()
     }, { signal })
     start()
-    return { close }
+    return { close, url }
   }
 
   // What there is to do in the page now.
   const look = () => {
-    for (const [sink, stream] of streams) if (!sink.isConnected) {
+    for (const [sink, stream] of streams) if (stream.url != urlOf(sink)) {
       stream.close()
       streams.delete(sink)
     }
@@ -429,7 +429,7 @@
   }
   const start = () => {
     look()
-    observer.observe(document, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-live-hold", "open"] })
+    observer.observe(document, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-live-hold", "open", "sse-connect"] })
     ready()
     // Before htmx looks at the page.
     for (const name of ["DOMContentLoaded", "load"]) window.addEventListener(name, ready, true)

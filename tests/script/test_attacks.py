@@ -1,0 +1,83 @@
+"""Sequences that once left a block stale, lost what a person had chosen, or mixed up two pages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("playwright", reason="the package playwright is missing")
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import context  # noqa: F401 - a fixture
+from tests.browser.support import Server, running
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+pytestmark = pytest.mark.parametrize("client", ["htmx2", "htmx4"])
+
+
+class Lab:
+    """The application, and a browser that shows its page.
+
+    Args:
+        url: Its address.
+        context: The browser.
+    """
+
+    def __init__(self, url: str, context: BrowserContext) -> None:  # noqa: F811 - no fixture
+        self.url = url
+        self.context = context
+        self.errors: list[str] = []
+
+    def post(self, path: str, values: dict[str, Any] | None = None) -> None:
+        assert self.context.request.post(f"{self.url}/test/{path}", data=values or {}).ok
+
+    def show(self, **values: str) -> None:
+        """Change what the blocks show."""
+        self.post("show", values)
+
+    def answer(self, html: str = "") -> None:
+        """Set what requests of the page are answered."""
+        self.post("answer", {"html": html})
+
+    def open(self, client: str) -> Page:
+        page = self.context.new_page()
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(f"{self.url}/page/{client}/one")
+        deadline = time.monotonic() + 60
+        while self.context.request.get(f"{self.url}/test/state").json()["connected"] != 1:
+            assert time.monotonic() < deadline
+        return page
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running(["-m", "uvicorn", "tests.script.attack_app:app"]) as server:
+        yield server
+    assert "Traceback" not in "".join(server.output)
+
+
+@pytest.fixture
+def lab(server: Server, context: BrowserContext) -> Iterator[Lab]:  # noqa: F811 - the fixture
+    found = Lab(server.url, context)
+    deadline = time.monotonic() + 60
+    while context.request.get(f"{server.url}/test/state").json()["connected"]:
+        assert time.monotonic() < deadline
+    found.post("reset")
+    yield found
+    assert not found.errors
+
+
+def test_a_page_that_is_morphed_into_another_shows_updates_of_the_new_one(lab: Lab, client: str) -> None:
+    link = f'<a id="go" href="/page/{client}/two" hx-boost="true" hx-target="body" hx-swap="innerMorph">go</a>'
+    lab.show(static=link)
+    page = lab.open(client)
+    page.click("#go")
+    expect(page.locator("#name")).to_have_text("two")
+    lab.show(label="and more")
+    expect(page.locator("#name")).to_have_text("two and more")
