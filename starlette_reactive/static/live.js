@@ -25,7 +25,9 @@
 
   const learn = (node, copy) => {
     rendered.set(node, copy)
-    node.childNodes.forEach((child, i) => learn(child, copy.childNodes[i]))
+    // A custom element may have added nodes of its own.
+    if (node.childNodes.length == copy.childNodes.length)
+      node.childNodes.forEach((child, i) => learn(child, copy.childNodes[i]))
   }
   const markAltered = node => {
     for (; node; node = node.parentElement) altered.add(node)

@@ -81,3 +81,15 @@ def test_a_page_that_is_morphed_into_another_shows_updates_of_the_new_one(lab: L
     expect(page.locator("#name")).to_have_text("two")
     lab.show(label="and more")
     expect(page.locator("#name")).to_have_text("two and more")
+
+
+def test_a_custom_element_that_adds_nodes_of_its_own_is_updated(lab: Lab, client: str) -> None:
+    page = lab.open(client)
+    page.evaluate("""customElements.define("x-box", class extends HTMLElement {
+      connectedCallback() { this.insertAdjacentHTML("afterbegin", "<p><i>head</i></p>") }
+    })""")
+    lab.show(list="<x-box><b>1</b></x-box><u>1</u>")
+    expect(page.locator("#list u")).to_have_text("1")
+    lab.show(list="<x-box><b>1</b><b>2</b></x-box><u>2</u>")
+    expect(page.locator("#list u")).to_have_text("2")
+    expect(page.locator("#list b")).to_have_text(["1", "2"])
