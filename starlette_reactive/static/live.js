@@ -230,13 +230,13 @@
   })
   const changes = new MutationObserver(note)
   const begin = (key, element, target, verb) => {
-    const isGet = /^get$/i.test(verb), form = element.closest("form")
+    const isGet = /^get$/i.test(verb), fields = isGet ? [] : [...element.closest("form")?.elements ?? all(element, FIELDS)]
     covered.clear()
     requests.forEach(request => { request.isAlone = false })
     requests.set(key, {
-      nodes: [element, target].filter(each => each?.nodeType == 1), replaced: target?.id, isGet, number: count,
+      nodes: [element, target, ...fields].filter(each => each?.nodeType == 1), replaced: target?.id, isGet, number: count,
       isAlone: !requests.size, others: new Set, touched: new Set,
-      fields: isGet || !form ? [] : [...form.elements].map(field => [field, valueOf(field)]),
+      fields: fields.map(field => [field, valueOf(field)]),
     })
   }
   const swapping = request => {

@@ -93,3 +93,31 @@ def test_a_custom_element_that_adds_nodes_of_its_own_is_updated(lab: Lab, client
     lab.show(list="<x-box><b>1</b><b>2</b></x-box><u>2</u>")
     expect(page.locator("#list u")).to_have_text("2")
     expect(page.locator("#list b")).to_have_text(["1", "2"])
+
+
+def test_a_checkbox_that_sends_itself_follows_later_changes(lab: Lab, client: str) -> None:
+    box = '<input type="checkbox" name="done" hx-post="/answer" hx-trigger="change" hx-swap="none"'
+    lab.show(list=f"{box}>")
+    page = lab.open(client)
+    with page.expect_response("**/answer"):
+        page.check("#list input")
+    lab.show(list=f"{box} checked><u>1</u>")
+    expect(page.locator("#list u")).to_have_text("1")
+    lab.show(list=f"{box}><u>2</u>")
+    expect(page.locator("#list u")).to_have_text("2")
+    expect(page.locator("#list input")).not_to_be_checked()
+
+
+def test_a_field_of_a_form_elsewhere_is_emptied_once_it_was_sent(lab: Lab, client: str) -> None:
+    field = '<input id="text" form="form" name="text"><u>{}</u>'
+    lab.show(static='<form id="form" hx-post="/answer" hx-swap="none"></form>', list=field.format(1))
+    page = lab.open(client)
+    lab.post("close/answers")
+    page.fill("#text", "typed")
+    with page.expect_request("**/answer"):
+        page.press("#text", "Enter")
+    lab.show(list=field.format(2), label="later")
+    expect(page.locator("#name")).to_have_text("one later")
+    lab.post("open/answers")
+    expect(page.locator("#list u")).to_have_text("2")
+    expect(page.locator("#text")).to_have_value("")
