@@ -129,6 +129,7 @@
           if (node.nodeType == 1 && node.matches(FIELDS)) sync(node, next, kept.get(node))
           rendered.set(node, next)
           altered.delete(node)
+          swapped.delete(node)
         },
         beforeNodeAdded(next) {
           for (const [form, id] of swapped) if (id && id == next.id && element.contains(form)) return hold(form)

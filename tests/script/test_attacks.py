@@ -121,3 +121,17 @@ def test_a_field_of_a_form_elsewhere_is_emptied_once_it_was_sent(lab: Lab, clien
     lab.post("open/answers")
     expect(page.locator("#list u")).to_have_text("2")
     expect(page.locator("#text")).to_have_value("")
+
+
+def test_a_row_that_an_answer_has_rendered_follows_later_changes(lab: Lab, client: str) -> None:
+    row = '<li id="row">{} <button hx-post="/answer" hx-target="#row" hx-swap="outerHTML">Like</button>{}</li>'
+    field = '<input name="comment">'
+    lab.show(list=row.format(0, field))
+    page = lab.open(client)
+    lab.answer(row.format(1, field))
+    page.click("#row button")
+    expect(page.locator("#row")).to_contain_text("1 Like")
+    lab.show(list=row.format(2, field))
+    expect(page.locator("#row")).to_contain_text("2 Like")
+    lab.show(list=row.format("closed", ""))
+    expect(page.locator("#row")).to_have_text("closed Like")
