@@ -196,8 +196,10 @@
     waiting.delete(id)
     if (!element || update.url != urlOf(update.sink) || update.own && covered.has(id)) return
     uncover(element)
+    note(changes.takeRecords())
     if (apply(update, element)) waiting.set(id, update)
     observer.takeRecords()
+    changes.takeRecords()
     fire("updated", { blocks: [id] })
   }
   const offerAll = () => [...waiting.keys()].forEach(offer)
@@ -256,6 +258,9 @@
       touched.delete(field)
       forget(field)
     }
+    // A form that is saved without being replaced.
+    for (const form of swapped.keys())
+      if (isOk && form.contains(request.fields[0]?.[0]) && !all(form, FIELDS).some(field => touched.has(field))) swapped.delete(form)
     for (const id of request.touched) {
       const last = latest.get(id), isOthers = request.others.has(id)
       if (isOk && shown.includes(id) && request.isAlone && !isOthers) covered.add(id)

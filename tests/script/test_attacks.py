@@ -135,3 +135,17 @@ def test_a_row_that_an_answer_has_rendered_follows_later_changes(lab: Lab, clien
     expect(page.locator("#row")).to_contain_text("2 Like")
     lab.show(list=row.format("closed", ""))
     expect(page.locator("#row")).to_have_text("closed Like")
+
+
+def test_a_form_that_was_saved_without_a_swap_makes_way(lab: Lab, client: str) -> None:
+    row = '<li id="row">{} <button hx-get="/answer" hx-target="#row" hx-swap="outerHTML">Edit</button></li>'
+    lab.show(list=row.format("old"))
+    page = lab.open(client)
+    lab.answer('<li id="row"><form hx-post="/answer" hx-swap="none"><input id="text" name="text"></form></li>')
+    page.click("#row button")
+    page.fill("#text", "new")
+    lab.answer()
+    with page.expect_response("**/answer"):
+        page.press("#text", "Enter")
+    lab.show(list=row.format("new"))
+    expect(page.locator("#row")).to_have_text("new Edit")
