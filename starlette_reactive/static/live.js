@@ -156,19 +156,25 @@
     for (const form of swapped.keys()) if (!form.isConnected) swapped.delete(form)
     return held.length
   }
-  const apply = ({ id, swap, html }, element) => {
+  const apply = ({ id, swap, html, number }, element) => {
     if (swap == "append") {
       for (const node of [...parse(element, html).childNodes])
         process(element.appendChild(document.importNode(node, true)))
-    } else if (swap == "inner") {
-      const fresh = parse(element, html)
+      return
+    }
+    const isInner = swap == "inner", fresh = parse(isInner ? element : element.parentElement, html)
+    // Blocks inside of this one may have been updated since.
+    for (const [inner, last] of latest) if (last.number > number) {
+      const node = fresh.querySelector("#" + CSS.escape(inner))
+      if (node) node[last.swap + "HTML"] = last.html
+    }
+    if (isInner) {
       inert.createElement("div").append(fresh)
       return morph(element, fresh)
     } else {
-      const parent = parse(element.parentElement, html)
       // A block that is empty leaves a template behind, so that it finds its place again.
-      return morph(element, parent.querySelector("#" + CSS.escape(id)) ?? parent.firstElementChild ??
-        parent.appendChild(Object.assign(inert.createElement("template"), { id })))
+      return morph(element, fresh.querySelector("#" + CSS.escape(id)) ?? fresh.firstElementChild ??
+        fresh.appendChild(Object.assign(inert.createElement("template"), { id })))
     }
   }
 
@@ -211,6 +217,7 @@
     waiting.delete(id)
     if (before && !before.own) update.own = false
     if (!update.own && element) uncover(element)
+    latest.delete(id)
     latest.set(id, update)
     waiting.set(id, update)
     offer(id)

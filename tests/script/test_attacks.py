@@ -149,3 +149,33 @@ def test_a_form_that_was_saved_without_a_swap_makes_way(lab: Lab, client: str) -
         page.press("#text", "Enter")
     lab.show(list=row.format("new"))
     expect(page.locator("#row")).to_have_text("new Edit")
+
+
+def test_a_held_block_does_not_set_back_the_block_in_it(lab: Lab, client: str) -> None:
+    lab.show(list='<i data-live-hold id="held">1</i><u>1</u>', inner="old")
+    page = lab.open(client)
+    lab.show(list='<i data-live-hold id="held">2</i><u>2</u>')
+    expect(page.locator("#list u")).to_have_text("2")
+    lab.show(inner="new")
+    expect(page.locator("#inner")).to_have_text("new")
+    page.evaluate("document.querySelector('#held').removeAttribute('data-live-hold')")
+    expect(page.locator("#held")).to_have_text("2")
+    expect(page.locator("#inner")).to_have_text("new")
+
+
+def test_a_block_that_is_applied_again_does_not_set_back_the_block_in_it(lab: Lab, client: str) -> None:
+    lab.show(static='<button id="go" hx-get="/answer" hx-swap="none">go</button>', list='<u id="u">1</u>', inner="old")
+    page = lab.open(client)
+    lab.answer('<u id="u" hx-swap-oob="true">1</u>')
+    lab.post("close/answers")
+    with page.expect_request("**/answer"):
+        page.click("#go")
+    lab.show(list='<u id="u">2</u>')
+    expect(page.locator("#u")).to_have_text("2")
+    lab.show(inner="new")
+    expect(page.locator("#inner")).to_have_text("new")
+    page.evaluate("window.again = new Promise(done => document.addEventListener('reactive:updated', done))")
+    lab.post("open/answers")
+    page.evaluate("again")
+    expect(page.locator("#u")).to_have_text("2")
+    expect(page.locator("#inner")).to_have_text("new")
