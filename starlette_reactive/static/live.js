@@ -86,6 +86,8 @@
     return context
   }
   const sync = (field, fresh, kept) => {
+    // From now on an attribute does not check it.
+    if (kept) field.checked = field.checked
     if (field.localName == "select") {
       [...field.options].forEach((option, i) => {
         option.selected = kept ? kept.includes(option.value) : fresh.options[i]?.selected
@@ -418,7 +420,8 @@
   }
   const observer = new MutationObserver(look)
   for (const name of ["input", "reset", "focusout", "close"]) document.addEventListener(name, ({ target }) => {
-    if (name == "input") touched.add(target)
+    if (name == "input") for (const field of target.type == "radio" ? document.getElementsByName(target.name) : [target])
+      if (field.form == target.form) touched.add(field)
     if (name == "reset") [...target.elements].forEach(field => touched.delete(field))
     setTimeout(look)
   }, true)

@@ -179,3 +179,17 @@ def test_a_block_that_is_applied_again_does_not_set_back_the_block_in_it(lab: La
     page.evaluate("again")
     expect(page.locator("#u")).to_have_text("2")
     expect(page.locator("#inner")).to_have_text("new")
+
+
+def test_a_chosen_radio_button_stays_when_the_server_chooses_another(lab: Lab, client: str) -> None:
+    def radios(chosen: int) -> str:
+        states = ("checked" if number == chosen else "" for number in range(3))
+        buttons = (f'<input type="radio" name="size" value="{number}" {state}>' for number, state in enumerate(states))
+        return f"<form>{''.join(buttons)}</form><u>{chosen}</u>"
+
+    lab.show(list=radios(0))
+    page = lab.open(client)
+    page.check("[value='1']")
+    lab.show(list=radios(2))
+    expect(page.locator("#list u")).to_have_text("2")
+    expect(page.locator("[value='1']")).to_be_checked()
