@@ -67,7 +67,7 @@
 
   // Updates.
 
-  let htmx4
+  let htmx2, htmx4
   const process = (node, again) => {
     if (node.nodeType != 1 || !node.isConnected) return
     // A script that was parsed for a fragment does not run.
@@ -305,7 +305,10 @@
     const { xhr, elt, target, requestConfig } = detail
     begin(xhr, elt, target, requestConfig.verb)
     // The swap can come later, and the element that would tell of its end may be gone.
-    xhr.addEventListener("loadend", () => setTimeout(finish2, requests.get(xhr)?.swap?.shouldSwap ? 200 : 0, detail))
+    xhr.addEventListener("loadend", () => {
+      const { swapDelay, settleDelay } = htmx2.getSwapSpecification(elt)
+      setTimeout(finish2, requests.get(xhr)?.swap?.shouldSwap ? 200 + swapDelay + settleDelay : 0, detail)
+    })
   })
   on("beforeSwap", ({ detail }) => {
     const request = requests.get(detail.xhr)
@@ -434,6 +437,7 @@
     if (!htmx.defineExtension || htmx4) return
     const styles = { innerMorph: "innerHTML", outerMorph: "outerHTML" }
     htmx.defineExtension("reactive", {
+      init: api => { htmx2 = api },
       isInlineSwap: style => style in styles,
       handleSwap: (style, target, fragment) =>
         style in styles && Idiomorph.morph(target, [...fragment.childNodes], { morphStyle: styles[style] }),

@@ -193,3 +193,20 @@ def test_a_chosen_radio_button_stays_when_the_server_chooses_another(lab: Lab, c
     lab.show(list=radios(2))
     expect(page.locator("#list u")).to_have_text("2")
     expect(page.locator("[value='1']")).to_be_checked()
+
+
+@pytest.mark.parametrize("delay", ["swap", "settle"])
+def test_an_answer_that_is_swapped_late_does_not_set_back_updates(lab: Lab, client: str, delay: str) -> None:
+    button = f'<button id="go" hx-get="/answer" hx-target="#list" hx-swap="innerHTML {delay}:600ms">go</button>'
+    lab.show(static=button, list='<u id="u" class="old">1</u>')
+    page = lab.open(client)
+    page.evaluate("""window.settled = new Promise(done => {
+      for (const name of ["htmx:afterSettle", "htmx:finally:request"]) document.addEventListener(name, done)
+    })""")
+    lab.answer('<u id="u" class="answer">1</u><p id="inner"></p>')
+    with page.expect_response("**/answer"):
+        page.click("#go")
+    lab.show(list='<u id="u" class="new">2</u>')
+    page.evaluate("settled")
+    expect(page.locator("#u")).to_have_text("2")
+    expect(page.locator("#u")).to_have_class("new")
