@@ -210,3 +210,20 @@ def test_an_answer_that_is_swapped_late_does_not_set_back_updates(lab: Lab, clie
     page.evaluate("settled")
     expect(page.locator("#u")).to_have_text("2")
     expect(page.locator("#u")).to_have_class("new")
+
+
+def test_an_update_beside_a_slow_answer_is_not_taken_for_a_part_of_it(lab: Lab, client: str) -> None:
+    button = '<button id="go" hx-get="/answer" hx-target="#other" hx-swap="innerHTML settle:600ms">go</button>'
+    lab.show(static=f'{button}<i id="other"></i>')
+    page = lab.open(client)
+    page.evaluate("""window.settled = new Promise(done => {
+      for (const name of ["htmx:afterSettle", "htmx:finally:request"]) document.addEventListener(name, done)
+    })""")
+    lab.answer("<b>answer</b>")
+    page.click("#go")
+    expect(page.locator("#other")).to_have_text("answer")
+    lab.show(list='<li id="row">open <input></li>')
+    expect(page.locator("#row")).to_have_text("open")
+    page.evaluate("settled")
+    lab.show(list='<li id="row">closed</li>')
+    expect(page.locator("#row")).to_have_text("closed")
