@@ -68,14 +68,14 @@ def _scripts() -> Mapping[str, Script]:
     return {name: _script(name, content) for name, content in {_LIVE: live, **htmx}.items()}
 
 
-_OPERATOR = re.compile(r'("[^"]*"|`[^`]*`)| *([-+*=<>!?:;,{}()|&[\]]+) *')
+_SPACE = re.compile(r"""("[^"]*"|`[^`]*`)|(?<=[=&|?:+<>,{([*])\s+|\s+(?=[)}])| *([-+*=<>!?:;,{}()|&[\]]+) *""")
 
 
 def _condensed(path: Path) -> bytes:
-    """Return a script without lines of comment, indentation, and spaces around operators outside of strings."""
+    """Return a script without lines of comment, and without white space beside operators outside of strings."""
     lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
-    code = [_OPERATOR.sub(r"\1\2", line) for line in lines if line and not line.startswith("//")]
-    return "\n".join(code).encode()
+    code = "\n".join(line for line in lines if line and not line.startswith("//"))
+    return _SPACE.sub(r"\1\2", _SPACE.sub(r"\1\2", code)).encode()
 
 
 def _script(name: str, content: bytes) -> Script:

@@ -12,6 +12,8 @@
   const find = (node, id) => id && node.querySelector("#" + CSS.escape(id))
   const all = (node, selector) => [...node.matches(selector) ? [node] : [], ...node.querySelectorAll(selector)]
   const sinks = () => [...document.querySelectorAll("[data-reactive-sink]")]
+  // Which stream a sink asks for. A page that is morphed into another keeps its sink.
+  const urlOf = sink => sink.isConnected && sink.getAttribute("sse-connect")
   const idsOf = sink => (sink.dataset.reactiveBlocks ?? "").split(" ")
   const blocks = () => sinks().flatMap(idsOf).map(byId).filter(Boolean)
 
@@ -24,7 +26,9 @@
 
   const learn = (node, copy) => {
     rendered.set(node, copy)
-    node.childNodes.forEach((child, i) => learn(child, copy.childNodes[i]))
+    // A custom element may have added nodes of its own.
+    if (node.childNodes.length == copy.childNodes.length)
+      node.childNodes.forEach((child, i) => learn(child, copy.childNodes[i]))
   }
   const markAltered = node => {
     for (; node; node = node.parentElement) altered.add(node)
@@ -64,7 +68,7 @@
 
   // Updates.
 
-  let htmx4
+  let htmx2, htmx4
   const process = (node, again) => {
     if (node.nodeType != 1 || !node.isConnected) return
     // A script that was parsed for a fragment does not run.
@@ -83,6 +87,8 @@
     return context
   }
   const sync = (field, fresh, kept) => {
+    // From now on an attribute does not check it.
+    if (kept) field.checked = field.checked
     if (field.localName == "select") {
       [...field.options].forEach((option, i) => {
         option.selected = kept ? kept.includes(option.value) : fresh.options[i]?.selected
@@ -127,6 +133,7 @@
           if (node.nodeType == 1 && node.matches(FIELDS)) sync(node, next, kept.get(node))
           rendered.set(node, next)
           altered.delete(node)
+          swapped.delete(node)
         },
         beforeNodeAdded(next) {
           for (const [form, { id }] of swapped)
@@ -156,17 +163,21 @@
   }
   // Idiomorph takes a node as it is if that has a parent.
   const within = node => inert.createElement("div").appendChild(node)
-  const apply = ({ id, swap, html }, element) => {
+  const apply = ({ id, swap, html, number }, element) => {
     if (swap == "append") {
       for (const node of [...parse(element, html).childNodes])
         process(element.appendChild(document.importNode(node, true)))
-    } else if (swap == "inner") return morph(element, within(parse(element, html)))
-    else {
-      const parent = parse(element.parentElement, html)
-      // A block that is empty leaves a template behind, so that it finds its place again.
-      return morph(element, find(parent, id) ?? parent.firstElementChild ??
-        parent.appendChild(Object.assign(inert.createElement("template"), { id })))
+      return
     }
+    const isInner = swap == "inner", fresh = parse(isInner ? element : element.parentElement, html)
+    // Blocks inside of this one may have been updated since.
+    for (const [inner, last] of latest) if (last.number > number) {
+      const node = find(fresh, inner)
+      if (node) node[last.swap + "HTML"] = last.html
+    }
+    // A block that is empty leaves a template behind, so that it finds its place again.
+    return morph(element, isInner ? within(fresh) : find(fresh, id) ?? fresh.firstElementChild ??
+      fresh.appendChild(Object.assign(inert.createElement("template"), { id })))
   }
 
   // What the page's own requests may replace waits for their answers.
@@ -191,11 +202,16 @@
     const update = waiting.get(id), element = byId(id)
     if (element && isBusy(element)) return
     waiting.delete(id)
-    if (!element || !update.sink.isConnected || update.own && covered.has(id)) return
+    if (!element || update.url != urlOf(update.sink) || update.own && covered.has(id)) return
     uncover(element)
-    if (apply(update, element)) waiting.set(id, update)
+    note(changes.takeRecords())
+    const before = update.held
+    update.held = apply(update, element)
+    if (update.held) waiting.set(id, update)
     observer.takeRecords()
-    fire("updated", { blocks: [id] })
+    changes.takeRecords()
+    // An update that waits for what is held is applied again whenever something happens in the page.
+    if (update.held != before || !before) fire("updated", { blocks: [id] })
   }
   const offerAll = () => [...waiting.keys()].forEach(offer)
   const receive = update => {
@@ -206,6 +222,7 @@
     waiting.delete(id)
     if (before && !before.own) update.own = false
     if (!update.own && element) uncover(element)
+    latest.delete(id)
     latest.set(id, update)
     waiting.set(id, update)
     offer(id)
@@ -228,14 +245,14 @@
   })
   const changes = new MutationObserver(note)
   const begin = (key, element, target, verb) => {
-    const isGet = /^get$/i.test(verb), form = element.closest("form")
+    const isGet = /^get$/i.test(verb), fields = isGet ? [] : [...element.closest("form")?.elements ?? all(element, FIELDS)]
     covered.clear()
     requests.forEach(request => { request.isAlone = false })
     requests.set(key, {
-      nodes: [element, target].filter(each => each?.nodeType == 1), replaced: { id: target?.id, last: rendered.get(target) },
-      isGet, number: count,
+      nodes: [element, target, ...fields].filter(each => each?.nodeType == 1), isGet, number: count,
+      replaced: { id: target?.id, last: rendered.get(target) },
       isAlone: !requests.size, others: new Set, touched: new Set,
-      fields: isGet || !form ? [] : [...form.elements].map(field => [field, valueOf(field)]),
+      fields: fields.map(field => [field, valueOf(field)]),
     })
   }
   const swapping = request => {
@@ -254,10 +271,13 @@
       touched.delete(field)
       forget(field)
     }
+    // A form that is saved without being replaced.
+    for (const form of swapped.keys())
+      if (isOk && form.contains(request.fields[0]?.[0]) && !all(form, FIELDS).some(field => touched.has(field))) swapped.delete(form)
     for (const id of request.touched) {
       const last = latest.get(id), isOthers = request.others.has(id)
       if (isOk && shown.includes(id) && request.isAlone && !isOthers) covered.add(id)
-      if (last?.number > request.number && !waiting.has(id)) again.push({ ...last, own: !isOthers && last.own })
+      if (last?.number > request.number && !waiting.has(id)) again.push({ ...last, own: !isOthers && last.own, held: 0 })
     }
     for (const update of again.sort((one, other) => one.number - other.number)) waiting.set(update.id, update)
     if (isOk && request.isGet && request.replaces) follow(text)
@@ -269,9 +289,7 @@
       new DOMParser().parseFromString(text, "text/html").querySelector("[data-reactive-sink]")
     if (!found || !streams.has(sink) || found.dataset.reactivePage != sink.dataset.reactivePage ||
       found.dataset.reactiveSink == sink.dataset.reactiveSink) return
-    for (const { name, value } of found.attributes) sink.setAttribute(name, value)
-    waiting.clear()
-    latest.clear()
+    for (const attribute of found.attributes) sink.setAttributeNode(attribute.cloneNode())
     streams.get(sink).close()
     streams.set(sink, open(sink, "unknown"))
   }
@@ -291,7 +309,10 @@
     const { xhr, elt, target, requestConfig } = detail
     begin(xhr, elt, target, requestConfig.verb)
     // The swap can come later, and the element that would tell of its end may be gone.
-    xhr.addEventListener("loadend", () => setTimeout(finish2, requests.get(xhr)?.swap?.shouldSwap ? 200 : 0, detail))
+    xhr.addEventListener("loadend", () => {
+      const { swapDelay, settleDelay } = htmx2.getSwapSpecification(elt)
+      setTimeout(finish2, requests.get(xhr)?.swap?.shouldSwap ? 200 + swapDelay + settleDelay : 0, detail)
+    })
   })
   on("beforeSwap", ({ detail }) => {
     const request = requests.get(detail.xhr)
@@ -322,6 +343,7 @@
 
   const open = (sink, last) => {
     const silence = 2500 * (+sink.dataset.reactiveBeat || 15), life = new AbortController, { signal } = life
+    const url = urlOf(sink)
     let source, watch, retry, loss, pause = 500, patience = silence, isHeard
     const show = (state, name = state, detail = {}) => {
       if (root.live == state) return
@@ -355,7 +377,7 @@
     const start = () => {
       stop()
       if (signal.aborted || document.hidden) return
-      source = new EventSource(sink.getAttribute("sse-connect") + "&script=1" + (last ? "&resume=" + encodeURIComponent(last) : ""))
+      source = new EventSource(url + "&script=1" + (last ? "&resume=" + encodeURIComponent(last) : ""))
       wait()
       source.onopen = () => {
         patience = Math.max(patience, silence)
@@ -374,7 +396,7 @@
       source.onmessage = event => {
         hear(event)
         const [head, ...lines] = event.data.split("\n")
-        receive({ ...JSON.parse(head), html: lines.join("\n"), sink })
+        receive({ ...JSON.parse(head), html: lines.join("\n"), sink, url })
       }
       source.addEventListener("reactive-beat", hear)
       source.addEventListener("reactive-restart", hear)
@@ -391,12 +413,12 @@
       if ((name != "pageshow" || event.persisted) && (document.hidden || source?.readyState != 1)) start()
     }, { signal })
     start()
-    return { close }
+    return { close, url }
   }
 
   // What there is to do in the page now.
   const look = () => {
-    for (const [sink, stream] of streams) if (!sink.isConnected) {
+    for (const [sink, stream] of streams) if (stream.url != urlOf(sink)) {
       stream.close()
       streams.delete(sink)
     }
@@ -408,7 +430,8 @@
   }
   const observer = new MutationObserver(look)
   for (const name of ["input", "reset", "focusout", "close"]) document.addEventListener(name, ({ target }) => {
-    if (name == "input") touched.add(target)
+    if (name == "input") for (const field of target.type == "radio" ? document.getElementsByName(target.name) : [target])
+      if (field.form == target.form) touched.add(field)
     if (name == "reset") [...target.elements].forEach(field => touched.delete(field))
     setTimeout(look)
   }, true)
@@ -421,10 +444,11 @@
     if (!htmx.defineExtension || htmx4) return
     const isMorph = style => /^(inn|out)erMorph$/.test(style)
     htmx.defineExtension("reactive", {
+      init: api => { htmx2 = api },
       isInlineSwap: isMorph,
       handleSwap(style, target, fragment) {
         if (!isMorph(style)) return false
-        const isInner = style == "innerMorph", copy = inert.importNode(isInner ? target : target.parentElement, false)
+        const isInner = style == "innerMorph", copy = parse(isInner ? target : target.parentElement, "")
         copy.append(inert.importNode(fragment, true))
         morph(target, isInner ? within(copy) : copy.firstElementChild, true)
         return []
@@ -439,7 +463,7 @@
   }
   const start = () => {
     look()
-    observer.observe(document, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-live-hold", "open"] })
+    observer.observe(document, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-live-hold", "open", "sse-connect"] })
     ready()
     // Before htmx looks at the page.
     for (const name of ["DOMContentLoaded", "load"]) window.addEventListener(name, ready, true)
