@@ -454,8 +454,8 @@
         return []
       },
     })
-    const { body } = document
-    body.setAttribute("hx-ext", (body.getAttribute("hx-ext") ?? "") + ",reactive")
+    const { body } = document, names = body.getAttribute("hx-ext")
+    body.setAttribute("hx-ext", names ? names + ",reactive" : "reactive")
     // The extension for Server-Sent Events opens no stream of a sink.
     const other = htmx.createEventSource ?? (url => new EventSource(url, { withCredentials: true }))
     htmx.createEventSource = url => sinks().some(sink => sink.getAttribute("sse-connect") == url) ?

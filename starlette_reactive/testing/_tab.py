@@ -47,7 +47,7 @@ class Tab:
         self.path = path
         self.htmx = htmx
         self._is_live_script_known = live_script is not None
-        self.live_script = bool(live_script)
+        self.live_script: bool = bool(live_script)
         self.document: Document = parse_document("")
         self.streams: list[PageStream] = []
         self.events: deque[ReceivedEvent] = deque(maxlen=MAX_EVENTS)

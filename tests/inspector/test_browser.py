@@ -202,7 +202,7 @@ def test_every_reason_is_explained_in_a_sentence(
     post("/emit", scope="board:why", paths="board.colour")
     explained("Nothing rendered: no live block of board.html shows these paths.", "no block shows it")
     post("/emit", scope="board:why", paths="people", origin=origin)
-    explained("Not sent to 1 viewer who made the change.", "no recipient")
+    explained("Sent two seconds later to 1 viewer who made the change.", "1 viewer")
     post("/emit", scope="board:why", paths="people", audience="bob")
     explained("Not sent to 1 viewer outside the audience.", "no recipient")
     post("/emit", scope="board:why", paths="board.owner tasks")
