@@ -174,7 +174,9 @@ def test_a_block_that_is_applied_again_does_not_set_back_the_block_in_it(lab: La
     expect(page.locator("#u")).to_have_text("2")
     lab.show(inner="new")
     expect(page.locator("#inner")).to_have_text("new")
-    page.evaluate("window.again = new Promise(done => document.addEventListener('reactive:updated', done))")
+    page.evaluate("""() => {
+      window.again = new Promise(done => document.addEventListener("reactive:updated", () => done(true)))
+    }""")
     lab.post("open/answers")
     page.evaluate("again")
     expect(page.locator("#u")).to_have_text("2")
@@ -200,9 +202,12 @@ def test_an_answer_that_is_swapped_late_does_not_set_back_updates(lab: Lab, clie
     button = f'<button id="go" hx-get="/answer" hx-target="#list" hx-swap="innerHTML {delay}:600ms">go</button>'
     lab.show(static=button, list='<u id="u" class="old">1</u>')
     page = lab.open(client)
-    page.evaluate("""window.settled = new Promise(done => {
-      for (const name of ["htmx:afterSettle", "htmx:finally:request"]) document.addEventListener(name, done)
-    })""")
+    page.evaluate("""() => {
+      window.settled = new Promise(done => {
+        for (const name of ["htmx:afterSettle", "htmx:finally:request"])
+          document.addEventListener(name, () => done(true))
+      })
+    }""")
     lab.answer('<u id="u" class="answer">1</u><p id="inner"></p>')
     with page.expect_response("**/answer"):
         page.click("#go")
@@ -216,9 +221,12 @@ def test_an_update_beside_a_slow_answer_is_not_taken_for_a_part_of_it(lab: Lab, 
     button = '<button id="go" hx-get="/answer" hx-target="#other" hx-swap="innerHTML settle:600ms">go</button>'
     lab.show(static=f'{button}<i id="other"></i>')
     page = lab.open(client)
-    page.evaluate("""window.settled = new Promise(done => {
-      for (const name of ["htmx:afterSettle", "htmx:finally:request"]) document.addEventListener(name, done)
-    })""")
+    page.evaluate("""() => {
+      window.settled = new Promise(done => {
+        for (const name of ["htmx:afterSettle", "htmx:finally:request"])
+          document.addEventListener(name, () => done(true))
+      })
+    }""")
     lab.answer("<b>answer</b>")
     page.click("#go")
     expect(page.locator("#other")).to_have_text("answer")
