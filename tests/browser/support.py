@@ -104,6 +104,14 @@ def running(arguments: Sequence[str], *, cwd: Path = ROOT, env: Mapping[str, str
             reader.join()
 
 
+@contextmanager
+def serving(application: str) -> Iterator[Server]:
+    """Run uvicorn with an application until the block ends. Fail if it has printed a traceback by then."""
+    with running(["-m", "uvicorn", application]) as server:
+        yield server
+    assert "Traceback" not in "".join(server.output)
+
+
 def _read(process: subprocess.Popen[str], server: Server, urls: SimpleQueue[str]) -> None:
     for line in process.stdout or ():
         server.output.append(line)

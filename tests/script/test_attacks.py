@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,70 +12,54 @@ pytest.importorskip("playwright", reason="the package playwright is missing")
 from playwright.sync_api import expect
 
 from tests.browser.conftest import context  # noqa: F401 - a fixture
-from tests.browser.support import Server, running
+from tests.browser.support import Server, serving
+
+from .conftest import Site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext
 
 pytestmark = pytest.mark.parametrize("client", ["htmx2", "htmx4"])
 
 
-class Lab:
-    """The application, and a browser that shows its page.
+SETTLED = """() => {
+  window.settled = new Promise(done => {
+    for (const name of ["htmx:afterSettle", "htmx:finally:request"]) document.addEventListener(name, () => done(true))
+  })
+}"""
 
-    Args:
-        url: Its address.
-        context: The browser.
-    """
 
-    def __init__(self, url: str, context: BrowserContext) -> None:  # noqa: F811 - no fixture
-        self.url = url
-        self.context = context
-        self.errors: list[str] = []
-
-    def post(self, path: str, values: dict[str, Any] | None = None) -> None:
-        assert self.context.request.post(f"{self.url}/test/{path}", data=values or {}).ok
+class Lab(Site):
+    """The application, whose page and answers show what a test has set."""
 
     def show(self, **values: str) -> None:
         """Change what the blocks show."""
-        self.post("show", values)
+        self.post("/test/show", values)
 
     def answer(self, html: str = "") -> None:
         """Set what requests of the page are answered."""
-        self.post("answer", {"html": html})
-
-    def open(self, client: str) -> Page:
-        page = self.context.new_page()
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.goto(f"{self.url}/page/{client}/one")
-        deadline = time.monotonic() + 60
-        while self.context.request.get(f"{self.url}/test/state").json()["connected"] != 1:
-            assert time.monotonic() < deadline
-        return page
+        self.post("/test/answer", {"html": html})
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with running(["-m", "uvicorn", "tests.script.attack_app:app"]) as server:
+    with serving("tests.script.attack_app:app") as server:
         yield server
-    assert "Traceback" not in "".join(server.output)
 
 
 @pytest.fixture
 def lab(server: Server, context: BrowserContext) -> Iterator[Lab]:  # noqa: F811 - the fixture
     found = Lab(server.url, context)
-    deadline = time.monotonic() + 60
-    while context.request.get(f"{server.url}/test/state").json()["connected"]:
-        assert time.monotonic() < deadline
-    found.post("reset")
+    found.wait(lambda state: state["connected"] == 0)
+    found.post("/test/reset")
     yield found
-    assert not found.errors
+    assert not found.complaints
 
 
 def test_a_page_that_is_morphed_into_another_shows_updates_of_the_new_one(lab: Lab, client: str) -> None:
     link = f'<a id="go" href="/page/{client}/two" hx-boost="true" hx-target="body" hx-swap="innerMorph">go</a>'
     lab.show(static=link)
-    page = lab.open(client)
+    page = lab.open(f"/page/{client}/one")
     page.click("#go")
     expect(page.locator("#name")).to_have_text("two")
     lab.show(label="and more")
@@ -84,7 +67,7 @@ def test_a_page_that_is_morphed_into_another_shows_updates_of_the_new_one(lab: L
 
 
 def test_a_custom_element_that_adds_nodes_of_its_own_is_updated(lab: Lab, client: str) -> None:
-    page = lab.open(client)
+    page = lab.open(f"/page/{client}/one")
     page.evaluate("""customElements.define("x-box", class extends HTMLElement {
       connectedCallback() { this.insertAdjacentHTML("afterbegin", "<p><i>head</i></p>") }
     })""")
@@ -98,7 +81,7 @@ def test_a_custom_element_that_adds_nodes_of_its_own_is_updated(lab: Lab, client
 def test_a_checkbox_that_sends_itself_follows_later_changes(lab: Lab, client: str) -> None:
     box = '<input type="checkbox" name="done" hx-post="/answer" hx-trigger="change" hx-swap="none"'
     lab.show(list=f"{box}>")
-    page = lab.open(client)
+    page = lab.open(f"/page/{client}/one")
     with page.expect_response("**/answer"):
         page.check("#list input")
     lab.show(list=f"{box} checked><u>1</u>")
@@ -111,14 +94,14 @@ def test_a_checkbox_that_sends_itself_follows_later_changes(lab: Lab, client: st
 def test_a_field_of_a_form_elsewhere_is_emptied_once_it_was_sent(lab: Lab, client: str) -> None:
     field = '<input id="text" form="form" name="text"><u>{}</u>'
     lab.show(static='<form id="form" hx-post="/answer" hx-swap="none"></form>', list=field.format(1))
-    page = lab.open(client)
-    lab.post("close/answers")
+    page = lab.open(f"/page/{client}/one")
+    lab.post("/test/close/answers")
     page.fill("#text", "typed")
     with page.expect_request("**/answer"):
         page.press("#text", "Enter")
     lab.show(list=field.format(2), label="later")
     expect(page.locator("#name")).to_have_text("one later")
-    lab.post("open/answers")
+    lab.post("/test/open/answers")
     expect(page.locator("#list u")).to_have_text("2")
     expect(page.locator("#text")).to_have_value("")
 
@@ -127,7 +110,7 @@ def test_a_row_that_an_answer_has_rendered_follows_later_changes(lab: Lab, clien
     row = '<li id="row">{} <button hx-post="/answer" hx-target="#row" hx-swap="outerHTML">Like</button>{}</li>'
     field = '<input name="comment">'
     lab.show(list=row.format(0, field))
-    page = lab.open(client)
+    page = lab.open(f"/page/{client}/one")
     lab.answer(row.format(1, field))
     page.click("#row button")
     expect(page.locator("#row")).to_contain_text("1 Like")
@@ -140,7 +123,7 @@ def test_a_row_that_an_answer_has_rendered_follows_later_changes(lab: Lab, clien
 def test_a_form_that_was_saved_without_a_swap_makes_way(lab: Lab, client: str) -> None:
     row = '<li id="row">{} <button hx-get="/answer" hx-target="#row" hx-swap="outerHTML">Edit</button></li>'
     lab.show(list=row.format("old"))
-    page = lab.open(client)
+    page = lab.open(f"/page/{client}/one")
     lab.answer('<li id="row"><form hx-post="/answer" hx-swap="none"><input id="text" name="text"></form></li>')
     page.click("#row button")
     page.fill("#text", "new")
@@ -153,7 +136,7 @@ def test_a_form_that_was_saved_without_a_swap_makes_way(lab: Lab, client: str) -
 
 def test_a_held_block_does_not_set_back_the_block_in_it(lab: Lab, client: str) -> None:
     lab.show(list='<i data-live-hold id="held">1</i><u>1</u>', inner="old")
-    page = lab.open(client)
+    page = lab.open(f"/page/{client}/one")
     lab.show(list='<i data-live-hold id="held">2</i><u>2</u>')
     expect(page.locator("#list u")).to_have_text("2")
     lab.show(inner="new")
@@ -165,9 +148,9 @@ def test_a_held_block_does_not_set_back_the_block_in_it(lab: Lab, client: str) -
 
 def test_a_block_that_is_applied_again_does_not_set_back_the_block_in_it(lab: Lab, client: str) -> None:
     lab.show(static='<button id="go" hx-get="/answer" hx-swap="none">go</button>', list='<u id="u">1</u>', inner="old")
-    page = lab.open(client)
+    page = lab.open(f"/page/{client}/one")
     lab.answer('<u id="u" hx-swap-oob="true">1</u>')
-    lab.post("close/answers")
+    lab.post("/test/close/answers")
     with page.expect_request("**/answer"):
         page.click("#go")
     lab.show(list='<u id="u">2</u>')
@@ -177,7 +160,7 @@ def test_a_block_that_is_applied_again_does_not_set_back_the_block_in_it(lab: La
     page.evaluate("""() => {
       window.again = new Promise(done => document.addEventListener("reactive:updated", () => done(true)))
     }""")
-    lab.post("open/answers")
+    lab.post("/test/open/answers")
     page.evaluate("again")
     expect(page.locator("#u")).to_have_text("2")
     expect(page.locator("#inner")).to_have_text("new")
@@ -190,7 +173,7 @@ def test_a_chosen_radio_button_stays_when_the_server_chooses_another(lab: Lab, c
         return f"<form>{''.join(buttons)}</form><u>{chosen}</u>"
 
     lab.show(list=radios(0))
-    page = lab.open(client)
+    page = lab.open(f"/page/{client}/one")
     page.check("[value='1']")
     lab.show(list=radios(2))
     expect(page.locator("#list u")).to_have_text("2")
@@ -201,13 +184,8 @@ def test_a_chosen_radio_button_stays_when_the_server_chooses_another(lab: Lab, c
 def test_an_answer_that_is_swapped_late_does_not_set_back_updates(lab: Lab, client: str, delay: str) -> None:
     button = f'<button id="go" hx-get="/answer" hx-target="#list" hx-swap="innerHTML {delay}:600ms">go</button>'
     lab.show(static=button, list='<u id="u" class="old">1</u>')
-    page = lab.open(client)
-    page.evaluate("""() => {
-      window.settled = new Promise(done => {
-        for (const name of ["htmx:afterSettle", "htmx:finally:request"])
-          document.addEventListener(name, () => done(true))
-      })
-    }""")
+    page = lab.open(f"/page/{client}/one")
+    page.evaluate(SETTLED)
     lab.answer('<u id="u" class="answer">1</u><p id="inner"></p>')
     with page.expect_response("**/answer"):
         page.click("#go")
@@ -220,13 +198,8 @@ def test_an_answer_that_is_swapped_late_does_not_set_back_updates(lab: Lab, clie
 def test_an_update_beside_a_slow_answer_is_not_taken_for_a_part_of_it(lab: Lab, client: str) -> None:
     button = '<button id="go" hx-get="/answer" hx-target="#other" hx-swap="innerHTML settle:600ms">go</button>'
     lab.show(static=f'{button}<i id="other"></i>')
-    page = lab.open(client)
-    page.evaluate("""() => {
-      window.settled = new Promise(done => {
-        for (const name of ["htmx:afterSettle", "htmx:finally:request"])
-          document.addEventListener(name, () => done(true))
-      })
-    }""")
+    page = lab.open(f"/page/{client}/one")
+    page.evaluate(SETTLED)
     lab.answer("<b>answer</b>")
     page.click("#go")
     expect(page.locator("#other")).to_have_text("answer")

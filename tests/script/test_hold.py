@@ -127,3 +127,21 @@ def test_a_block_whose_own_element_says_so_is_held(site: Site, client: str) -> N
     expect(page.locator("#items li span")).to_have_text(["one", "two"])
     page.evaluate("document.querySelector('#items').removeAttribute('data-live-hold')")
     expect(page.locator("#items li span")).to_have_text(["one", "two", "three"])
+
+
+def test_an_update_that_waits_is_announced_once_even_if_listeners_change_the_page(site: Site, client: str) -> None:
+    page = site.open(f"/items/{client}")
+    page.evaluate("""() => {
+      document.querySelector("#item-1").setAttribute("data-live-hold", "")
+      window.announced = 0
+      document.addEventListener("reactive:updated", ({ detail }) => {
+        if (detail.blocks.includes("items")) announced++
+        document.body.append(document.createElement("i"))
+      })
+    }""")
+    site.post("/test/text?number=1&text=uno")
+    expect(page.locator("#item-1")).to_have_attribute("data-live-waiting", "")
+    for number in range(3, 6):  # time for whoever does it again and again
+        site.post("/test/add?text=more")
+        expect(page.locator("#total")).to_have_text(str(number))
+    assert page.evaluate("announced") <= 4

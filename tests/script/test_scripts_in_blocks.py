@@ -11,12 +11,12 @@ pytest.importorskip("playwright", reason="the package playwright is missing")
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import context  # noqa: F401 - a fixture
-from tests.browser.support import running
+from tests.browser.support import serving
 
 
 @pytest.mark.parametrize("htmx", [2, 4])
 def test_what_an_update_adds_runs_once(context: BrowserContext, htmx: int) -> None:  # noqa: F811 - the fixture
-    with running(["-m", "uvicorn", "tests.script.scripts_app:app"]) as server:
+    with serving("tests.script.scripts_app:app") as server:
         page = context.new_page()
         page.goto(f"{server.url}/pages/{htmx}")
         expect(page.locator("html")).to_have_attribute("data-live", "connected")

@@ -15,7 +15,7 @@ pytest.importorskip("playwright", reason="the package playwright is missing")
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import context  # noqa: F401 - a fixture
-from tests.browser.support import Server, running
+from tests.browser.support import Server, serving
 
 from .states_app import MODES
 
@@ -122,7 +122,7 @@ STATES: dict[str, tuple[Do, Do]] = {
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with running(["-m", "uvicorn", "tests.script.states_app:app"]) as server:
+    with serving("tests.script.states_app:app") as server:
         yield server
 
 

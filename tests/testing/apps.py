@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from starlette_reactive import EventStream, Reactive
+from starlette_reactive.testing import LivePage
 from tests.support import environment
 
 PAGE = """<!doctype html>
@@ -108,3 +111,15 @@ def streaming(*items: Any, endless: bool = True, **options: Any) -> Starlette:
             Route("/gone", lambda request: PlainTextResponse("it is gone", 410)),
         ]
     )
+
+
+async def leave_for_three_days(page: LivePage, made: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go offline until the live URL of a board's page has expired, and see that the page becomes current again."""
+    await made.add("x")
+    await page.expect("#count", "1 open")
+    page.go_offline()
+    monday = time.time() + 3 * 86_400
+    monkeypatch.setattr(time, "time", lambda: monday)
+    await made.add("y")
+    await page.go_online()
+    await page.expect("#count", "2 open")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,7 +18,7 @@ from starlette_reactive import EventStream, Reactive, ReactiveMiddleware, SSEEve
 from starlette_reactive.testing import LivePage, SyncTestClient, TestClient, assert_sse_wired
 from tests.support import environment, eventually
 
-from .apps import board
+from .apps import board, leave_for_three_days
 
 SCRIPTS = {htmx: f"{{{{ live_scripts(htmx={htmx}) }}}}" for htmx in (2, 4, None)}
 BUNDLE = '<script src="/static/app.js"></script>'
@@ -133,14 +132,7 @@ async def test_a_page_whose_live_url_has_expired_comes_back(monkeypatch: pytest.
     made = board(scripts=SCRIPTS[None])
     async with TestClient(made.app) as client:
         page = await client.live("/boards/1")
-        await made.add("x")
-        await page.expect("#count", "1 open")
-        page.go_offline()
-        monday = time.time() + 3 * 86_400
-        monkeypatch.setattr(time, "time", lambda: monday)
-        await made.add("y")
-        await page.go_online()
-        await page.expect("#count", "2 open")
+        await leave_for_three_days(page, made, monkeypatch)
 
 
 # What a page's own requests change

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from starlette.routing import Route
 from starlette_reactive import EventStream, SSEEvent, is_update
 from starlette_reactive.testing import LivePage, NoStreamError, TestClient
 
-from .apps import board, streaming
+from .apps import board, leave_for_three_days, streaming
 
 
 def page_with_stream(body: str, *items: Any, requests: list[Request] | None = None) -> Starlette:
@@ -132,14 +131,7 @@ async def test_a_page_whose_live_url_has_expired_comes_back(monkeypatch: pytest.
     made = board()
     async with TestClient(made.app) as client:
         page = await client.live("/boards/1")
-        await made.add("x")
-        await page.expect("#count", "1 open")
-        page.go_offline()
-        monday = time.time() + 3 * 86_400
-        monkeypatch.setattr(time, "time", lambda: monday)
-        await made.add("y")
-        await page.go_online()
-        await page.expect("#count", "2 open")
+        await leave_for_three_days(page, made, monkeypatch)
         page.streams[0].forget_events(last_event_id="unknown")
         with pytest.raises(NoStreamError, match="answered with 403"):
             await page.reconnect()
