@@ -261,6 +261,15 @@ async def test_a_digest_of_another_script_is_not_found(app: Starlette) -> None:
     assert (await request(app, f"{live.rpartition('-')[0]}-{digest}")).status == 404
 
 
+def test_the_live_script_is_served_without_comments_and_with_the_same_strings() -> None:
+    lines = [line for line in LIVE_SCRIPT.read_text().splitlines() if not line.strip().startswith("//")]
+    served = content_of(LIVE_SCRIPT).decode()
+    literals = r'"[^"]*"|`[^`]*`'
+    assert re.findall(literals, served) == re.findall(literals, "\n".join(lines))
+    assert "'" not in served  # nor other literals that the server does not know
+    assert "\n//" not in served
+
+
 def test_the_live_script_adds_less_than_5_kb_to_idiomorph() -> None:
     idiomorph = (VENDOR / "idiomorph-0.8.0" / "idiomorph.min.js").read_bytes()
     served = gzip.compress(idiomorph + b"\n" + content_of(LIVE_SCRIPT))
