@@ -62,6 +62,8 @@ TEMPLATES = {
     "pages.html": HEAD
     + """<nav id="nav">{% block nav %}page {{ number }}, {{ items|length }} in all{% endblock %}</nav>
 <a id="next" hx-get="/pages/{{ client }}?number=1" hx-target="#list" hx-select="#list > *" hx-push-url="true">Next</a>
+<a id="slowly" hx-get="/pages/{{ client }}?number=1" hx-target="#list" hx-select="#list > *" hx-push-url="true"
+  hx-swap="innerHTML settle:1s">Next</a>
 <ul id="list">{% block list %}{% for item in shown %}<li>{{ item.text }}</li>{% endfor %}{% endblock %}</ul>
 <div {{ live() }}></div></body></html>""",
     "tour.html": HEAD
@@ -93,8 +95,8 @@ async def through(gate: str) -> None:
 
 async def everything(request: Request, client: str) -> Any:
     found = {"items": [dict(item) for item in items.values()], "rings": state["rings"], "client": client}
+    await through("updates" if is_update(request) else "visits")
     if is_update(request):
-        await through("updates")
         await anyio.sleep(state["slowness"])
     return {**found, "htmx": int(client.removeprefix("htmx")), "text": "", "flash": "", "errors": ""}
 
