@@ -215,12 +215,11 @@
   }
   const offerAll = () => [...waiting.keys()].forEach(offer)
   const receive = update => {
-    const { id } = update, element = byId(id), before = waiting.get(id)
+    const { id } = update, element = byId(id)
     if (update.swap == "append") return element && apply(update, element)
     update.number = ++count
     // It goes to the end: updates are applied in the order in which they came.
     waiting.delete(id)
-    if (before && !before.own) update.own = false
     if (!update.own && element) uncover(element)
     latest.delete(id)
     latest.set(id, update)

@@ -88,3 +88,12 @@ async def open_gate(gate: str) -> None:
 @app.get("/test/state")
 async def state() -> Response:
     return Response(json.dumps({"connected": len(reactive.presence("page"))}), media_type="application/json")
+
+
+@app.post("/test/emit-as")
+async def emit_as(request: Request) -> None:
+    """Show something else, as a change of the tab with a mark."""
+    values = await request.json()
+    mark = values.pop("mark")
+    shown.update(values)
+    await reactive.emit("page", *values, origin=mark)

@@ -17,7 +17,7 @@ from tests.browser.support import Server, serving
 from .conftest import Site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
+    from playwright.sync_api import APIResponse, BrowserContext, Route
 
 pytestmark = pytest.mark.parametrize("client", ["htmx2", "htmx4"])
 
@@ -36,9 +36,9 @@ class Lab(Site):
         """Change what the blocks show."""
         self.post("/test/show", values)
 
-    def answer(self, html: str = "") -> None:
-        """Set what requests of the page are answered."""
-        self.post("/test/answer", {"html": html})
+    def answer(self, html: str = "", **more: object) -> None:
+        """Set what requests of the page are answered: the HTML, headers, and the paths that they emit."""
+        self.post("/test/answer", {"html": html, **more})
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +208,37 @@ def test_an_update_beside_a_slow_answer_is_not_taken_for_a_part_of_it(lab: Lab, 
     page.evaluate("settled")
     lab.show(list='<li id="row">closed</li>')
     expect(page.locator("#row")).to_have_text("closed")
+
+
+def test_an_own_update_is_applied_if_another_has_set_the_block_back(lab: Lab, client: str) -> None:
+    lab.show(static='<button id="go" hx-post="/answer" hx-target="#inner">go</button>', inner="old")
+    page = lab.open(f"/page/{client}/one")
+    lab.answer("answer", headers={"Reactive-Blocks": "inner"}, emit=["list"])
+    lab.post("/test/close/updates")
+    page.click("#go")
+    expect(page.locator("#inner")).to_have_text("answer")
+    lab.post("/test/open/updates")  # of the block around it, which the answer did not contain
+    expect(page.locator("#inner")).to_have_text("old")
+    mark = page.locator("[data-reactive-sink]").get_attribute("data-reactive-sink")
+    lab.post("/test/emit-as", {"mark": mark, "inner": "new"})
+    expect(page.locator("#inner")).to_have_text("new")
+
+
+def test_answers_that_overtake_each_other_leave_nothing_stale(lab: Lab, client: str) -> None:
+    buttons = "".join(f'<button id="{n}" hx-post="/answer?{n}" hx-target="#list">{n}</button>' for n in ("one", "two"))
+    lab.show(static=buttons, list="newer")
+    page = lab.open(f"/page/{client}/one")
+    lab.post("/test/close/updates")
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/answer?one", lambda route: held.append((route, route.fetch())))
+    lab.answer("older", headers={"Reactive-Blocks": "list"}, emit=["list"])
+    page.click("#one")
+    lab.wait(lambda _: bool(held))
+    lab.answer("newer", headers={"Reactive-Blocks": "list"}, emit=["list"])
+    with page.expect_response("**/answer?two"):
+        page.click("#two")
+    for route, response in held:
+        route.fulfill(response=response)
+    expect(page.locator("#list")).to_have_text("older")
+    lab.post("/test/open/updates")
+    expect(page.locator("#list")).to_contain_text("newer")
