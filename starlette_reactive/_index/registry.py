@@ -11,7 +11,7 @@ from .._core.blocks import BlockRef, Placement
 from .._core.errors import BlockNotFoundError, BlockRenderError
 from .._core.paths import overlap
 from .._core.suggestions import did_you_mean
-from .._templates import BlockReads, PageReads, analyse
+from .._templates import BlockReads, PageReads, Region, add_regions, analyse
 from .._templates.environments import Templates, environment_of
 from .tables import BlockKey, BlockTables, Derivations, Registration, RenderPlan
 
@@ -31,19 +31,26 @@ class Registry:
         self.derivations: Derivations = Derivations() if derivations is None else derivations
         self._environments: dict[str, Environment] = {}
         self._pages: dict[str, PageReads] = {}
+        self._regions: dict[str, frozenset[Region]] = {}
         self._registrations: dict[BlockKey, Registration] = {}
         self._excluded: set[BlockKey] = set()
         self._lock = threading.Lock()
         self._frozen: BlockTables | None = None
 
-    def load_page(self, env: Templates, template_name: str, source: str | None = None) -> PageReads:
-        """Analyse a page and keep what it reads.
+    def load_page(
+        self, env: Templates, template_name: str, source: str | None = None, *, regions: Set[Region] = frozenset()
+    ) -> PageReads:
+        """Analyse a page and keep what it reads. Elements that count as blocks are kept, too.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.
         """
         environment = environment_of(env)
-        page = analyse(environment, template_name, source)
+        known = self._regions.get(template_name, frozenset()) | regions
+        if known:
+            self._regions[template_name] = known
+            add_regions(environment, template_name, known)
+        page = analyse(environment, template_name, source, regions=known)
         self._environments[template_name] = environment
         self._pages[template_name] = page
         return page

@@ -6,7 +6,7 @@ macros followed. It feeds the text to an HTML tokenizer, with a mark for each pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,8 +16,10 @@ from jinja2 import Environment, nodes
 from ..analysis.frames import Macro
 from ..composed_page import ComposedPage, PageVariant, compose
 from ..node_dispatcher import NodeDispatcher
+from ..regions import Region
 from ..sources import ParsedTemplate
 from .outline import Element, Outline
+from .spans import spans
 from .tokenizer import DYNAMIC, StartTag, TemplatePlace
 
 __all__ = ["DYNAMIC", "Element", "elements"]
@@ -28,7 +30,9 @@ MAX_CALLS: Final = 2_000
 """After this many calls of macros on a page, calls are not followed."""
 
 
-def elements(env: Environment, template_name: str, source: str | None = None) -> list[Element]:
+def elements(
+    env: Environment, template_name: str, source: str | None = None, *, regions: Set[Region] = frozenset()
+) -> list[Element]:
     """Return the elements of a page in document order, across inheritance, includes and macros.
 
     The list contains the elements of all alternatives. Where alternatives close different tags, the tags of the first
@@ -40,14 +44,27 @@ def elements(env: Environment, template_name: str, source: str | None = None) ->
         env: The environment that renders the page.
         template_name: The page's template, as the loader knows it.
         source: The template's text. Defaults to the loader's.
+        regions: Elements that count as blocks.
 
     Raises:
         TemplateLoadError: A template of the page does not exist or does not parse.
     """
-    page = compose(env, template_name, source)
+    page = compose(env, template_name, source, regions=regions)
     walker = _PageWalker(page, page.variants[0])
     walker.walk(walker.parsed.tree.body)
     return walker.outline.elements()
+
+
+def varying_elements(env: Environment, template_name: str) -> frozenset[tuple[str, int, str]]:
+    """Return the elements of a page with a constant ``id`` and another attribute that depends on a value.
+
+    An element is its template, its line there and its id.
+
+    Raises:
+        TemplateLoadError: A template of the page does not exist or does not parse.
+    """
+    found = ((parsed.name, spans(parsed.tree, parsed.name)) for parsed in compose(env, template_name).used)
+    return frozenset((name, *place) for name, known in found for place, span in known.items() if span.varies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +254,10 @@ class _PageWalker(NodeDispatcher):
         self.outline.loops += 1
         self._branch(lambda: self.walk(node.body))
         self.outline.loops -= 1
+        self._choices += 1
+        outer, self.outline.when = self.outline.when, (*self.outline.when, (self._choices, 0))
         self._branch(lambda: self.walk(node.else_))
+        self.outline.when = outer
 
     def _branch(self, walk: Callable[[], None]) -> None:
         """Walk what the page may show or not, and continue as if it had shown it."""
