@@ -269,6 +269,7 @@ def register_elements(
     )
     page = registry.load_page(env, template_name, regions=found.regions)
     registry.exclude(page, excluded)
+    registry.not_live[template_name] = found.not_live
     for each in found.blocks:
         registry.add(each.ref, each.placement)
     live = {each.ref.block_name for each in found.blocks}

@@ -8,9 +8,8 @@ whose attributes depend on values.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jinja2 import Environment
 
@@ -19,7 +18,7 @@ from .._core.paths import ALL
 from .._templates import DYNAMIC, Element, PageReads, Region, analyse, elements, region_name, varying_elements
 from .element_blocks import OwnElement, around_uses, own_elements, shows_values
 
-__all__ = ["LiveElements", "find_live_elements"]
+__all__ = ["LiveElements", "NotLive", "find_live_elements"]
 
 _MAX_PASSES = 12
 
@@ -34,8 +33,8 @@ class LiveElements:
         blocks: The live blocks with their elements.
         left_out: Blocks with an element of their own that are not live, because they contain the page's sink.
         regions: Elements that are live because a block has none of its own.
-        not_live: The blocks that show values and are not live, and those that are live only as long as the page
-            contains their element.
+        not_live: Why changes are not shown, by block: of blocks that show values and are not live, and of those that
+            are live only while the page contains their element.
     """
 
     page: PageReads
@@ -43,7 +42,16 @@ class LiveElements:
     blocks: tuple[OwnElement, ...]
     left_out: frozenset[str]
     regions: frozenset[Region]
-    not_live: frozenset[str]
+    not_live: Mapping[str, NotLive]
+
+
+@dataclass(frozen=True, slots=True)
+class NotLive:
+    """Why a block is not live, the element that is concerned, and what makes the block live."""
+
+    reason: str
+    fix: str
+    element: Element | None = None
 
 
 @dataclass(slots=True)
@@ -56,7 +64,7 @@ class _Search:
     sinks: Set[str]
     viewer_names: Set[str]
     chosen: dict[str, Region] = field(default_factory=dict)
-    rejected: set[tuple[str, bool]] = field(default_factory=set)
+    rejected: dict[tuple[str, bool], str] = field(default_factory=dict)
 
     def run(self) -> LiveElements:
         found = self._look()
@@ -64,7 +72,8 @@ class _Search:
             if not self._reject_useless(found) and not self._choose(found):
                 break
             found = self._look()
-        return found
+        missing = {name: self._explain(found, name) for name, _ in self._needs(found)}
+        return replace(found, not_live=missing)
 
     def _look(self) -> LiveElements:
         regions = frozenset(self.chosen.values())
@@ -74,25 +83,30 @@ class _Search:
         own = list(own_elements(page, shown, self.excluded, self._constants()))
         blocks = [each for each in own if each.ref.block_name not in around]
         left_out = frozenset(each.ref.block_name for each in own) & around
-        found = LiveElements(page, tuple(shown), tuple(blocks), left_out, regions, frozenset())
-        missing = frozenset(name for name, _ in self._needs(found))
-        return LiveElements(page, tuple(shown), tuple(blocks), left_out, regions, missing)
+        return LiveElements(page, tuple(shown), tuple(blocks), left_out, regions, {})
 
     def _reject_useless(self, found: LiveElements) -> bool:
         """Drop the regions that cannot be updated or show nothing that changes. Return whether there are any."""
-        live = {each.ref.block_name for each in found.blocks}
-        refused = self._refused(found.page) if self.viewer_names else frozenset()
-        useless = [
-            region
-            for region in self.chosen.values()
-            if region.block_name not in live
-            or region.block_name in refused
-            or not self._is_useful(found.page, region, live)
-        ]
-        for region in useless:
+        reasons = {region: self._reason_against(found, region) for region in self.chosen.values()}
+        useless = {region: reason for region, reason in reasons.items() if reason is not None}
+        for region, reason in useless.items():
             del self.chosen[region.dom_id]
-            self.rejected.add((region.dom_id, region.around))
+            self.rejected[region.dom_id, region.around] = reason
         return bool(useless)
+
+    def _reason_against(self, found: LiveElements, region: Region) -> str | None:
+        """Return why a region cannot be live, or an empty string if it need not be."""
+        name, live = region.block_name, {each.ref.block_name for each in found.blocks}
+        reads = found.page.blocks.get(name)
+        if reads is None:
+            return "its tags, or names that it sets, belong to other parts of the template as well"
+        if reads.alone is not None:
+            return f"it cannot be rendered alone: {reads.alone}"
+        if name in found.left_out:
+            return "it contains the element with live()"
+        if self.viewer_names and name in self._refused(found.page):
+            return "the page is shared, and it shows what belongs to one viewer"
+        return None if name in live and self._is_useful(found.page, region, live) else ""
 
     def _refused(self, page: PageReads) -> frozenset[str]:
         unknown = {name for name, block in page.blocks.items() if ALL in block.paths}
@@ -142,20 +156,72 @@ class _Search:
             place = (element.template, element.line, target)
             if element.when:
                 yield name, self._around(found, element.parent)
-            elif each.placement is Placement.INSIDE and place in varying and (target, True) not in self.rejected:
+            elif each.placement is Placement.INSIDE and place in varying and self.rejected.get((target, True)) != "":
                 yield name, [(element, True)]
 
     def _around(self, found: LiveElements, number: int | None) -> list[tuple[Element, bool]]:
         """Return the elements around a place that may become a region, nearest first."""
-        count = Counter(element.attributes.get("id") for element in found.elements)
-        around = []
-        while number is not None:
-            element = found.elements[number]
-            dom_id = element.attributes.get("id")
-            if dom_id and DYNAMIC not in dom_id and count[dom_id] == 1 and not element.in_loop and not element.when:
-                around.append((element, False))
-            number = element.parent
-        return around
+        return [(element, False) for element in _surroundings(found, number) if _why_unfit(found, element) is None]
+
+    def _explain(self, found: LiveElements, name: str) -> NotLive:
+        """Return why changes of what a block shows are not shown."""
+        own = next((each for each in found.blocks if each.ref.block_name == name), None)
+        if own is not None:
+            element = found.elements[own.number]
+            if element.when:
+                return NotLive(
+                    f"is updated in the element #{own.ref.target_id}, which the page shows only under a condition; "
+                    "when the condition changes, no update adds or removes the element",
+                    "put an element that has an id, and that is always there, around the condition",
+                    element,
+                )
+            return NotLive(
+                f"is updated in the element #{own.ref.target_id}, whose attributes show values and are not updated: "
+                f"{self.rejected.get((own.ref.target_id, True))}",
+                "put the whole element into a block",
+                element,
+            )
+        return self._explain_uncovered(found, name)
+
+    def _explain_uncovered(self, found: LiveElements, name: str) -> NotLive:
+        own = next((each for each in found.elements if each.around == name and each.attributes.get("id")), None)
+        around = list(_surroundings(found, _owners(found).get(name)))
+        taken = {element.attributes.get("id") for element in found.elements}
+        dom_id = f"{name}-area" if name in taken else name
+        fix = f'put the block, and nothing else, into an element that is always there: <div id="{dom_id}">'
+        for element in around:
+            dom_id = element.attributes["id"] or ""
+            reason = _why_unfit(found, element) or self.rejected.get((dom_id, False))
+            if reason:
+                shown = f"#{dom_id}" if DYNAMIC not in dom_id else f"<{element.tag} id=…>"
+                return NotLive(f"has no element of its own, and {shown} around it is not live: {reason}", fix, element)
+        if own is not None:
+            reason = f"shows #{own.attributes['id']} under a condition, in a loop or beside other content"
+            return NotLive(f"{reason}, and no element with an id is around it", fix, own)
+        return NotLive("is in no element with an id", fix)
+
+
+def _surroundings(found: LiveElements, number: int | None) -> Iterator[Element]:
+    """Yield the elements with an id around a place, nearest first."""
+    while number is not None:
+        element = found.elements[number]
+        if element.attributes.get("id"):
+            yield element
+        number = element.parent
+
+
+def _why_unfit(found: LiveElements, element: Element) -> str | None:
+    """Return why no update can replace the content of an element."""
+    dom_id = element.attributes["id"] or ""
+    if DYNAMIC in dom_id:
+        return "its id depends on a value"
+    if element.in_loop:
+        return "it is in a loop"
+    if element.when:
+        return "the page shows it only under a condition"
+    if sum(each.attributes.get("id") == dom_id for each in found.elements) > 1:
+        return "its id occurs more than once"
+    return None
 
 
 def _owners(found: LiveElements) -> Mapping[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Iterable, Set
+from collections.abc import Container, Iterable, Mapping, Set
 
 from jinja2 import Environment
 
@@ -13,6 +13,7 @@ from .._core.paths import overlap
 from .._core.suggestions import did_you_mean
 from .._templates import BlockReads, PageReads, Region, add_regions, analyse
 from .._templates.environments import Templates, environment_of
+from .live_elements import NotLive
 from .tables import BlockKey, BlockTables, Derivations, Registration, RenderPlan
 
 __all__ = ["Registry", "reads_of", "require_alone"]
@@ -32,6 +33,7 @@ class Registry:
         self._environments: dict[str, Environment] = {}
         self._pages: dict[str, PageReads] = {}
         self._regions: dict[str, frozenset[Region]] = {}
+        self.not_live: dict[str, Mapping[str, NotLive]] = {}
         self._registrations: dict[BlockKey, Registration] = {}
         self._excluded: set[BlockKey] = set()
         self._lock = threading.Lock()
