@@ -174,6 +174,7 @@ def own_elements(
         name, placement = shown_by
         reads = page.blocks.get(name)
         wanted = name not in left_out and reads is not None and reads.alone is None
+        wanted = wanted and element.update_fault(placement) is None
         if wanted and (name not in shown or placement is Placement.INSIDE):
             ref = BlockRef(page.template_name, name, dom_id=None if dom_id == name else dom_id)
             shown[name] = OwnElement(ref, placement, number)

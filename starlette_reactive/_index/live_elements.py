@@ -191,10 +191,16 @@ class _Search:
         fix = f'put the block, and nothing else, into an element that is always there: <div id="{dom_id}">'
         for element in around:
             dom_id = element.attributes["id"] or ""
+            fault = element.update_fault(Placement.INSIDE)
+            if fault is not None:
+                return NotLive(f"cannot be updated in #{dom_id}, because {fault.reason}", fault.fix, element)
             reason = _why_unfit(found, element) or self.rejected.get((dom_id, False))
             if reason:
                 shown = f"#{dom_id}" if DYNAMIC not in dom_id else f"<{element.tag} id=…>"
                 return NotLive(f"has no element of its own, and {shown} around it is not live: {reason}", fix, element)
+        fault = own.update_fault(Placement.AROUND) if own is not None and own.root else None
+        if own is not None and fault is not None:
+            return NotLive(f"cannot replace #{own.attributes['id']}, because {fault.reason}", fault.fix, own)
         if own is not None:
             reason = f"shows #{own.attributes['id']} under a condition, in a loop or beside other content"
             return NotLive(f"{reason}, and no element with an id is around it", fix, own)
@@ -213,6 +219,9 @@ def _surroundings(found: LiveElements, number: int | None) -> Iterator[Element]:
 def _why_unfit(found: LiveElements, element: Element) -> str | None:
     """Return why no update can replace the content of an element."""
     dom_id = element.attributes["id"] or ""
+    fault = element.update_fault(Placement.INSIDE)
+    if fault is not None:
+        return fault.reason
     if DYNAMIC in dom_id:
         return "its id depends on a value"
     if element.in_loop:

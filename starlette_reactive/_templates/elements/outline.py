@@ -10,9 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
 
-from .tokenizer import VOID, StartTag, TemplatePlace, Tokenizer
+from ..._core.blocks import Placement
+from .markup import Markup, Piece
+from .nesting import closed_by_end, closed_by_start, is_foreign
+from .tokenizer import DYNAMIC, VOID, StartTag, TemplatePlace, Tokenizer
+from .tree import TreeFault
 
 __all__ = ["Element", "Outline"]
 
@@ -38,6 +41,8 @@ class Element:
         when: The alternatives around it, outermost first: the number of the choice in the page, and the number of the
             alternative. Two elements with different alternatives of one choice are never shown together.
         places: The place of each attribute, which may be in another template than the tag.
+        fault: Why an update of its content cannot give the tree that the browser builds of the whole page. None if it
+            can.
     """
 
     tag: str
@@ -52,6 +57,18 @@ class Element:
     parent: int | None
     when: tuple[tuple[int, int], ...]
     places: Mapping[str, TemplatePlace]
+    fault: TreeFault | None = None
+
+    def update_fault(self, placement: Placement) -> TreeFault | None:
+        """Return why an update cannot give the tree that the browser builds of the whole page. None if it can.
+
+        Args:
+            placement: Whether the update replaces the content of the element, or the element itself.
+        """
+        if placement is Placement.AROUND and self.tag in ("html", "head", "body"):
+            reason = f"the HTML parser drops a <{self.tag}> that is not at the top of a page"
+            return TreeFault(reason, f"put the block into the <{self.tag}>", self.place())
+        return self.fault
 
     def place(self, attribute: str | None = None) -> TemplatePlace:
         """Return the place of an attribute, with or without the prefix ``data-``.
@@ -69,6 +86,7 @@ class _ElementDraft:
     """An element while the outline is built."""
 
     start: StartTag
+    piece: Piece
     around: _BlockDraft | None
     in_loop: bool
     parent: _ElementDraft | None
@@ -80,7 +98,7 @@ class _ElementDraft:
     certain: bool = True
     other: bool = False
 
-    def element(self) -> Element:
+    def element(self, fault: TreeFault | None) -> Element:
         shown, start = self.around, self.start
         return Element(
             tag=start.name,
@@ -95,6 +113,7 @@ class _ElementDraft:
             parent=self.parent.position if self.parent is not None else None,
             when=self.when,
             places=MappingProxyType(start.places),
+            fault=fault,
         )
 
 
@@ -114,6 +133,7 @@ class Outline:
 
     Attributes:
         tokens: The tokenizer, which the walker feeds.
+        markup: The tags and texts.
         loops: The number of loops around the walker.
         branches: The number of constructs around the walker that the page may show or not.
         when: The alternatives around the walker.
@@ -121,19 +141,25 @@ class Outline:
 
     def __init__(self) -> None:
         self.tokens: Tokenizer = Tokenizer(self)
+        self.markup: Markup = Markup()
         self.loops = 0
         self.branches = 0
         self.when: tuple[tuple[int, int], ...] = ()
         self._drafts: list[_ElementDraft] = []
         self._open: list[_ElementDraft] = []
+        self._names: list[str] = []  # of the open elements
         self._blocks: list[_BlockDraft] = []
 
     def __len__(self) -> int:
         return len(self._drafts)
 
-    def elements(self) -> list[Element]:
-        """Return the elements in document order."""
-        return [made.element() for made in self._drafts]
+    def elements(self, faults: Mapping[int, TreeFault]) -> list[Element]:
+        """Return the elements in document order.
+
+        Args:
+            faults: What an update of an element does to the browser's tree, by the element's position.
+        """
+        return [made.element(faults.get(made.position)) for made in self._drafts]
 
     def save(self) -> tuple[tuple[object, ...], list[_ElementDraft]]:
         """Return the position in the markup, for :meth:`restore`."""
@@ -143,6 +169,11 @@ class Outline:
         """Return to a position in the markup."""
         self.tokens.restore(saved[0])
         self._open = list(saved[1])
+        self._names = [each.start.name for each in self._open]
+
+    def is_level(self, saved: tuple[tuple[object, ...], list[_ElementDraft]]) -> bool:
+        """Return whether the same elements are open as at a position in the markup."""
+        return self._open == saved[1] and self.tokens.in_text
 
     @contextmanager
     def block(self, name: str) -> Iterator[None]:
@@ -165,46 +196,57 @@ class Outline:
 
     def start_tag(self, tag: StartTag) -> None:
         """Add an element, and open it unless it is empty."""
-        if tag.name in _CLOSES and self._open and self._open[-1].start.name in _CLOSES[tag.name]:
-            self._open.pop()
+        self._close(closed_by_start(tag.name, self._names))
         parent = self._open[-1] if self._open else None
         shown = self._blocks[-1] if self._blocks else None
         at_root = shown is not None and shown.element is parent
-        made = _ElementDraft(tag, shown, self.loops > 0, parent, len(self._drafts), at_root, self.when, self.branches)
+        piece = self.markup.start(tag, len(self._drafts), parent.piece if parent else None, self._holders())
+        made = _ElementDraft(
+            tag, piece, shown, self.loops > 0, parent, len(self._drafts), at_root, self.when, self.branches
+        )
         if at_root and shown is not None:
             shown.roots.append(made)
             shown.other = shown.other or self.branches != shown.branches
         elif parent is not None:
             parent.other = True
         self._drafts.append(made)
-        if tag.name not in VOID and not tag.closed:
+        if tag.name not in VOID and not (tag.closed and self._may_be_closed(tag.name)):
             self._open.append(made)
+            self._names.append(tag.name)
+
+    def _may_be_closed(self, name: str) -> bool:
+        """Return whether a slash at the end of a start tag closes the element, as only in SVG and MathML."""
+        return DYNAMIC in name or name in ("svg", "math") or self.is_foreign()
 
     def end_tag(self, name: str) -> None:
-        """Close the nearest open element of that name."""
-        for position in range(len(self._open) - 1, -1, -1):
-            if self._open[position].start.name == name:
-                del self._open[position:]
-                return
+        """Close the elements that an end tag closes."""
+        self.markup.end(name, self._open[-1].piece if self._open else None)
+        self._close(closed_by_end(name, self._names))
 
-    def content(self) -> None:
+    def _close(self, left: int) -> None:
+        """Close the innermost elements except the given number of others."""
+        del self._open[left:]
+        del self._names[left:]
+
+    def content(self, *, known: bool) -> None:
         """Record text or an expression at the current position."""
         parent = self._open[-1] if self._open else None
+        self.markup.text(parent.piece if parent else None, self._holders(), known=known)
         shown = self._blocks[-1] if self._blocks else None
         if shown is not None and shown.element is parent:
             shown.other = True
         elif parent is not None:
             parent.other = True
 
+    def doctype(self) -> None:
+        """Record a doctype."""
+        self.markup.has_doctype = True
 
-_CLOSES: Final[Mapping[str, frozenset[str]]] = {
-    "li": frozenset({"li"}),
-    "p": frozenset({"p"}),
-    "option": frozenset({"option"}),
-    "tr": frozenset({"tr", "td", "th"}),
-    "td": frozenset({"td", "th"}),
-    "th": frozenset({"td", "th"}),
-    "dt": frozenset({"dt", "dd"}),
-    "dd": frozenset({"dt", "dd"}),
-}
-"""The open elements that each start tag closes, because their end tags are optional."""
+    def is_foreign(self) -> bool:
+        """Return whether the current position is in SVG or MathML."""
+        return is_foreign(self._names)
+
+    def _holders(self) -> tuple[Piece, ...]:
+        """Return the elements that hold the blocks around the current position, and are closed."""
+        blocks = (each.element for each in self._blocks)
+        return tuple(each.piece for each in blocks if each is not None and each not in self._open)

@@ -21,8 +21,9 @@ from ..sources import ParsedTemplate
 from .outline import Element, Outline
 from .spans import spans
 from .tokenizer import DYNAMIC, StartTag, TemplatePlace
+from .tree import tree_faults
 
-__all__ = ["DYNAMIC", "Element", "elements"]
+__all__ = ["DYNAMIC", "Element", "elements", "varying_elements"]
 
 MAX_DEPTH: Final = 20
 """Includes and calls of macros that are nested more deeply than this are not followed."""
@@ -52,7 +53,7 @@ def elements(
     page = compose(env, template_name, source, regions=regions)
     walker = _PageWalker(page, page.variants[0])
     walker.walk(walker.parsed.tree.body)
-    return walker.outline.elements()
+    return walker.outline.elements(tree_faults(walker.outline.markup))
 
 
 def varying_elements(env: Environment, template_name: str) -> frozenset[tuple[str, int, str]]:
@@ -251,13 +252,7 @@ class _PageWalker(NodeDispatcher):
     visit_Scope = visit_OverlayScope = visit_ScopedEvalContextModifier = visit_FilterBlock = visit_With
 
     def visit_For(self, node: nodes.For) -> None:
-        self.outline.loops += 1
-        self._branch(lambda: self.walk(node.body))
-        self.outline.loops -= 1
-        self._choices += 1
-        outer, self.outline.when = self.outline.when, (*self.outline.when, (self._choices, 0))
-        self._branch(lambda: self.walk(node.else_))
-        self.outline.when = outer
+        self._choose([node.body, node.else_], is_loop=True)
 
     def _branch(self, walk: Callable[[], None]) -> None:
         """Walk what the page may show or not, and continue as if it had shown it."""
@@ -280,23 +275,35 @@ class _PageWalker(NodeDispatcher):
         else:
             self._choose(alternatives)
 
-    def _choose(self, alternatives: Sequence[Sequence[nodes.Node]]) -> None:
-        """Walk each alternative from where the choice begins, and continue from the end of the first."""
+    def _choose(self, alternatives: Sequence[Sequence[nodes.Node]], *, is_loop: bool = False) -> None:
+        """Walk each alternative from where the choice begins, and continue from the end of the first.
+
+        Args:
+            alternatives: What each shows.
+            is_loop: Whether the first one is the body of a loop.
+        """
         outline = self.outline
         before, outer = outline.save(), outline.when
         self._choices += 1
         choice, in_tag = self._choices, not self.tokens.in_text
-        after = before
+        after, balanced = before, True
+        pieces = []
         for number, body in enumerate(alternatives):
             if number and not body:
                 continue
             if number and not in_tag:
                 outline.restore(before)
             outline.when = (*outer, (choice, number))
+            outline.loops += is_loop and not number
+            outer_pieces = outline.markup.begin_alternative()
             self._branch(lambda body=body: self.walk(body))  # type: ignore[misc]
+            outline.loops -= is_loop and not number
+            pieces.append(outline.markup.end_alternative(outer_pieces))
+            balanced = balanced and (in_tag or outline.is_level(before))
             if not number or in_tag:
                 # within a tag, each alternative adds its attributes to the same tag
                 after = outline.save()
+        outline.markup.choose(pieces, balanced=balanced)
         outline.when = outer
         outline.restore(after)
 

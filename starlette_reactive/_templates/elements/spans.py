@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from jinja2 import nodes
 
 from ..._core.blocks import Placement
+from .nesting import closed_by_end, closed_by_start, is_foreign
 from .tokenizer import DYNAMIC, VOID, StartTag, Tokenizer
 
 __all__ = ["ElementSpan", "put_block", "spans"]
@@ -200,36 +201,49 @@ class _Scanner:
         for body in _bodies(node):
             saved = self._tokens.save()
             self.walk(body)
-            if self._open != before or self._tokens.in_text != in_text:
-                for each in (*before, *self._open):
-                    each.is_broken = True
+            closed = before[len(self._open) :]
+            is_level = self._tokens.in_text == in_text and self._open == before[: len(self._open)]
+            for each in closed if is_level else (*before, *self._open):
+                each.is_broken = True
             self._open = list(before)
             if in_text:  # within a tag, each body adds its attributes to the same tag
                 self._tokens.restore(saved)
 
     def start_tag(self, tag: StartTag) -> None:
-        """Open an element."""
-        if tag.name in VOID or tag.closed:
+        """Open an element, unless it is empty."""
+        del self._open[closed_by_start(tag.name, self._names()) :]
+        may_be_closed = tag.name in ("svg", "math") or self.is_foreign()
+        if tag.name in VOID or (tag.closed and may_be_closed):
             return
         opened = _OpenElement(tag, self._body, self._tag_start, self._piece_end, self._varies)
         opened.is_broken = self._tag_body is not self._body
         self._open.append(opened)
 
     def end_tag(self, name: str) -> None:
-        """Close the nearest open element of that name."""
-        position = next((at for at in range(len(self._open) - 1, -1, -1) if self._open[at].tag.name == name), None)
-        if position is None:
+        """Close the elements that an end tag closes. Only the outermost of them may be its own."""
+        left = closed_by_end(name, self._names())
+        closed = self._open[left] if left < len(self._open) else None
+        del self._open[left:]
+        if closed is None or closed.tag.name != name or closed.is_broken:
             return
-        closed = self._open[position]
-        del self._open[position:]
         dom_id = closed.tag.attributes.get("id")
-        if dom_id and DYNAMIC not in dom_id and not closed.is_broken and closed.body is self._body is self._tag_body:
+        if dom_id and DYNAMIC not in dom_id and closed.body is self._body is self._tag_body:
             self.found[closed.tag.place.line, dom_id] = ElementSpan(
                 closed.body, closed.start, closed.content, self._tag_start, self._piece_end, closed.varies
             )
 
-    def content(self) -> None:
+    def _names(self) -> list[str]:
+        return [each.tag.name for each in self._open]
+
+    def is_foreign(self) -> bool:
+        """Return whether the current position is in SVG or MathML."""
+        return is_foreign(self._names())
+
+    def content(self, *, known: bool) -> None:
         """Ignore text."""
+
+    def doctype(self) -> None:
+        """Ignore a doctype."""
 
 
 def _bodies(node: nodes.Node) -> list[list[nodes.Node]]:

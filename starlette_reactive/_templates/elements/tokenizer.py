@@ -20,8 +20,8 @@ VOID: Final = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 )
 """Elements without content and without an end tag."""
-RAW: Final = frozenset({"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"})
-"""Elements whose content is text."""
+RAW: Final = frozenset({"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes", "noscript"})
+"""Elements whose content is text, in a browser that runs scripts."""
 _SPACE: Final = " \t\n\r\f"
 
 
@@ -54,8 +54,14 @@ class Handler(Protocol):
     def end_tag(self, name: str) -> None:
         """Handle an end tag."""
 
-    def content(self) -> None:
-        """Handle text other than white space."""
+    def content(self, *, known: bool) -> None:
+        """Handle text other than white space, or an unknown part."""
+
+    def doctype(self) -> None:
+        """Handle a doctype."""
+
+    def is_foreign(self) -> bool:
+        """Return whether the current position is in SVG or MathML."""
 
 
 class _State(Enum):
@@ -118,7 +124,7 @@ class Tokenizer:
         """Continue after an unknown part."""
         if self.in_text:
             self._flush()
-            self.handler.content()
+            self.handler.content(known=False)
         else:
             self._feed(DYNAMIC)
 
@@ -154,7 +160,7 @@ class Tokenizer:
 
     def _text(self, text: str) -> None:
         if text and not text.isspace():
-            self.handler.content()
+            self.handler.content(known=True)
         self.line += text.count("\n")
 
     def _raw_text(self, text: str, position: int) -> int:
@@ -202,14 +208,16 @@ class Tokenizer:
             self.tag, self.state = character.lower(), _State.TAG_NAME
         else:
             self.state = _State.DATA
-            self.handler.content()
+            self.handler.content(known=True)
 
     def _declaration(self, character: str) -> None:
         self.tag += character
         if self.tag == "!--":
-            self.state, self.pending = _State.COMMENT, ""
+            self.state, self.pending = _State.COMMENT, "--"  # <!--> is a comment
         elif character == ">":
             self.state = _State.DATA
+            if self.tag.lower().startswith("!doctype"):
+                self.handler.doctype()
 
     def _tag_name(self, character: str) -> None:
         if character in _SPACE:
@@ -296,8 +304,9 @@ class Tokenizer:
         if self.closing:
             self.handler.end_tag(self.tag.strip())
             return
+        is_text = self.tag in RAW and not self.handler.is_foreign()
         self.handler.start_tag(StartTag(self.tag, self.attributes, self.tag_place, self.places, self.slash))
-        if self.tag in RAW and not self.slash:
+        if is_text:
             self.state, self.raw, self.pending = _State.RAW, self.tag, ""
 
     STEPS: ClassVar[dict[_State, Callable[[Tokenizer, str], None]]] = {

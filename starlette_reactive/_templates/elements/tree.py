@@ -1,0 +1,139 @@
+"""Which elements of a page have a tree in the browser that an update cannot build.
+
+A browser builds its tree of a whole page by the rules of the HTML standard: a ``<div>`` closes a ``<p>``, a text in a
+``<table>`` is moved in front of it, a ``<form>`` in a ``<form>`` is dropped. An update parses only the content of one
+element. It gives the same tree if the parser puts into that element what the template has in it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from justhtml import JustHTML, Template
+
+from .markup import MARK, TEXT, Markup, Piece
+from .tree_fault import Difference, TreeFault, explain
+
+__all__ = ["TreeFault", "tree_faults"]
+
+_NUMBERS: Final = re.compile(rf"(?<= {MARK}=)\d+|(?<={TEXT})\d+(?={TEXT})")
+_DOCTYPE: Final = "<!doctype html>"
+
+
+def tree_faults(markup: Markup) -> dict[int, TreeFault]:
+    """Return what is wrong with elements, by their position in the outline."""
+    judged: set[int] = set()
+    found: dict[int, tuple[Piece, Difference]] = {}
+    found.update((piece.number, (piece, Difference.INERT)) for piece in _in_templates(markup))
+    for document in markup.documents():
+        comparison = _Comparison(markup, document)
+        for number, difference in comparison.differences.items():
+            if number not in judged:
+                found.setdefault(number, difference)
+        judged |= comparison.numbers
+    faults: dict[int, TreeFault] = {}
+    for number, (piece, difference) in found.items():
+        element = markup.pieces[number]
+        if element.element is not None:
+            faults[element.element] = explain(element, piece, difference)
+    return faults
+
+
+def _in_templates(markup: Markup) -> Iterator[Piece]:
+    inside: set[int] = set()
+    for piece in markup.pieces:
+        parent = piece.parent
+        if parent is not None and (parent.tag == "template" or parent.number in inside):
+            inside.add(piece.number)
+            yield piece
+
+
+class _Link(NamedTuple):
+    """An element in the browser's tree, with those around it."""
+
+    number: int
+    outer: _Link | None
+    is_as_written: bool
+
+
+class _Comparison:
+    """The tree of one document, compared with its template.
+
+    Attributes:
+        numbers: The pieces in the document.
+        differences: The first difference of each element, by the number of its start tag.
+    """
+
+    def __init__(self, markup: Markup, document: str) -> None:
+        self.pieces = markup.pieces
+        self.numbers = {int(number) for number in _NUMBERS.findall(document)}
+        self.differences: dict[int, tuple[Piece, Difference]] = {}
+        self._seen: set[int] = set()
+        has_quirks = not markup.has_doctype and any(piece.tag == "html" for piece in markup.pieces)
+        self._walk(JustHTML(document if has_quirks else _DOCTYPE + document, sanitize=False).root)
+        for number in sorted(self.numbers - self._seen):
+            self._add_dropped(self.pieces[number])
+
+    def _walk(self, root: Any) -> None:
+        """Compare each node of the tree, in document order."""
+        pending: list[tuple[Any, _Link | None]] = [(root, None)]
+        while pending:
+            node, link = pending.pop()
+            if node.name == "#text":
+                for number in _NUMBERS.findall(node.data or ""):
+                    self._compare(self.pieces[int(number)], link)
+                continue
+            mark = (node.attrs or {}).get(MARK)
+            if mark is not None:
+                if node.name == "table" and link is not None and self.pieces[link.number].tag == "p":
+                    self._add_quirk(self.pieces[int(mark)], link.outer)
+                link = self._compare(self.pieces[int(mark)], link)
+            children = list(node.children or ())
+            if isinstance(node, Template) and node.template_content is not None:
+                children.extend(node.template_content.children or ())
+            pending.extend((child, link) for child in reversed(children))
+
+    def _compare(self, piece: Piece, link: _Link | None) -> _Link:
+        """Compare what is around a node with what the template has around it."""
+        if piece.number in self._seen and piece.tag:
+            self._add(piece, piece, Difference.OUT)
+        self._seen.add(piece.number)
+        parent = piece.parent
+        is_as_written = not piece.holders and (
+            parent is None if link is None else link.is_as_written and parent is self.pieces[link.number]
+        )
+        if not is_as_written:
+            written, built = set(_written_around(piece)), set(_numbers(link))
+            for number in written - built:
+                self._add(self.pieces[number], piece, Difference.OUT)
+            for number in built - written:
+                self._add(self.pieces[number], piece, Difference.IN)
+        return _Link(piece.number, link, is_as_written)
+
+    def _add_dropped(self, piece: Piece) -> None:
+        for number in (piece.number, *_written_around(piece)):
+            self._add(self.pieces[number], piece, Difference.DROPPED)
+
+    def _add_quirk(self, table: Piece, link: _Link | None) -> None:
+        for number in _numbers(link):
+            self._add(self.pieces[number], table, Difference.QUIRKS)
+
+    def _add(self, element: Piece, piece: Piece, difference: Difference) -> None:
+        known = self.differences.get(element.number)
+        if known is None or piece.number < known[0].number:
+            self.differences[element.number] = piece, difference
+
+
+def _numbers(link: _Link | None) -> Iterator[int]:
+    while link is not None:
+        yield link.number
+        link = link.outer
+
+
+def _written_around(piece: Piece) -> Iterator[int]:
+    for holder in piece.holders:
+        yield holder.number
+        yield from (each.number for each in holder.ancestors())
+    yield from (each.number for each in piece.ancestors())
