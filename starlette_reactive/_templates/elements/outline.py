@@ -207,8 +207,8 @@ class Outline:
         if at_root and shown is not None:
             shown.roots.append(made)
             shown.other = shown.other or self.branches != shown.branches
-        elif parent is not None:
-            parent.other = True
+        else:
+            self._add_other(parent)
         self._drafts.append(made)
         if tag.name not in VOID and not (tag.closed and self._may_be_closed(tag.name)):
             self._open.append(made)
@@ -232,11 +232,13 @@ class Outline:
         """Record text or an expression at the current position."""
         parent = self._open[-1] if self._open else None
         self.markup.text(parent.piece if parent else None, self._holders(), known=known)
-        shown = self._blocks[-1] if self._blocks else None
-        if shown is not None and shown.element is parent:
-            shown.other = True
-        elif parent is not None:
-            parent.other = True
+        self._add_other(parent)
+
+    def _add_other(self, parent: _ElementDraft | None) -> None:
+        """Record something in an element that is neither a block nor the root of the innermost one."""
+        holder = next((each for each in reversed(self._blocks) if each.element is parent), parent)
+        if holder is not None:
+            holder.other = True
 
     def doctype(self) -> None:
         """Record a doctype."""
