@@ -97,6 +97,16 @@ class _ElementDraft:
     holds: list[str] = field(default_factory=list)
     certain: bool = True
     other: bool = False
+    unclosed_in: _BlockDraft | None = None
+
+    def add_content(self) -> None:
+        """Record that the element holds something else than blocks.
+
+        If a block begins the element and does not end it, the content comes after the block in the block's element.
+        """
+        self.other = True
+        if self.unclosed_in is not None:
+            self.unclosed_in.add_content_after()
 
     def element(self, fault: TreeFault | None) -> Element:
         shown, start = self.around, self.start
@@ -126,6 +136,12 @@ class _BlockDraft:
     branches: int
     roots: list[_ElementDraft] = field(default_factory=list)
     other: bool = False
+
+    def add_content_after(self) -> None:
+        """Record that there is something after the block in an element that begins in it."""
+        self.other = True
+        if self.element is not None:
+            self.element.other = True
 
 
 class Outline:
@@ -185,6 +201,9 @@ class Outline:
             yield
         finally:
             self._blocks.pop()
+            for made in self._open:
+                if made.around is shown:
+                    made.unclosed_in = shown
 
     def _add_block(self, shown: _BlockDraft) -> None:
         outer = self._blocks[-1] if self._blocks else None
@@ -192,6 +211,8 @@ class Outline:
             outer.other = True
         elif shown.element is not None:
             shown.element.holds.append(shown.name)
+            if shown.element.unclosed_in is not None:
+                shown.element.unclosed_in.add_content_after()
             shown.element.certain = shown.element.certain and shown.element.branches == self.branches
 
     def start_tag(self, tag: StartTag) -> None:
@@ -208,7 +229,7 @@ class Outline:
             shown.roots.append(made)
             shown.other = shown.other or self.branches != shown.branches
         elif parent is not None:
-            parent.other = True
+            parent.add_content()
         self._drafts.append(made)
         if tag.name not in VOID and not (tag.closed and self._may_be_closed(tag.name)):
             self._open.append(made)
@@ -220,8 +241,17 @@ class Outline:
 
     def end_tag(self, name: str) -> None:
         """Close the elements that an end tag closes."""
-        self.markup.end(name, self._open[-1].piece if self._open else None)
-        self._close(closed_by_end(name, self._names))
+        left = closed_by_end(name, self._names)
+        if name == "p" and left == len(self._open):
+            self._add_content()  # a </p> that closes nothing makes an empty paragraph
+        self.markup.end(name, self._open[-1].piece if self._open else None, self._with_block(self._open[left:]))
+        self._close(left)
+
+    def _with_block(self, closed: list[_ElementDraft]) -> list[Piece]:
+        """Return those of nested elements that have a block around the current position in them."""
+        while closed and all(each.element is not closed[-1] for each in self._blocks):
+            closed = closed[:-1]
+        return [each.piece for each in closed]
 
     def _close(self, left: int) -> None:
         """Close the innermost elements except the given number of others."""
@@ -232,11 +262,15 @@ class Outline:
         """Record text or an expression at the current position."""
         parent = self._open[-1] if self._open else None
         self.markup.text(parent.piece if parent else None, self._holders(), known=known)
+        self._add_content()
+
+    def _add_content(self) -> None:
+        parent = self._open[-1] if self._open else None
         shown = self._blocks[-1] if self._blocks else None
         if shown is not None and shown.element is parent:
             shown.other = True
         elif parent is not None:
-            parent.other = True
+            parent.add_content()
 
     def doctype(self) -> None:
         """Record a doctype."""

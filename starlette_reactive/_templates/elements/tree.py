@@ -25,13 +25,12 @@ _DOCTYPE: Final = "<!doctype html>"
 def tree_faults(markup: Markup) -> dict[int, TreeFault]:
     """Return what is wrong with elements, by their position in the outline."""
     judged: set[int] = set()
-    found: dict[int, tuple[Piece, Difference]] = {}
-    found.update((piece.number, (piece, Difference.INERT)) for piece in _in_templates(markup))
+    found = {piece.number: (piece, Difference.ENDED) for piece in markup.ended}
     for document in markup.documents():
         comparison = _Comparison(markup, document)
-        for number, difference in comparison.differences.items():
+        for number, first in comparison.differences.items():
             if number not in judged:
-                found.setdefault(number, difference)
+                found.setdefault(number, first)
         judged |= comparison.numbers
     faults: dict[int, TreeFault] = {}
     for number, (piece, difference) in found.items():
@@ -39,15 +38,6 @@ def tree_faults(markup: Markup) -> dict[int, TreeFault]:
         if element.element is not None:
             faults[element.element] = explain(element, piece, difference)
     return faults
-
-
-def _in_templates(markup: Markup) -> Iterator[Piece]:
-    inside: set[int] = set()
-    for piece in markup.pieces:
-        parent = piece.parent
-        if parent is not None and (parent.tag == "template" or parent.number in inside):
-            inside.add(piece.number)
-            yield piece
 
 
 class _Link(NamedTuple):
@@ -78,9 +68,9 @@ class _Comparison:
 
     def _walk(self, root: Any) -> None:
         """Compare each node of the tree, in document order."""
-        pending: list[tuple[Any, _Link | None]] = [(root, None)]
+        pending: list[tuple[Any, _Link | None, bool]] = [(root, None, False)]
         while pending:
-            node, link = pending.pop()
+            node, link, is_inert = pending.pop()
             if node.name == "#text":
                 for number in _NUMBERS.findall(node.data or ""):
                     self._compare(self.pieces[int(number)], link)
@@ -90,10 +80,13 @@ class _Comparison:
                 if node.name == "table" and link is not None and self.pieces[link.number].tag == "p":
                     self._add_quirk(self.pieces[int(mark)], link.outer)
                 link = self._compare(self.pieces[int(mark)], link)
+                if is_inert or node.name == "noscript":
+                    self._add(self.pieces[int(mark)], self.pieces[int(mark)], Difference.INERT)
             children = list(node.children or ())
             if isinstance(node, Template) and node.template_content is not None:
+                is_inert = True
                 children.extend(node.template_content.children or ())
-            pending.extend((child, link) for child in reversed(children))
+            pending.extend((child, link, is_inert) for child in reversed(children))
 
     def _compare(self, piece: Piece, link: _Link | None) -> _Link:
         """Compare what is around a node with what the template has around it."""
@@ -113,8 +106,18 @@ class _Comparison:
         return _Link(piece.number, link, is_as_written)
 
     def _add_dropped(self, piece: Piece) -> None:
-        for number in (piece.number, *_written_around(piece)):
-            self._add(self.pieces[number], piece, Difference.DROPPED)
+        """Add an element that the parser drops: what is around it differs if the reason is further out."""
+        self._add(piece, piece, Difference.DROPPED)
+        around = list(piece.ancestors())
+        outer = next((number for number, each in enumerate(around) if each.tag == piece.tag), None)
+        if outer is not None:
+            for each in around[: outer + (piece.tag == "form")]:
+                self._add(each, piece, Difference.DROPPED)
+        elif piece.tag == "form":  # because another one is not closed
+            before = next((each for each in reversed(self.pieces[: piece.number]) if each.tag == "form"), piece)
+            for each in before.ancestors():
+                if each not in around:
+                    self._add(each, before, Difference.OUT)
 
     def _add_quirk(self, table: Piece, link: _Link | None) -> None:
         for number in _numbers(link):
