@@ -70,11 +70,14 @@ class Markup:
         pieces: The start tags and texts, by number.
         has_doctype: Whether there is a doctype.
         ended: The elements that an end tag in a block in them closes.
+        left_open: The elements that other alternatives than the first leave open, by the numbers of their start tags.
+            What follows belongs to what the first one leaves open.
     """
 
     pieces: list[Piece] = field(default_factory=list)
     has_doctype: bool = False
     ended: list[Piece] = field(default_factory=list)
+    left_open: set[int] = field(default_factory=set)
     _items: list[_Item] = field(default_factory=list)
 
     def start(self, tag: StartTag, element: int, parent: Piece | None, holders: tuple[Piece, ...]) -> Piece:

@@ -191,6 +191,14 @@ class Outline:
         """Return whether the same elements are open as at a position in the markup."""
         return self._open == saved[1] and self.tokens.in_text
 
+    def leave_open(self, saved: tuple[tuple[object, ...], list[_ElementDraft]]) -> None:
+        """Record the elements that an alternative to the first one leaves open.
+
+        Args:
+            saved: The position before the alternatives.
+        """
+        self.markup.left_open.update(each.piece.number for each in self._open if each not in saved[1])
+
     @contextmanager
     def block(self, name: str) -> Iterator[None]:
         """Put what follows into a block."""
@@ -249,6 +257,8 @@ class Outline:
 
     def _with_block(self, closed: list[_ElementDraft]) -> list[Piece]:
         """Return those of nested elements that have a block around the current position in them."""
+        if any(alternative for _, alternative in self.when):
+            return []  # what the first alternative has opened may be closed here
         while closed and all(each.element is not closed[-1] for each in self._blocks):
             closed = closed[:-1]
         return [each.piece for each in closed]

@@ -286,6 +286,8 @@ class _PageWalker(NodeDispatcher):
             if not number or in_tag:
                 # within a tag, each alternative adds its attributes to the same tag
                 after = outline.save()
+            else:
+                outline.leave_open(before)
         outline.markup.choose(pieces, balanced=balanced)
         outline.when = outer
         outline.restore(after)

@@ -61,6 +61,7 @@ class _Comparison:
         self.numbers = {int(number) for number in _NUMBERS.findall(document)}
         self.differences: dict[int, tuple[Piece, Difference]] = {}
         self._seen: set[int] = set()
+        self._left_open = markup.left_open
         has_quirks = not markup.has_doctype and any(piece.tag == "html" for piece in markup.pieces)
         self._walk(JustHTML(document if has_quirks else _DOCTYPE + document, sanitize=False).root)
         for number in sorted(self.numbers - self._seen):
@@ -98,7 +99,7 @@ class _Comparison:
             parent is None if link is None else link.is_as_written and parent is self.pieces[link.number]
         )
         if not is_as_written:
-            written, built = set(_written_around(piece)), set(_numbers(link))
+            written, built = self.numbers.intersection(_written_around(piece)), {*_numbers(link)} - self._left_open
             for number in written - built:
                 self._add(self.pieces[number], piece, Difference.OUT)
             for number in built - written:
