@@ -10,7 +10,7 @@ from jinja2 import Environment
 from .._clients import WIRES
 from .._core.errors import ReactiveError
 from .._index.index import registry_of
-from .._templates import Element, PageReads, analyse, elements
+from .._templates import Element, PageReads, analyse, elements, regions_of
 from .._templates.survey import SurveyedTemplate, calls_in, ignores, list_names, survey
 from .block_rules import check_blocks
 from .declaration_rules import check_declarations
@@ -81,8 +81,9 @@ class _EnvironmentCheck:
 
     def _page_issues(self, name: str) -> list[Issue]:
         try:
-            reads = analyse(self._env, name)
-            found = elements(self._env, name)
+            regions = regions_of(self._env, name)
+            reads = analyse(self._env, name, regions=regions)
+            found = elements(self._env, name, regions=regions)
         except (ReactiveError, UnicodeError, OSError):
             return []  # one of its templates is broken, and reported there
         except RecursionError:

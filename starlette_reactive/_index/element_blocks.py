@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Iterable, Iterator, Sequence, Set
+from typing import NamedTuple
 
 from .._core.blocks import BlockRef, Placement
-from .._templates import DYNAMIC, Element, PageReads
+from .._templates import DYNAMIC, BlockReads, Element, PageReads
 
-__all__ = ["around_uses", "own_elements", "swapped_blocks", "warn_of_left_out"]
+__all__ = ["OwnElement", "around_uses", "own_elements", "shows_values", "swapped_blocks", "warn_of_left_out"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.index")
 
@@ -100,6 +101,11 @@ def _blocks_inside(elements: Sequence[Element], number: int) -> list[str]:
     return blocks
 
 
+def shows_values(block: BlockReads, constants: Container[str]) -> bool:
+    """Return whether a block itself shows anything that may change."""
+    return any(path.partition(".")[0] not in constants for path in block.paths)
+
+
 def around_uses(page: PageReads, names: Set[str]) -> frozenset[str]:
     """Return the blocks that use one of the names, and those around them."""
     found: set[str] = set()
@@ -138,29 +144,47 @@ def warn_of_left_out(page: PageReads, left_out: Set[str], accounted_for: Set[str
             )
 
 
+class OwnElement(NamedTuple):
+    """A block with an element of its own, how they are nested, and the position of the element in the page."""
+
+    ref: BlockRef
+    placement: Placement
+    number: int
+
+
 def own_elements(
-    page: PageReads, elements: Iterable[Element], left_out: Set[str]
-) -> Iterator[tuple[BlockRef, Placement]]:
-    """Yield the blocks that have an element of their own with an id, with their placement.
+    page: PageReads, elements: Iterable[Element], left_out: Set[str], constants: Container[str]
+) -> Iterator[OwnElement]:
+    """Yield the blocks that have an element of their own with an id.
 
     Args:
         page: What the page reads.
         elements: The page's elements.
         left_out: Blocks to leave out.
+        constants: Names that do not change, such as the environment's globals.
     """
-    shown: dict[str, tuple[BlockRef, Placement]] = {}
-    for element in elements:
+    shown: dict[str, OwnElement] = {}
+    for number, element in enumerate(elements):
         dom_id = element.attributes.get("id")
         if not dom_id or DYNAMIC in dom_id or element.in_loop:
             continue
-        if element.sole:
-            name, placement = element.holds[0], Placement.INSIDE
-        elif element.root and element.around is not None:
-            name, placement = element.around, Placement.AROUND
-        else:
+        shown_by = _own_block(page, element, constants)
+        if shown_by is None:
             continue
+        name, placement = shown_by
         reads = page.blocks.get(name)
         wanted = name not in left_out and reads is not None and reads.alone is None
+        wanted = wanted and element.update_fault(placement) is None
         if wanted and (name not in shown or placement is Placement.INSIDE):
-            shown[name] = (BlockRef(page.template_name, name, dom_id=None if dom_id == name else dom_id), placement)
+            ref = BlockRef(page.template_name, name, dom_id=None if dom_id == name else dom_id)
+            shown[name] = OwnElement(ref, placement, number)
     yield from shown.values()
+
+
+def _own_block(page: PageReads, element: Element, constants: Container[str]) -> tuple[str, Placement] | None:
+    """Return the block that an element shows. If it is between two, the outer one counts if its tag shows values."""
+    if element.root and element.around is not None:
+        around = page.blocks.get(element.around)
+        if not element.sole or (around is not None and shows_values(around, constants)):
+            return element.around, Placement.AROUND
+    return (element.holds[0], Placement.INSIDE) if element.sole else None

@@ -9,7 +9,8 @@ from .._core.blocks import BlockRef
 from .._core.paths import freeze_paths, validate_path
 from .._templates import elements
 from .._templates.environments import Templates, environment_of
-from .element_blocks import around_uses, own_elements, swapped_blocks, warn_of_left_out
+from .element_blocks import swapped_blocks, warn_of_left_out
+from .live_elements import find_live_elements
 from .registry import Registry, reads_of, require_alone
 
 __all__ = [
@@ -237,12 +238,13 @@ def register_elements(
     *,
     exclude_blocks: Iterable[str] = (),
     unless_read: Set[str] = frozenset(),
+    viewer_names: Set[str] = frozenset(),
 ) -> int:
     """Register the blocks of a page that have an element of their own with an ``id``.
 
     That is the element that holds the block and nothing else but white space, or the single element that is the root
     of the block. A block without one, or one that cannot be rendered alone, counts for the nearest registered block
-    around it.
+    around it. If there is none, the nearest element around it that can be updated is registered as a block.
 
     Args:
         index: The index.
@@ -251,6 +253,7 @@ def register_elements(
         exclude_blocks: Blocks to leave out, as for :meth:`DependencyIndex.register_from_sse_swaps`.
         unless_read: Names. Blocks that contain a use of one of them are left out, with a warning if they show
             something that no registered block shows.
+        viewer_names: Names. An element that contains a use of one of them is not registered as a block.
 
     Returns:
         How many blocks the call registered.
@@ -259,18 +262,19 @@ def register_elements(
         TemplateLoadError: The template does not exist or does not parse.
         BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
     """
-    registry = registry_of(index)
-    page = registry.load_page(env, template_name)
-    environment = environment_of(env)
-    excluded = registry.exclude(page, _names(exclude_blocks, "exclude_blocks"))
-    around = around_uses(page, unless_read)
-    found = list(own_elements(page, elements(environment, template_name), excluded))
-    registered = [(ref, placement) for ref, placement in found if ref.block_name not in around]
-    for ref, placement in registered:
-        registry.add(ref, placement)
-    left_out = {ref.block_name for ref, _ in found} & around
-    warn_of_left_out(page, left_out, {ref.block_name for ref, _ in registered} | excluded, environment.globals)
-    return len(registered)
+    registry, environment = registry_of(index), environment_of(env)
+    excluded = frozenset(_names(exclude_blocks, "exclude_blocks"))
+    found = find_live_elements(
+        environment, template_name, excluded=excluded, sinks=unless_read, viewer_names=viewer_names
+    )
+    page = registry.load_page(env, template_name, regions=found.regions)
+    registry.exclude(page, excluded)
+    registry.not_live[template_name] = found.not_live
+    for each in found.blocks:
+        registry.add(each.ref, each.placement)
+    live = {each.ref.block_name for each in found.blocks}
+    warn_of_left_out(page, found.left_out, live | excluded, environment.globals)
+    return len(live)
 
 
 def _names(names: Iterable[str], what: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Iterable, Set
+from collections.abc import Container, Iterable, Mapping, Set
 
 from jinja2 import Environment
 
@@ -11,8 +11,9 @@ from .._core.blocks import BlockRef, Placement
 from .._core.errors import BlockNotFoundError, BlockRenderError
 from .._core.paths import overlap
 from .._core.suggestions import did_you_mean
-from .._templates import BlockReads, PageReads, analyse
+from .._templates import BlockReads, PageReads, Region, add_regions, analyse
 from .._templates.environments import Templates, environment_of
+from .live_elements import NotLive
 from .tables import BlockKey, BlockTables, Derivations, Registration, RenderPlan
 
 __all__ = ["Registry", "reads_of", "require_alone"]
@@ -31,19 +32,27 @@ class Registry:
         self.derivations: Derivations = Derivations() if derivations is None else derivations
         self._environments: dict[str, Environment] = {}
         self._pages: dict[str, PageReads] = {}
+        self._regions: dict[str, frozenset[Region]] = {}
+        self.not_live: dict[str, Mapping[str, NotLive]] = {}
         self._registrations: dict[BlockKey, Registration] = {}
         self._excluded: set[BlockKey] = set()
         self._lock = threading.Lock()
         self._frozen: BlockTables | None = None
 
-    def load_page(self, env: Templates, template_name: str, source: str | None = None) -> PageReads:
-        """Analyse a page and keep what it reads.
+    def load_page(
+        self, env: Templates, template_name: str, source: str | None = None, *, regions: Set[Region] = frozenset()
+    ) -> PageReads:
+        """Analyse a page and keep what it reads. Elements that count as blocks are kept, too.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.
         """
         environment = environment_of(env)
-        page = analyse(environment, template_name, source)
+        known = self._regions.get(template_name, frozenset()) | regions
+        if known:
+            self._regions[template_name] = known
+            add_regions(environment, template_name, known)
+        page = analyse(environment, template_name, source, regions=known)
         self._environments[template_name] = environment
         self._pages[template_name] = page
         return page

@@ -45,10 +45,18 @@ def declare_page(
     if share is None and (recheck is not None or share_audit is not None):
         raise ValueError(f"the page of {template_name!r} has recheck= or share_audit=, which need share=")
     index = sibling_of(index_of_site)
-    register_elements(index, settings.templates, template_name, exclude_blocks=exclude_blocks, unless_read=SINK_NAMES)
+    names = VIEWER_NAMES | viewer_names
+    register_elements(
+        index,
+        settings.templates,
+        template_name,
+        exclude_blocks=exclude_blocks,
+        unless_read=SINK_NAMES,
+        viewer_names=names if shared else frozenset(),
+    )
 
     def declare(endpoint: Endpoint) -> Page:
-        key, registry, names = site.key_for(endpoint), registry_of(index), VIEWER_NAMES | viewer_names
+        key, registry = site.key_for(endpoint), registry_of(index)
         page = Page(
             owner=site,
             settings=settings,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from .analysis.callables import declare_reads
 from .composed_page import analyse
-from .elements.page import DYNAMIC, Element, elements
+from .elements.page import DYNAMIC, Element, elements, varying_elements
 from .reads import BlockReads, PageReads
+from .regions import Region, add_regions, region_name, regions_of
 from .render import CompiledBlock, compile_block
 
 __all__ = [
@@ -18,8 +19,13 @@ __all__ = [
     "CompiledBlock",
     "Element",
     "PageReads",
+    "Region",
+    "add_regions",
     "analyse",
     "compile_block",
     "declare_reads",
     "elements",
+    "region_name",
+    "regions_of",
+    "varying_elements",
 ]

@@ -20,6 +20,7 @@ from .analysis.interpreter import Interpreter
 from .analysis.interpreter_state import ABSENT
 from .environment_cache import PerEnvironment
 from .reads import BlockReads, PageReads
+from .regions import Region, RegionLibrary
 from .sources import ParsedTemplate, TemplateLibrary, is_current, library_of
 
 __all__ = ["ComposedPage", "PageVariant", "analyse", "compose", "is_page_current"]
@@ -78,13 +79,16 @@ class ComposedPage:
     lookups: Mapping[tuple[str, str], object]
 
 
-def analyse(env: Environment, template_name: str, source: str | None = None) -> PageReads:
+def analyse(
+    env: Environment, template_name: str, source: str | None = None, *, regions: Set[Region] = frozenset()
+) -> PageReads:
     """Find which context paths each block of a page reads.
 
     Args:
         env: The environment that renders the page.
         template_name: The page's template, as the loader knows it.
         source: The template's text. Defaults to the loader's.
+        regions: Elements that count as blocks.
 
     Returns:
         The page's blocks. No read is missing from a block's paths. Where a read cannot be determined, the path ends at
@@ -93,23 +97,28 @@ def analyse(env: Environment, template_name: str, source: str | None = None) -> 
     Raises:
         TemplateLoadError: A template of the page does not exist or does not parse.
     """
-    return compose(env, template_name, source).reads
+    return compose(env, template_name, source, regions=regions).reads
 
 
-_pages: PerEnvironment[dict[str, ComposedPage]] = PerEnvironment("pages", lambda _: {})
+_pages: PerEnvironment[dict[tuple[str, Set[Region]], ComposedPage]] = PerEnvironment("pages", lambda _: {})
 _lock = threading.RLock()
 
 
-def compose(env: Environment, template_name: str, source: str | None = None) -> ComposedPage:
+def compose(
+    env: Environment, template_name: str, source: str | None = None, *, regions: Set[Region] = frozenset()
+) -> ComposedPage:
     """Return what is known about a page. The result is cached until a template of the page changes."""
     library = library_of(env)
     if source is not None:
         return _compose(env, library, library.parse(template_name, source))
     with _lock:
         pages = _pages.of(env)
-        page = pages.get(template_name)
+        key = (template_name, frozenset(regions))
+        page = pages.get(key)
         if page is None or not is_page_current(env, page):
-            page = pages[template_name] = _compose(env, library, library.template(template_name))
+            if regions:
+                library = RegionLibrary(env, library, regions)
+            page = pages[key] = _compose(env, library, library.template(template_name))
         return page
 
 

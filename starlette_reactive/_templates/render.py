@@ -20,6 +20,7 @@ from .._core.errors import BlockRenderError
 from .composed_page import compose, is_page_current
 from .environment_cache import PerEnvironment
 from .prologue import PARENT
+from .regions import regions_of
 from .render_plan import BlockPlan, BlockRecipe, CompiledPrologue, ParentFork, make_plan
 
 __all__ = ["CompiledBlock", "compile_block"]
@@ -150,6 +151,9 @@ class CompiledBlock:
         if plan is not None and is_page_current(self.env, plan.page):
             return plan
         page = compose(self.env, self.template_name)
+        regions = regions_of(self.env, self.template_name)
+        if any(region.block_name == self.block_name for region in regions):
+            page = compose(self.env, self.template_name, regions=regions)
         with self._lock:
             plan = self._plan = make_plan(self.env, page, self.template_name, self.block_name)
         return plan

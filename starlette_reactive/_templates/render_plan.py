@@ -11,6 +11,7 @@ from .._core.errors import BlockNotFoundError, BlockRenderError
 from .._core.suggestions import did_you_mean
 from .composed_page import ComposedPage, PageVariant
 from .prologue import Prologue, PrologueLevel, prologue_of_choice, prologues_of
+from .sources import ParsedTemplate
 
 __all__ = ["BlockPlan", "BlockRecipe", "CompiledPrologue", "ParentFork", "make_plan"]
 
@@ -126,15 +127,22 @@ def _recipe(env: Environment, variant: PageVariant, block_name: str) -> BlockRec
 
 
 def _compiled(env: Environment, prologue: Prologue) -> CompiledPrologue:
-    levels = (_CompiledLevel(env.get_template(level.parsed.name), _statements(env, level)) for level in prologue.levels)
+    levels = (_CompiledLevel(_template(env, level.parsed), _statements(env, level)) for level in prologue.levels)
     return CompiledPrologue(tuple(levels), prologue.bare)
+
+
+def _template(env: Environment, parsed: ParsedTemplate) -> Template:
+    return _compile(env, parsed.tree, parsed) if parsed.own_tree else env.get_template(parsed.name)
 
 
 def _statements(env: Environment, level: PrologueLevel) -> Template | None:
     if not level.body:
         return None
-    parsed = level.parsed
     tree = nodes.Template(list(level.body), lineno=1)
     tree.set_environment(env)
+    return _compile(env, tree, level.parsed)
+
+
+def _compile(env: Environment, tree: nodes.Template, parsed: ParsedTemplate) -> Template:
     code = env.compile(tree, parsed.name, parsed.filename)
     return env.template_class.from_code(env, code, env.make_globals(None))

@@ -17,7 +17,7 @@ from .._core.errors import TemplateLoadError
 from .._core.suggestions import did_you_mean
 from .environment_cache import PerEnvironment
 
-__all__ = ["ParsedTemplate", "TemplateLibrary", "is_current", "library_of"]
+__all__ = ["ParsedTemplate", "TemplateLibrary", "blocks_of", "is_current", "library_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +31,8 @@ class ParsedTemplate:
         tree: The syntax tree.
         blocks: The blocks that it defines, by name.
         uptodate: The loader's function that returns whether the source is still current.
+        own_tree: Whether the tree is not the one that the source parses to, so that the environment's compiled template
+            does not have its blocks.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ParsedTemplate:
     tree: nodes.Template
     blocks: Mapping[str, nodes.Block]
     uptodate: Callable[[], bool] | None
+    own_tree: bool = False
 
 
 class TemplateLibrary:
@@ -78,7 +81,7 @@ class TemplateLibrary:
             tree = env.parse(source, name, filename)
         except TemplateSyntaxError as error:
             raise _syntax_error(error, name, filename) from error
-        return ParsedTemplate(name, filename, source, tree, _blocks(tree, name, filename), uptodate)
+        return ParsedTemplate(name, filename, source, tree, blocks_of(tree, name, filename), uptodate)
 
     def exists(self, name: str) -> bool:
         """Return whether the loader has the template ``name``."""
@@ -145,7 +148,12 @@ def _syntax_error(error: TemplateSyntaxError, name: str, filename: str | None) -
     )
 
 
-def _blocks(tree: nodes.Template, name: str, filename: str | None) -> dict[str, nodes.Block]:
+def blocks_of(tree: nodes.Template, name: str, filename: str | None) -> dict[str, nodes.Block]:
+    """Return the blocks of a template by name.
+
+    Raises:
+        TemplateLoadError: Two blocks have the same name.
+    """
     blocks: dict[str, nodes.Block] = {}
     for block in tree.find_all(nodes.Block):
         if block.name in blocks:

@@ -6,7 +6,7 @@ macros followed. It feeds the text to an HTML tokenizer, with a mark for each pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,12 +16,14 @@ from jinja2 import Environment, nodes
 from ..analysis.frames import Macro
 from ..composed_page import ComposedPage, PageVariant, compose
 from ..node_dispatcher import NodeDispatcher
+from ..regions import Region
 from ..sources import ParsedTemplate
 from .outline import Element, Outline
+from .spans import spans
 from .tokenizer import DYNAMIC, StartTag, TemplatePlace
 from .tree import tree_faults
 
-__all__ = ["DYNAMIC", "Element", "elements"]
+__all__ = ["DYNAMIC", "Element", "elements", "varying_elements"]
 
 MAX_DEPTH: Final = 20
 """Includes and calls of macros that are nested more deeply than this are not followed."""
@@ -29,7 +31,9 @@ MAX_CALLS: Final = 2_000
 """After this many calls of macros on a page, calls are not followed."""
 
 
-def elements(env: Environment, template_name: str, source: str | None = None) -> list[Element]:
+def elements(
+    env: Environment, template_name: str, source: str | None = None, *, regions: Set[Region] = frozenset()
+) -> list[Element]:
     """Return the elements of a page in document order, across inheritance, includes and macros.
 
     The list contains the elements of all alternatives. Where alternatives close different tags, the tags of the first
@@ -41,14 +45,27 @@ def elements(env: Environment, template_name: str, source: str | None = None) ->
         env: The environment that renders the page.
         template_name: The page's template, as the loader knows it.
         source: The template's text. Defaults to the loader's.
+        regions: Elements that count as blocks.
 
     Raises:
         TemplateLoadError: A template of the page does not exist or does not parse.
     """
-    page = compose(env, template_name, source)
+    page = compose(env, template_name, source, regions=regions)
     walker = _PageWalker(page, page.variants[0])
     walker.walk(walker.parsed.tree.body)
     return walker.outline.elements(tree_faults(walker.outline.markup))
+
+
+def varying_elements(env: Environment, template_name: str) -> frozenset[tuple[str, int, str]]:
+    """Return the elements of a page with a constant ``id`` and another attribute that depends on a value.
+
+    An element is its template, its line there and its id.
+
+    Raises:
+        TemplateLoadError: A template of the page does not exist or does not parse.
+    """
+    found = ((parsed.name, spans(parsed.tree, parsed.name)) for parsed in compose(env, template_name).used)
+    return frozenset((name, *place) for name, known in found for place, span in known.items() if span.varies)
 
 
 @dataclass(frozen=True, slots=True)
