@@ -8,7 +8,8 @@ element. It gives the same tree if the parser puts into that element what the te
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from justhtml import JustHTML, Template
@@ -40,6 +41,45 @@ def tree_faults(markup: Markup) -> dict[int, TreeFault]:
     return faults
 
 
+class _Node(NamedTuple):
+    """A start tag or a text in the browser's tree.
+
+    Args:
+        number: Its number in the template.
+        outer: The position in the tree of the element around it.
+        is_inert: Whether browsers do not show it.
+        is_quirk: Whether it is a table in a paragraph.
+    """
+
+    number: int
+    outer: int | None
+    is_inert: bool
+    is_quirk: bool
+
+
+@lru_cache(maxsize=4)
+def _built(document: str) -> tuple[_Node, ...]:
+    """Return the browser's tree of a document, in document order. A page is looked at several times in a row."""
+    found: list[_Node] = []
+    pending: list[tuple[Any, int | None, bool]] = [(JustHTML(document, sanitize=False).root, None, False)]
+    while pending:
+        node, outer, is_inert = pending.pop()
+        if node.name == "#text":
+            found.extend(_Node(int(number), outer, is_inert, False) for number in _NUMBERS.findall(node.data or ""))
+            continue
+        mark = (node.attrs or {}).get(MARK)
+        if mark is not None:
+            is_quirk = node.name == "table" and node.parent.name == "p"
+            found.append(_Node(int(mark), outer, is_inert or node.name == "noscript", is_quirk))
+            outer = len(found) - 1
+        children = list(node.children or ())
+        if isinstance(node, Template) and node.template_content is not None:
+            is_inert = True
+            children.extend(node.template_content.children or ())
+        pending.extend((child, outer, is_inert) for child in reversed(children))
+    return tuple(found)
+
+
 class _Link(NamedTuple):
     """An element in the browser's tree, with those around it."""
 
@@ -63,31 +103,20 @@ class _Comparison:
         self._seen: set[int] = set()
         self._left_open = markup.left_open
         has_quirks = not markup.has_doctype and any(piece.tag == "html" for piece in markup.pieces)
-        self._walk(JustHTML(document if has_quirks else _DOCTYPE + document, sanitize=False).root)
+        self._look_at(_built(document if has_quirks else _DOCTYPE + document))
         for number in sorted(self.numbers - self._seen):
             self._add_dropped(self.pieces[number])
 
-    def _walk(self, root: Any) -> None:
-        """Compare each node of the tree, in document order."""
-        pending: list[tuple[Any, _Link | None, bool]] = [(root, None, False)]
-        while pending:
-            node, link, is_inert = pending.pop()
-            if node.name == "#text":
-                for number in _NUMBERS.findall(node.data or ""):
-                    self._compare(self.pieces[int(number)], link)
-                continue
-            mark = (node.attrs or {}).get(MARK)
-            if mark is not None:
-                if node.name == "table" and link is not None and self.pieces[link.number].tag == "p":
-                    self._add_quirk(self.pieces[int(mark)], link.outer)
-                link = self._compare(self.pieces[int(mark)], link)
-                if is_inert or node.name == "noscript":
-                    self._add(self.pieces[int(mark)], self.pieces[int(mark)], Difference.INERT)
-            children = list(node.children or ())
-            if isinstance(node, Template) and node.template_content is not None:
-                is_inert = True
-                children.extend(node.template_content.children or ())
-            pending.extend((child, link, is_inert) for child in reversed(children))
+    def _look_at(self, nodes: Sequence[_Node]) -> None:
+        links: list[_Link] = []
+        for node in nodes:
+            piece = self.pieces[node.number]
+            outer = links[node.outer] if node.outer is not None else None
+            links.append(self._compare(piece, outer))
+            if node.is_inert:
+                self._add(piece, piece, Difference.INERT)
+            if node.is_quirk and outer is not None:
+                self._add_quirk(piece, outer.outer)
 
     def _compare(self, piece: Piece, link: _Link | None) -> _Link:
         """Compare what is around a node with what the template has around it."""
