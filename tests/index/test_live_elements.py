@@ -58,6 +58,7 @@ def live(source: str, **options: Any) -> dict[str, str]:
         ('<main><p id="x" {% if n %}hidden{% endif %}>[x]</p></main>', {"x": "around"}),
         ('{% block y %}<p id="x" class="c{{ n }}">[x]</p>{% endblock %}', {"x": "around"}),
         ('<ul id="m">y{% for i in n %}{% block x scoped %}{{ i }}{% endblock %}{% endfor %}</ul>', {"m": "inside"}),
+        ('<section id="s"><p id="x">{% block x %}<ul>{{ x }}</ul>{% endblock %}</p></section>', {"s": "inside"}),
         ('<div id="o"><section id="s">{{ t }}[x]</section></div>', {"s": "inside"}),
     ],
 )  # fmt: skip
@@ -92,6 +93,7 @@ def test_no_element_is_live_beside_the_blocks_own_if_that_shows_all(source: str)
         ('{% for i in n %}<main id="m">y</main>{% endfor %}<main id="m">y[x]</main>', {"x"}),
         ('<main id="m">{% set x = n %}{{ x }}[x]</main>{{ x }}', {"x"}),
         ('<main id="m">y[x]{% if n %}</main>{% endif %}', {"x"}),
+        ('<main><p id="x">{% block x %}<ul>{{ x }}</ul>{% endblock %}</p></main>', {"x"}),
     ],
 )  # fmt: skip
 def test_blocks_that_no_element_can_show_are_known(source: str, missing: set[str]) -> None:

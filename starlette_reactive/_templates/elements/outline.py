@@ -40,6 +40,7 @@ class Element:
         parent: The position of the element around it in the list. None at the top.
         when: The alternatives around it, outermost first: the number of the choice in the page, and the number of the
             alternative. Two elements with different alternatives of one choice are never shown together.
+        conditions: The names in the tests that decide whether the page shows it.
         places: The place of each attribute, which may be in another template than the tag.
         fault: Why an update of its content cannot give the tree that the browser builds of the whole page. None if it
             can.
@@ -56,6 +57,7 @@ class Element:
     in_loop: bool
     parent: int | None
     when: tuple[tuple[int, int], ...]
+    conditions: frozenset[str]
     places: Mapping[str, TemplatePlace]
     fault: TreeFault | None = None
 
@@ -93,6 +95,7 @@ class _ElementDraft:
     position: int
     at_root: bool
     when: tuple[tuple[int, int], ...]
+    conditions: frozenset[str]
     branches: int
     holds: list[str] = field(default_factory=list)
     certain: bool = True
@@ -122,6 +125,7 @@ class _ElementDraft:
             in_loop=self.in_loop,
             parent=self.parent.position if self.parent is not None else None,
             when=self.when,
+            conditions=self.conditions,
             places=MappingProxyType(start.places),
             fault=fault,
         )
@@ -153,6 +157,7 @@ class Outline:
         loops: The number of loops around the walker.
         branches: The number of constructs around the walker that the page may show or not.
         when: The alternatives around the walker.
+        conditions: The names in the tests that decide between them.
     """
 
     def __init__(self) -> None:
@@ -161,6 +166,7 @@ class Outline:
         self.loops = 0
         self.branches = 0
         self.when: tuple[tuple[int, int], ...] = ()
+        self.conditions: frozenset[str] = frozenset()
         self._drafts: list[_ElementDraft] = []
         self._open: list[_ElementDraft] = []
         self._names: list[str] = []  # of the open elements
@@ -231,13 +237,22 @@ class Outline:
         at_root = shown is not None and shown.element is parent
         piece = self.markup.start(tag, len(self._drafts), parent.piece if parent else None, self._holders())
         made = _ElementDraft(
-            tag, piece, shown, self.loops > 0, parent, len(self._drafts), at_root, self.when, self.branches
+            tag,
+            piece,
+            shown,
+            self.loops > 0,
+            parent,
+            len(self._drafts),
+            at_root,
+            self.when,
+            self.conditions,
+            self.branches,
         )
         if at_root and shown is not None:
             shown.roots.append(made)
             shown.other = shown.other or self.branches != shown.branches
-        elif parent is not None:
-            parent.add_content()
+        else:
+            self._add_other(parent)
         self._drafts.append(made)
         if tag.name not in VOID and not (tag.closed and self._may_be_closed(tag.name)):
             self._open.append(made)
@@ -251,7 +266,9 @@ class Outline:
         """Close the elements that an end tag closes."""
         left = closed_by_end(name, self._names)
         if name == "p" and left == len(self._open):
-            self._add_content()  # a </p> that closes nothing makes an empty paragraph
+            self._add_other(
+                self._open[-1] if self._open else None
+            )  # a </p> that closes nothing makes an empty paragraph
         self.markup.end(name, self._open[-1].piece if self._open else None, self._with_block(self._open[left:]))
         self._close(left)
 
@@ -272,12 +289,12 @@ class Outline:
         """Record text or an expression at the current position."""
         parent = self._open[-1] if self._open else None
         self.markup.text(parent.piece if parent else None, self._holders(), known=known)
-        self._add_content()
+        self._add_other(parent)
 
-    def _add_content(self) -> None:
-        parent = self._open[-1] if self._open else None
-        shown = self._blocks[-1] if self._blocks else None
-        if shown is not None and shown.element is parent:
+    def _add_other(self, parent: _ElementDraft | None) -> None:
+        """Record something in an element that is neither a block nor the root of the innermost one."""
+        shown = next((each for each in reversed(self._blocks) if each.element is parent), None)
+        if shown is not None:
             shown.other = True
         elif parent is not None:
             parent.add_content()
