@@ -45,7 +45,7 @@ ALLOWED_IN = {
     "pydantic_core": {"_streams"},
     "httpx": {"testing._http_library"},
     "httpx2": {"testing._http_library"},
-    "justhtml": {"testing"},
+    "justhtml": {"_templates.elements", "testing"},
     "pytest": {"pytest_plugin"},
     "pytest_asyncio": {"pytest_plugin"},
     "typer": {"_cli"},

@@ -6,7 +6,7 @@ follow each other. Where they do not, as where one opens a ``<div>`` and another
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -69,10 +69,15 @@ class Markup:
     Attributes:
         pieces: The start tags and texts, by number.
         has_doctype: Whether there is a doctype.
+        ended: The elements that an end tag in a block in them closes.
+        left_open: The elements that other alternatives than the first leave open, by the numbers of their start tags.
+            What follows belongs to what the first one leaves open.
     """
 
     pieces: list[Piece] = field(default_factory=list)
     has_doctype: bool = False
+    ended: list[Piece] = field(default_factory=list)
+    left_open: set[int] = field(default_factory=set)
     _items: list[_Item] = field(default_factory=list)
 
     def start(self, tag: StartTag, element: int, parent: Piece | None, holders: tuple[Piece, ...]) -> Piece:
@@ -88,9 +93,16 @@ class Markup:
             self._items.append(f"<{name} {MARK}={piece.number}{_kept_attributes(tag)}{slash}>")
         return piece
 
-    def end(self, name: str, around: Piece | None) -> None:
-        """Add an end tag."""
+    def end(self, name: str, around: Piece | None, ended: Iterable[Piece]) -> None:
+        """Add an end tag.
+
+        Args:
+            name: Its name.
+            around: The element that is open around it.
+            ended: The elements that it closes, and that have a block around it in them.
+        """
         if around is None or around.is_shown:
+            self.ended.extend(ended)
             self._items.append(f"</{'x-unknown' if DYNAMIC in name else name}>")
 
     def text(self, parent: Piece | None, holders: tuple[Piece, ...], *, known: bool) -> None:

@@ -43,6 +43,29 @@ _CLOSED_PARTS: Final[Mapping[str, Set[str]]] = {
 _HEAD: Final = frozenset(
     {"base", "basefont", "bgsound", "link", "meta", "noframes", "noscript", "script", "style", "template", "title"}
 )
+_BREAKOUT: Final = HEADINGS | frozenset(
+    {
+        "b",
+        "big",
+        "blockquote",
+        "body",
+        "br",
+        "center",
+        "code",
+        "dd",
+        "div",
+        "dl",
+        "dt",
+        "em",
+        "embed",
+        "head",
+        "hr",
+        "i",
+    }
+    | {"img", "li", "listing", "menu", "meta", "nobr", "ol", "p", "pre", "ruby", "s", "small", "span", "strong"}
+    | {"strike", "sub", "sup", "table", "tt", "u", "ul", "var"}
+)
+"""The start tags that end SVG and MathML."""
 _RUBY: Final = frozenset({"rb", "rp", "rt", "rtc"})
 
 
@@ -61,7 +84,11 @@ def is_foreign(names: Sequence[str]) -> bool:
 def closed_by_start(tag: str, names: Sequence[str]) -> int:
     """Return how many of the open elements a start tag leaves open."""
     left = len(names)
-    if not left or is_foreign(names):
+    if not left:
+        return left
+    if is_foreign(names):
+        while tag in _BREAKOUT and is_foreign(names[:left]):
+            left -= 1
         return left
     if names[-1] == "head" and tag not in _HEAD:
         left -= 1

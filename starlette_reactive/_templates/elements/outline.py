@@ -40,6 +40,7 @@ class Element:
         parent: The position of the element around it in the list. None at the top.
         when: The alternatives around it, outermost first: the number of the choice in the page, and the number of the
             alternative. Two elements with different alternatives of one choice are never shown together.
+        conditions: The names in the tests that decide whether the page shows it.
         places: The place of each attribute, which may be in another template than the tag.
         fault: Why an update of its content cannot give the tree that the browser builds of the whole page. None if it
             can.
@@ -56,6 +57,7 @@ class Element:
     in_loop: bool
     parent: int | None
     when: tuple[tuple[int, int], ...]
+    conditions: frozenset[str]
     places: Mapping[str, TemplatePlace]
     fault: TreeFault | None = None
 
@@ -93,10 +95,21 @@ class _ElementDraft:
     position: int
     at_root: bool
     when: tuple[tuple[int, int], ...]
+    conditions: frozenset[str]
     branches: int
     holds: list[str] = field(default_factory=list)
     certain: bool = True
     other: bool = False
+    unclosed_in: _BlockDraft | None = None
+
+    def add_content(self) -> None:
+        """Record that the element holds something else than blocks.
+
+        If a block begins the element and does not end it, the content comes after the block in the block's element.
+        """
+        self.other = True
+        if self.unclosed_in is not None:
+            self.unclosed_in.add_content_after()
 
     def element(self, fault: TreeFault | None) -> Element:
         shown, start = self.around, self.start
@@ -112,6 +125,7 @@ class _ElementDraft:
             in_loop=self.in_loop,
             parent=self.parent.position if self.parent is not None else None,
             when=self.when,
+            conditions=self.conditions,
             places=MappingProxyType(start.places),
             fault=fault,
         )
@@ -127,6 +141,12 @@ class _BlockDraft:
     roots: list[_ElementDraft] = field(default_factory=list)
     other: bool = False
 
+    def add_content_after(self) -> None:
+        """Record that there is something after the block in an element that begins in it."""
+        self.other = True
+        if self.element is not None:
+            self.element.other = True
+
 
 class Outline:
     """The elements of a page so far. It handles the tags of its own tokenizer.
@@ -137,6 +157,7 @@ class Outline:
         loops: The number of loops around the walker.
         branches: The number of constructs around the walker that the page may show or not.
         when: The alternatives around the walker.
+        conditions: The names in the tests that decide between them.
     """
 
     def __init__(self) -> None:
@@ -145,6 +166,7 @@ class Outline:
         self.loops = 0
         self.branches = 0
         self.when: tuple[tuple[int, int], ...] = ()
+        self.conditions: frozenset[str] = frozenset()
         self._drafts: list[_ElementDraft] = []
         self._open: list[_ElementDraft] = []
         self._names: list[str] = []  # of the open elements
@@ -175,6 +197,14 @@ class Outline:
         """Return whether the same elements are open as at a position in the markup."""
         return self._open == saved[1] and self.tokens.in_text
 
+    def leave_open(self, saved: tuple[tuple[object, ...], list[_ElementDraft]]) -> None:
+        """Record the elements that an alternative to the first one leaves open.
+
+        Args:
+            saved: The position before the alternatives.
+        """
+        self.markup.left_open.update(each.piece.number for each in self._open if each not in saved[1])
+
     @contextmanager
     def block(self, name: str) -> Iterator[None]:
         """Put what follows into a block."""
@@ -185,6 +215,9 @@ class Outline:
             yield
         finally:
             self._blocks.pop()
+            for made in self._open:
+                if made.around is shown:
+                    made.unclosed_in = shown
 
     def _add_block(self, shown: _BlockDraft) -> None:
         outer = self._blocks[-1] if self._blocks else None
@@ -192,6 +225,8 @@ class Outline:
             outer.other = True
         elif shown.element is not None:
             shown.element.holds.append(shown.name)
+            if shown.element.unclosed_in is not None:
+                shown.element.unclosed_in.add_content_after()
             shown.element.certain = shown.element.certain and shown.element.branches == self.branches
 
     def start_tag(self, tag: StartTag) -> None:
@@ -202,7 +237,16 @@ class Outline:
         at_root = shown is not None and shown.element is parent
         piece = self.markup.start(tag, len(self._drafts), parent.piece if parent else None, self._holders())
         made = _ElementDraft(
-            tag, piece, shown, self.loops > 0, parent, len(self._drafts), at_root, self.when, self.branches
+            tag,
+            piece,
+            shown,
+            self.loops > 0,
+            parent,
+            len(self._drafts),
+            at_root,
+            self.when,
+            self.conditions,
+            self.branches,
         )
         if at_root and shown is not None:
             shown.roots.append(made)
@@ -220,8 +264,21 @@ class Outline:
 
     def end_tag(self, name: str) -> None:
         """Close the elements that an end tag closes."""
-        self.markup.end(name, self._open[-1].piece if self._open else None)
-        self._close(closed_by_end(name, self._names))
+        left = closed_by_end(name, self._names)
+        if name == "p" and left == len(self._open):
+            self._add_other(
+                self._open[-1] if self._open else None
+            )  # a </p> that closes nothing makes an empty paragraph
+        self.markup.end(name, self._open[-1].piece if self._open else None, self._with_block(self._open[left:]))
+        self._close(left)
+
+    def _with_block(self, closed: list[_ElementDraft]) -> list[Piece]:
+        """Return those of nested elements that have a block around the current position in them."""
+        if any(alternative for _, alternative in self.when):
+            return []  # what the first alternative has opened may be closed here
+        while closed and all(each.element is not closed[-1] for each in self._blocks):
+            closed = closed[:-1]
+        return [each.piece for each in closed]
 
     def _close(self, left: int) -> None:
         """Close the innermost elements except the given number of others."""
@@ -236,9 +293,11 @@ class Outline:
 
     def _add_other(self, parent: _ElementDraft | None) -> None:
         """Record something in an element that is neither a block nor the root of the innermost one."""
-        holder = next((each for each in reversed(self._blocks) if each.element is parent), parent)
-        if holder is not None:
-            holder.other = True
+        shown = next((each for each in reversed(self._blocks) if each.element is parent), None)
+        if shown is not None:
+            shown.other = True
+        elif parent is not None:
+            parent.add_content()
 
     def doctype(self) -> None:
         """Record a doctype."""

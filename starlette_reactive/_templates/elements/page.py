@@ -252,7 +252,7 @@ class _PageWalker(NodeDispatcher):
     visit_Scope = visit_OverlayScope = visit_ScopedEvalContextModifier = visit_FilterBlock = visit_With
 
     def visit_For(self, node: nodes.For) -> None:
-        self._choose([node.body, node.else_], is_loop=True)
+        self._choose([node.body, node.else_], [node.iter], is_loop=True)
 
     def _branch(self, walk: Callable[[], None]) -> None:
         """Walk what the page may show or not, and continue as if it had shown it."""
@@ -264,7 +264,8 @@ class _PageWalker(NodeDispatcher):
 
     def visit_If(self, node: nodes.If) -> None:
         if node.elif_:
-            self._choose([node.body, *(each.body for each in node.elif_), node.else_])
+            bodies = [node.body, *(each.body for each in node.elif_), node.else_]
+            self._choose(bodies, [node.test, *(each.test for each in node.elif_)])
         else:
             self._decide(node.test, [node.body, node.else_])
 
@@ -273,17 +274,21 @@ class _PageWalker(NodeDispatcher):
         if self._active_calls and isinstance(test, nodes.Name) and test.name == "caller":
             self.walk(alternatives[0 if self.caller is not None else 1])
         else:
-            self._choose(alternatives)
+            self._choose(alternatives, [test])
 
-    def _choose(self, alternatives: Sequence[Sequence[nodes.Node]], *, is_loop: bool = False) -> None:
+    def _choose(
+        self, alternatives: Sequence[Sequence[nodes.Node]], tests: Iterable[nodes.Node], *, is_loop: bool = False
+    ) -> None:
         """Walk each alternative from where the choice begins, and continue from the end of the first.
 
         Args:
             alternatives: What each shows.
+            tests: What decides between them.
             is_loop: Whether the first one is the body of a loop.
         """
         outline = self.outline
-        before, outer = outline.save(), outline.when
+        before, outer, conditions = outline.save(), outline.when, outline.conditions
+        outline.conditions = conditions.union(name for test in tests for name in _names(test))
         self._choices += 1
         choice, in_tag = self._choices, not self.tokens.in_text
         after, balanced = before, True
@@ -303,8 +308,10 @@ class _PageWalker(NodeDispatcher):
             if not number or in_tag:
                 # within a tag, each alternative adds its attributes to the same tag
                 after = outline.save()
+            else:
+                outline.leave_open(before)
         outline.markup.choose(pieces, balanced=balanced)
-        outline.when = outer
+        outline.when, outline.conditions = outer, conditions
         outline.restore(after)
 
     # ── includes ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -344,6 +351,12 @@ def _chain(levels: Iterable[ParsedTemplate]) -> _TemplateChain:
         for name, block in parsed.blocks.items():
             blocks.setdefault(name, []).append((parsed, block))
     return _TemplateChain(chain, blocks)
+
+
+def _names(test: nodes.Node) -> Iterator[str]:
+    if isinstance(test, nodes.Name):
+        yield test.name
+    yield from (each.name for each in test.find_all(nodes.Name))
 
 
 def _is_super(node: nodes.Call) -> bool:

@@ -140,6 +140,8 @@ class Tokenizer:
                 position = self._data(text, position)
             elif self.state is _State.RAW:
                 position = self._raw_text(text, position)
+            elif self.state is _State.QUOTED:
+                position = self._quoted(text, position)
             elif self.state is _State.COMMENT:
                 position = self._comment(text, position)
             else:
@@ -276,12 +278,16 @@ class Tokenizer:
         else:
             self.value, self.state = character, _State.UNQUOTED
 
-    def _quoted(self, character: str) -> None:
-        if character == self.quote:
-            self._attribute(self.value)
-            self.state = _State.BEFORE_NAME
-        else:
-            self.value += character
+    def _quoted(self, text: str, position: int) -> int:
+        found = text.find(self.quote, position)
+        end = found if found != -1 else len(text)
+        self.value += text[position:end]
+        self.line += text.count("\n", position, end)
+        if found == -1:
+            return end
+        self._attribute(self.value)
+        self.state = _State.BEFORE_NAME
+        return found + 1
 
     def _unquoted(self, character: str) -> None:
         if character in _SPACE:
@@ -316,7 +322,6 @@ class Tokenizer:
         _State.NAME: _name,
         _State.AFTER_NAME: _after_name,
         _State.BEFORE_VALUE: _before_value,
-        _State.QUOTED: _quoted,
         _State.UNQUOTED: _unquoted,
         _State.DECLARATION: _declaration,
     }

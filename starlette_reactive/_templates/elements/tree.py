@@ -8,7 +8,8 @@ element. It gives the same tree if the parser puts into that element what the te
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from justhtml import JustHTML, Template
@@ -25,13 +26,12 @@ _DOCTYPE: Final = "<!doctype html>"
 def tree_faults(markup: Markup) -> dict[int, TreeFault]:
     """Return what is wrong with elements, by their position in the outline."""
     judged: set[int] = set()
-    found: dict[int, tuple[Piece, Difference]] = {}
-    found.update((piece.number, (piece, Difference.INERT)) for piece in _in_templates(markup))
+    found = {piece.number: (piece, Difference.ENDED) for piece in markup.ended}
     for document in markup.documents():
         comparison = _Comparison(markup, document)
-        for number, difference in comparison.differences.items():
+        for number, first in comparison.differences.items():
             if number not in judged:
-                found.setdefault(number, difference)
+                found.setdefault(number, first)
         judged |= comparison.numbers
     faults: dict[int, TreeFault] = {}
     for number, (piece, difference) in found.items():
@@ -41,13 +41,43 @@ def tree_faults(markup: Markup) -> dict[int, TreeFault]:
     return faults
 
 
-def _in_templates(markup: Markup) -> Iterator[Piece]:
-    inside: set[int] = set()
-    for piece in markup.pieces:
-        parent = piece.parent
-        if parent is not None and (parent.tag == "template" or parent.number in inside):
-            inside.add(piece.number)
-            yield piece
+class _Node(NamedTuple):
+    """A start tag or a text in the browser's tree.
+
+    Args:
+        number: Its number in the template.
+        outer: The position in the tree of the element around it.
+        is_inert: Whether browsers do not show it.
+        is_quirk: Whether it is a table in a paragraph.
+    """
+
+    number: int
+    outer: int | None
+    is_inert: bool
+    is_quirk: bool
+
+
+@lru_cache(maxsize=4)
+def _built(document: str) -> tuple[_Node, ...]:
+    """Return the browser's tree of a document, in document order. A page is looked at several times in a row."""
+    found: list[_Node] = []
+    pending: list[tuple[Any, int | None, bool]] = [(JustHTML(document, sanitize=False).root, None, False)]
+    while pending:
+        node, outer, is_inert = pending.pop()
+        if node.name == "#text":
+            found.extend(_Node(int(number), outer, is_inert, False) for number in _NUMBERS.findall(node.data or ""))
+            continue
+        mark = (node.attrs or {}).get(MARK)
+        if mark is not None:
+            is_quirk = node.name == "table" and node.parent.name == "p"
+            found.append(_Node(int(mark), outer, is_inert or node.name == "noscript", is_quirk))
+            outer = len(found) - 1
+        children = list(node.children or ())
+        if isinstance(node, Template) and node.template_content is not None:
+            is_inert = True
+            children.extend(node.template_content.children or ())
+        pending.extend((child, outer, is_inert) for child in reversed(children))
+    return tuple(found)
 
 
 class _Link(NamedTuple):
@@ -71,29 +101,22 @@ class _Comparison:
         self.numbers = {int(number) for number in _NUMBERS.findall(document)}
         self.differences: dict[int, tuple[Piece, Difference]] = {}
         self._seen: set[int] = set()
+        self._left_open = markup.left_open
         has_quirks = not markup.has_doctype and any(piece.tag == "html" for piece in markup.pieces)
-        self._walk(JustHTML(document if has_quirks else _DOCTYPE + document, sanitize=False).root)
+        self._look_at(_built(document if has_quirks else _DOCTYPE + document))
         for number in sorted(self.numbers - self._seen):
             self._add_dropped(self.pieces[number])
 
-    def _walk(self, root: Any) -> None:
-        """Compare each node of the tree, in document order."""
-        pending: list[tuple[Any, _Link | None]] = [(root, None)]
-        while pending:
-            node, link = pending.pop()
-            if node.name == "#text":
-                for number in _NUMBERS.findall(node.data or ""):
-                    self._compare(self.pieces[int(number)], link)
-                continue
-            mark = (node.attrs or {}).get(MARK)
-            if mark is not None:
-                if node.name == "table" and link is not None and self.pieces[link.number].tag == "p":
-                    self._add_quirk(self.pieces[int(mark)], link.outer)
-                link = self._compare(self.pieces[int(mark)], link)
-            children = list(node.children or ())
-            if isinstance(node, Template) and node.template_content is not None:
-                children.extend(node.template_content.children or ())
-            pending.extend((child, link) for child in reversed(children))
+    def _look_at(self, nodes: Sequence[_Node]) -> None:
+        links: list[_Link] = []
+        for node in nodes:
+            piece = self.pieces[node.number]
+            outer = links[node.outer] if node.outer is not None else None
+            links.append(self._compare(piece, outer))
+            if node.is_inert:
+                self._add(piece, piece, Difference.INERT)
+            if node.is_quirk and outer is not None:
+                self._add_quirk(piece, outer.outer)
 
     def _compare(self, piece: Piece, link: _Link | None) -> _Link:
         """Compare what is around a node with what the template has around it."""
@@ -105,7 +128,7 @@ class _Comparison:
             parent is None if link is None else link.is_as_written and parent is self.pieces[link.number]
         )
         if not is_as_written:
-            written, built = set(_written_around(piece)), set(_numbers(link))
+            written, built = self.numbers.intersection(_written_around(piece)), {*_numbers(link)} - self._left_open
             for number in written - built:
                 self._add(self.pieces[number], piece, Difference.OUT)
             for number in built - written:
@@ -113,8 +136,18 @@ class _Comparison:
         return _Link(piece.number, link, is_as_written)
 
     def _add_dropped(self, piece: Piece) -> None:
-        for number in (piece.number, *_written_around(piece)):
-            self._add(self.pieces[number], piece, Difference.DROPPED)
+        """Add an element that the parser drops: what is around it differs if the reason is further out."""
+        self._add(piece, piece, Difference.DROPPED)
+        around = list(piece.ancestors())
+        outer = next((number for number, each in enumerate(around) if each.tag == piece.tag), None)
+        if outer is not None:
+            for each in around[: outer + (piece.tag == "form")]:
+                self._add(each, piece, Difference.DROPPED)
+        elif piece.tag == "form":  # because another one is not closed
+            before = next((each for each in reversed(self.pieces[: piece.number]) if each.tag == "form"), piece)
+            for each in before.ancestors():
+                if each not in around:
+                    self._add(each, before, Difference.OUT)
 
     def _add_quirk(self, table: Piece, link: _Link | None) -> None:
         for number in _numbers(link):

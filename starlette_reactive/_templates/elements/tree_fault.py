@@ -46,8 +46,10 @@ class Difference(Enum):
     """The tree has it in the element, the template has it elsewhere."""
     DROPPED = auto()
     """The template has it in the element, and the tree nowhere."""
+    ENDED = auto()
+    """An end tag in a block of the element closes the element."""
     INERT = auto()
-    """The element is in a ``<template>``."""
+    """The element is in a ``<template>``, or a ``<noscript>``."""
     QUIRKS = auto()
     """It is a table in a paragraph, in a page without a doctype."""
 
@@ -71,6 +73,13 @@ def _words(element: Piece, piece: Piece, difference: Difference) -> tuple[str, s
     for holder in piece.holders:
         around += [holder, *holder.ancestors()]
     what = f"the <{piece.tag}>" if piece.tag else "the text"
+    if difference is Difference.ENDED:
+        return (
+            f"an end tag in a block in the <{element.tag}> closes the <{element.tag}>, or an element around it",
+            "put the start tag and the end tag of each element into the same block",
+        )
+    if difference is Difference.INERT and element.tag == "noscript":
+        return "browsers that run scripts do not show a <noscript>", "put it outside of the <noscript>"
     if difference is Difference.INERT:
         return "the content of a <template> is not part of the document", "put it outside of the <template>"
     if difference is Difference.QUIRKS:
