@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .analysis.callables import declare_reads
 from .composed_page import analyse
-from .elements.page import DYNAMIC, Element, elements, varying_elements
+from .elements.page import DYNAMIC, Element, element_spans, elements
 from .reads import BlockReads, PageReads
 from .regions import Region, add_regions, region_name, regions_of
 from .render import CompiledBlock, compile_block
@@ -24,8 +24,8 @@ __all__ = [
     "analyse",
     "compile_block",
     "declare_reads",
+    "element_spans",
     "elements",
     "region_name",
     "regions_of",
-    "varying_elements",
 ]
