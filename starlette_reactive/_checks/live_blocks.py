@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
-from .._core.blocks import BlockRef
+from .._core.blocks import BlockRef, Placement
 from .._index.index import DependencyIndex
 from .._templates import BlockReads
 from .description import AppDescription
@@ -29,6 +29,14 @@ class LiveBlock:
     node: Node | None
     ref: BlockRef | None = None
     index: DependencyIndex | None = None
+
+    @property
+    def placement(self) -> Placement:
+        """Whether the element that shows it is around it or in it."""
+        element = self.node.element if self.node is not None else None
+        if element is None or self.reads.name in element.holds or element.around != self.reads.name:
+            return Placement.INSIDE
+        return Placement.AROUND if element.root else Placement.INSIDE
 
     def can_be_sent(self, tree: PageTree) -> bool:
         """Return whether any change can cause an update of the block."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 from ..._core.blocks import Placement
 from .markup import Markup, Piece
@@ -18,6 +19,9 @@ from .tokenizer import DYNAMIC, VOID, StartTag, TemplatePlace, Tokenizer
 from .tree import TreeFault
 
 __all__ = ["Element", "Outline"]
+
+_KEEPING_SPACE: Final = frozenset({"pre", "textarea", "listing"})
+"""The elements in which browsers show white space as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Element:
         when: The alternatives around it, outermost first: the number of the choice in the page, and the number of the
             alternative. Two elements with different alternatives of one choice are never shown together.
         conditions: The names in the tests that decide whether the page shows it.
+        begins_with_break: Whether it is a ``<pre>`` or ``<textarea>`` and begins with a line break, which the HTML
+            parser drops.
         places: The place of each attribute, which may be in another template than the tag.
         fault: Why an update of its content cannot give the tree that the browser builds of the whole page. None if it
             can.
@@ -58,6 +64,7 @@ class Element:
     parent: int | None
     when: tuple[tuple[int, int], ...]
     conditions: frozenset[str]
+    begins_with_break: bool
     places: Mapping[str, TemplatePlace]
     fault: TreeFault | None = None
 
@@ -101,6 +108,8 @@ class _ElementDraft:
     certain: bool = True
     other: bool = False
     unclosed_in: _BlockDraft | None = None
+    has_begun: bool = False
+    begins_with_break: bool = False
 
     def add_content(self) -> None:
         """Record that the element holds something else than blocks.
@@ -126,6 +135,7 @@ class _ElementDraft:
             parent=self.parent.position if self.parent is not None else None,
             when=self.when,
             conditions=self.conditions,
+            begins_with_break=self.begins_with_break,
             places=MappingProxyType(start.places),
             fault=fault,
         )
@@ -248,6 +258,8 @@ class Outline:
             self.conditions,
             self.branches,
         )
+        if parent is not None:
+            parent.has_begun = True
         if at_root and shown is not None:
             shown.roots.append(made)
             shown.other = shown.other or self.branches != shown.branches
@@ -285,9 +297,25 @@ class Outline:
         del self._open[left:]
         del self._names[left:]
 
-    def content(self, *, known: bool) -> None:
-        """Record text or an expression at the current position."""
+    def text(self, text: str) -> None:
+        """Record text at the current position. White space counts where browsers show it."""
         parent = self._open[-1] if self._open else None
+        if parent is not None and parent.start.name in _KEEPING_SPACE and not parent.has_begun:
+            parent.begins_with_break = text.startswith("\n")
+            parent.has_begun = True
+        if not text.isspace():
+            self._add_text(known=True)
+        elif not _KEEPING_SPACE.isdisjoint(self._names):
+            self._add_other(parent)
+
+    def unknown(self) -> None:
+        """Record an expression at the current position."""
+        self._add_text(known=False)
+
+    def _add_text(self, *, known: bool) -> None:
+        parent = self._open[-1] if self._open else None
+        if parent is not None:
+            parent.has_begun = True
         self.markup.text(parent.piece if parent else None, self._holders(), known=known)
         self._add_other(parent)
 
