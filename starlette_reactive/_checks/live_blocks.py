@@ -11,7 +11,7 @@ from .._templates import BlockReads
 from .description import AppDescription
 from .page_tree import Node, PageTree
 
-__all__ = ["LiveBlock", "block_shown_by", "listeners_for", "live_blocks", "sendable_names"]
+__all__ = ["LiveBlock", "block_shown_by", "calls_any", "listeners_for", "live_blocks", "sendable_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,11 @@ def _registered(tree: PageTree, app: AppDescription) -> Iterator[LiveBlock]:
 
 def _is_left_out(tree: PageTree, block: str, sink_names: Set[str]) -> bool:
     """Return whether an unregistered block of a declared page is excluded, or contains the page's sink."""
-    return tree.reads.blocks[block].alone is None or _calls(tree, block, sink_names)
+    return tree.reads.blocks[block].alone is None or calls_any(tree, block, sink_names)
 
 
-def _calls(tree: PageTree, block: str, names: Set[str]) -> bool:
+def calls_any(tree: PageTree, block: str, names: Set[str]) -> bool:
+    """Return whether a block, or one in it, uses one of the names."""
     return any(
         names & {path.partition(".")[0] for path in reads.paths}
         for reads in tree.reads.blocks.values()

@@ -7,16 +7,18 @@ from typing import Final
 
 from .._index.index import registry_of
 from .._index.live_elements import NotLive
-from .._templates import DYNAMIC, BlockReads
+from .._templates import BlockReads
 from .description import AppDescription, DeclaredPage
 from .issues import Issue, Severity, block_issue
-from .live_blocks import LiveBlock
+from .live_blocks import LiveBlock, calls_any
 from .page_tree import Node, PageTree
 
 __all__ = ["check_liveness"]
 
 _MOST_NAMED: Final = 8
 """Of the blocks of a page without a live one, this many are named."""
+_MOST_PATHS: Final = 3
+"""Of the paths that a block reads, this many are named."""
 
 
 def check_liveness(tree: PageTree, blocks: Sequence[LiveBlock], app: AppDescription) -> Iterator[Issue]:
@@ -73,10 +75,10 @@ def _check_not_live(
     reads = tree.reads.blocks.get(name)
     if reads is None or reads.alone is not None:
         return  # the latter has an issue of its own
-    live = {ref.block_name for ref in page.index.blocks()}
-    if name in live:
+    if name in {ref.block_name for ref in page.index.blocks()}:
         if _may_change(reason, app):
-            yield _not_live_issue(reads, reason, "is live only in part: it")
+            message = f"the block {name!r} is live only in part: it {reason.reason}"
+            yield block_issue(Severity.WARNING, "block_not_live", reads, message, reason.fix)
         return
     nodes = [node for node in _own_elements(tree, name) if not node.element.in_loop]
     faulty = next((node for node in nodes if node.element.fault is not None), None)
@@ -84,7 +86,17 @@ def _check_not_live(
         fault = faulty.element.fault
         yield _markup_issue(name, faulty, fault.reason, fault.fix, fault.place)
     elif nodes:
-        yield _not_live_issue(reads, reason, "is not live: it")
+        yield _not_live_issue(tree, reads, reason, app)
+
+
+def _not_live_issue(tree: PageTree, reads: BlockReads, reason: NotLive, app: AppDescription) -> Issue:
+    why, fix = reason.reason, reason.fix
+    if calls_any(tree, reads.name, app.sink_names):
+        why, fix = "contains the element with live()", "move that element out of the block"
+    paths = sorted(path for path in reads.paths if path.partition(".")[0] not in app.sink_names)
+    shown = ", ".join(paths[:_MOST_PATHS]) + (", …" if len(paths) > _MOST_PATHS else "")
+    message = f"the block {reads.name!r} is not live: it {why}. Changes of {shown} are not shown there"
+    return block_issue(Severity.WARNING, "block_not_live", reads, message, fix)
 
 
 def _may_change(reason: NotLive, app: AppDescription) -> bool:
@@ -104,10 +116,3 @@ def _own_elements(tree: PageTree, name: str) -> list[Node]:
 
 def _is_in_block(node: Node, name: str) -> bool:
     return node.parent is not None and node.parent.element.around == name
-
-
-def _not_live_issue(reads: BlockReads, reason: NotLive, what: str) -> Issue:
-    paths = sorted(path for path in reads.paths if DYNAMIC not in path)
-    shown = ", ".join(paths[:3]) + (", …" if len(paths) > len(paths[:3]) else "")
-    message = f"the block {reads.name!r} {what} {reason.reason}. Changes of {shown} are not shown there"
-    return block_issue(Severity.WARNING, "block_not_live", reads, message, reason.fix)

@@ -216,7 +216,7 @@ def is_appending(style: str) -> bool:
 
 
 def build_nodes(elements: Iterable[Element]) -> list[Node]:
-    """Build the tree of a page's elements, without those in a ``<template>``, which the browser does not render."""
+    """Build the tree of a page's elements, without what is in a ``<template>``, which the browser does not render."""
     nodes: list[Node] = []
     for element in elements:
         parent = nodes[element.parent] if element.parent is not None else None
@@ -224,7 +224,7 @@ def build_nodes(elements: Iterable[Element]) -> list[Node]:
         if parent is not None:
             parent.children.append(node)
         nodes.append(node)
-    return [node for node in nodes if not any(each.tag == "template" for each in node.self_and_ancestors())]
+    return [node for node in nodes if all(each is node or each.tag != "template" for each in node.self_and_ancestors())]
 
 
 def are_exclusive(one: Node, other: Node) -> bool:

@@ -225,6 +225,8 @@ class Outline:
             yield
         finally:
             self._blocks.pop()
+            if shown.element is not None:
+                self.markup.end_block(shown.element.piece)
             for made in self._open:
                 if made.around is shown:
                     made.unclosed_in = shown
@@ -277,20 +279,11 @@ class Outline:
     def end_tag(self, name: str) -> None:
         """Close the elements that an end tag closes."""
         left = closed_by_end(name, self._names)
+        parent = self._open[-1] if self._open else None
         if name == "p" and left == len(self._open):
-            self._add_other(
-                self._open[-1] if self._open else None
-            )  # a </p> that closes nothing makes an empty paragraph
-        self.markup.end(name, self._open[-1].piece if self._open else None, self._with_block(self._open[left:]))
+            self._add_other(parent)  # a </p> that closes nothing makes an empty paragraph
+        self.markup.end(name, parent.piece if parent else None)
         self._close(left)
-
-    def _with_block(self, closed: list[_ElementDraft]) -> list[Piece]:
-        """Return those of nested elements that have a block around the current position in them."""
-        if any(alternative for _, alternative in self.when):
-            return []  # what the first alternative has opened may be closed here
-        while closed and all(each.element is not closed[-1] for each in self._blocks):
-            closed = closed[:-1]
-        return [each.piece for each in closed]
 
     def _close(self, left: int) -> None:
         """Close the innermost elements except the given number of others."""
