@@ -10,8 +10,10 @@ from .._core.suggestions import did_you_mean
 from .description import AppDescription
 from .issues import Issue, Severity, block_issue, element_issue
 from .live_blocks import LiveBlock, block_shown_by, listeners_for, live_blocks, sendable_names
+from .liveness_rules import check_liveness
 from .page_tree import Node, PageTree, are_exclusive
 from .request_rules import check_requests
+from .script_rules import check_without_script
 from .shared_rules import check_sharing
 from .token_rules import check_tokens
 
@@ -66,6 +68,8 @@ def check_blocks(tree: PageTree, app: AppDescription, *, escapes: bool, is_page:
     yield from _check_crossref(tree, app)
     if not declared or any(WIRES[page.wire].uses_htmx for page in declared):
         yield from check_requests(tree, sendable_names(tree, blocks), declared=bool(declared))
+    yield from check_without_script(tree, blocks, sendable_names(tree, blocks), {page.wire for page in declared})
+    yield from check_liveness(tree, blocks, app)
     if not any(page.shared for page in declared):  # else the block is an error
         yield from check_tokens(tree, sendable_names(tree, blocks))
     for page in declared:

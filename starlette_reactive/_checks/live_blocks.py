@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
-from .._core.blocks import BlockRef
+from .._core.blocks import BlockRef, Placement
 from .._index.index import DependencyIndex
 from .._templates import BlockReads
 from .description import AppDescription
 from .page_tree import Node, PageTree
 
-__all__ = ["LiveBlock", "block_shown_by", "listeners_for", "live_blocks", "sendable_names"]
+__all__ = ["LiveBlock", "block_shown_by", "calls_any", "listeners_for", "live_blocks", "sendable_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,14 @@ class LiveBlock:
     node: Node | None
     ref: BlockRef | None = None
     index: DependencyIndex | None = None
+
+    @property
+    def placement(self) -> Placement:
+        """Whether the element that shows it is around it or in it."""
+        element = self.node.element if self.node is not None else None
+        if element is None or self.reads.name in element.holds or element.around != self.reads.name:
+            return Placement.INSIDE
+        return Placement.AROUND if element.root else Placement.INSIDE
 
     def can_be_sent(self, tree: PageTree) -> bool:
         """Return whether any change can cause an update of the block."""
@@ -70,10 +78,11 @@ def _registered(tree: PageTree, app: AppDescription) -> Iterator[LiveBlock]:
 
 def _is_left_out(tree: PageTree, block: str, sink_names: Set[str]) -> bool:
     """Return whether an unregistered block of a declared page is excluded, or contains the page's sink."""
-    return tree.reads.blocks[block].alone is None or _calls(tree, block, sink_names)
+    return tree.reads.blocks[block].alone is None or calls_any(tree, block, sink_names)
 
 
-def _calls(tree: PageTree, block: str, names: Set[str]) -> bool:
+def calls_any(tree: PageTree, block: str, names: Set[str]) -> bool:
+    """Return whether a block, or one in it, uses one of the names."""
     return any(
         names & {path.partition(".")[0] for path in reads.paths}
         for reads in tree.reads.blocks.values()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from .._templates import DYNAMIC, Element, PageReads
+from .._templates import DYNAMIC, Element, PageReads, TemplatePlace
 from .htmx_setup import HtmxSetup
 
 __all__ = ["Node", "PageTree", "ResolvedAttribute", "are_exclusive", "build_nodes", "is_appending"]
@@ -107,6 +107,7 @@ class PageTree:
         htmx: The htmx that it loads.
         text: The source text of all its templates.
         live_script: Whether it loads the live script.
+        sink: The place where it calls ``live()``. None if it does not.
     """
 
     name: str
@@ -115,6 +116,7 @@ class PageTree:
     htmx: HtmxSetup
     text: str
     live_script: bool = False
+    sink: TemplatePlace | None = None
 
     def closest(self, node: Node, name: str) -> ResolvedAttribute | None:
         """Return the value that htmx uses for an attribute, inherited or not. ``None`` if there is none."""
@@ -214,7 +216,7 @@ def is_appending(style: str) -> bool:
 
 
 def build_nodes(elements: Iterable[Element]) -> list[Node]:
-    """Build the tree of a page's elements, without those in a ``<template>``, which the browser does not render."""
+    """Build the tree of a page's elements, without what is in a ``<template>``, which the browser does not render."""
     nodes: list[Node] = []
     for element in elements:
         parent = nodes[element.parent] if element.parent is not None else None
@@ -222,7 +224,7 @@ def build_nodes(elements: Iterable[Element]) -> list[Node]:
         if parent is not None:
             parent.children.append(node)
         nodes.append(node)
-    return [node for node in nodes if not any(each.tag == "template" for each in node.self_and_ancestors())]
+    return [node for node in nodes if all(each is node or each.tag != "template" for each in node.self_and_ancestors())]
 
 
 def are_exclusive(one: Node, other: Node) -> bool:

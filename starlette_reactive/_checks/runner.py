@@ -10,8 +10,8 @@ from jinja2 import Environment
 from .._clients import WIRES
 from .._core.errors import ReactiveError
 from .._index.index import registry_of
-from .._templates import Element, PageReads, analyse, elements, regions_of
-from .._templates.survey import SurveyedTemplate, calls_in, ignores, list_names, survey
+from .._templates import Element, PageReads, TemplatePlace, analyse, elements, regions_of
+from .._templates.survey import SurveyedTemplate, call_lines, calls_in, ignores, list_names, survey
 from .block_rules import check_blocks
 from .declaration_rules import check_declarations
 from .description import AppDescription
@@ -102,18 +102,30 @@ class _EnvironmentCheck:
 
     def _page_tree(self, name: str, reads: PageReads, found: list[Element]) -> PageTree:
         sources = {each: self._survey(each).source for each in sorted(reads.templates)}
-        calls = [call for each in sources for call in calls_in(self._env, each, _SCRIPTS)] if _loads(reads) else []
+        loads = _uses(reads, {_SCRIPTS})
+        calls = [call for each in sources for call in calls_in(self._env, each, _SCRIPTS)] if loads else []
         loaded = next((call["htmx"] for call in calls if "htmx" in call), None)
         htmx = detect_htmx(found, sources, self._settings.htmx, loaded)
-        return PageTree(name, reads, build_nodes(found), htmx, "\n".join(sources.values()), bool(calls))
+        sink = _sink(self._env, sources, self._app) if _uses(reads, self._app.sink_names) else None
+        return PageTree(name, reads, build_nodes(found), htmx, "\n".join(sources.values()), bool(calls), sink)
 
     def _survey(self, name: str) -> SurveyedTemplate:
         return self._templates.get(name) or survey(self._env, name)
 
 
-def _loads(reads: PageReads) -> bool:
-    """Return whether a page calls ``live_scripts()``, itself or through what it extends, includes or imports."""
-    return any(_SCRIPTS in paths for paths in (reads.outside, *(block.paths for block in reads.blocks.values())))
+def _uses(reads: PageReads, names: Set[str]) -> bool:
+    """Return whether a page uses one of the names, itself or through what it extends, includes or imports."""
+    return any(
+        not names.isdisjoint(paths) for paths in (reads.outside, *(block.paths for block in reads.blocks.values()))
+    )
+
+
+def _sink(env: Environment, sources: Iterable[str], app: AppDescription) -> TemplatePlace | None:
+    """Return the first place where one of a page's templates calls ``live()``."""
+    found = (
+        TemplatePlace(name, line) for name in sources for sink in app.sink_names for line in call_lines(env, name, sink)
+    )
+    return next(found, None)
 
 
 def _template_names(env: Environment, app: AppDescription) -> list[str]:

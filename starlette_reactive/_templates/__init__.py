@@ -9,6 +9,7 @@ from __future__ import annotations
 from .analysis.callables import declare_reads
 from .composed_page import analyse
 from .elements.page import DYNAMIC, Element, element_spans, elements
+from .elements.tokenizer import TemplatePlace
 from .reads import BlockReads, PageReads
 from .regions import Region, add_regions, region_name, regions_of
 from .render import CompiledBlock, compile_block
@@ -20,6 +21,7 @@ __all__ = [
     "Element",
     "PageReads",
     "Region",
+    "TemplatePlace",
     "add_regions",
     "analyse",
     "compile_block",

@@ -13,7 +13,7 @@ from .._core.errors import TemplateLoadError
 from .._core.suggestions import did_you_mean
 from .sources import ParsedTemplate, library_of
 
-__all__ = ["SurveyedTemplate", "TemplateProblem", "calls_in", "ignores", "list_names", "survey"]
+__all__ = ["SurveyedTemplate", "TemplateProblem", "call_lines", "calls_in", "ignores", "list_names", "survey"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,24 @@ def survey(env: Environment, name: str) -> SurveyedTemplate:
 
 def calls_in(env: Environment, name: str, function: str) -> Iterator[Mapping[str, object]]:
     """Yield the constant keyword arguments of each call of a global function in a template's own text."""
+    for call in _calls(env, name, function):
+        yield {each.key: each.value.value for each in call.kwargs if isinstance(each.value, nodes.Const)}
+
+
+def call_lines(env: Environment, name: str, function: str) -> Iterator[int]:
+    """Yield the line of each call of a global function in a template's own text."""
+    for call in _calls(env, name, function):
+        yield call.lineno
+
+
+def _calls(env: Environment, name: str, function: str) -> Iterator[nodes.Call]:
     try:
         tree = library_of(env).template(name).tree
     except Exception:  # noqa: BLE001 - loaders and the parsers of extensions may raise anything
         return
     for call in tree.find_all(nodes.Call):
         if isinstance(call.node, nodes.Name) and call.node.name == function:
-            yield {each.key: each.value.value for each in call.kwargs if isinstance(each.value, nodes.Const)}
+            yield call
 
 
 def ignores(env: Environment, source: str) -> Iterator[tuple[int, str]]:

@@ -6,19 +6,21 @@ follow each other. Where they do not, as where one opens a ``<div>`` and another
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from .nesting import TABLE_PARTS
 from .tokenizer import DYNAMIC, StartTag, TemplatePlace
 
-__all__ = ["MARK", "TEXT", "Markup", "Piece"]
+__all__ = ["BLOCK_END", "MARK", "TEXT", "Markup", "Piece"]
 
 MARK: Final = "n"
 """The attribute with the number of a start tag."""
 TEXT: Final = "~"
 """Stands around the number of a text."""
+BLOCK_END: Final = "#end"
+"""Stands for the tag where a block ends."""
 MAX_DOCUMENTS: Final = 4
 """Of alternatives that leave different elements open, this many are looked at."""
 
@@ -30,7 +32,7 @@ _KEPT: Final = {"annotation-xml": ("encoding",), "font": ("color", "face", "size
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """A start tag or a text.
+    """A start tag, a text, or the end of a block.
 
     Args:
         number: Its number.
@@ -69,14 +71,12 @@ class Markup:
     Attributes:
         pieces: The start tags and texts, by number.
         has_doctype: Whether there is a doctype.
-        ended: The elements that an end tag in a block in them closes.
         left_open: The elements that other alternatives than the first leave open, by the numbers of their start tags.
             What follows belongs to what the first one leaves open.
     """
 
     pieces: list[Piece] = field(default_factory=list)
     has_doctype: bool = False
-    ended: list[Piece] = field(default_factory=list)
     left_open: set[int] = field(default_factory=set)
     _items: list[_Item] = field(default_factory=list)
 
@@ -93,17 +93,20 @@ class Markup:
             self._items.append(f"<{name} {MARK}={piece.number}{_kept_attributes(tag)}{slash}>")
         return piece
 
-    def end(self, name: str, around: Piece | None, ended: Iterable[Piece]) -> None:
-        """Add an end tag.
+    def end(self, name: str, around: Piece | None) -> None:
+        """Add an end tag."""
+        if around is None or around.is_shown:
+            self._items.append(f"</{'x-unknown' if DYNAMIC in name else name}>")
+
+    def end_block(self, holder: Piece) -> None:
+        """Add the end of a block, as a comment, which tree construction leaves where it is.
 
         Args:
-            name: Its name.
-            around: The element that is open around it.
-            ended: The elements that it closes, and that have a block around it in them.
+            holder: The element around the block.
         """
-        if around is None or around.is_shown:
-            self.ended.extend(ended)
-            self._items.append(f"</{'x-unknown' if DYNAMIC in name else name}>")
+        if holder.is_shown:
+            self._items.append(f"<!--{TEXT}{len(self.pieces)}{TEXT}-->")
+            self.pieces.append(Piece(len(self.pieces), BLOCK_END, None, holder.place, holder, (), True))
 
     def text(self, parent: Piece | None, holders: tuple[Piece, ...], *, known: bool) -> None:
         """Add a text, or an unknown part."""

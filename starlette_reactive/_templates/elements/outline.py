@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 from ..._core.blocks import Placement
 from .markup import Markup, Piece
@@ -18,6 +19,9 @@ from .tokenizer import DYNAMIC, VOID, StartTag, TemplatePlace, Tokenizer
 from .tree import TreeFault
 
 __all__ = ["Element", "Outline"]
+
+_KEEPING_SPACE: Final = frozenset({"pre", "textarea", "listing"})
+"""The elements in which browsers show white space as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Element:
         when: The alternatives around it, outermost first: the number of the choice in the page, and the number of the
             alternative. Two elements with different alternatives of one choice are never shown together.
         conditions: The names in the tests that decide whether the page shows it.
+        begins_with_break: Whether it is a ``<pre>`` or ``<textarea>`` and begins with a line break, which the HTML
+            parser drops.
         places: The place of each attribute, which may be in another template than the tag.
         fault: Why an update of its content cannot give the tree that the browser builds of the whole page. None if it
             can.
@@ -58,6 +64,7 @@ class Element:
     parent: int | None
     when: tuple[tuple[int, int], ...]
     conditions: frozenset[str]
+    begins_with_break: bool
     places: Mapping[str, TemplatePlace]
     fault: TreeFault | None = None
 
@@ -101,6 +108,8 @@ class _ElementDraft:
     certain: bool = True
     other: bool = False
     unclosed_in: _BlockDraft | None = None
+    has_begun: bool = False
+    begins_with_break: bool = False
 
     def add_content(self) -> None:
         """Record that the element holds something else than blocks.
@@ -126,6 +135,7 @@ class _ElementDraft:
             parent=self.parent.position if self.parent is not None else None,
             when=self.when,
             conditions=self.conditions,
+            begins_with_break=self.begins_with_break,
             places=MappingProxyType(start.places),
             fault=fault,
         )
@@ -215,6 +225,8 @@ class Outline:
             yield
         finally:
             self._blocks.pop()
+            if shown.element is not None:
+                self.markup.end_block(shown.element.piece)
             for made in self._open:
                 if made.around is shown:
                     made.unclosed_in = shown
@@ -248,6 +260,8 @@ class Outline:
             self.conditions,
             self.branches,
         )
+        if parent is not None:
+            parent.has_begun = True
         if at_root and shown is not None:
             shown.roots.append(made)
             shown.other = shown.other or self.branches != shown.branches
@@ -265,29 +279,36 @@ class Outline:
     def end_tag(self, name: str) -> None:
         """Close the elements that an end tag closes."""
         left = closed_by_end(name, self._names)
+        parent = self._open[-1] if self._open else None
         if name == "p" and left == len(self._open):
-            self._add_other(
-                self._open[-1] if self._open else None
-            )  # a </p> that closes nothing makes an empty paragraph
-        self.markup.end(name, self._open[-1].piece if self._open else None, self._with_block(self._open[left:]))
+            self._add_other(parent)  # a </p> that closes nothing makes an empty paragraph
+        self.markup.end(name, parent.piece if parent else None)
         self._close(left)
-
-    def _with_block(self, closed: list[_ElementDraft]) -> list[Piece]:
-        """Return those of nested elements that have a block around the current position in them."""
-        if any(alternative for _, alternative in self.when):
-            return []  # what the first alternative has opened may be closed here
-        while closed and all(each.element is not closed[-1] for each in self._blocks):
-            closed = closed[:-1]
-        return [each.piece for each in closed]
 
     def _close(self, left: int) -> None:
         """Close the innermost elements except the given number of others."""
         del self._open[left:]
         del self._names[left:]
 
-    def content(self, *, known: bool) -> None:
-        """Record text or an expression at the current position."""
+    def text(self, text: str) -> None:
+        """Record text at the current position. White space counts where browsers show it."""
         parent = self._open[-1] if self._open else None
+        if parent is not None and parent.start.name in _KEEPING_SPACE and not parent.has_begun:
+            parent.begins_with_break = text.startswith("\n")
+            parent.has_begun = True
+        if not text.isspace():
+            self._add_text(known=True)
+        elif not _KEEPING_SPACE.isdisjoint(self._names):
+            self._add_other(parent)
+
+    def unknown(self) -> None:
+        """Record an expression at the current position."""
+        self._add_text(known=False)
+
+    def _add_text(self, *, known: bool) -> None:
+        parent = self._open[-1] if self._open else None
+        if parent is not None:
+            parent.has_begun = True
         self.markup.text(parent.piece if parent else None, self._holders(), known=known)
         self._add_other(parent)
 

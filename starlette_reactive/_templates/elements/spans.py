@@ -243,8 +243,11 @@ class _Scanner:
         """Return whether the current position is in SVG or MathML."""
         return is_foreign(self._names())
 
-    def content(self, *, known: bool) -> None:
+    def text(self, text: str) -> None:
         """Ignore text."""
+
+    def unknown(self) -> None:
+        """Ignore an expression."""
 
     def doctype(self) -> None:
         """Ignore a doctype."""

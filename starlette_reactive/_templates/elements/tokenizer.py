@@ -54,8 +54,11 @@ class Handler(Protocol):
     def end_tag(self, name: str) -> None:
         """Handle an end tag."""
 
-    def content(self, *, known: bool) -> None:
-        """Handle text other than white space, or an unknown part."""
+    def text(self, text: str) -> None:
+        """Handle text, which may be white space."""
+
+    def unknown(self) -> None:
+        """Handle an unknown part."""
 
     def doctype(self) -> None:
         """Handle a doctype."""
@@ -124,7 +127,7 @@ class Tokenizer:
         """Continue after an unknown part."""
         if self.in_text:
             self._flush()
-            self.handler.content(known=False)
+            self.handler.unknown()
         else:
             self._feed(DYNAMIC)
 
@@ -161,8 +164,8 @@ class Tokenizer:
         return found + 1
 
     def _text(self, text: str) -> None:
-        if text and not text.isspace():
-            self.handler.content(known=True)
+        if text:
+            self.handler.text(text)
         self.line += text.count("\n")
 
     def _raw_text(self, text: str, position: int) -> int:
@@ -210,7 +213,7 @@ class Tokenizer:
             self.tag, self.state = character.lower(), _State.TAG_NAME
         else:
             self.state = _State.DATA
-            self.handler.content(known=True)
+            self.handler.text("<")
 
     def _declaration(self, character: str) -> None:
         self.tag += character

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from justhtml import JustHTML, Template
 
-from .markup import MARK, TEXT, Markup, Piece
+from .markup import BLOCK_END, MARK, TEXT, Markup, Piece
 from .tree_fault import Difference, TreeFault, explain
 
 __all__ = ["TreeFault", "tree_faults"]
@@ -26,7 +26,7 @@ _DOCTYPE: Final = "<!doctype html>"
 def tree_faults(markup: Markup) -> dict[int, TreeFault]:
     """Return what is wrong with elements, by their position in the outline."""
     judged: set[int] = set()
-    found = {piece.number: (piece, Difference.ENDED) for piece in markup.ended}
+    found: dict[int, tuple[Piece, Difference]] = {}
     for document in markup.documents():
         comparison = _Comparison(markup, document)
         for number, first in comparison.differences.items():
@@ -64,7 +64,7 @@ def _built(document: str) -> tuple[_Node, ...]:
     pending: list[tuple[Any, int | None, bool]] = [(JustHTML(document, sanitize=False).root, None, False)]
     while pending:
         node, outer, is_inert = pending.pop()
-        if node.name == "#text":
+        if node.name in ("#text", "#comment"):
             found.extend(_Node(int(number), outer, is_inert, False) for number in _NUMBERS.findall(node.data or ""))
             continue
         mark = (node.attrs or {}).get(MARK)
@@ -120,7 +120,7 @@ class _Comparison:
 
     def _compare(self, piece: Piece, link: _Link | None) -> _Link:
         """Compare what is around a node with what the template has around it."""
-        if piece.number in self._seen and piece.tag:
+        if piece.number in self._seen and piece.element is not None:
             self._add(piece, piece, Difference.OUT)
         self._seen.add(piece.number)
         parent = piece.parent
@@ -129,9 +129,10 @@ class _Comparison:
         )
         if not is_as_written:
             written, built = self.numbers.intersection(_written_around(piece)), {*_numbers(link)} - self._left_open
+            is_end = piece.tag == BLOCK_END
             for number in written - built:
-                self._add(self.pieces[number], piece, Difference.OUT)
-            for number in built - written:
+                self._add(self.pieces[number], piece, Difference.ENDED if is_end else Difference.OUT)
+            for number in () if is_end else built - written:
                 self._add(self.pieces[number], piece, Difference.IN)
         return _Link(piece.number, link, is_as_written)
 

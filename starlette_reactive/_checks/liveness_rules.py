@@ -1,0 +1,118 @@
+"""Rules for blocks that look live and are not, and for elements that no update can build as a browser does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from .._index.index import registry_of
+from .._index.live_elements import NotLive
+from .._templates import BlockReads
+from .description import AppDescription, DeclaredPage
+from .issues import Issue, Severity, block_issue
+from .live_blocks import LiveBlock, calls_any
+from .page_tree import Node, PageTree
+
+__all__ = ["check_liveness"]
+
+_MOST_NAMED: Final = 8
+"""Of the blocks of a page without a live one, this many are named."""
+_MOST_PATHS: Final = 3
+"""Of the paths that a block reads, this many are named."""
+
+
+def check_liveness(tree: PageTree, blocks: Sequence[LiveBlock], app: AppDescription) -> Iterator[Issue]:
+    """Check that what should be live is.
+
+    Args:
+        tree: The page.
+        blocks: Its live blocks.
+        app: The application.
+    """
+    for block in blocks:
+        yield from _check_element(block)
+    for page in app.pages_of(tree.name):
+        reasons = registry_of(page.index).not_live.get(tree.name, {})
+        if tree.sink is not None and not page.index.blocks():
+            yield _no_live_block_issue(tree, reasons)
+            continue
+        for name, reason in reasons.items():
+            yield from _check_not_live(tree, page, name, reason, app)
+
+
+def _check_element(block: LiveBlock) -> Iterator[Issue]:
+    """Check the element of a block that was registered by hand, or that an element with ``sse-swap`` shows."""
+    if block.node is None or block.reads.alone is not None:
+        return
+    fault = block.node.element.update_fault(block.placement)
+    if fault is not None:
+        yield _markup_issue(block.reads.name, block.node, fault.reason, fault.fix, fault.place)
+
+
+def _markup_issue(name: str, node: Node, reason: str, fix: str, place: tuple[str, int]) -> Issue:
+    message = (
+        f"{reason}. So the browser's {node.opening_tag} is not what the template says, and an update of the block "
+        f"{name!r} shows something else than a reload"
+    )
+    return Issue(Severity.ERROR, "block_markup", *place, message, fix)
+
+
+def _no_live_block_issue(tree: PageTree, reasons: Mapping[str, NotLive]) -> Issue:
+    named = [f"the block {name!r} {reason.reason}" for name, reason in list(reasons.items())[:_MOST_NAMED]]
+    if len(reasons) > _MOST_NAMED:
+        named.append(f"and {len(reasons) - _MOST_NAMED} more")
+    fixes = dict.fromkeys(reason.fix for reason in reasons.values())
+    why = "; ".join(named) or "no block shows a value that changes"
+    fix = next(iter(fixes), 'put what changes into a block, and the block into an element with an id: <div id="list">')
+    template, line = tree.sink or (tree.name, None)
+    message = f"the page calls live(), and none of its blocks is live: {why}"
+    return Issue(Severity.ERROR, "no_live_block", template, line, message, fix)
+
+
+def _check_not_live(
+    tree: PageTree, page: DeclaredPage, name: str, reason: NotLive, app: AppDescription
+) -> Iterator[Issue]:
+    reads = tree.reads.blocks.get(name)
+    if reads is None or reads.alone is not None:
+        return  # the latter has an issue of its own
+    if name in {ref.block_name for ref in page.index.blocks()}:
+        if _may_change(reason, app):
+            message = f"the block {name!r} is live only in part: it {reason.reason}"
+            yield block_issue(Severity.WARNING, "block_not_live", reads, message, reason.fix)
+        return
+    nodes = [node for node in _own_elements(tree, name) if not node.element.in_loop]
+    faulty = next((node for node in nodes if node.element.fault is not None), None)
+    if faulty is not None and faulty.element.fault is not None:
+        fault = faulty.element.fault
+        yield _markup_issue(name, faulty, fault.reason, fault.fix, fault.place)
+    elif nodes:
+        yield _not_live_issue(tree, reads, reason, app)
+
+
+def _not_live_issue(tree: PageTree, reads: BlockReads, reason: NotLive, app: AppDescription) -> Issue:
+    why, fix = reason.reason, reason.fix
+    if calls_any(tree, reads.name, app.sink_names):
+        why, fix = "contains the element with live()", "move that element out of the block"
+    paths = sorted(path for path in reads.paths if path.partition(".")[0] not in app.sink_names)
+    shown = ", ".join(paths[:_MOST_PATHS]) + (", …" if len(paths) > _MOST_PATHS else "")
+    message = f"the block {reads.name!r} is not live: it {why}. Changes of {shown} are not shown there"
+    return block_issue(Severity.WARNING, "block_not_live", reads, message, fix)
+
+
+def _may_change(reason: NotLive, app: AppDescription) -> bool:
+    """Return whether the tests around the element of a live block may change while the page is open."""
+    if reason.element is None or not reason.element.when:
+        return True
+    return not reason.element.conditions <= app.viewer_names
+
+
+def _own_elements(tree: PageTree, name: str) -> list[Node]:
+    """Return the elements with an id that seem to be there for a block: around it, or as the only ones in it."""
+    around = [node for node in tree.nodes if name in node.element.holds and node.get("id")]
+    roots = [node for node in tree.nodes if node.element.around == name and not _is_in_block(node, name)]
+    own = [node for node in roots if node.dom_id == name or (node.get("id") and len(roots) == 1)]
+    return around + own
+
+
+def _is_in_block(node: Node, name: str) -> bool:
+    return node.parent is not None and node.parent.element.around == name
