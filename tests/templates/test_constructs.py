@@ -16,7 +16,7 @@ from jinja2.utils import pass_context, pass_eval_context
 
 from starlette_reactive._templates import analyse, compile_block
 
-from .oracle import Recorder, marking, slices
+from .recording import Recorder, marking, slices
 
 EXTENSIONS = ["jinja2.ext.do", "jinja2.ext.loopcontrols", "jinja2.ext.i18n"]
 
