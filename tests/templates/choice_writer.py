@@ -181,7 +181,9 @@ def choice_site(chooser: Chooser) -> dict[str, str]:
     }
 
 
-STATE_AT_TOP = "{% set ns = namespace(a='', b='') %}{% set l = [] %}{% set c = cycler('x', 'y') %}{% set put = l.append %}"
+STATE_AT_TOP = (
+    "{% set ns = namespace(a='', b='') %}{% set l = [] %}{% set c = cycler('x', 'y') %}{% set put = l.append %}"
+)
 
 
 def _page(chooser: Chooser) -> str:
@@ -206,7 +208,9 @@ def _page(chooser: Chooser) -> str:
             inner = f"{{% block s %}}{writer.text(1)}{{% endblock %}}" if name == "x" and writer.chance(3) else ""
             if "block s" in blocks and name == "s":
                 continue
-            blocks += f"{{% block {name} %}}{writer.text(2)}{inner}{writer.pick('', '{{ super() }}', '')}{{% endblock %}}"
+            blocks += (
+                f"{{% block {name} %}}{writer.text(2)}{inner}{writer.pick('', '{{ super() }}', '')}{{% endblock %}}"
+            )
     if not extends.endswith(("%}",)) or "endif" in extends[-20:]:
         blocks = blocks.replace("{{ super() }}", "")
     return first + blocks

@@ -146,10 +146,10 @@ class _Check:
         after = self.render(seed, path)
         if after is None:
             return
-        trees = page_tree(ADDRESS.sub("", before)), page_tree(ADDRESS.sub("", after))
-        if trees[0] is not None and trees[1] is not None:
+        old, new = page_tree(ADDRESS.sub("", before)), page_tree(ADDRESS.sub("", after))
+        if old is not None and new is not None:
             self.result.changed += 1
-            self.result.misses.update(missed_changes(self.reads, *trees, path))
+            self.result.misses.update(missed_changes(self.reads, old, new, path))
         self.compare_blocks(seed, after, path)
 
     def compare_blocks(self, seed: int, text: str, changed: str | None = None) -> None:

@@ -297,7 +297,7 @@ ROWS = [
     Row("child's block within the parent's", "{% extends 'p' %}{% block c %}{{ n }}{% endblock %}", "text", "hey2", {"p": B("{{ text }}{% block c %}{% endblock %}")}),
     Row("parent by a constant name", "{% set p = 'p' %}{% extends p %}" + B("{{ text }}"), "text", "hey", {"p": PARENT}),
     Row("parent of a parent", "{% extends 'p' %}" + B("{{ text }}"), "text", "hey", {"p": "{% extends 'q' %}", "q": PARENT}),
-    Row("parent by a choice", "{% extends 'p' if flag else 'q' %}" + B("{{ text }}{{ super() }}"), "text doc.body n", "heyparent B", {"p": PARENT, "q": B("{{ n }}")}),
+    Row("parent by a choice", "{% extends 'p' if flag else 'q' %}" + B("{{ text }}{{ super() }}"), "flag text doc.body n", "heyparent B", {"p": PARENT, "q": B("{{ n }}")}),
     Row("parent under a condition", "{% if flag %}{% extends 'p' %}{% endif %}" + B("{{ text }}"), "text", "hey", {"p": PARENT}),
     Row("required block", "{% extends 'p' %}" + B("{{ text }}"), "text", "hey", {"p": "{% block b required %}{% endblock %}"}),
     Row("macro of the child in the parent's block", "{% extends 'p' %}{% macro m() %}{{ text }}{% endmacro %}", "text", "hey", {"p": B("{{ m() }}")}),

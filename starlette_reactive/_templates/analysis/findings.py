@@ -12,7 +12,7 @@ from jinja2 import nodes
 
 from ..._core.paths import ALL, overlap
 from ..sources import ParsedTemplate
-from .values import Value, join
+from .values import NO_PATHS, Value, join
 
 __all__ = [
     "AnalysedBlock",
@@ -37,16 +37,19 @@ class ReadSet:
             no read covers them.
         needs: The top-level statements that bind what the text looks up.
         notes: The reasons why the text counts as reading everything, in order.
+        origins: The definitions of blocks that the text consists of, and those that change what it reads, by the ids of
+            their nodes.
         translates: Whether it calls ``gettext`` or another function that translates.
     """
 
-    __slots__ = ("needs", "notes", "reads", "seen", "translates")
+    __slots__ = ("needs", "notes", "origins", "reads", "seen", "translates")
 
     def __init__(self) -> None:
         self.reads: set[str] = set()
         self.seen: set[str] = set()
         self.needs: set[TopLevelStatement] = set()
         self.notes: dict[str, None] = {}
+        self.origins: set[int] = set()
         self.translates: bool = False
 
     def add(self, other: ReadSet, *, needs: bool = True) -> None:
@@ -54,6 +57,7 @@ class ReadSet:
         self.reads |= other.reads
         self.seen |= other.seen
         self.notes.update(other.notes)
+        self.origins |= other.origins
         self.translates = self.translates or other.translates
         if needs:
             self.needs |= other.needs
@@ -227,25 +231,32 @@ class TemplateRun:
 
 
 class ParentChoice(NamedTuple):
-    """An ``extends`` that chooses between parents. The option None stands for no parent."""
+    """An ``extends`` that chooses between parents. The option None stands for no parent.
+
+    Attributes:
+        paths: The paths that decide.
+    """
 
     node: nodes.Extends
     statement: TopLevelStatement | None
     run: TemplateRun
     options: tuple[ParsedTemplate | None, ...]
+    paths: frozenset[str] = NO_PATHS
 
 
 class AnalysedBlock:
     """What the interpretation finds about a block of the page.
 
     Attributes:
-        parent: The block around it.
+        parent: The block around it where the page shows it first.
+        parents: The blocks around it, wherever the page shows it. None stands for the top level.
         template: The template that holds the definition that counts.
         read_set: What its text reads.
         barrier: Why it cannot be rendered alone because of its surroundings.
         bound: Why it cannot be rendered alone because of a name that is bound around it.
         conflict: Why it cannot be rendered alone because of a change in another block.
         eval_options: The settings of the evaluation context, such as ``autoescape``, where the page shows it.
+        deciding_paths: The paths that decide where the page shows it.
         visits: How many times the page shows it.
     """
 
@@ -253,10 +264,12 @@ class AnalysedBlock:
         "barrier",
         "bound",
         "conflict",
+        "deciding_paths",
         "definition",
         "eval_options",
         "name",
         "parent",
+        "parents",
         "read_set",
         "run",
         "template",
@@ -268,6 +281,7 @@ class AnalysedBlock:
     ) -> None:
         self.name: str = name
         self.parent: AnalysedBlock | None = parent
+        self.parents: set[AnalysedBlock | None] = {parent}
         self.run: TemplateRun = run
         self.template: ParsedTemplate = parsed
         self.definition: nodes.Block = node
@@ -276,6 +290,7 @@ class AnalysedBlock:
         self.bound: str | None = None
         self.conflict: str | None = None
         self.eval_options: tuple[tuple[str, object], ...] = ()
+        self.deciding_paths: frozenset[str] = NO_PATHS
         self.visits: int = 0
 
     def add_conflict(self, writer: AnalysedBlock, where: str) -> None:

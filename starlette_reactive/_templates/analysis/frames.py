@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import NamedTuple
 
 from jinja2 import nodes
 
@@ -74,16 +75,19 @@ class Container:
         writers: The top-level statements that change it.
         blocks: The blocks that change it, and where.
         stateful: Whether a call of it or of its methods changes it (``cycler``, ``joiner``).
+        depth: The number of open blocks where it is made. Only what decides whether later ones are shown decides
+            whether it changes.
     """
 
-    __slots__ = ("blocks", "items", "rest", "stateful", "writers")
+    __slots__ = ("blocks", "depth", "items", "rest", "stateful", "writers")
 
-    def __init__(self, *, stateful: bool = False) -> None:
+    def __init__(self, *, stateful: bool = False, depth: int = 0) -> None:
         self.items: dict[Hashable, Value] = {}
         self.rest: Value = BOTTOM
         self.writers: set[TopLevelStatement] = set()
         self.blocks: dict[AnalysedBlock, str] = {}
         self.stateful: bool = stateful
+        self.depth: int = depth
 
     def content(self) -> Value:
         """Return what any of its items may be."""
@@ -177,12 +181,9 @@ class Global:
         self.value: object = value
 
 
-class BoundMethod:
+class BoundMethod(NamedTuple):
     """What ``object.name()`` calls, with the paths and containers that ``object`` may be."""
 
-    __slots__ = ("containers", "name", "paths")
-
-    def __init__(self, name: object, paths: frozenset[str], containers: frozenset[Container]) -> None:
-        self.name: object = name
-        self.paths: frozenset[str] = paths
-        self.containers: frozenset[Container] = containers
+    name: object
+    paths: frozenset[str]
+    containers: frozenset[Container]
