@@ -77,6 +77,9 @@ def _choosing_paths(found: Sequence[tuple[Variant, AnalysedBlock]]) -> frozenset
 
 def _origin(block: AnalysedBlock) -> Hashable:
     """Return a key that is equal for variants with which the block has the same text."""
+    if block.visits > 1:
+        # where it is shown may also depend on the variant
+        return id(block)
     needs = frozenset(id(statement.node) for statement in required_statements(block.read_set.needs))
     return frozenset(block.read_set.origins), needs, block.eval_options, block.bound
 

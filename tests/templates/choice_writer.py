@@ -19,9 +19,16 @@ PARTS = (
 
 @dataclass
 class ChoiceWriter(Writer):
-    """Writes one template of a site. ``modules`` says whether it has the macros of a module."""
+    """Writes one template of a site.
+
+    Attributes:
+        modules: Whether it has the macros of a module.
+        current: The block that is written, if it is one of those that all parents have.
+        level: How deeply the statement at hand is nested.
+    """
 
     modules: bool = False
+    current: str = ""
     level: int = 0
 
     def value(self) -> str:
@@ -72,8 +79,8 @@ class ChoiceWriter(Writer):
                 return f"{{{{ {call}({self.pick(*OBJECTS)}) }}}}"
             case "call" if self.modules:
                 return f"{{% call {self.pick('m.wrap', 'm.maybe')}({self.value()}) %}}{self.text(1)}{{% endcall %}}"
-            case "self" if self.blocks and self.level < 2:
-                return f"{{{{ self.{self.pick(*self.blocks)}() }}}}"
+            case "self" if self.current in ("y", "z"):
+                return f"{{{{ self.{self.pick(*'xy'[: 'xyz'.index(self.current)])}() }}}}"
             case "local":
                 return (
                     "{% macro own(v) %}{% set n = namespace(k='') %}{% set o = [] %}{% set d = cycler('1', '2') %}"
@@ -205,6 +212,7 @@ def _page(chooser: Chooser) -> str:
     blocks = ""
     for name in ("x", "y", "z", "s"):
         if writer.chance():
+            writer.current = name
             inner = f"{{% block s %}}{writer.text(1)}{{% endblock %}}" if name == "x" and writer.chance(3) else ""
             if "block s" in blocks and name == "s":
                 continue
@@ -223,7 +231,8 @@ def _imports(writer: ChoiceWriter) -> str:
     chosen = f"{{% if {value} %}}{{% set mod = 'm1' %}}{{% else %}}{{% set mod = 'm2' %}}{{% endif %}}"
     whole = writer.pick(
         f"{{% import {target} as m{context} %}}",
-        f"{{% if {value} %}}{{% import 'm1' as m{context} %}}{{% else %}}{{% import 'm2' as m{context} %}}{{% endif %}}",
+        f"{{% if {value} %}}{{% import 'm1' as m{context} %}}"
+        f"{{% else %}}{{% import 'm2' as m{context} %}}{{% endif %}}",
     )
     return f"{chosen}{whole}{{% from {target} import hi{context} %}}"
 
@@ -238,6 +247,7 @@ def _parent(chooser: Chooser, name: str) -> str:
     within = writer.pick("x", "y", "z", "")
     text = top
     for block in ("x", "y", "z") if writer.chance(4) else ("x", "y"):
+        writer.current = block
         text += f"{{% block {block} %}}{writer.text(1)}{shared if block == within else ''}{{% endblock %}}|"
     return text
 

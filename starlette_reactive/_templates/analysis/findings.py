@@ -203,6 +203,7 @@ class TemplateRun:
         around: The run that includes or imports this one.
         bare: Whether it is included without context.
         levels: The template, its parent and so on, up to the outermost parent that is known.
+        extends: The ``extends`` of each level that leads to the next.
         blocks: The definitions of each block by name, the child's first.
         statements: The top-level statements, by the ids of their nodes.
         effective: The top-level statements that bind or change something.
@@ -210,13 +211,25 @@ class TemplateRun:
         includer: The top-level statement that includes it. None for an include in a block.
     """
 
-    __slots__ = ("around", "bare", "blocks", "context", "effective", "includer", "levels", "open_ended", "statements")
+    __slots__ = (
+        "around",
+        "bare",
+        "blocks",
+        "context",
+        "effective",
+        "extends",
+        "includer",
+        "levels",
+        "open_ended",
+        "statements",
+    )
 
     def __init__(self, context: ContextLayer, around: TemplateRun | None = None, *, bare: bool = False) -> None:
         self.context: ContextLayer = context
         self.around: TemplateRun | None = around
         self.bare: bool = bare
         self.levels: list[ParsedTemplate] = []
+        self.extends: list[nodes.Extends] = []
         self.blocks: dict[str, list[tuple[ParsedTemplate, nodes.Block]]] = {}
         self.statements: dict[int, TopLevelStatement] = {}
         self.effective: list[TopLevelStatement] = []

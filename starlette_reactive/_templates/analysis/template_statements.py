@@ -185,6 +185,7 @@ class TemplateStatements(BlockStatements):
         chosen = self._choose(node, [*known, None] if self.conditional else known, self.paths_of(value))
         if chosen is None:
             return
+        self.run.extends.append(node)
         self.run.enter(chosen)
         self.next_parent = chosen
         self.silent = True
