@@ -61,7 +61,11 @@ def missed_changes(reads: PageReads, before: Shown, after: Shown, path: str) -> 
     yield from _uncovered(reads, before, after, path)
     alone = {name for name, block in reads.blocks.items() if block.alone is None}
     affected = {name for name, block in reads.blocks.items() if covered(path, block.paths)}
-    yield from _not_updated(reads, before, after, path, alone, {reads.nearest(name, alone) for name in affected})
+    updated = {reads.nearest(name, alone) for name in affected}
+    yield from (
+        f"{name} is stale after a change of {path}, which updates {sorted(map(str, updated))}"
+        for name in _stale(before, after, updated, alone, live=False)
+    )
 
 
 def _uncovered(reads: PageReads, before: Shown, after: Shown, path: str) -> Iterator[str]:
@@ -82,18 +86,20 @@ def _by_name(page: Shown) -> dict[str, list[str]]:
     return found
 
 
-def _not_updated(
-    reads: PageReads, before: Shown, after: Shown, path: str, alone: set[str], updated: set[str | None]
-) -> Iterator[str]:
-    """Yield the texts that stay stale if the blocks in ``updated`` are rendered again and replaced in the page."""
+def _stale(before: Shown, after: Shown, updated: set[str | None], alone: set[str], *, live: bool) -> Iterator[str]:
+    """Yield the blocks whose text is stale if the blocks in ``updated`` are replaced in the page.
+
+    A block that cannot be rendered alone, and is in no block that can, is not expected to be updated.
+    """
     if before.name in updated:
         return
-    if before.own != after.own and reads.nearest(before.name, alone) is not None:
-        yield f"{before.name} is stale after a change of {path}, which updates {sorted(map(str, updated))}"
+    live = live or before.name in alone
+    if before.own != after.own and live:
+        yield before.name
         return
     remaining = list(after.nested)
     for each in before.nested:
         same = next((other for other in remaining if other.name == each.name), None)
         if same is not None:
             remaining.remove(same)
-            yield from _not_updated(reads, each, same, path, alone, updated)
+            yield from _stale(each, same, updated, alone, live=live)
