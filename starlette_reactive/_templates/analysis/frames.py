@@ -65,7 +65,7 @@ class Frame:
 
 
 class Container:
-    """A container that the template makes: a list, a dict or a namespace.
+    """A container that the template makes: a list, a dict, a namespace or an iterator.
 
     One container stands for all that the same place in the template makes.
 
@@ -75,11 +75,12 @@ class Container:
         writers: The top-level statements that change it.
         blocks: The blocks that change it, and where.
         stateful: Whether a call of it or of its methods changes it (``cycler``, ``joiner``).
+        used_up: Where it is made, if it is an iterator, which yields its items only once. None for other containers.
         depth: The number of open blocks where it is made. Only what decides whether later ones are shown decides
             whether it changes.
     """
 
-    __slots__ = ("blocks", "depth", "items", "rest", "stateful", "writers")
+    __slots__ = ("blocks", "depth", "items", "rest", "stateful", "used_up", "writers")
 
     def __init__(self, *, stateful: bool = False, depth: int = 0) -> None:
         self.items: dict[Hashable, Value] = {}
@@ -87,6 +88,7 @@ class Container:
         self.writers: set[TopLevelStatement] = set()
         self.blocks: dict[AnalysedBlock, str] = {}
         self.stateful: bool = stateful
+        self.used_up: str | None = None
         self.depth: int = depth
 
     def content(self) -> Value:

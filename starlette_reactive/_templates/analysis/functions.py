@@ -54,7 +54,7 @@ class Functions(Names, Attributes):
                 objects |= found.containers
         for found in list(objects):
             if isinstance(found, Container):
-                if paths - found.content().reads:
+                if paths and (paths | self.deciding_change(found)) - found.content().reads:
                     self.put(found, None, Value(reads=paths), node.lineno, known=False)
                 objects |= found.content().objects
         reads: set[str] = set()
@@ -70,7 +70,7 @@ class Functions(Names, Attributes):
         subject = self.filter_input if node.node is None else self.evaluate(node.node)
         if node.name == "attr" and len(node.args) == 1:
             key = self.evaluate(node.args[0])
-            if key.constants and _is_builtin(self._registered("filters", "attr"), "filters"):
+            if key.constants and self.is_builtin("filters", "attr"):
                 found = join_all(self.attribute(subject, each) for each in key.constants)
                 return with_reads(found, self.paths_of(key))
         return self._apply("filters", node, subject)
@@ -92,6 +92,10 @@ class Functions(Names, Attributes):
         reads = frozenset[str]().union(*(self.paths_of(value) for value in values))
         objects = frozenset[object]().union(*(value.objects for value in values)) if kind == "filters" else frozenset()
         return Value(reads=reads, objects=objects)
+
+    def is_builtin(self, kind: str, name: str) -> bool:
+        """Return whether the filter or test ``name`` is Jinja's own."""
+        return _is_builtin(self._registered(kind, name), kind)
 
     def _registered(self, kind: str, name: str) -> object:
         key = (kind, name)

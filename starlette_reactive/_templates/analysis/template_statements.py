@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from jinja2 import nodes
@@ -100,11 +100,24 @@ class TemplateStatements(BlockStatements):
         found = self._names_of(node, value)
         if found is None:
             if node.with_context:
-                self.read_everything(f"the {what} at {self.location(node)} uses a template known only at run time")
+                self._follow_nothing(
+                    node, f"the {what} at {self.location(node)} uses a template known only at run time"
+                )
             return None
         names, in_order = found
         templates = [parsed for name in names if (parsed := self.load(name)) is not None]
         return templates[:1] if in_order else templates
+
+    def _follow_nothing(self, node: nodes.Node, why: str) -> None:
+        """Record that an unknown template may read everything, and change whatever it can look up."""
+        everything = self.read_everything(why)
+        bindings = list(self.handed_names().values())
+        context: ContextLayer | None = self.frame.context
+        while context is not None:
+            bindings += [*context.names.values(), *context.handed.values()]
+            context = context.parent
+        for container in _containers(binding.value for binding in bindings):
+            self.put(container, None, everything, node.lineno, known=False)
 
     # ── includes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -264,6 +277,18 @@ class TemplateStatements(BlockStatements):
             self.active_includes.pop()
         self.read_set.add(read_set)
         return Value(objects=frozenset((ImportedModule(context, frozenset(read_set.reads)),)))
+
+
+def _containers(values: Iterable[Value]) -> list[Container]:
+    """Return the containers in ``values``, and those within them."""
+    found: list[Container] = []
+    pending = [each for value in values for each in value.objects]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, Container) and each not in found:
+            found.append(each)
+            pending.extend(each.content().objects)
+    return found
 
 
 def _template_names(value: Value) -> tuple[list[str], bool] | None:

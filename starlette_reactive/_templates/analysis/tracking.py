@@ -94,6 +94,8 @@ class Tracking(InterpreterState):
             seen.add(id(found))
             if isinstance(found, Container):
                 self.touch(found)
+                if found.used_up is not None:
+                    self.put(found, None, BOTTOM, f"by using up the iterator of {found.used_up}", known=False)
                 content = found.content()
                 paths |= content.aliases | content.reads
                 pending.extend(content.objects)
@@ -164,9 +166,17 @@ class Tracking(InterpreterState):
         if after != before and before is not BOTTOM:
             self.count_change()
 
-    def put(self, container: Container, key: object, value: Value, lineno: int, *, known: bool = True) -> None:
-        """Add a value to a container, at ``key`` if that is known. An earlier value may remain."""
-        value = with_reads(value, self.deciding_paths.union(*self.deciding_outside[container.depth :]))
+    def put(self, container: Container, key: object, value: Value, how: int | str, *, known: bool = True) -> None:
+        """Add a value to a container, at ``key`` if that is known. An earlier value may remain.
+
+        Args:
+            container: The container.
+            key: The key.
+            value: The value.
+            how: The line of the change, or what the block does to change it, for messages.
+            known: Whether the key is known.
+        """
+        value = with_reads(value, self.deciding_change(container))
         before = container.items.get(key, BOTTOM) if known else container.rest
         after = join(before, value)
         if after != before:
@@ -175,15 +185,19 @@ class Tracking(InterpreterState):
                 container.items[key] = after
             else:
                 container.rest = after
-        self.change(container, lineno)
+        self.change(container, how if isinstance(how, str) else f"at {self.frame.template.name}:{how}")
 
-    def change(self, container: Container, lineno: int) -> None:
+    def deciding_change(self, container: Container) -> frozenset[str]:
+        """Return the paths that decide whether a change of ``container`` happens here."""
+        return self.deciding_paths.union(*self.deciding_outside[container.depth :])
+
+    def change(self, container: Container, how: str) -> None:
         """Record that the current text changes a container."""
         self.effects += 1
         if self.open_blocks:
             block = self.open_blocks[-1]
             if block not in container.blocks:
-                container.blocks[block] = f"at {self.frame.template.name}:{lineno}"
+                container.blocks[block] = how
                 self.count_change()
         statement = self.statement
         while statement is not None:
