@@ -190,6 +190,7 @@ def choice_site(chooser: Chooser) -> dict[str, str]:
 
 STATE_AT_TOP = (
     "{% set ns = namespace(a='', b='') %}{% set l = [] %}{% set c = cycler('x', 'y') %}{% set put = l.append %}"
+    "{% set g = tasks|map(attribute='title') %}{% set h = ([doc, user]|reverse if flag else tasks|select) %}"
 )
 
 
