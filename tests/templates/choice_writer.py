@@ -10,7 +10,7 @@ __all__ = ["choice_site"]
 
 OBJECTS = ("doc", "user", "doc.author", "text")
 VALUES = ("flag", "mode", "doc.title", "user.name", "text", "doc.done", "tasks")
-STATE = ("l|join", "ns.a", "l|length", "c.current", "l", "ns.b")
+STATE = ("l|join", "ns.a", "l|length", "c.current", "l", "ns.b", "g|list", "h|join")
 PARTS = (
     "out", "out", "text", "set", "if", "for", "with", "include", "include", "effect", "effect", "state", "state",
     "method", "method", "module", "module", "call", "self", "local", "block", "filter",
@@ -94,7 +94,7 @@ class ChoiceWriter(Writer):
     def effect(self) -> str:
         """Write an expression that changes state."""
         value = self.value()
-        kinds = [f"l.append({value})", "c.next()", "(l.pop() if l)", f"put({value})", f"l.insert(0, {value})"]
+        kinds = [f"l.append({value})", "c.next()", "(l.pop() if l)", f"put({value})", f"l.insert(0, {value})", "g|list"]
         if self.modules:
             kinds += [f"m.push(l, {value})", f"m.apply(l.append, {value})"]
         return self.pick(*kinds)

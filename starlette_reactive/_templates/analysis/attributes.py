@@ -115,10 +115,13 @@ class Attributes(Tracking):
             self.read_set.reads |= base.aliases
         callee = self.attribute(base._replace(aliases=NO_PATHS), name) if base.objects else UNKNOWN
         containers = frozenset(found for found in base.objects if isinstance(found, Container))
-        if containers and callee.objects and all(name in found.items for found in containers):
-            return Value(NO_PATHS, base.aliases | base.reads, callee.objects)
-        method = BoundMethod(name, base.aliases, containers)
-        return Value(NO_PATHS, base.aliases | base.reads, callee.objects | {method})
+        is_item = bool(containers) and all(name in found.items for found in containers)
+        if name in _CONTAINER_METHODS and not is_item:
+            callee = Value(objects=callee.objects)
+        called = Value(callee.aliases, base.aliases | base.reads | callee.reads, callee.objects)
+        if is_item and name not in _CONTAINER_METHODS:
+            return called
+        return called._replace(objects=called.objects | {BoundMethod(name, base.aliases, containers)})
 
 
 def _static_attribute(value: object, key: object) -> object:

@@ -5,7 +5,7 @@ These objects change during an interpretation and hold its results afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from jinja2 import nodes
@@ -312,14 +312,18 @@ class AnalysedBlock:
             self.conflict = f"it reads what the block {writer.name!r} changes {where}"
 
     def is_within(self, other: AnalysedBlock) -> bool:
-        """Return whether it is ``other`` or nested in it."""
-        return any(block is other for block in self._with_enclosing())
-
-    def _with_enclosing(self) -> Iterator[AnalysedBlock]:
-        block: AnalysedBlock | None = self
-        while block is not None:
-            yield block
-            block = block.parent
+        """Return whether it is ``other``, or is nested in it wherever the page shows it."""
+        seen: set[AnalysedBlock] = {other}
+        pending = [self]
+        while pending:
+            block = pending.pop()
+            if block not in seen:
+                seen.add(block)
+                for parent in block.parents:
+                    if parent is None:
+                        return False
+                    pending.append(parent)
+        return True
 
     @property
     def alone(self) -> str | None:

@@ -226,10 +226,9 @@ class Tracking(InterpreterState):
             self._add_conflict(writer, where)
 
     def _add_conflict(self, writer: AnalysedBlock, where: str) -> None:
-        for block in reversed(self.open_blocks):
-            if writer.is_within(block):
-                return
-            block.add_conflict(writer, where)
+        for block in self.open_blocks:
+            if not writer.is_within(block):
+                block.add_conflict(writer, where)
 
     def count_change(self) -> None:
         """Record that a container changed, which invalidates remembered calls."""
