@@ -94,6 +94,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     chaos.addoption("--engine-rounds", type=int, default=1, help="number of rounds of each engine fault")
     chaos.addoption("--engine-seed", help="seed of the engine faults, to repeat a run")
     chaos.addoption("--engine-faults", help="comma-separated names of engine faults; all by default")
+    generated = parser.getgroup("generated templates")
+    generated.addoption("--template-sites", type=int, default=640, help="number of sites of eight templates each")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,13 +13,13 @@ from types import MappingProxyType
 
 from jinja2 import Environment
 
-from .._core.paths import ALL
 from .analysis.findings import AnalysedBlock, ParentChoice, TemplateRun, required_statements
 from .analysis.frames import Macro
 from .analysis.interpreter import Interpreter
 from .analysis.interpreter_state import ABSENT
+from .block_reads import join_blocks
 from .environment_cache import PerEnvironment
-from .reads import BlockReads, PageReads
+from .reads import PageReads
 from .regions import Region, RegionLibrary
 from .sources import ParsedTemplate, TemplateLibrary, is_current, library_of
 
@@ -189,40 +189,11 @@ def _page_reads(
     name: str, interpreters: list[Interpreter], variants: list[PageVariant], *, complete: bool
 ) -> PageReads:
     outside = frozenset().union(*(interpreter.read_set.paths() for interpreter in interpreters))
-    blocks = _joined([variant.blocks for variant in variants], complete=complete)
-    unplaced = _joined([variant.unplaced for variant in variants], complete=complete)
+    taken = [(variant.choices, variant.parent_choices) for variant in variants]
+    placed = [(*each, variant.blocks) for each, variant in zip(taken, variants, strict=True)]
+    other = [(*each, variant.unplaced) for each, variant in zip(taken, variants, strict=True)]
+    blocks, unplaced = join_blocks(placed, complete=complete), join_blocks(other, complete=complete)
     for block in blocks:
         unplaced.pop(block, None)
     templates = frozenset(name for interpreter in interpreters for name in interpreter.used_templates)
     return PageReads(name, MappingProxyType(blocks), outside, MappingProxyType(unplaced), templates)
-
-
-def _joined(variants: list[Mapping[str, AnalysedBlock]], *, complete: bool) -> dict[str, BlockReads]:
-    by_name: dict[str, list[AnalysedBlock]] = {}
-    for variant in variants:
-        for name, block in variant.items():
-            by_name.setdefault(name, []).append(block)
-    return {name: _block_reads(found, complete=complete) for name, found in by_name.items()}
-
-
-def _block_reads(blocks: list[AnalysedBlock], *, complete: bool) -> BlockReads:
-    """Return what a block reads, from its findings in each variant of the page."""
-    first = blocks[0]
-    paths = frozenset().union(*(block.read_set.paths() for block in blocks))
-    notes = dict.fromkeys(note for block in blocks for note in block.read_set.notes)
-    alone = next((block.alone for block in blocks if block.alone is not None), None)
-    if not complete:
-        incomplete = "the page has too many combinations of parents to follow"
-        notes[incomplete] = None
-        alone = alone or incomplete
-        paths = frozenset((ALL,))
-    return BlockReads(
-        first.name,
-        first.template.name,
-        first.definition.lineno,
-        frozenset((ALL,)) if ALL in paths else paths,
-        first.parent.name if first.parent is not None else None,
-        alone,
-        tuple(notes),
-        any(block.read_set.translates for block in blocks),
-    )

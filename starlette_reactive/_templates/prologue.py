@@ -71,11 +71,11 @@ def prologue_of_choice(choice: ParentChoice) -> Prologue:
 
 def _prologue(run: TemplateRun, required: set[TopLevelStatement], choice: nodes.Extends | None = None) -> Prologue:
     wanted = {id(statement.node) for statement in required if statement.run is run}
-    copier = _StatementCopier(wanted, choice)
-    levels = [
-        PrologueLevel(parsed, _with_declarations(parsed, copier.copies(parsed.tree.body)) if wanted else ())
-        for parsed in run.levels
-    ]
+    levels: list[PrologueLevel] = []
+    for at, parsed in enumerate(run.levels):
+        copier = _StatementCopier(wanted, choice, run.extends[at] if at < len(run.extends) else None)
+        body = _with_declarations(parsed, copier.copies(parsed.tree.body)) if wanted else ()
+        levels.append(PrologueLevel(parsed, body))
     return Prologue(tuple(levels), run.bare)
 
 
@@ -103,16 +103,26 @@ def _with_declarations(parsed: ParsedTemplate, body: list[nodes.Node]) -> tuple[
 
 
 class _StatementCopier:
-    """Copies the wanted statements of a template's top level."""
+    """Copies the wanted statements of a template's top level.
 
-    def __init__(self, wanted: set[int], choice: nodes.Extends | None) -> None:
+    After the ``extends`` that leads to the parent, a template shows nothing: what its text would call is not called.
+    """
+
+    def __init__(self, wanted: set[int], choice: nodes.Extends | None, extends: nodes.Extends | None) -> None:
         self.wanted = wanted
         self.choice = choice
+        self.extends = extends
+        self.shows = True
 
     def copies(self, body: Iterable[nodes.Node]) -> list[nodes.Node]:
         """Return copies of the wanted statements of ``body``."""
-        wanted = [node for node in body if id(node) in self.wanted]
-        return [self._copy(node) for node in wanted if node is self.choice or not isinstance(node, nodes.Extends)]
+        copies: list[nodes.Node] = []
+        for node in body:
+            if id(node) in self.wanted and (node is self.choice or not isinstance(node, nodes.Extends)):
+                copies.append(self._copy(node))
+            if self.shows and self.extends is not None:
+                self.shows = node is not self.extends and self.extends not in node.find_all(nodes.Extends)
+        return copies
 
     def _copy(self, node: nodes.Node) -> nodes.Node:
         if isinstance(node, nodes.If):
@@ -120,23 +130,29 @@ class _StatementCopier:
         if isinstance(node, nodes.Extends):
             target = nodes.Name(PARENT, "store", lineno=node.lineno)
             return nodes.Assign(target, _copy_node(node.template), lineno=node.lineno)
-        return _copy_node(node)
+        return _copy_node(node, shows=self.shows)
 
     def _copy_if(self, node: nodes.If) -> nodes.If:
         elif_ = [self._copy_if(each) for each in node.elif_]
         return _similar(node, _copy_node(node.test), self.copies(node.body), elif_, self.copies(node.else_))
 
 
-def _copy_node(node: N) -> N:
-    """Return a deep copy of a node. Compilation folds constants in place, and the original is shared."""
-    return _similar(node, *(_copy_field(getattr(node, field)) for field in node.fields))
+def _copy_node(node: N, *, shows: bool = True) -> N:
+    """Return a deep copy of a node. Compilation folds constants in place, and the original is shared.
+
+    Args:
+        node: The node.
+        shows: Whether the template shows text there. Text that a macro or a set block keeps is not shown.
+    """
+    shows = shows or isinstance(node, nodes.Macro | nodes.CallBlock | nodes.AssignBlock)
+    return _similar(node, *(_copy_field(getattr(node, field), shows=shows) for field in node.fields))
 
 
-def _copy_field(value: Any) -> Any:
+def _copy_field(value: Any, *, shows: bool) -> Any:
     if isinstance(value, nodes.Node):
-        return _copy_node(value)
+        return _copy_node(value, shows=shows)
     if isinstance(value, list):
-        return [_copy_field(each) for each in value]
+        return [_copy_field(each, shows=shows) for each in value if shows or not isinstance(each, nodes.Output)]
     return value
 
 

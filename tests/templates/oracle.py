@@ -1,207 +1,31 @@
 """The oracle: what the blocks of a page read and contain when the page is rendered.
 
-A modified compiler marks where each block begins and ends, and the values of the context record when they are used.
-Each value represents a whole tree: any attribute, item or call of it is another such value. Its truth and its text
-follow from its path and a seed, so that each seed takes different branches.
+A modified compiler marks where each block begins and ends, and the values of the context record when they are used
+(:mod:`.recording`). Each value represents a whole tree: any attribute, item or call of it is another such value. Its
+truth and its text follow from its path and a seed, so that each seed takes different branches.
+
+Reads alone do not show everything: what decides which parent, file or macro is taken is read outside of the blocks
+whose text it changes. Therefore the oracle also changes one value at a time and compares the texts
+(:mod:`.perturbation`).
 """
 
 from __future__ import annotations
 
+import random
 import re
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import DictLoader, Environment, meta
-from jinja2.compiler import CodeGenerator, Frame
 from jinja2.defaults import DEFAULT_NAMESPACE
-from jinja2.nodes import Block, Include
 
 from starlette_reactive._templates import BlockReads, PageReads, analyse, compile_block
 
-MAX_SEGMENTS = 12
-"""A value with more segments than this is false and empty, so that recursion ends."""
+from .perturbation import covered, missed_changes, page_tree
+from .recording import Recorder, TracedValue, marking, slices
+
 ADDRESS = re.compile(" at 0x[0-9a-f]+")
-MARK = re.compile("\x01([+-])([^\x02]*)\x02")
-
-
-class Recorder:
-    """Records each path that is read, with the blocks that are open."""
-
-    def __init__(self, fixed: Mapping[str, Any] | None = None) -> None:
-        self.fixed: Mapping[str, Any] = fixed or {}
-        self.open: list[str] = []
-        self.log: set[tuple[tuple[str, ...], str]] = set()
-        self.quiet = 0
-
-    def begin(self) -> None:
-        """Reset for a new page."""
-        self.open.clear()
-        self.log.clear()
-        self.quiet = 0
-
-    def note(self, path: str) -> None:
-        self.log.add((tuple(self.open), path))
-
-
-class TracedValue:
-    """A value of the context that records its use."""
-
-    def __init__(self, path: str, seed: int, recorder: Recorder) -> None:
-        object.__setattr__(self, "_at", (path, seed, recorder))
-
-    def _used(self) -> int:
-        path, seed, recorder = self._at
-        recorder.note(path)
-        return zlib.crc32(f"{path}:{seed}".encode())
-
-    def _child(self, key: object) -> Any:
-        path, seed, recorder = self._at
-        path = MARK.sub("", f"{path}.{key}")
-        if path in recorder.fixed:
-            if not isinstance(recorder.fixed[path], dict | list):
-                recorder.note(path)
-            return recorder.fixed[path]
-        return TracedValue(path, seed, recorder)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self._child(name)
-
-    def __getitem__(self, key: object) -> Any:
-        if isinstance(key, slice):
-            self._used()
-            return self._child("slice")
-        return self._child(key)
-
-    def __call__(self, *args: object, **kwargs: object) -> Any:
-        self._used()
-        for arg in (*args, *kwargs.values()):
-            if isinstance(arg, TracedValue):
-                arg._used()
-        return self._child("()")
-
-    def __str__(self) -> str:
-        return f"<{self._at[0]}{self._used() % 7}>"
-
-    __repr__ = __str__
-
-    def __bool__(self) -> bool:
-        return self._used() % 3 != 0 and self._at[0].count(".") < MAX_SEGMENTS
-
-    def __len__(self) -> int:
-        return self._used() % 3
-
-    def __iter__(self) -> Iterator[TracedValue]:
-        count = self._used() % 3 if not self._at[0].endswith((".0", ".1", ".()")) else 2
-        if self._at[0].count(".") > MAX_SEGMENTS:
-            count = 0
-        return iter([self._child(at) for at in range(count)])
-
-    def __contains__(self, item: object) -> bool:
-        return self._used() % 2 == 0
-
-    def __hash__(self) -> int:
-        return self._used()
-
-    def __eq__(self, other: object) -> bool:
-        return (self._used() + zlib.crc32(str(other).encode())) % 2 == 0
-
-    def __lt__(self, other: object) -> bool:
-        return str(self) < str(other)
-
-    __gt__ = __le__ = __ge__ = __lt__
-
-    def __add__(self, other: object) -> str:
-        return f"{self}{other}"
-
-    def __radd__(self, other: object) -> str:
-        return f"{other}{self}"
-
-    def __int__(self) -> int:
-        return self._used() % 5
-
-    __index__ = __int__
-
-    def __float__(self) -> float:
-        return float(int(self))
-
-    def __sub__(self, other: object) -> int:
-        return int(self)
-
-    __rsub__ = __mul__ = __rmul__ = __mod__ = __neg__ = __pos__ = __truediv__ = __floordiv__ = __sub__
-
-
-class MarkingCodeGenerator(CodeGenerator):
-    """Compiles templates that mark where each block begins and ends."""
-
-    def visit_Block(self, node: Block, frame: Frame) -> None:
-        if frame.toplevel and self.has_known_extends:
-            return
-        guarded = frame.toplevel and self.extends_so_far > 0
-        self._mark("enter", node.name, guarded, frame)
-        super().visit_Block(node, frame)
-        self._mark("leave", node.name, guarded, frame)
-
-    def visit_Include(self, node: Include, frame: Frame) -> None:
-        if frame.buffer is not None:
-            self.writeline("environment.hush(1)")
-        super().visit_Include(node, frame)
-        if frame.buffer is not None:
-            self.writeline("environment.hush(-1)")
-
-    def _mark(self, code: str, name: str, guarded: bool, frame: Frame) -> None:
-        if guarded:
-            self.writeline("if parent_template is None:")
-            self.indent()
-        if frame.buffer is None:
-            self.simple_write(f"environment.{code}({name!r})", frame)
-        else:
-            # captured text may be changed later, together with its marks
-            self.writeline(f"environment.{code}({name!r}, quiet=True)")
-        if guarded:
-            self.outdent()
-
-
-def marking(kind: type[Environment]) -> type[Environment]:
-    """Return a subclass of ``kind`` that marks the blocks in its pages."""
-
-    class MarkingEnvironment(kind):  # type: ignore[valid-type, misc]
-        code_generator_class = MarkingCodeGenerator
-        recorder: Recorder
-
-        def hush(self, by: int) -> None:
-            self.recorder.quiet += by
-
-        def enter(self, name: str, *, quiet: bool = False) -> str:
-            self.recorder.open.append(name)
-            self.recorder.quiet += quiet
-            return "" if self.recorder.quiet else f"\x01+{name}\x02"
-
-        def leave(self, name: str, *, quiet: bool = False) -> str:
-            self.recorder.open.pop()
-            mark = "" if self.recorder.quiet else f"\x01-{name}\x02"
-            self.recorder.quiet -= quiet
-            return mark
-
-    return MarkingEnvironment
-
-
-def slices(text: str) -> dict[str, list[str]]:
-    """Return the texts between the marks of each block, without nested marks."""
-    found: dict[str, list[str]] = {}
-    open_at: list[tuple[str, int]] = []
-    for mark in MARK.finditer(text):
-        if mark[1] == "+":
-            open_at.append((mark[2], mark.end()))
-        else:
-            name, start = open_at.pop()
-            if name != mark[2]:
-                return {}
-            found.setdefault(name, []).append(MARK.sub("", text[start : mark.start()]))
-    return found
 
 
 @dataclass(slots=True)
@@ -211,6 +35,7 @@ class Result:
     misses: set[str] = field(default_factory=set)
     differences: list[str] = field(default_factory=list)
     compared: int = 0
+    changed: int = 0
     rendered: int = 0
     failed: list[str] = field(default_factory=list)
     reported: set[tuple[str, str]] = field(default_factory=set)
@@ -224,6 +49,7 @@ class Result:
         self.misses |= {f"{name}: {miss}" for miss in other.misses}
         self.differences += [f"{name}: {each}" for each in other.differences]
         self.compared += other.compared
+        self.changed += other.changed
         self.rendered += other.rendered
         self.failed += [f"{name}: {each}" for each in other.failed]
         self.reported |= {(f"{name}:{block}", path) for block, path in other.reported}
@@ -246,6 +72,7 @@ def check(
     names: set[str] | None = None,
     extra: Mapping[str, Any] | None = None,
     fixed: Mapping[str, Any] | None = None,
+    changes: int = 0,
 ) -> Result:
     """Compare the analysis of ``page`` with what the page reads and contains when it is rendered.
 
@@ -257,63 +84,97 @@ def check(
         names: The names in the context. Defaults to those that the templates look up.
         extra: Further values of the context.
         fixed: Values at given paths of the context.
+        changes: How many values to change for each seed, one at a time.
     """
-    plain, marked = make(kind), make(marking(kind))
-    reads = analyse(plain, page)
-    loader = plain.loader
-    assert loader is not None
-    calls_blocks = any("self." in loader.get_source(plain, name)[0] for name in reads.templates)
-    recorder: Recorder = Recorder(fixed)
-    marked.recorder = recorder  # type: ignore[attr-defined]
-    result = Result(blocks=len(reads.blocks))
-    log: set[tuple[tuple[str, ...], str]] = set()
-    for seed in seeds:
-        wanted = names or undeclared(plain, reads)
-        context = {name: TracedValue(name, seed, recorder) for name in wanted} | dict(extra or {})
-        other_recorder = Recorder(fixed)
-        again = {name: TracedValue(name, seed, other_recorder) for name in wanted} | dict(extra or {})
-        recorder.begin()
+    return _Check(make, page, kind, names, extra or {}, fixed).run(seeds, changes)
+
+
+class _Check:
+    """One check of one page."""
+
+    def __init__(
+        self,
+        make: Callable[[type[Environment]], Environment],
+        page: str,
+        kind: type[Environment],
+        names: set[str] | None,
+        extra: Mapping[str, Any],
+        fixed: Mapping[str, Any] | None,
+    ) -> None:
+        self.page = page
+        self.plain, self.marked = make(kind), make(marking(kind))
+        self.reads = analyse(self.plain, page)
+        loader = self.plain.loader
+        assert loader is not None
+        self.calls_blocks = any("self." in loader.get_source(self.plain, name)[0] for name in self.reads.templates)
+        self.names = names or undeclared(self.plain, self.reads)
+        self.extra = extra
+        self.recorder, self.other_recorder = Recorder(fixed), Recorder(fixed)
+        self.other_recorder.objects = self.recorder.objects
+        self.marked.recorder = self.recorder  # type: ignore[attr-defined]
+        self.result = Result(blocks=len(self.reads.blocks))
+
+    def run(self, seeds: range, changes: int) -> Result:
+        log: set[tuple[tuple[str, ...], str]] = set()
+        for seed in seeds:
+            text = self.render(seed)
+            if text is None:
+                continue
+            self.result.rendered += 1
+            log |= self.recorder.all_reads()
+            self.compare_blocks(seed, text)
+            paths = self.recorder.changeable()
+            for path in random.Random(seed).sample(paths, min(changes, len(paths))):
+                self.change(seed, text, path)
+        compare_paths(self.reads, log, self.result, calls_blocks=self.calls_blocks)
+        return self.result
+
+    def context(self, seed: int, recorder: Recorder) -> dict[str, Any]:
+        return {name: TracedValue(name, seed, recorder) for name in self.names} | dict(self.extra)
+
+    def render(self, seed: int, changed: str | None = None) -> str | None:
+        """Return the marked page, or None if it does not work with these values."""
+        self.recorder.begin(changed)
         try:
-            text = marked.get_template(page).render(context)
+            return str(self.marked.get_template(self.page).render(self.context(seed, self.recorder)))
         except Exception as error:  # noqa: BLE001 - a page may not work with these values
-            result.failed.append(f"{type(error).__name__}: {error}")
-            continue
-        result.rendered += 1
-        log |= recorder.log
-        compare_blocks(plain, page, reads, slices(str(text)), again, other_recorder, result, calls_blocks=calls_blocks)
-    compare_paths(reads, log, result, calls_blocks=calls_blocks)
-    return result
+            self.result.failed.append(f"{type(error).__name__}: {error}")
+            return None
 
+    def change(self, seed: int, before: str, path: str) -> None:
+        """Change the value at ``path`` and compare the page with what the analysis says about the change."""
+        after = self.render(seed, path)
+        if after is None:
+            return
+        old, new = page_tree(ADDRESS.sub("", before)), page_tree(ADDRESS.sub("", after))
+        if old is not None and new is not None:
+            self.result.changed += 1
+            self.result.misses.update(missed_changes(self.reads, old, new, path))
+        self.compare_blocks(seed, after, path)
 
-def compare_blocks(
-    env: Environment,
-    page: str,
-    reads: PageReads,
-    in_page: dict[str, list[str]],
-    context: dict[str, Any],
-    other_recorder: Recorder,
-    result: Result,
-    *,
-    calls_blocks: bool,
-) -> None:
-    """Compare each block rendered alone with its text in the page."""
-    result.shown |= set(in_page)
-    for name, texts in in_page.items():
-        block = reads.blocks.get(name)
-        if block is None or block.alone is not None or any("x02" in text.lower() for text in texts):
-            continue
-        if len(texts) != 1 and not calls_blocks:
-            result.differences.append(f"{name} is shown {len(texts)} times")
-            continue
-        result.compared += 1
-        other_recorder.begin()
+    def compare_blocks(self, seed: int, text: str, changed: str | None = None) -> None:
+        """Compare each block rendered alone with its text in the page."""
+        in_page = slices(text)
+        self.result.shown |= set(in_page)
+        for name, texts in in_page.items():
+            block = self.reads.blocks.get(name)
+            if block is None or block.alone is not None or any("x02" in text.lower() for text in texts):
+                continue
+            if len(texts) != 1 and not self.calls_blocks:
+                self.result.differences.append(f"{name} is shown {len(texts)} times")
+                continue
+            self.result.compared += 1
+            alone = self.render_alone(name, seed, changed)
+            self.result.alone.setdefault(name, set()).update(path for _, path in self.other_recorder.all_reads())
+            if not any(ADDRESS.sub("", alone) == ADDRESS.sub("", text) for text in texts):
+                self.result.differences.append(f"{name} ({changed}): alone {alone!r}, in the page {texts[0]!r}")
+
+    def render_alone(self, name: str, seed: int, changed: str | None) -> str:
+        self.other_recorder.begin(changed)
         try:
-            alone = compile_block(env, page, name).render(context)
+            return compile_block(self.plain, self.page, name).render(self.context(seed, self.other_recorder))
         except Exception as error:  # noqa: BLE001 - it is reported
-            alone = f"{type(error).__name__}: {error}"
-        result.alone.setdefault(name, set()).update(path for _, path in other_recorder.log)
-        if not any(ADDRESS.sub("", alone) == ADDRESS.sub("", text) for text in texts):
-            result.differences.append(f"{name}: alone {alone!r}, in the page {texts[0]!r}")
+            return f"{type(error).__name__}: {error}"
 
 
 def compare_paths(
@@ -345,11 +206,6 @@ def _count_hits(block: BlockReads, read: set[str], result: Result) -> None:
         result.reported.add((block.name, path))
         if any(each == path or each.startswith(f"{path}.") for each in read):
             result.hit.add((block.name, path))
-
-
-def covered(path: str, paths: frozenset[str]) -> bool:
-    """Return whether a change of ``path`` itself affects a block that reads ``paths``."""
-    return any(known in ("*", path) or path.startswith(f"{known}.") for known in paths)
 
 
 def undeclared(env: Environment, reads: PageReads) -> set[str]:

@@ -16,7 +16,7 @@ from jinja2.utils import pass_context, pass_eval_context
 
 from starlette_reactive._templates import analyse, compile_block
 
-from .oracle import Recorder, marking, slices
+from .recording import Recorder, marking, slices
 
 EXTENSIONS = ["jinja2.ext.do", "jinja2.ext.loopcontrols", "jinja2.ext.i18n"]
 
@@ -115,6 +115,9 @@ MACROS = (
     "{% macro sees() %}{{ text }}{% endmacro %}{% set const = 'C' %}{% set local = text %}"
 )
 
+LIST = "{% set l = [] %}"
+L = B("{{ l|join }}")
+
 ROWS = [
     # names, attributes, items
     row("text alone", "hello", "", "hello"),
@@ -139,6 +142,14 @@ ROWS = [
     row("call of a variable", "{{ f(text, a=doc.n) }}", "f text doc.n", "fhey3"),
     row("call with spread arguments", "{{ f(*names, **pairs) }}", "f names pairs", "fpq12"),
     row("call of an item", "{{ doc['full']() }}", "doc", "F"),
+    row("method as a value", "{% set m = doc.full %}{{ m() }}", "doc doc.full", "F"),
+    row("method as a value of a with", "{% with m = doc['full'] %}{{ m(text) }}{% endwith %}", "doc doc.full text", "Fhey"),
+    row("method by the attr filter", "{{ (doc|attr('full'))() }}", "doc doc.full", "F"),
+    row("method by a choice", "{{ (doc.full if flag else user.name)() }}", "doc doc.full flag user user.name", "F"),
+    row("method in a list", "{{ [doc.full][0]() }}", "doc doc.full", "F"),
+    row("methods by map", "{% for m in [doc]|map(attribute='full') %}{{ m() }}{% endfor %}", "doc", "F"),
+    row("method as an argument", "{% macro m(g) %}{{ g() }}{% endmacro %}{{ m(doc.full) }}", "doc doc.full", "F"),
+    row("method that changes its object, as a value", "{% set add = doc.tags.append %}{% do add(text) if off %}{{ doc.tags.0 }}", "doc.tags doc.tags.0 doc.tags.append off text", "x"),
     row("constant", "{{ 1 + 2 }}{{ 'a' ~ 'b' }}{{ [1, 2]|length }}", "", "3ab2"),
     # operators
     row("arithmetic", "{{ n + doc.n * 2 - 1 }}", "n doc.n", "7"),
@@ -153,6 +164,9 @@ ROWS = [
     row("attribute of a choice", "{{ (doc if flag else user).name }}", "doc.name flag user.name", ""),
     row("attribute of an or", "{{ (nothing or doc).title }}", "nothing nothing.title doc.title", "T"),
     row("list literal", "{{ [doc.title, text]|join(',') }}", "doc.title text", "T,hey"),
+    row("item by a chosen name", "{{ doc['title' if flag else 'body'] }}", "doc.title doc.body flag", "T"),
+    row("attr filter by a chosen name", "{{ doc|attr('title' if flag else 'body') }}", "doc.title doc.body flag", "T"),
+    row("dict literal by a chosen key", "{{ {('a' if flag else 'b'): n}.a }}", "flag n", "2"),
     row("item of a list literal", "{{ [doc, user][1].name }}", "user.name", "Uma"),
     row("dict literal", "{{ {'a': doc, 'b': user}.a.title }}", "doc.title", "T"),
     row("dict literal by computed key", "{{ {'title': text}[key] }}", "text key", "hey"),
@@ -200,6 +214,10 @@ ROWS = [
     row("with evaluates its values outside", "{% with text = 'a', d = text %}{{ d }}{% endwith %}", "text", "hey"),
     row("with ends", "{% with text = 'a' %}{% endwith %}{{ text }}", "text", "hey"),
     row("do", "{% set l = [] %}{% do l.append(doc.title) %}{{ l|join }}", "doc.title", "T"),
+    row("do by a method as a value", "{% set l = [] %}{% set add = l.append %}{% do add(doc.title) %}{{ l|join }}", "doc.title", "T"),
+    row("sort", "{% set l = [n, doc.n] %}{% do l.sort() %}{{ l|join }}", "n doc.n", "23"),
+    row("iterator that is used up", "{% set u = names|map('upper') %}{{ u|join }}{{ u|join }}", "names", "PQ"),
+    row("iterator by a choice", "{% set u = (names|select if flag else tasks|reverse) %}{{ u|join }}{{ u|join }}", "flag names tasks", "pq"),
     # loops
     row("for", "{% for t in tasks %}{{ t.title }}{% endfor %}", "tasks", "onetwo"),
     row("for over an attribute", "{% for t in doc.tags %}{{ t }}{% endfor %}", "doc.tags", "xy"),
@@ -250,6 +268,7 @@ ROWS = [
     row("include by a choice", "{% include 'i' if flag else 'j' %}", "flag text n", "<hey>", i="<{{ text }}>", j="{{ n }}"),
     row("include by a constant name", "{% set x = 'i' %}{% include x %}", "text", "<hey>", i="<{{ text }}>"),
     row("include by a joined name", "{% include 'dir/' ~ 'i' %}", "text", "<hey>", **{"dir/i": "<{{ text }}>"}),
+    row("include in branches", "{% if flag %}{% include 'i' %}{% else %}{% include 'j' %}{% endif %}", "flag text", "<hey1>", i="<{{ text }}{% block x %}1{% endblock %}>", j="{% block x %}{{ n }}{% endblock %}"),
     row("include of an unknown template", "{% set layout = 'i' if off else layout %}{% include layout %}", "*", "<hey>", parent="<{{ text }}>", i=""),
     row("include of a child", "{% include 'i' %}", "text", "<2hey>", i="{% extends 'p' %}{% block x %}{{ n }}{% endblock %}", p="<{% block x %}{% endblock %}{{ text }}>"),
     row("include of itself", "{% with t = tree %}{% include 'i' %}{% endwith %}", "tree.name tree.kids", "rst", i="{{ t.name }}{% for k in t.kids %}{% with t = k %}{% include 'i' %}{% endwith %}{% endfor %}"),
@@ -274,6 +293,12 @@ ROWS = [
     Row("set at the top from another set", "{% set x = text %}{% set y = x ~ '!' %}{% set z = n %}" + B("{{ y }}"), "text", "hey!"),
     Row("set in an if at the top", "{% if flag %}{% set x = text %}{% else %}{% set x = n %}{% endif %}" + B("{{ x }}"), "flag text n", "hey"),
     Row("set after the block", B("{{ x }}") + "{% set x = text %}", "x", ""),
+    Row("import by a choice", "{% import 'i' if flag else 'j' as m %}" + B("{{ m.a() }}"), "flag", "1", {"i": "{% macro a() %}1{% endmacro %}", "j": "{% macro a() %}2{% endmacro %}"}),
+    Row("from import by a choice", "{% from 'i' if flag else 'j' import a %}" + B("{{ a }}"), "flag", "1", {"i": "{% set a = 1 %}", "j": "{% set a = 2 %}"}),
+    Row("import in branches", "{% if flag %}{% import 'i' as m %}{% else %}{% import 'j' as m %}{% endif %}" + B("{{ m.a }}"), "flag", "1", {"i": "{% set a = 1 %}", "j": "{% set a = 2 %}"}),
+    Row("import of a chosen module by a module", "{% import 'h' as h with context %}" + B("{{ h.k }}"), "flag", "1", {"h": "{% import 'i' if flag else 'j' as m %}{% set k = m.a %}", "i": "{% set a = 1 %}", "j": "{% set a = 2 %}"}),
+    Row("method of a module", "{% import 'm' as m with context %}" + B("{{ m.full() }}"), "doc doc.full", "F", {"m": "{% set full = doc.full %}"}),
+    Row("import of an unknown module", "{% import layout as m %}" + B("{{ m.a }}"), "layout", "1", {"parent": "{% set a = 1 %}"}),
     Row("macro at the top", "{% macro m(d) %}{{ d.title }}{{ text }}{% endmacro %}" + B("{{ m(doc) }}"), "doc.title text", "They"),
     Row("import at the top", "{% import 'm' as m %}" + B("{{ m.show(doc) }}"), "doc.title", "T", {"m": MACROS}),
     Row("import with context at the top", "{% set text = n %}{% from 'm' import sees with context %}" + B("{{ sees() }}"), "n", "2", {"m": MACROS}),
@@ -284,6 +309,35 @@ ROWS = [
     Row("names of a surrounding with are not visible", "{% with text = 'x' %}" + B("{{ text }}") + "{% endwith %}", "text", "hey"),
     Row("a surrounding condition is not read", "{% if user.admin %}" + B("{{ text }}") + "{% endif %}", "text", "hey"),
     Row("surrounding autoescape", "{% autoescape true %}" + B("{{ text|escaped }}") + "{% endautoescape %}", "text", "heyTrue"),
+    # changes under a condition
+    Row("change in an if", LIST + "{% if flag %}{% do l.append(n) %}{% endif %}" + L, "flag n", "2"),
+    Row("change in an elif", LIST + "{% if off %}{% elif flag %}{% do l.append(n) %}{% endif %}" + L, "off flag n", "2"),
+    Row("change in an else", LIST + "{% if off %}{% else %}{% do l.append(n) %}{% endif %}" + L, "off n", "2"),
+    Row("change in a conditional expression", LIST + "{% do (l.append(n) if flag) %}" + L, "flag n", "2"),
+    Row("change in the else of an expression", LIST + "{% do (1 if off else l.append(n)) %}" + L, "off n", "2"),
+    Row("change after an and", LIST + "{% do (flag and l.append(n)) %}" + L, "flag n", "2"),
+    Row("change after an or", LIST + "{% do (off or l.append(n)) %}" + L, "off n", "2"),
+    Row("change in a chain of comparisons", LIST + "{% do (0 < n < (l.append(1) or 3)) %}" + L, "n", "1"),
+    Row("change in the value of a set", LIST + "{% set x = (l.append(1) if flag) %}" + L, "flag", "1"),
+    Row("change in the value of a with", LIST + "{% with x = (flag and l.append(1)) %}{% endwith %}" + L, "flag", "1"),
+    Row("change in a set block", LIST + "{% set x %}{% if flag %}{{ l.append(1) }}{% endif %}{% endset %}" + L, "flag", "1"),
+    Row("change in a loop", LIST + "{% for t in tasks %}{% do l.append(1) %}{% endfor %}" + L, "tasks", "11"),
+    Row("change in a loop with a test", LIST + "{% for t in tasks if flag %}{% do l.append(1) %}{% endfor %}" + L, "tasks flag", "11"),
+    Row("change in the else of a loop", LIST + "{% for t in tasks if off %}{% else %}{% do l.append(1) %}{% endfor %}" + L, "tasks off", "1"),
+    Row("change after a break", LIST + "{% for t in tasks %}{% if flag %}{% break %}{% endif %}{% do l.append(1) %}{% endfor %}" + L, "tasks flag", ""),
+    Row("change in a recursive loop", LIST + "{% for t in [tree] recursive %}{% do l.append(1) %}{{ loop(doc.tags) if loop.first and loop.depth < 2 }}{% endfor %}" + L, "tree doc.tags", "111"),
+    Row("change in a call block", LIST + "{% macro m(x) %}{{ caller() if x }}{% endmacro %}{% call m(flag) %}{% do l.append(1) %}{% endcall %}" + L, "flag", "1"),
+    Row("change in a macro that is called again", LIST + "{% macro m() %}{% do l.append(1) %}{% endmacro %}{{ m() }}{{ m() }}{{ m() }}{% if flag %}{{ m() }}{% endif %}" + L, "flag", "1111"),
+    Row("change in a chosen macro", LIST + "{% macro m() %}{% do l.append(1) %}{% endmacro %}{% macro o() %}{% endmacro %}{{ (m if flag else o)() }}" + L, "flag", "1"),
+    Row("change by a function that is called again", LIST + "{% if flag %}{% do f(l, text) %}{% endif %}{% if n %}{% do f(l, text) %}{% endif %}" + L, "flag n text", ""),
+    Row("change in a chosen include", LIST + "{% include 'i' if flag else 'j' %}" + L, "flag", "1", {"i": "{% do l.append(1) %}", "j": ""}),
+    Row("change in a chosen import", LIST + "{% import 'i' if flag else 'j' as m with context %}" + L, "flag", "1", {"i": "{% do l.append(1) %}", "j": ""}),
+    Row("change in a chosen parent", "{% extends 'i' if flag else 'j' %}" + LIST + L, "flag", "1", {"i": "{% do l.append(1) %}" + B(""), "j": B("")}),
+    Row("cycler that is advanced under a condition", "{% set c = cycler('x', 'y') %}{{ c.next() if flag }}" + B("{{ c.current }}"), "flag", "y"),
+    Row("iterator that is used up under a condition", "{% set u = names|select %}{% if flag %}{{ u|list|length }}{% endif %}" + B("{{ u|join }}"), "flag names", ""),
+    Row("text after an extends changes nothing", "{% extends 'p' %}" + LIST + "{% for t in tasks %}{{ l.append(1) }}{% filter upper %}{{ l.append(2) }}{% endfilter %}{% do l.append(3) %}{% endfor %}" + L, "tasks", "33", {"p": B("")}),
+    Row("set blocks and call blocks after an extends", "{% extends 'p' %}" + LIST + "{% macro m() %}{{ l.append(1) }}{{ caller() }}{% endmacro %}{% call m() %}{{ l.append(2) }}{% endcall %}{% set x %}{{ l.append(3) }}{% endset %}" + L, "", "123", {"p": B("")}),
+    Row("text before an extends", LIST + "{{ l.append(1) or '' }}{% extends 'p' %}{{ l.append(2) }}" + L, "", "1", {"p": B("")}),
     # inheritance
     Row("override", "{% extends 'p' %}" + B("{{ text }}"), "text", "hey", {"p": PARENT}),
     Row("no override", "{% extends 'p' %}", "doc.body", "parent B", {"p": PARENT}),
@@ -297,7 +351,17 @@ ROWS = [
     Row("child's block within the parent's", "{% extends 'p' %}{% block c %}{{ n }}{% endblock %}", "text", "hey2", {"p": B("{{ text }}{% block c %}{% endblock %}")}),
     Row("parent by a constant name", "{% set p = 'p' %}{% extends p %}" + B("{{ text }}"), "text", "hey", {"p": PARENT}),
     Row("parent of a parent", "{% extends 'p' %}" + B("{{ text }}"), "text", "hey", {"p": "{% extends 'q' %}", "q": PARENT}),
-    Row("parent by a choice", "{% extends 'p' if flag else 'q' %}" + B("{{ text }}{{ super() }}"), "text doc.body n", "heyparent B", {"p": PARENT, "q": B("{{ n }}")}),
+    Row("parent by a choice", "{% extends 'p' if flag else 'q' %}" + B("{{ text }}{{ super() }}"), "flag text doc.body n", "heyparent B", {"p": PARENT, "q": B("{{ n }}")}),
+    Row("parent by a choice that changes no text of the block", "{% extends 'p' if flag else 'q' %}" + B("{{ text }}"), "text", "hey", {"p": PARENT, "q": B("{{ n }}")}),
+    Row("parent in branches", "{% if flag %}{% extends 'p' %}{% else %}{% extends 'q' %}{% endif %}", "flag doc.body n", "parent B", {"p": PARENT, "q": B("{{ n }}")}),
+    Row("parent by a name that a condition sets", "{% if off %}{% set up = 'q' %}{% else %}{% set up = 'p' %}{% endif %}{% extends up %}", "off doc.body n", "parent B", {"p": PARENT, "q": B("{{ n }}")}),
+    Row("parent by a chosen key", "{% set up = {'a': 'p', 'b': 'q'} %}{% extends up['a' if flag else 'b'] %}", "flag doc.body n", "parent B", {"p": PARENT, "q": B("{{ n }}")}),
+    Row("parent of a parent by a choice", "{% extends 'o' %}", "flag doc.body n", "parent B", {"o": "{% extends 'p' if flag else 'q' %}", "p": PARENT, "q": B("{{ n }}")}),
+    Row("set of a chosen parent", "{% extends 'p' if flag else 'q' %}" + B("{{ x }}"), "flag text x", "hey", {"p": "{% set x = text %}" + B(""), "q": B("")}),
+    Row("macro of a chosen parent", "{% extends 'p' if flag else 'q' %}" + B("{{ m() }}"), "flag", "1", {"p": "{% macro m() %}1{% endmacro %}" + B(""), "q": "{% macro m() %}2{% endmacro %}" + B("")}),
+    Row("import of a chosen parent", "{% extends 'p' if flag else 'q' %}" + B("{{ m.a }}"), "flag", "1", {"p": "{% import 'i' as m %}" + B(""), "q": "{% import 'j' as m %}" + B(""), "i": "{% set a = 1 %}", "j": "{% set a = 2 %}"}),
+    Row("autoescape of a chosen parent", "{% extends 'p' if flag else 'q' %}" + B("{{ text|escaped }}"), "flag text", "heyTrue", {"p": "{% autoescape true %}" + B("") + "{% endautoescape %}", "q": B("")}),
+    Row("self through a chosen parent", "{% extends 'p' if flag else 'q' %}" + B("{{ self.c() }}"), "flag user.name", "Uma", {"p": PARENT, "q": B("") + "{% block c %}{% endblock %}"}),
     Row("parent under a condition", "{% if flag %}{% extends 'p' %}{% endif %}" + B("{{ text }}"), "text", "hey", {"p": PARENT}),
     Row("required block", "{% extends 'p' %}" + B("{{ text }}"), "text", "hey", {"p": "{% block b required %}{% endblock %}"}),
     Row("macro of the child in the parent's block", "{% extends 'p' %}{% macro m() %}{{ text }}{% endmacro %}", "text", "hey", {"p": B("{{ m() }}")}),

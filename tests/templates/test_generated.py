@@ -11,11 +11,14 @@ from jinja2 import ChainableUndefined, Environment, TemplateError
 
 from starlette_reactive._templates import analyse, elements
 
+from .choice_writer import choice_site
 from .oracle import Result, check, environments_of
 from .writer import NAMES, Random, site
 
 EXTENSIONS = ["jinja2.ext.do", "jinja2.ext.loopcontrols"]
-LOOKED_UP = {*NAMES, "a", "b", "_p"}
+LOOKED_UP = {*NAMES, "a", "b", "_p", "mode", "q", "v", "w"}
+PARTS = 8
+"""The number of tests that share the sites whose values choose."""
 
 
 class HypothesisChooser:
@@ -48,12 +51,12 @@ def environments(templates: dict[str, str]) -> Callable[[type[Environment]], Env
     return make
 
 
-def check_site(templates: dict[str, str], seeds: int) -> Result | None:
+def check_site(templates: dict[str, str], seeds: int, changes: int = 0) -> Result | None:
     make = environments(templates)
     if make is None:
         return None
     elements(make(Environment), "page")
-    return check(make, "page", seeds=range(seeds), names=LOOKED_UP)
+    return check(make, "page", seeds=range(seeds), names=LOOKED_UP, changes=changes)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -70,12 +73,35 @@ def test_no_read_is_missed_and_a_block_rendered_alone_equals_the_page(templates:
 def test_large_pages_pass_the_same_checks(first: int) -> None:
     compared = 0
     for seed in range(first, first + 10):
-        result = check_site(site(Random(seed)), 3)
+        result = check_site(site(Random(seed)), 3, changes=8)
         if result is not None:
             assert result.misses == set(), seed
             assert result.differences == [], seed
             compared += result.compared
     assert compared > 10
+
+
+def check_choices(seeds: range) -> None:
+    compared = changed = 0
+    for seed in seeds:
+        result = check_site(choice_site(Random(seed)), 2, changes=12)
+        if result is not None:
+            assert result.misses == set(), seed
+            assert result.differences == [], seed
+            compared += result.compared
+            changed += result.changed
+    assert compared > 10 * len(seeds)
+    assert changed > 5 * len(seeds)
+
+
+def test_the_values_choose_and_every_changed_text_is_expected() -> None:
+    check_choices(range(40))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_changed_text_is_expected_on_many_sites(part: int, request: pytest.FixtureRequest) -> None:
+    check_choices(range(40 + part, 40 + request.config.getoption("--template-sites"), PARTS))
 
 
 def test_a_second_analysis_returns_the_same_result() -> None:

@@ -6,10 +6,11 @@ from inspect import getattr_static
 from typing import Final, cast
 
 from jinja2 import nodes
+from jinja2.utils import Cycler
 
 from .frames import BlockBody, BoundMethod, Container, Global, ImportedModule, Loop, SelfReference
 from .tracking import Tracking
-from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, extend, is_plain, join, join_all
+from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, extend, is_plain, join, join_all, with_reads
 
 __all__ = ["MUTATORS", "Attributes"]
 
@@ -21,6 +22,9 @@ MUTATORS: Final = frozenset(
     }
 )  # fmt: skip
 """Methods that change their object."""
+_CONTAINER_METHODS: Final = frozenset(
+    name for kind in (list, dict, set, Cycler) for name in dir(kind) if not name.startswith("_")
+)
 
 
 class Attributes(Tracking):
@@ -33,11 +37,11 @@ class Attributes(Tracking):
         base = self.evaluate(node.node)
         key = self.evaluate(node.arg)
         self.consume(key)
+        reads = self.paths_of(key)
         if key.constants:
-            return join_all(self.attribute(base, each) for each in key.constants)
+            return with_reads(join_all(self.attribute(base, each) for each in key.constants), reads)
         # the item is unknown, so the whole container counts as read
         self.consume(base)
-        reads = self.paths_of(key)
         found = self.element(base)
         return found._replace(reads=found.reads | reads)
 
@@ -58,7 +62,11 @@ class Attributes(Tracking):
                 return self._exported(found, key)
             case Container():
                 self.touch(found)
-                return found.at(cast("str", key))
+                value = found.at(cast("str", key))
+                if key in _CONTAINER_METHODS and key not in found.items:
+                    method = BoundMethod(key, NO_PATHS, frozenset((found,)))
+                    value = value._replace(objects=value.objects | {method})
+                return value
             case SelfReference():
                 return self._block_by_name(found, key)
             case BlockBody() if key == "super":
@@ -107,10 +115,13 @@ class Attributes(Tracking):
             self.read_set.reads |= base.aliases
         callee = self.attribute(base._replace(aliases=NO_PATHS), name) if base.objects else UNKNOWN
         containers = frozenset(found for found in base.objects if isinstance(found, Container))
-        if containers and callee.objects and all(name in found.items for found in containers):
-            return Value(base.aliases, base.reads, callee.objects)
-        method = BoundMethod(name, base.aliases, containers)
-        return Value(base.aliases, base.reads, callee.objects | {method})
+        is_item = bool(containers) and all(name in found.items for found in containers)
+        if name in _CONTAINER_METHODS and not is_item:
+            callee = Value(objects=callee.objects)
+        called = Value(callee.aliases, base.aliases | base.reads | callee.reads, callee.objects)
+        if is_item and name not in _CONTAINER_METHODS:
+            return called
+        return called._replace(objects=called.objects | {BoundMethod(name, base.aliases, containers)})
 
 
 def _static_attribute(value: object, key: object) -> object:

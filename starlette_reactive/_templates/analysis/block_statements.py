@@ -40,23 +40,33 @@ class BlockStatements(Statements):
         """Interpret a block in its place in the page."""
         parsed, node = body.run.blocks[body.name][0]
         block = self.blocks.get(body.name)
-        taken = body.run is not self.page_run and body.name in self.page_run.blocks
-        if taken or (block is not None and block.definition is not node):
-            # the page has another block of that name, so nothing can address this one: it counts as plain text
+        if body.run is not self.page_run and body.name in self.page_run.blocks:
+            # the page has a block of that name, so nothing can address this one: it counts as plain text
             self.show_block(body)
             return
+        parent = self.open_blocks[-1] if self.open_blocks else None
         if block is None:
-            parent = self.open_blocks[-1] if self.open_blocks else None
             block = self.blocks[body.name] = AnalysedBlock(body.name, parent, body.run, parsed, node)
-        elif block in self.open_blocks:
-            self.read_everything(f"the block {body.name!r} contains itself at {self.location(node)}")
+        if block.definition is not node:
+            block.barrier = f"the page may show another block of that name, at {parsed.name}:{node.lineno}"
+        if block in self.open_blocks:
+            self._show_in_itself(block, body)
             return
+        block.parents.add(parent)
         self.placements += 1
         self._record_surroundings(block)
         self._show_placed(block, body)
 
+    def _show_in_itself(self, block: AnalysedBlock, body: BlockBody) -> None:
+        node = body.run.blocks[body.name][0][1]
+        if block.definition is node:
+            self.read_everything(f"the block {body.name!r} contains itself at {self.location(node)}")
+        else:
+            self.show_block(body)
+
     def _record_surroundings(self, block: AnalysedBlock) -> None:
         block.visits += 1
+        block.deciding_paths = block.deciding_paths.union(self.deciding_paths, *self.deciding_outside)
         block.eval_options = self.eval_options
         if block.barrier is None and (self.barriers or self.leaked_autoescape):
             block.barrier = self.barriers[-1] if self.barriers else self.leaked_autoescape
@@ -66,6 +76,7 @@ class BlockStatements(Statements):
     def _show_placed(self, block: AnalysedBlock, body: BlockBody) -> None:
         """Interpret a block into its own read set."""
         outer = self.read_set, self.deciding_paths, self.statement, self.conditional
+        self.deciding_outside.append(self.deciding_paths)
         self.read_set, self.deciding_paths, self.statement, self.conditional = block.read_set, NO_PATHS, None, False
         self.open_blocks.append(block)
         if self.capture_depth:
@@ -76,6 +87,7 @@ class BlockStatements(Statements):
         finally:
             inner = self.read_set
             self.open_blocks.pop()
+            self.deciding_outside.pop()
             self.read_set, self.deciding_paths, self.statement, self.conditional = outer
         if self.open_blocks:
             # rendered alone, the enclosing block shows this one too, so it needs the same statements
@@ -87,6 +99,7 @@ class BlockStatements(Statements):
     def show_block(self, body: BlockBody) -> None:
         """Interpret the body of a block into the current read set."""
         parsed, node = body.run.blocks[body.name][body.depth]
+        self.read_set.origins.add(id(node))
         frame = Frame(parsed, body.context)
         parent = BlockBody(body.name, body.run, body.context, body.depth + 1, super_call=True)
         frame.names["super"] = Binding(Value(objects=frozenset((parent,))))

@@ -19,6 +19,8 @@ __all__ = ["CallEvaluation"]
 
 _ORDER: Final = (Macro, BlockBody, Loop, Global, BoundMethod, Container, ImportedModule, SelfReference)
 """The order in which the objects that a callee may be are called."""
+_COMPARING: Final = frozenset({"count", "index", "remove", "sort"})
+"""Methods of lists that compare the items."""
 
 
 class CallEvaluation(Functions, Macros):
@@ -39,12 +41,13 @@ class CallEvaluation(Functions, Macros):
             return given_up
         result = BOTTOM
         known = bool(callee.objects) and not callee.aliases and not callee.reads
-        for found in sorted(callee.objects, key=_position):
-            value = self._call_object(found, arguments, node, direct=direct)
-            if value is not None:
-                result = join(result, value)
-            elif not isinstance(found, BoundMethod) or (len(callee.objects) == 1):
-                known = False
+        with self.decided_by(callee.reads):
+            for found in sorted(callee.objects, key=_position):
+                value = self._call_object(found, arguments, node, direct=direct)
+                if value is not None:
+                    result = join(result, value)
+                elif not isinstance(found, BoundMethod) or (len(callee.objects) == 1):
+                    known = False
         if not known:
             result = join(result, self._call_unknown(callee, arguments, node))
         return result if result is not BOTTOM else UNKNOWN
@@ -77,10 +80,18 @@ class CallEvaluation(Functions, Macros):
         return None
 
     def _call_unknown(self, callee: Value, arguments: Arguments, node: nodes.Node) -> Value:
-        """Call something from outside of the template, which reads all its arguments."""
-        self.consume(callee._replace(objects=frozenset()))
+        """Call something from outside of the template, which reads all its arguments.
+
+        A function that is an attribute may be a method. Then it may read anything of its object, and change it.
+        """
+        objects = frozenset(path.rpartition(".")[0] for path in callee.aliases if "." in path)
+        self.consume(Value(reads=callee.aliases | callee.reads | objects))
         given = self.use_all(arguments.values(), node)
-        return Value(reads=given.reads | callee.aliases | callee.reads, objects=given.objects)
+        for path in callee.aliases:
+            changed, _, name = path.rpartition(".")
+            if name in MUTATORS and changed:
+                self.change_path((changed,), given, node.lineno)
+        return Value(reads=given.reads | callee.aliases | callee.reads | objects, objects=given.objects)
 
     # ── blocks and loops ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,7 +133,8 @@ class CallEvaluation(Functions, Macros):
             outer = self.frame, self.run
             self.frame, self.run = loop.frame, loop.run
             try:
-                self.loop_body(loop.node, loop.frame, item, reads)
+                with self.decided_by(reads):
+                    self.loop_body(loop.node, loop.frame, item, reads)
             finally:
                 self.frame, self.run = outer
 
@@ -165,6 +177,8 @@ class CallEvaluation(Functions, Macros):
                 result = join(result, self._advance(container, node))
                 continue
             self.touch(container)
+            if method.name in _COMPARING:
+                self.consume(container.content())
             if method.name in MUTATORS:
                 self.put(container, None, join(given, join_all(values)), node.lineno, known=False)
             content = container.content()
@@ -175,7 +189,7 @@ class CallEvaluation(Functions, Macros):
     def _advance(self, container: Container, node: nodes.Node) -> Value:
         """Call something that a call changes, such as a cycler."""
         self.touch(container)
-        self.change(container, node.lineno)
+        self.put(container, None, BOTTOM, node.lineno, known=False)
         return container.content()._replace(constants=None)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from jinja2 import nodes
 
 from .frames import Global, Macro
 from .functions import Functions
-from .values import NO_PATHS, UNKNOWN, Value, constant, join, join_all
+from .values import NO_PATHS, UNKNOWN, Value, constant, join, join_all, with_reads
 
 __all__ = ["Expressions"]
 
@@ -42,24 +42,43 @@ class Expressions(Functions):
         if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
             return self.method(self.evaluate(node.node), node.arg.value)
         value = self.evaluate(node)
-        if isinstance(node, nodes.Name) and value.aliases == {node.name} and self.is_builtin_global(node.name, value):
+        if not isinstance(node, nodes.Name) or not value.aliases:
+            return value
+        if value.aliases == {node.name} and self.is_builtin_global(node.name, value):
             return value._replace(aliases=NO_PATHS)
+        if node.name in self._names_of_objects():
+            # a method has no attributes that a template reads, so this is an object that can be called
+            return value._replace(aliases=NO_PATHS, reads=value.reads | value.aliases)
         return value
+
+    def _names_of_objects(self) -> frozenset[str]:
+        """Return the names whose attributes the macro or template at hand reads."""
+        inside = self.active_calls[-1].node if self.active_calls else None
+        scope = inside if isinstance(inside, nodes.Macro | nodes.CallBlock) else self.frame.template.tree
+        found = self.object_names.get(id(scope))
+        if found is None:
+            attributes = scope.find_all((nodes.Getattr, nodes.Getitem))
+            found = frozenset(each.node.name for each in attributes if _is_attribute_of_name(each))
+            self.object_names[id(scope)] = found
+        return found
 
     # ── operators ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def visit_CondExpr(self, node: nodes.CondExpr) -> Value:
         test = self.use(node.test)
         reads = self.paths_of(test)
-        value = self.evaluate(node.expr1)
-        other = self.evaluate(node.expr2) if node.expr2 is not None else UNKNOWN
+        with self.decided_by(reads):
+            value = self.evaluate(node.expr1)
+            other = self.evaluate(node.expr2) if node.expr2 is not None else UNKNOWN
         joined = join(value, other)
         return joined._replace(reads=joined.reads | reads)
 
     def visit_Or(self, node: nodes.And | nodes.Or) -> Value:
         left = self.use(node.left)
-        joined = join(left, self.evaluate(node.right))
-        return joined._replace(reads=joined.reads | self.paths_of(left))
+        reads = self.paths_of(left)
+        with self.decided_by(reads):
+            joined = join(left, self.evaluate(node.right))
+        return joined._replace(reads=joined.reads | reads)
 
     visit_And = visit_Or
 
@@ -81,12 +100,18 @@ class Expressions(Functions):
             reads |= self.paths_of(self.use(child))
         return Value(reads=frozenset(reads))
 
-    visit_Compare = visit_Not = visit_Neg = visit_Pos = _computed
+    def visit_Compare(self, node: nodes.Compare) -> Value:
+        """Evaluate a chain of comparisons, which ends with the first that does not hold."""
+        first, *others = node.ops
+        reads = self.paths_of(self.use(node.expr)) | self.paths_of(self.use(first.expr))
+        for each in others:
+            with self.decided_by(reads):
+                reads |= self.paths_of(self.use(each.expr))
+        return Value(reads=reads)
+
+    visit_Not = visit_Neg = visit_Pos = _computed
     visit_Sub = visit_Mul = visit_Div = visit_FloorDiv = visit_Mod = visit_Pow = _computed
     visit_Slice = _computed
-
-    def visit_Operand(self, node: nodes.Operand) -> Value:
-        return self.evaluate(node.expr)
 
     def visit_MarkSafe(self, node: nodes.MarkSafe | nodes.MarkSafeIfAutoescape) -> Value:
         return self.evaluate(node.expr)
@@ -113,12 +138,12 @@ class Expressions(Functions):
         container = self.container(node)
         for pair in node.items:
             key = self.use(pair.key)
-            value = self.evaluate(pair.value)
+            value = with_reads(self.evaluate(pair.value), self.paths_of(key))
             if key.constants:
                 for each in key.constants:
                     self.fill(container, each, value)
             else:
-                self.fill(container, None, join(value, Value(reads=self.paths_of(key))), known=False)
+                self.fill(container, None, value, known=False)
         return Value(objects=frozenset((container,)))
 
     # ── what only extensions use ─────────────────────────────────────────────────────────────────────────────────
@@ -137,6 +162,13 @@ class Expressions(Functions):
         return self.read_everything(f"the tag at {self.location(node)} receives the context and may read anything")
 
     visit_DerivedContextReference = visit_ContextReference
+
+
+def _is_attribute_of_name(node: nodes.Expr) -> TypeGuard[Any]:
+    if not isinstance(getattr(node, "node", None), nodes.Name):
+        return False
+    name = node.attr if isinstance(node, nodes.Getattr) else getattr(getattr(node, "arg", None), "value", None)
+    return isinstance(name, str) and not name.startswith("_")
 
 
 def _concatenated(values: list[Value]) -> frozenset[Any] | None:

@@ -5,14 +5,14 @@ These objects change during an interpretation and hold its results afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from jinja2 import nodes
 
 from ..._core.paths import ALL, overlap
 from ..sources import ParsedTemplate
-from .values import Value, join
+from .values import NO_PATHS, Value, join
 
 __all__ = [
     "AnalysedBlock",
@@ -37,16 +37,19 @@ class ReadSet:
             no read covers them.
         needs: The top-level statements that bind what the text looks up.
         notes: The reasons why the text counts as reading everything, in order.
+        origins: The definitions of blocks that the text consists of, and those that change what it reads, by the ids of
+            their nodes.
         translates: Whether it calls ``gettext`` or another function that translates.
     """
 
-    __slots__ = ("needs", "notes", "reads", "seen", "translates")
+    __slots__ = ("needs", "notes", "origins", "reads", "seen", "translates")
 
     def __init__(self) -> None:
         self.reads: set[str] = set()
         self.seen: set[str] = set()
         self.needs: set[TopLevelStatement] = set()
         self.notes: dict[str, None] = {}
+        self.origins: set[int] = set()
         self.translates: bool = False
 
     def add(self, other: ReadSet, *, needs: bool = True) -> None:
@@ -54,6 +57,7 @@ class ReadSet:
         self.reads |= other.reads
         self.seen |= other.seen
         self.notes.update(other.notes)
+        self.origins |= other.origins
         self.translates = self.translates or other.translates
         if needs:
             self.needs |= other.needs
@@ -199,6 +203,7 @@ class TemplateRun:
         around: The run that includes or imports this one.
         bare: Whether it is included without context.
         levels: The template, its parent and so on, up to the outermost parent that is known.
+        extends: The ``extends`` of each level that leads to the next.
         blocks: The definitions of each block by name, the child's first.
         statements: The top-level statements, by the ids of their nodes.
         effective: The top-level statements that bind or change something.
@@ -206,13 +211,25 @@ class TemplateRun:
         includer: The top-level statement that includes it. None for an include in a block.
     """
 
-    __slots__ = ("around", "bare", "blocks", "context", "effective", "includer", "levels", "open_ended", "statements")
+    __slots__ = (
+        "around",
+        "bare",
+        "blocks",
+        "context",
+        "effective",
+        "extends",
+        "includer",
+        "levels",
+        "open_ended",
+        "statements",
+    )
 
     def __init__(self, context: ContextLayer, around: TemplateRun | None = None, *, bare: bool = False) -> None:
         self.context: ContextLayer = context
         self.around: TemplateRun | None = around
         self.bare: bool = bare
         self.levels: list[ParsedTemplate] = []
+        self.extends: list[nodes.Extends] = []
         self.blocks: dict[str, list[tuple[ParsedTemplate, nodes.Block]]] = {}
         self.statements: dict[int, TopLevelStatement] = {}
         self.effective: list[TopLevelStatement] = []
@@ -227,25 +244,32 @@ class TemplateRun:
 
 
 class ParentChoice(NamedTuple):
-    """An ``extends`` that chooses between parents. The option None stands for no parent."""
+    """An ``extends`` that chooses between parents. The option None stands for no parent.
+
+    Attributes:
+        paths: The paths that decide.
+    """
 
     node: nodes.Extends
     statement: TopLevelStatement | None
     run: TemplateRun
     options: tuple[ParsedTemplate | None, ...]
+    paths: frozenset[str] = NO_PATHS
 
 
 class AnalysedBlock:
     """What the interpretation finds about a block of the page.
 
     Attributes:
-        parent: The block around it.
+        parent: The block around it where the page shows it first.
+        parents: The blocks around it, wherever the page shows it. None stands for the top level.
         template: The template that holds the definition that counts.
         read_set: What its text reads.
         barrier: Why it cannot be rendered alone because of its surroundings.
         bound: Why it cannot be rendered alone because of a name that is bound around it.
         conflict: Why it cannot be rendered alone because of a change in another block.
         eval_options: The settings of the evaluation context, such as ``autoescape``, where the page shows it.
+        deciding_paths: The paths that decide where the page shows it.
         visits: How many times the page shows it.
     """
 
@@ -253,10 +277,12 @@ class AnalysedBlock:
         "barrier",
         "bound",
         "conflict",
+        "deciding_paths",
         "definition",
         "eval_options",
         "name",
         "parent",
+        "parents",
         "read_set",
         "run",
         "template",
@@ -268,6 +294,7 @@ class AnalysedBlock:
     ) -> None:
         self.name: str = name
         self.parent: AnalysedBlock | None = parent
+        self.parents: set[AnalysedBlock | None] = {parent}
         self.run: TemplateRun = run
         self.template: ParsedTemplate = parsed
         self.definition: nodes.Block = node
@@ -276,6 +303,7 @@ class AnalysedBlock:
         self.bound: str | None = None
         self.conflict: str | None = None
         self.eval_options: tuple[tuple[str, object], ...] = ()
+        self.deciding_paths: frozenset[str] = NO_PATHS
         self.visits: int = 0
 
     def add_conflict(self, writer: AnalysedBlock, where: str) -> None:
@@ -284,14 +312,18 @@ class AnalysedBlock:
             self.conflict = f"it reads what the block {writer.name!r} changes {where}"
 
     def is_within(self, other: AnalysedBlock) -> bool:
-        """Return whether it is ``other`` or nested in it."""
-        return any(block is other for block in self._with_enclosing())
-
-    def _with_enclosing(self) -> Iterator[AnalysedBlock]:
-        block: AnalysedBlock | None = self
-        while block is not None:
-            yield block
-            block = block.parent
+        """Return whether it is ``other``, or is nested in it wherever the page shows it."""
+        seen: set[AnalysedBlock] = {other}
+        pending = [self]
+        while pending:
+            block = pending.pop()
+            if block not in seen:
+                seen.add(block)
+                for parent in block.parents:
+                    if parent is None:
+                        return False
+                    pending.append(parent)
+        return True
 
     @property
     def alone(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import NamedTuple
 
 from jinja2 import nodes
 
@@ -64,7 +65,7 @@ class Frame:
 
 
 class Container:
-    """A container that the template makes: a list, a dict or a namespace.
+    """A container that the template makes: a list, a dict, a namespace or an iterator.
 
     One container stands for all that the same place in the template makes.
 
@@ -74,16 +75,21 @@ class Container:
         writers: The top-level statements that change it.
         blocks: The blocks that change it, and where.
         stateful: Whether a call of it or of its methods changes it (``cycler``, ``joiner``).
+        used_up: Where it is made, if it is an iterator, which yields its items only once. None for other containers.
+        depth: The number of open blocks where it is made. Only what decides whether later ones are shown decides
+            whether it changes.
     """
 
-    __slots__ = ("blocks", "items", "rest", "stateful", "writers")
+    __slots__ = ("blocks", "depth", "items", "rest", "stateful", "used_up", "writers")
 
-    def __init__(self, *, stateful: bool = False) -> None:
+    def __init__(self, *, stateful: bool = False, depth: int = 0) -> None:
         self.items: dict[Hashable, Value] = {}
         self.rest: Value = BOTTOM
         self.writers: set[TopLevelStatement] = set()
         self.blocks: dict[AnalysedBlock, str] = {}
         self.stateful: bool = stateful
+        self.used_up: str | None = None
+        self.depth: int = depth
 
     def content(self) -> Value:
         """Return what any of its items may be."""
@@ -177,12 +183,9 @@ class Global:
         self.value: object = value
 
 
-class BoundMethod:
+class BoundMethod(NamedTuple):
     """What ``object.name()`` calls, with the paths and containers that ``object`` may be."""
 
-    __slots__ = ("containers", "name", "paths")
-
-    def __init__(self, name: object, paths: frozenset[str], containers: frozenset[Container]) -> None:
-        self.name: object = name
-        self.paths: frozenset[str] = paths
-        self.containers: frozenset[Container] = containers
+    name: object
+    paths: frozenset[str]
+    containers: frozenset[Container]

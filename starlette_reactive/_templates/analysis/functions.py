@@ -10,10 +10,10 @@ from jinja2.defaults import DEFAULT_NAMESPACE
 
 from .attributes import Attributes
 from .callables import context_names, takes_context
-from .frames import BlockBody, Container, Global, Loop, Macro
+from .frames import BlockBody, BoundMethod, Container, Global, Loop, Macro
 from .interpreter_state import ABSENT, Arguments
 from .names import Names
-from .values import NO_PATHS, Value, join_all
+from .values import NO_PATHS, Value, join_all, with_reads
 
 __all__ = ["Functions"]
 
@@ -50,8 +50,11 @@ class Functions(Names, Attributes):
     def _escape(self, objects: set[object], paths: frozenset[str], node: nodes.Node) -> frozenset[str]:
         """Return what objects read that a function may call. Add what it may put into them."""
         for found in list(objects):
+            if isinstance(found, BoundMethod):
+                objects |= found.containers
+        for found in list(objects):
             if isinstance(found, Container):
-                if paths - found.content().reads:
+                if paths and (paths | self.deciding_change(found)) - found.content().reads:
                     self.put(found, None, Value(reads=paths), node.lineno, known=False)
                 objects |= found.content().objects
         reads: set[str] = set()
@@ -67,8 +70,9 @@ class Functions(Names, Attributes):
         subject = self.filter_input if node.node is None else self.evaluate(node.node)
         if node.name == "attr" and len(node.args) == 1:
             key = self.evaluate(node.args[0])
-            if key.constants and _is_builtin(self._registered("filters", "attr"), "filters"):
-                return join_all(self.attribute(subject, each) for each in key.constants)
+            if key.constants and self.is_builtin("filters", "attr"):
+                found = join_all(self.attribute(subject, each) for each in key.constants)
+                return with_reads(found, self.paths_of(key))
         return self._apply("filters", node, subject)
 
     def visit_Test(self, node: nodes.Test) -> Value:
@@ -88,6 +92,10 @@ class Functions(Names, Attributes):
         reads = frozenset[str]().union(*(self.paths_of(value) for value in values))
         objects = frozenset[object]().union(*(value.objects for value in values)) if kind == "filters" else frozenset()
         return Value(reads=reads, objects=objects)
+
+    def is_builtin(self, kind: str, name: str) -> bool:
+        """Return whether the filter or test ``name`` is Jinja's own."""
+        return _is_builtin(self._registered(kind, name), kind)
 
     def _registered(self, kind: str, name: str) -> object:
         key = (kind, name)

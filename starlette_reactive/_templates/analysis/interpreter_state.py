@@ -21,7 +21,7 @@ from .findings import AnalysedBlock, ParentChoice, ReadSet, TemplateRun, TopLeve
 from .frames import BlockBody, Container, Frame, Macro
 from .values import NO_PATHS, UNKNOWN, Value
 
-__all__ = ["ABSENT", "ActiveCall", "Arguments", "InterpreterState"]
+__all__ = ["ABSENT", "ActiveCall", "Arguments", "InterpreterState", "RememberedCall"]
 
 ABSENT: Final = object()
 """Stands for a global, filter or test that was looked up in the environment and does not exist."""
@@ -66,6 +66,17 @@ class ActiveCall(NamedTuple):
     arguments: Arguments | None = None
 
 
+class RememberedCall(NamedTuple):
+    """The result of a call: what it reads, what it returns, and the paths that decided whether it changes something.
+
+    ``deciding_paths`` is None if the call changes nothing.
+    """
+
+    read_set: ReadSet
+    value: Value
+    deciding_paths: frozenset[str] | None
+
+
 @dataclass(eq=False, repr=False)
 class InterpreterState(NodeDispatcher, ABC):
     """The attributes of the interpreter, and the operations that lower mixins use and higher ones implement."""
@@ -87,7 +98,9 @@ class InterpreterState(NodeDispatcher, ABC):
     open_blocks: list[AnalysedBlock] = field(init=False, default_factory=list)
     """The blocks around the text, outermost first."""
     deciding_paths: frozenset[str] = field(init=False, default=NO_PATHS)
-    """The paths that decide whether the text runs, or how often."""
+    """The paths that decide whether the text runs, or how often, since the innermost block began."""
+    deciding_outside: list[frozenset[str]] = field(init=False, default_factory=list)
+    """For each open block, the paths that decide whether the page shows it, since the block around it began."""
 
     # The inheritance of the template at hand
     choices: tuple[int, ...] = ()
@@ -140,7 +153,7 @@ class InterpreterState(NodeDispatcher, ABC):
     """The includes and imports in progress: the name, and the values passed in."""
     provisional_reads: dict[tuple[object, ...], frozenset[str]] = field(init=False, default_factory=dict)
     """What recursive calls in progress are known to read so far."""
-    remembered_calls: dict[tuple[object, ...], tuple[ReadSet, Value]] = field(init=False, default_factory=dict)
+    remembered_calls: dict[tuple[object, ...], RememberedCall] = field(init=False, default_factory=dict)
     """The results of earlier calls."""
     loop_exits: list[set[str]] = field(init=False, default_factory=list)
     """For each loop around the text, the paths that decide whether it is left early."""
@@ -149,6 +162,8 @@ class InterpreterState(NodeDispatcher, ABC):
     macros: dict[tuple[int, int, int], Macro] = field(init=False, default_factory=dict)
     modules: dict[str, Value] = field(init=False, default_factory=dict)
     containers: dict[tuple[int, object], Container] = field(init=False, default_factory=dict)
+    object_names: dict[int, frozenset[str]] = field(init=False, default_factory=dict)
+    """The names whose attributes each macro or template reads, by the id of its node."""
     changed_paths: dict[str, Container] = field(init=False, default_factory=dict)
     """The objects of the context that templates change."""
 
@@ -157,6 +172,8 @@ class InterpreterState(NodeDispatcher, ABC):
     """Counts changes of names and containers that invalidate remembered calls."""
     changes: int = field(init=False, default=0)
     """Counts changes of containers."""
+    effects: int = field(init=False, default=0)
+    """Counts statements and calls that change containers, also where that changes nothing that is known of them."""
     placements: int = field(init=False, default=0)
     """Counts blocks placed in the page."""
     work: int = field(init=False, default=0)
@@ -201,5 +218,5 @@ class InterpreterState(NodeDispatcher, ABC):
         """Interpret the body of a block into the current read set."""
 
     @abstractmethod
-    def loop_body(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> None:
-        """Interpret the body of a loop with its target bound to ``item``."""
+    def loop_body(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> frozenset[str]:
+        """Interpret the body of a loop with its target bound to ``item``. Return the paths that its test reads."""

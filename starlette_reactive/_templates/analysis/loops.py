@@ -10,7 +10,7 @@ from .expression_text import quote_expression
 from .findings import Binding
 from .frames import Frame, Loop
 from .statements import Statements
-from .values import Value
+from .values import NO_PATHS, Value
 
 __all__ = ["Loops"]
 
@@ -29,32 +29,37 @@ class Loops(Statements):
         self.deciding_paths = outer | reads
         self.barriers.append(f"inside the for loop over {quote_expression(node.iter)} at {self.location(node)}")
         try:
-            self.loop_body(node, self.frame, item, reads)
+            tests = self.loop_body(node, self.frame, item, reads)
             if node.else_:
-                self.within(self.frame.inner(), node.else_)
+                with self.decided_by(tests):
+                    self.within(self.frame.inner(), node.else_)
         finally:
             self.barriers.pop()
             self.deciding_paths = outer
 
-    def loop_body(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> None:
-        """Interpret the body of a loop with its target bound to ``item``, until another pass changes nothing."""
+    def loop_body(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> frozenset[str]:
+        """Interpret the body of a loop with its target bound to ``item``, until another pass changes nothing.
+
+        Return the paths that the loop's test reads.
+        """
         outer, autoescape_depth = self.deciding_paths, self.autoescape_depth_outside
         self.loop_exits.append(set())
         self.autoescape_depth_outside = self.autoescape_depth
         try:
             for _ in range(MAX_PASSES):
                 changes, exits = self.changes, len(self.loop_exits[-1])
-                self._iteration(node, frame, item, reads)
+                tests = self._iteration(node, frame, item, reads)
                 if changes == self.changes and exits == len(self.loop_exits[-1]):
-                    return
+                    return tests
                 self.deciding_paths = outer | self.loop_exits[-1]
             self.read_everything(f"the loop at {self.location(node)} takes too many rounds to follow")
+            return tests
         finally:
             self.deciding_paths = outer | self.loop_exits.pop()
             self.autoescape_depth_outside = autoescape_depth
 
-    def _iteration(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> None:
-        inner = frame.inner(loop=node)
+    def _iteration(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> frozenset[str]:
+        inner, tests = frame.inner(loop=node), NO_PATHS
         if node.recursive:
             inner.watch()
         outer, self.frame = self.frame, inner
@@ -62,11 +67,13 @@ class Loops(Statements):
         try:
             self.bind(node.target, item, how)
             if node.test is not None:
-                self.deciding_paths = self.deciding_paths | self.paths_of(self.use(node.test))
+                tests = self.paths_of(self.use(node.test))
+                self.deciding_paths = self.deciding_paths | tests
             loop = Loop(node, frame, self.run, item, reads)
             value = Value(reads=reads, objects=frozenset((loop,)))
             inner.names["loop"] = Binding(value, frozenset(), True, f"{how} at {self.location(node)}")
             self.execute(node.body)
+            return tests
         finally:
             self.frame = outer
 

@@ -9,7 +9,7 @@ from jinja2 import nodes
 
 from ..._core.paths import ALL
 from .findings import ReadSet
-from .interpreter_state import ActiveCall
+from .interpreter_state import ActiveCall, RememberedCall
 from .tracking import Tracking
 from .values import NO_PATHS, Value
 
@@ -35,14 +35,15 @@ class Recursion(Tracking):
         block = self.open_blocks[-1] if self.open_blocks else None
         key = (active.key, self.version, block, self.statement, self.inline_depth)
         known = self.remembered_calls.get(key)
-        if known is None:
-            version, placements = self.version, self.placements
+        if known is None or (known.deciding_paths is not None and not self.deciding_paths <= known.deciding_paths):
+            version, placements, effects = self.version, self.placements, self.effects
             read_set = self._settle(active, interpret)
-            known = read_set, Value(reads=frozenset(read_set.reads))
+            deciding_paths = None if effects == self.effects else self.deciding_paths
+            known = RememberedCall(read_set, Value(reads=frozenset(read_set.reads)), deciding_paths)
             if version == self.version and placements == self.placements and not self.provisional_reads:
                 self.remembered_calls[key] = known
-        self.read_set.add(known[0])
-        return known[1]
+        self.read_set.add(known.read_set)
+        return known.value
 
     def _settle(self, active: ActiveCall, interpret: Callable[[], None]) -> ReadSet:
         """Interpret a body until the reads of its recursive calls no longer grow."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from jinja2 import nodes
@@ -13,7 +13,7 @@ from ..sources import ParsedTemplate
 from .block_statements import BlockStatements
 from .findings import Binding, ContextLayer, ParentChoice, TemplateRun
 from .frames import BlockBody, Container, Frame, ImportedModule, SelfReference
-from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, join, join_all, sealed
+from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, join, join_all, sealed, with_reads
 
 __all__ = ["TemplateStatements"]
 
@@ -79,12 +79,11 @@ class TemplateStatements(BlockStatements):
 
     # ── the names of templates ───────────────────────────────────────────────────────────────────────────────────
 
-    def _names_of(self, node: nodes.Node, expression: nodes.Expr) -> tuple[list[str], bool] | None:
-        """Return the names of the templates that ``expression`` may choose, or None if they are unknown.
+    def _names_of(self, node: nodes.Node, value: Value) -> tuple[list[str], bool] | None:
+        """Return the names of the templates that ``value`` may choose, or None if they are unknown.
 
         The flag is true if the first of the templates that exists is the chosen one.
         """
-        value = self.use(expression)
         found = _template_names(value)
         if found is None:
             return None
@@ -95,23 +94,38 @@ class TemplateStatements(BlockStatements):
         return joined, in_order
 
     def _candidates(
-        self, node: nodes.Include | nodes.Import | nodes.FromImport, expression: nodes.Expr, what: str
+        self, node: nodes.Include | nodes.Import | nodes.FromImport, value: Value, what: str
     ) -> list[ParsedTemplate] | None:
         """Return the templates that may be chosen, or None if they are unknown."""
-        found = self._names_of(node, expression)
+        found = self._names_of(node, value)
         if found is None:
             if node.with_context:
-                self.read_everything(f"the {what} at {self.location(node)} uses a template known only at run time")
+                self._follow_nothing(
+                    node, f"the {what} at {self.location(node)} uses a template known only at run time"
+                )
             return None
         names, in_order = found
         templates = [parsed for name in names if (parsed := self.load(name)) is not None]
         return templates[:1] if in_order else templates
 
+    def _follow_nothing(self, node: nodes.Node, why: str) -> None:
+        """Record that an unknown template may read everything, and change whatever it can look up."""
+        everything = self.read_everything(why)
+        bindings = list(self.handed_names().values())
+        context: ContextLayer | None = self.frame.context
+        while context is not None:
+            bindings += [*context.names.values(), *context.handed.values()]
+            context = context.parent
+        for container in _containers(binding.value for binding in bindings):
+            self.put(container, None, everything, node.lineno, known=False)
+
     # ── includes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def visit_Include(self, node: nodes.Include) -> None:
-        for parsed in self._candidates(node, node.template, "include") or ():
-            self._include(node, parsed)
+        name = self.use(node.template)
+        with self.decided_by(self.paths_of(name)):
+            for parsed in self._candidates(node, name, "include") or ():
+                self._include(node, parsed)
 
     def _include(self, node: nodes.Include, parsed: ParsedTemplate) -> None:
         if self.give_up("include", node) is not None:
@@ -173,16 +187,18 @@ class TemplateStatements(BlockStatements):
     def visit_Extends(self, node: nodes.Extends) -> None:
         if self.next_parent is not None or self.known_parent:
             return
-        found = self._names_of(node, node.template)
+        value = self.use(node.template)
+        found = self._names_of(node, value)
         names, _ = found or ([], False)
         parents = [self.load(name) for name in names]
         known: list[ParsedTemplate | None] = [parent for parent in parents if parent is not None]
         if not known or any(parent in self.run.levels for parent in known):
             self._extend_unknown(node, names)
             return
-        chosen = self._choose(node, [*known, None] if self.conditional else known)
+        chosen = self._choose(node, [*known, None] if self.conditional else known, self.paths_of(value))
         if chosen is None:
             return
+        self.run.extends.append(node)
         self.run.enter(chosen)
         self.next_parent = chosen
         self.silent = True
@@ -199,12 +215,16 @@ class TemplateStatements(BlockStatements):
         if not self.conditional:
             self.silent = self.known_parent = True
 
-    def _choose(self, node: nodes.Extends, options: list[ParsedTemplate | None]) -> ParsedTemplate | None:
-        """Return the option that this interpretation takes, and record the choice."""
+    def _choose(
+        self, node: nodes.Extends, options: list[ParsedTemplate | None], paths: frozenset[str]
+    ) -> ParsedTemplate | None:
+        """Return the option that this interpretation takes, and record the choice and the paths that decide it."""
         if len(options) == 1:
             return options[0]
         position = len(self.parent_choices)
-        self.parent_choices.append(ParentChoice(node, self.statement, self.run, tuple(options)))
+        self.parent_choices.append(
+            ParentChoice(node, self.statement, self.run, tuple(options), self.deciding_paths | paths)
+        )
         return options[self.choices[position] if position < len(self.choices) else 0]
 
     # ── imports ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,10 +239,15 @@ class TemplateStatements(BlockStatements):
             self.store(target, self.attribute(module, name), "by an import", node.lineno)
 
     def _imported_module(self, node: nodes.Import | nodes.FromImport) -> Value:
-        templates = self._candidates(node, node.template, "import")
+        name = self.use(node.template)
+        paths = self.paths_of(name)
+        templates = self._candidates(node, name, "import")
         if templates is None:
-            return Value(reads=frozenset((ALL,))) if node.with_context else UNKNOWN
-        return join_all(self._module(node, parsed) for parsed in templates) if templates else UNKNOWN
+            return Value(reads=frozenset((ALL,)) if node.with_context else paths)
+        with self.decided_by(paths):
+            modules = join_all(self._module(node, parsed) for parsed in templates)
+        # what is taken from the module depends on which one it is
+        return with_reads(modules if templates else UNKNOWN, paths)
 
     def _module(self, node: nodes.Import | nodes.FromImport, parsed: ParsedTemplate) -> Value:
         if not node.with_context:
@@ -252,6 +277,18 @@ class TemplateStatements(BlockStatements):
             self.active_includes.pop()
         self.read_set.add(read_set)
         return Value(objects=frozenset((ImportedModule(context, frozenset(read_set.reads)),)))
+
+
+def _containers(values: Iterable[Value]) -> list[Container]:
+    """Return the containers in ``values``, and those within them."""
+    found: list[Container] = []
+    pending = [each for value in values for each in value.objects]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, Container) and each not in found:
+            found.append(each)
+            pending.extend(each.content().objects)
+    return found
 
 
 def _template_names(value: Value) -> tuple[list[str], bool] | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from jinja2 import nodes
 
 from ..._core.paths import ALL, overlap
 from .findings import AnalysedBlock, Binding, ContextLayer, ReadSet, TemplateRun
-from .frames import Container, ImportedModule
+from .frames import BoundMethod, Container, ImportedModule
 from .interpreter_state import InterpreterState
 from .values import BOTTOM, Value, join, with_reads
 
@@ -93,9 +94,13 @@ class Tracking(InterpreterState):
             seen.add(id(found))
             if isinstance(found, Container):
                 self.touch(found)
+                if found.used_up is not None:
+                    self.put(found, None, BOTTOM, f"by using up the iterator of {found.used_up}", known=False)
                 content = found.content()
                 paths |= content.aliases | content.reads
                 pending.extend(content.objects)
+            elif isinstance(found, BoundMethod):
+                pending.extend(found.containers)
             elif isinstance(found, ImportedModule):
                 paths |= found.reads
         return frozenset(paths)
@@ -105,6 +110,16 @@ class Tracking(InterpreterState):
         for block in self.open_blocks[context.depth :]:
             if block.bound is None:
                 block.bound = f"it reads {name!r}, bound {binding.how}"
+
+    @contextmanager
+    def decided_by(self, paths: frozenset[str]) -> Iterator[None]:
+        """Record that ``paths`` decide whether what runs meanwhile runs at all."""
+        outer = self.deciding_paths
+        self.deciding_paths = outer | paths
+        try:
+            yield
+        finally:
+            self.deciding_paths = outer
 
     def capture(self, interpret: Callable[[], None]) -> ReadSet:
         """Return what ``interpret`` reads, in a read set of its own."""
@@ -135,7 +150,8 @@ class Tracking(InterpreterState):
         key = (id(node), self.active_key)
         found = self.containers.get(key)
         if found is None:
-            found = self.containers[key] = Container(stateful=stateful)
+            found = self.containers[key] = Container(stateful=stateful, depth=len(self.open_blocks))
+        found.depth = min(found.depth, len(self.open_blocks))
         return found
 
     def fill(self, container: Container, key: Any, value: Value, *, known: bool = True) -> None:
@@ -150,9 +166,17 @@ class Tracking(InterpreterState):
         if after != before and before is not BOTTOM:
             self.count_change()
 
-    def put(self, container: Container, key: object, value: Value, lineno: int, *, known: bool = True) -> None:
-        """Add a value to a container, at ``key`` if that is known. An earlier value may remain."""
-        value = with_reads(value, self.deciding_paths) if self.deciding_paths else value
+    def put(self, container: Container, key: object, value: Value, how: int | str, *, known: bool = True) -> None:
+        """Add a value to a container, at ``key`` if that is known. An earlier value may remain.
+
+        Args:
+            container: The container.
+            key: The key.
+            value: The value.
+            how: The line of the change, or what the block does to change it, for messages.
+            known: Whether the key is known.
+        """
+        value = with_reads(value, self.deciding_change(container))
         before = container.items.get(key, BOTTOM) if known else container.rest
         after = join(before, value)
         if after != before:
@@ -161,14 +185,19 @@ class Tracking(InterpreterState):
                 container.items[key] = after
             else:
                 container.rest = after
-        self.change(container, lineno)
+        self.change(container, how if isinstance(how, str) else f"at {self.frame.template.name}:{how}")
 
-    def change(self, container: Container, lineno: int) -> None:
+    def deciding_change(self, container: Container) -> frozenset[str]:
+        """Return the paths that decide whether a change of ``container`` happens here."""
+        return self.deciding_paths.union(*self.deciding_outside[container.depth :])
+
+    def change(self, container: Container, how: str) -> None:
         """Record that the current text changes a container."""
+        self.effects += 1
         if self.open_blocks:
             block = self.open_blocks[-1]
             if block not in container.blocks:
-                container.blocks[block] = f"at {self.frame.template.name}:{lineno}"
+                container.blocks[block] = how
                 self.count_change()
         statement = self.statement
         while statement is not None:
@@ -191,15 +220,15 @@ class Tracking(InterpreterState):
         if container.writers:
             self.read_set.needs |= container.writers
         for writer, where in container.blocks.items():
+            self.read_set.origins.add(id(writer.definition))
             if self.statement is not None:
                 self.statement.changed_by[writer] = where
             self._add_conflict(writer, where)
 
     def _add_conflict(self, writer: AnalysedBlock, where: str) -> None:
-        for block in reversed(self.open_blocks):
-            if writer.is_within(block):
-                return
-            block.add_conflict(writer, where)
+        for block in self.open_blocks:
+            if not writer.is_within(block):
+                block.add_conflict(writer, where)
 
     def count_change(self) -> None:
         """Record that a container changed, which invalidates remembered calls."""
