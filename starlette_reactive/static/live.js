@@ -4,6 +4,7 @@
   window.reactiveLive = true
 
   const FIELDS = "input,textarea,select"
+  const SYNCED = "input,textarea,option"
   const TYPED = ":read-write,select"
   // A document that loads no images and runs no scripts.
   const inert = document.implementation.createHTMLDocument("")
@@ -24,8 +25,9 @@
   // Elements in which something else than an update has changed something since.
   const altered = new WeakSet
 
-  const learn = (node, copy) => {
-    rendered.set(node, copy)
+  const learn = (node, copy = inert.importNode(node, true)) => {
+    rendered.set(node, copy);
+    (node.shadowRoot ?? (node.matches?.("template") && node.content))?.childNodes?.forEach(child => learn(child))
     // A custom element may have added nodes of its own.
     if (node.childNodes.length == copy.childNodes.length)
       node.childNodes.forEach((child, i) => learn(child, copy.childNodes[i]))
@@ -40,7 +42,7 @@
   const isUnchanged = (node, fresh) => {
     const last = rendered.get(node)
     return last && !altered.has(node) && last.isEqualNode(fresh) &&
-      (!fresh.querySelector?.("template") || last.outerHTML == fresh.outerHTML)
+      (!fresh.matches || !all(fresh, "template")[0] || last.outerHTML == fresh.outerHTML)
   }
 
   // What people work in is held.
@@ -83,19 +85,40 @@
   }
   const parse = (element, html) => {
     const context = inert.importNode(element, false)
-    context.innerHTML = html
+    // After these tags the parser drops a line break. In a fragment it sees no tag.
+    context.innerHTML = element.matches("pre,textarea,listing") ? html.replace(/^\n/, "") : html
     return context
+  }
+  // A template that is a shadow root in a page, and the closed roots that were made of it.
+  const SHADOW = "template[shadowrootmode]"
+  const closed = new WeakMap
+  const attach = (host, template) => {
+    try {
+      const root = host.shadowRoot ?? closed.get(host) ?? host.attachShadow({
+        mode: template.shadowRootMode, delegatesFocus: template.shadowRootDelegatesFocus,
+      })
+      closed.set(host, root)
+      template.remove()
+      return root
+    } catch {
+      // This element has none, in a page either.
+    }
+  }
+  const fill = (root, template) => {
+    root.replaceChildren(template.content)
+    root.childNodes.forEach(attachAll)
+  }
+  const attachAll = node => {
+    if (node.matches) for (const template of all(node, "template")) {
+      const root = template.matches(SHADOW) && attach(template.parentElement, template)
+      if (root) fill(root, template)
+      else template.content.childNodes.forEach(attachAll)
+    }
   }
   const sync = (field, fresh, kept) => {
     // From now on an attribute does not check it.
     if (kept) field.checked = field.checked
-    if (field.localName == "select") {
-      [...field.options].forEach((option, i) => {
-        option.selected = kept ? kept.includes(option.value) : fresh.options[i]?.selected
-      })
-      return
-    }
-    if (field.localName == "input") for (const name of ["value", "checked"])
+    for (const name of ["value", "checked", "selected"])
       if (!fresh.hasAttribute(name)) field.removeAttribute(name)
       else field.setAttribute(name, fresh.getAttribute(name))
     if (kept || field.type == "file") return
@@ -104,7 +127,7 @@
 
   // Returns whether something in the element is held, so that the update has to be applied again later.
   const morph = (element, fresh, isAnswer) => {
-    const held = [], added = [], removed = [], changed = new Set, kept = new Map
+    const held = [], added = [], removed = [], bare = [], changed = new Set, kept = new Map
     let now, source
     const hold = (node, next) => {
       // What an answer has replaced and nobody has changed since waits for nothing.
@@ -112,25 +135,29 @@
       return false
     }
     element.querySelectorAll("[data-live-waiting]").forEach(node => node.removeAttribute("data-live-waiting"))
-    Idiomorph.morph(element, fresh, {
-      morphStyle: "outerHTML",
+    const options = {
       callbacks: {
         beforeNodeMorphed(node, next) {
           if (isUnchanged(node, next)) return false
           if (node.nodeType != 1) return
           if (!isAnswer && (node != element || node.matches("[data-live-hold]")) && isHeld(node, next)) return hold(node, next)
           if (node.matches("[hx-preserve],[data-hx-preserve]")) return false
+          const template = next.querySelector(":scope>" + SHADOW), root = template && attach(node, template)
+          if (root && !node.isConnected) fill(root, template)
+          else if (root) Idiomorph.morph(root, template.content, { ...options, morphStyle: "innerHTML" })
+          else if (node.shadowRoot && !customElements.get(node.localName)) bare.push([node, next])
           now = next
-          if (touched.has(node)) kept.set(node, chosen(node))
+          const field = node.closest(FIELDS)
+          if (field && !kept.has(field)) kept.set(field, touched.has(field) && chosen(field))
         },
         beforeAttributeUpdated(name, node) {
-          if (name == "data-htmx-powered" || node.matches("input,textarea") && /^(value|checked)$/.test(name)) return false
+          if (name == "data-htmx-powered" || node.matches(SYNCED) && /^(value|checked|selected)$/.test(name)) return false
           const last = rendered.get(node)
           if (last ? last.getAttribute(name) == now.getAttribute(name) : name == "open") return false
           if (/^(data-)?hx-/.test(name)) changed.add(node)
         },
         afterNodeMorphed(node, next) {
-          if (node.nodeType == 1 && node.matches(FIELDS)) sync(node, next, kept.get(node))
+          if (node.matches?.(SYNCED)) sync(node, next, kept.get(node))
           rendered.set(node, next)
           altered.delete(node)
           swapped.delete(node)
@@ -142,12 +169,23 @@
         },
         afterNodeAdded(node) {
           if (!rendered.has(node)) learn(node, source)
+          attachAll(node)
           added.push(node)
         },
         beforeNodeRemoved: node => isAnswer || !mustStay(node, fresh) || hold(node, find(fresh, swapped.get(node)?.id)),
         afterNodeRemoved: node => removed.push(node),
       },
-    })
+    }
+    Idiomorph.morph(element, fresh, options)
+    for (const [field, values] of kept) for (const option of field.options ?? [])
+      option.selected = values ? values.includes(option.value) : option.defaultSelected
+    // A shadow root can't be taken away.
+    for (const [node, next] of bare) {
+      const copy = document.importNode(next, true)
+      node.replaceWith(copy)
+      learn(copy, next)
+      added.push(copy)
+    }
     for (const node of held) {
       node.setAttribute("data-live-waiting", "")
       markAltered(node.parentElement)
@@ -422,7 +460,7 @@
       streams.delete(sink)
     }
     for (const sink of sinks()) if (!streams.has(sink)) {
-      for (const block of idsOf(sink).map(byId)) if (block) learn(block, inert.importNode(block, true))
+      for (const block of idsOf(sink).map(byId)) if (block) learn(block)
       streams.set(sink, open(sink))
     }
     if (waiting.size) setTimeout(offerAll)

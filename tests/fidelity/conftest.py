@@ -27,7 +27,7 @@ class Site:
         self.tab = tab
         self.complaints: list[str] = []
         self._numbers = itertools.count()
-        tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        tab.on("pageerror", lambda error: self.complaints.append(error.stack or str(error)))
 
     def show(self, client: str, declared: dict[str, Any]) -> str:
         """Declare a page and show it. Return its name."""

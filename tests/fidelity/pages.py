@@ -44,7 +44,7 @@ PARENTS: dict[str, tuple[str, str, str]] = {
     "x-card": ("flow", "", ""),
     "template": ("flow", "", ""),
     "style": ("css", "", ""),
-    "a": ("phrasing", "", ""),
+    "a": ("text", "", ""),
 }
 """Elements that show blocks: what they may hold, and what is before and after them."""
 
