@@ -87,6 +87,8 @@
     const context = inert.importNode(element, false)
     // After these tags the parser drops a line break. In a fragment it sees no tag.
     context.innerHTML = element.matches("pre,textarea,listing") ? html.replace(/^\n/, "") : html
+    // The copy of a field has its value.
+    if (context.matches("textarea")) context.value = context.defaultValue
     return context
   }
   // A template that is a shadow root in a page, and the closed roots that were made of it.
@@ -467,7 +469,7 @@
   }
   const observer = new MutationObserver(look)
   for (const name of ["input", "reset", "focusout", "close"]) document.addEventListener(name, ({ target }) => {
-    if (name == "input") for (const field of target.type == "radio" ? document.getElementsByName(target.name) : [target])
+    if (name == "input") for (const field of [target, ...target.type == "radio" ? document.getElementsByName(target.name) : []])
       if (field.form == target.form) touched.add(field)
     if (name == "reset") [...target.elements].forEach(field => touched.delete(field))
     setTimeout(look)

@@ -2,6 +2,7 @@
 (() => {
   // What the library and htmx write into elements.
   const OWN = /^(data-live|data-reactive|data-htmx-powered|hx-sse|sse-|data-turbo)/
+  const SINK = "[data-reactive-sink],turbo-stream-source"
   const CLASSES = /^htmx-/
   const PROPERTIES = ["checked", "value", "indeterminate", "selectedIndex", "open", "disabled"]
   const isModal = element => element.localName == "dialog" && element.matches(":modal")
@@ -35,7 +36,7 @@
       if (one.data != other.data) differ("text", one.data, other.data)
       return
     }
-    if (one.nodeType == 1) {
+    if (one.nodeType == 1 && !one.matches(SINK)) {
       const mine = attributesOf(one), fresh = attributesOf(other)
       for (const name of new Set([...mine.keys(), ...fresh.keys()]))
         if (mine.get(name) !== fresh.get(name) && !(name == " open" && touched.has(one)))

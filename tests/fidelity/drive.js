@@ -48,7 +48,7 @@
   }
 
   const input = element => element.dispatchEvent(new Event("input", { bubbles: true }))
-  const radios = element => [...document.getElementsByName(element.name)].filter(each => each.form == element.form)
+  const radios = element => [element, ...document.getElementsByName(element.name)].filter(each => each.form == element.form)
   const ACTIONS = {
     type(element) {
       if (element.type == "checkbox" || element.type == "radio") return ACTIONS.check(element)
@@ -77,7 +77,7 @@
       element.showModal()
     },
     close(element) {
-      touched.delete(element)
+      touched.add(element)
       element.close()
     },
     focus: element => element.focus(),
