@@ -43,9 +43,57 @@ CLIENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of markup."""
+    """A kind of markup that some clients do not update as a reload would.
 
-    name: str
+    Args:
+        title: What it is, as the documentation calls it.
+        differs: What is shown instead, for each client. The others show what a reload does.
+        instead: The markup that works for them, too. Empty if there is none.
+    """
+
+    title: str
+    differs: Mapping[str, str]
+    instead: str = ""
 
 
-KINDS: Mapping[str, Kind] = {}
+_PLAIN = ("htmx 2", "htmx 4", "Turbo")
+
+KINDS: Mapping[str, Kind] = {
+    "foreign": Kind(
+        "a part of an `<svg>` or `<math>` as the live element",
+        dict.fromkeys(_PLAIN, "disappears"),
+        "put the whole `<svg>` or `<math>` into the block",
+    ),
+    "template": Kind(
+        "the content of a `<template>` as the block",
+        dict.fromkeys(_PLAIN, "stays as it was"),
+        "put the `<template>` itself into the block",
+    ),
+    "line break": Kind(
+        "a block that begins with a line break, inside of a `<pre>` or `<textarea>`",
+        dict.fromkeys(_PLAIN, "has one line break more"),
+        "put the `<pre>` or `<textarea>` itself into the block, or leave out the line break",
+    ),
+    "rows": Kind(
+        "rows without a `<tbody>` as the block of a `<table>`",
+        dict.fromkeys(_PLAIN, "has no `<tbody>`"),
+        "write the `<tbody>`",
+    ),
+    "shadow root": Kind(
+        "a declarative shadow root",
+        {"htmx 2": "is lost", "htmx 4": "stays as it was", "Turbo": "stays as it was"},
+    ),
+    "options": Kind(
+        "options whose `selected` changes",
+        dict.fromkeys(("htmx 4", "Turbo"), "may select another one"),
+    ),
+    "out of band": Kind(
+        "`hx-swap-oob` on an element in a block",
+        {"htmx 2": "the attribute is left out"},
+    ),
+    "autofocus": Kind(
+        "`autofocus` on an element in a block",
+        dict.fromkeys(("htmx 2", "htmx 4"), "the attribute is left out"),
+    ),
+}
+"""The kinds by name. Markup of all other kinds is updated as a reload shows it, under all clients."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from .kinds import KINDS
 from .markup import Element, Maker, mutate
 
 __all__ = ["RandomPage", "Region", "random_page"]
@@ -60,6 +62,27 @@ class Region:
     root: Element
     before: str
     after: str
+    versions: list[Element] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of markup, as ``KINDS`` names them, that it has at one time or another."""
+        return frozenset(each for version in [self.root, *self.versions] for each in self._kinds_of(version))
+
+    def _kinds_of(self, root: Element) -> Iterator[str]:
+        is_part = self.root.tag in {"g", "mrow"} or (self.root.tag in {"svg", "math"} and not self.is_around)
+        yield from ["foreign"] * is_part
+        if not self.is_around:
+            yield from {"template": ["template"], "table": ["rows"], "pre": ["line break"], "textarea": ["line break"]}.get(root.tag, [])
+        for element in root.walk():
+            if "shadowrootmode" in element.attributes:
+                yield "shadow root"
+            if "hx-swap-oob" in element.attributes:
+                yield "out of band"
+            if "autofocus" in element.attributes:
+                yield "autofocus"
+            if element.tag == "option":
+                yield "options"
 
     def values(self, root: Element) -> dict[str, str]:
         """Return what the template reads when the element is ``root``."""
@@ -83,6 +106,13 @@ class RandomPage:
 
     regions: list[Region]
     steps: list[dict[str, Any]] = field(default_factory=list)
+
+    def unknown(self, client: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the differences that are not of a kind that the client is known for."""
+        known = {
+            region.name: any(client in KINDS[kind].differs for kind in region.kinds) for region in self.regions
+        }
+        return [each for each in found if not known.get(each["block"], any(known.values()))]
 
     @property
     def declared(self) -> dict[str, Any]:
@@ -114,6 +144,7 @@ def random_page(seed: str) -> RandomPage:
             if chance.random() < 0.7:
                 maker = Maker(chance, f"{region.name}-{step}")
                 root = roots[region.name] = mutate(roots[region.name], maker, chance.randint(0, 3))
+                region.versions.append(root)
                 values.update(region.values(root))
         actions = [(chance.choice(ACTIONS), chance.random()) for _ in range(chance.randint(0, 2))]
         page.steps.append({"values": values, "actions": actions})
