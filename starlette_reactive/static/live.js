@@ -9,6 +9,7 @@
   // A document that loads no images and runs no scripts.
   const inert = document.implementation.createHTMLDocument("")
   const root = document.documentElement.dataset
+  const nonce = document.currentScript?.nonce
   const byId = id => document.getElementById(id)
   const find = (node, id) => id && node.querySelector("#" + CSS.escape(id))
   const all = (node, selector) => [...node.matches(selector) ? [node] : [], ...node.querySelectorAll(selector)]
@@ -78,6 +79,8 @@
       const copy = document.createElement("script")
       for (const { name, value } of script.attributes) copy.setAttribute(name, value)
       copy.text = script.text
+      // The policy of the page knows the nonce with which it was loaded.
+      if (script.nonce) copy.nonce = nonce
       script.replaceWith(copy)
     }
     window.htmx?.process(node, again)
@@ -121,15 +124,15 @@
     // From now on an attribute does not check it.
     if (kept) field.checked = field.checked
     for (const name of ["value", "checked", "selected"])
-      if (!fresh.hasAttribute(name)) field.removeAttribute(name)
-      else field.setAttribute(name, fresh.getAttribute(name))
+      if (fresh.hasAttribute(name)) field.setAttribute(name, fresh.getAttribute(name))
+      else field.removeAttribute(name)
     if (kept || field.type == "file") return
     for (const name of ["value", "checked"]) if (field[name] != fresh[name]) field[name] = fresh[name]
   }
 
   // Returns whether something in the element is held, so that the update has to be applied again later.
   const morph = (element, fresh, isAnswer) => {
-    const held = [], added = [], removed = [], bare = [], changed = new Set, kept = new Map
+    const held = [], added = [], removed = [], bare = [], changed = new Set, kept = new Map, stamped = new Map
     let now, source
     const hold = (node, next) => {
       // What an answer has replaced and nobody has changed since waits for nothing.
@@ -174,11 +177,21 @@
           attachAll(node)
           added.push(node)
         },
-        beforeNodeRemoved: node => isAnswer || !mustStay(node, fresh) || hold(node, find(fresh, swapped.get(node)?.id)),
+        beforeNodeRemoved: node => !stamped.has(node) &&
+          (isAnswer || !mustStay(node, fresh) || hold(node, find(fresh, swapped.get(node)?.id))),
         afterNodeRemoved: node => removed.push(node),
       },
     }
+    // What a script has made of a template. An id keeps it from being taken for something else.
+    for (const node of element.querySelectorAll("template~*")) if (!rendered.has(node) && rendered.has(node.parentNode)) {
+      stamped.set(node, node.previousElementSibling)
+      if (!node.hasAttribute("id")) node.setAttribute("id", "-")
+    }
     Idiomorph.morph(element, fresh, options)
+    for (const [node, before] of stamped) {
+      if (before.isConnected && node.previousElementSibling != before) before.after(node)
+      if (node.getAttribute("id") == "-") node.removeAttribute("id")
+    }
     for (const [field, values] of kept) for (const option of field.options ?? [])
       option.selected = values ? values.includes(option.value) : option.defaultSelected
     // A shadow root can't be taken away.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ LAYOUT = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Fidelity</title><link rel="icon" href="data:,">
 {% block head %}{% endblock %}
 {% for script in scripts %}<script src="/{{ script }}"></script>{% endfor %}
-{% if script %}{{ live_scripts(htmx=htmx) }}{% endif %}
+{% if script %}{{ live_scripts(htmx=htmx, nonce=nonce) }}{% endif %}
 <script src="/tests/fidelity/compare.js"></script><script src="/tests/fidelity/drive.js"></script>
 </head><body>
 {% block body %}{% endblock %}
@@ -41,7 +42,7 @@ async def declare(request: Request, client: str, name: str) -> None:
     """Declare a page. It is the only one from now on."""
     declared = await request.json()
     used = CLIENTS[client]
-    headers: dict[str, str] = declared.get("headers", {})
+    has_policy: bool = declared.get("has_policy", False)
     states.clear()
     states[name] = {"number": 0, **declared["state"]}
     sources[f"{name}.html"] = (
@@ -51,8 +52,10 @@ async def declare(request: Request, client: str, name: str) -> None:
     )
 
     async def page(response: Response) -> Any:
-        response.headers.update(headers)
-        return {**states[name], **used.values}
+        nonce = secrets.token_urlsafe() if has_policy else None
+        if nonce:
+            response.headers["Content-Security-Policy"] = f"script-src 'self' 'nonce-{nonce}'"
+        return {**states[name], **used.values, "nonce": nonce}
 
     del app.router.routes[FIXED + 2 :]
     app.get(f"/{name}")(reactive.page(f"{name}.html", scope=name, wire=used.wire)(page))

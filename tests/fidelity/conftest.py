@@ -37,6 +37,10 @@ class Site:
         self.tab.goto(f"{self.url}/{name}")
         return name
 
+    def change(self, name: str, values: dict[str, Any], version: int) -> bool:
+        """Change what a page shows. Return whether the tab has shown it, as the change of a number says."""
+        return bool(self.tab.evaluate("rest => change(...rest)", [name, values, version]))
+
     def drive(self, client: str, declared: dict[str, Any], steps: list[dict[str, Any]]) -> dict[str, Any]:
         """Show a page, do what the steps say, and return what differs from a reload."""
         name = self.show(client, declared)

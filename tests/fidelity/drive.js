@@ -32,11 +32,11 @@
 
   const look = async () => {
     const fresh = await load()
+    const compareAll = () => ["head", "body"].flatMap(part => compare(document[part], fresh[part]))
     let found = []
     // Whatever is left to do in the page is done soon.
-    await until(() => isSettled() && !(found = compare(document.body, fresh.body)).length, 400)
-    if (found.length) found = compare(document.body, fresh.body)
-    return found
+    await until(() => isSettled() && !(found = compareAll()).length, 400)
+    return found.length ? compareAll() : found
   }
 
   const change = async (name, values, version) => {
@@ -96,6 +96,8 @@
     if (found.length) ACTIONS[name](found[Math.floor(part * found.length)])
   }
 
+  window.change = change
+  window.look = look
   window.drive = async (name, steps) => {
     const found = []
     let number = 0, held = 0

@@ -84,7 +84,7 @@ KINDS: Mapping[str, Kind] = {
         {"htmx 2": "is lost", "htmx 4": "stays as it was", "Turbo": "stays as it was"},
     ),
     "options": Kind(
-        "options whose `selected` changes",
+        "a `<select>` with several `selected` options, without `multiple`",
         dict.fromkeys(("htmx 4", "Turbo"), "may select another one"),
     ),
     "out of band": Kind(
@@ -93,7 +93,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "autofocus": Kind(
         "`autofocus` on an element in a block",
-        dict.fromkeys(("htmx 2", "htmx 4"), "the attribute is left out"),
+        {"htmx 2": "the attribute is left out", "htmx 4": "the attribute is left out", "Turbo": "has an `id` of Turbo"},
     ),
 }
 """The kinds by name. Markup of all other kinds is updated as a reload shows it, under all clients."""
