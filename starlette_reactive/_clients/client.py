@@ -10,7 +10,7 @@ from typing import ClassVar
 from .._core.blocks import Patch
 from .._core.sse import HEARTBEAT, SSEEvent, encode_event
 
-__all__ = ["CLOSE_EVENT", "HEARTBEAT_EVENT", "RESTART_EVENT", "Client", "Sink", "css_selector"]
+__all__ = ["CLOSE_EVENT", "HEARTBEAT_EVENT", "RESTART_EVENT", "Client", "Sink", "css_selector", "may_hold_dialog"]
 
 CLOSE_EVENT = "reactive-close"
 """The event that ends the stream of a page. The page's sink listens for it."""
@@ -82,3 +82,8 @@ def css_selector(dom_id: str) -> str:
         return f"#{dom_id}"
     escaped = dom_id.replace("\\", "\\\\").replace('"', '\\"')
     return f'[id="{escaped}"]'
+
+
+def may_hold_dialog(patch: Patch) -> bool:
+    """Return whether there may be a dialog in a patch."""
+    return "<dialog" in patch.html.lower()

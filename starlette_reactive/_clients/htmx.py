@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from starlette.datastructures import Headers
@@ -17,7 +17,8 @@ from starlette.types import Scope
 
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_data, encode_event
-from .client import CLOSE_EVENT, Client, Sink, css_selector
+from .client import CLOSE_EVENT, Client, Sink, css_selector, may_hold_dialog
+from .rewriting import without_instructions
 from .script import SCRIPT, is_script
 
 __all__ = [
@@ -35,6 +36,9 @@ __all__ = [
 
 VENDORED: Mapping[int, str] = {2: "2.0.11", 4: "4.0.1"}
 """The versions of htmx that come with the package."""
+
+
+_WITHOUT_TRANSITION = " transition:false"  # each would wait for the one before it
 
 
 def partial(target_id: str, content: str, style: str) -> str:
@@ -60,24 +64,43 @@ class NamedEvents(Client):
 
 
 class Htmx2(Client):
-    """htmx 2.0.11 and later. It reads ``innerMorph`` as ``innerHTML``."""
+    """htmx 2.0.11 and later.
 
-    around_style: ClassVar[str] = "outerHTML"  # outerMorph would nest the element in itself
+    A style that it does not know, such as ``innerMorph``, means the page's own ``defaultSwapStyle``, which may be any.
+    Out-of-band elements inside of a partial make it drop the partial.
+    """
+
+    instructions: ClassVar[Collection[str]] = {"autofocus", "hx-swap-oob", "data-hx-swap-oob"}
+    """Attributes of a block that it obeys at each update."""
 
     def encode(self, patch: Patch) -> bytes:
         """Return a patch as one frame."""
-        style = "innerMorph" if patch.placement is Placement.INSIDE else self.around_style
-        return encode_data(partial(patch.ref.target_id, patch.html, style))
+        style = self.style_of(patch) + _WITHOUT_TRANSITION
+        return encode_data(partial(patch.ref.target_id, without_instructions(patch.html, self.instructions), style))
+
+    def style_of(self, patch: Patch) -> str:
+        """Return how a patch is swapped."""
+        return "innerHTML" if patch.placement is Placement.INSIDE else "outerHTML"
 
     def encode_append(self, target_id: str, content: str) -> bytes:
         """Return a frame that appends HTML to an element."""
-        return encode_data(partial(target_id, content, "beforeend"))
+        content = without_instructions(content, self.instructions)
+        return encode_data(partial(target_id, content, "beforeend" + _WITHOUT_TRANSITION))
 
 
 class Htmx4(Htmx2):
-    """htmx 4, whose sink retries by itself and so is removed when the stream is over."""
+    """htmx 4, which morphs, and whose sink retries by itself and so is removed when the stream is over."""
 
-    around_style = "outerMorph"
+    instructions = {"autofocus"}
+
+    def style_of(self, patch: Patch) -> str:
+        """Return how a patch is swapped.
+
+        A morph takes the attribute ``open`` from a modal dialog, which stays modal without being shown.
+        """
+        if may_hold_dialog(patch):
+            return super().style_of(patch)
+        return "innerMorph" if patch.placement is Placement.INSIDE else "outerMorph"
 
     def encode_close(self, close_event: str | None, sink: str | None = None, reason: str = "closed") -> bytes:
         """Return the frames that keep the client from reconnecting; see :meth:`Client.encode_close`."""
@@ -117,7 +140,7 @@ def sink_attributes(sink: Sink) -> str:
     blocks = html.escape(" ".join(dict.fromkeys(each for each in sink.blocks if each.split() == [each])))
     return (
         f'hx-sse:connect="{url}" hx-sse:close="{CLOSE_EVENT}" hx-ext="sse" sse-connect="{url}" sse-swap="message" '
-        f'sse-close="{CLOSE_EVENT}" hx-target="this" hx-swap="none" hx-trigger="load, every 10s" hx-sync="this:drop" '
+        f'sse-close="{CLOSE_EVENT}" hx-target="this" hx-swap="none{_WITHOUT_TRANSITION}" hx-trigger="load, every 10s" hx-sync="this:drop" '
         f'data-reactive-sink="{origin}" data-reactive-blocks="{blocks}" data-reactive-beat="{sink.heartbeat:g}" '
         f'data-reactive-page="{page}"'
     )

@@ -6,7 +6,7 @@ import html
 
 from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_event
-from .client import Client, Sink
+from .client import Client, Sink, may_hold_dialog
 
 __all__ = ["SINK_ID", "TURBO", "sink_attributes"]
 
@@ -18,14 +18,14 @@ class Turbo(Client):
     """Turbo, whose ``EventSource`` reconnects until its element is removed."""
 
     def encode(self, patch: Patch) -> bytes:
-        """Return a patch as one frame."""
+        """Return a patch as one frame.
+
+        A morph takes the attribute ``open`` from a modal dialog, which stays modal without being shown.
+        """
         action = "update" if patch.placement is Placement.INSIDE else "replace"
-        return encode_event(
-            SSEEvent(
-                f'<turbo-stream action="{action}" method="morph" target="{html.escape(patch.ref.target_id)}">'
-                f"<template>{patch.html}</template></turbo-stream>"
-            )
-        )
+        method = "" if may_hold_dialog(patch) else ' method="morph"'
+        opening = f'<turbo-stream action="{action}"{method} target="{html.escape(patch.ref.target_id)}">'
+        return encode_event(SSEEvent(f"{opening}<template>{patch.html}</template></turbo-stream>"))
 
     def encode_append(self, target_id: str, content: str) -> bytes:
         """Return a frame that appends HTML to an element. Turbo removes children of it that have the same ids."""

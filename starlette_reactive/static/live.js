@@ -4,10 +4,13 @@
   window.reactiveLive = true
 
   const FIELDS = "input,textarea,select"
+  const SYNCED = "input,textarea,option"
+  const STATES = ["value", "checked", "selected"]
   const TYPED = ":read-write,select"
   // A document that loads no images and runs no scripts.
   const inert = document.implementation.createHTMLDocument("")
   const root = document.documentElement.dataset
+  const nonce = document.currentScript?.nonce
   const byId = id => document.getElementById(id)
   const find = (node, id) => id && node.querySelector("#" + CSS.escape(id))
   const all = (node, selector) => [...node.matches(selector) ? [node] : [], ...node.querySelectorAll(selector)]
@@ -15,7 +18,8 @@
   // Which stream a sink asks for. A page that is morphed into another keeps its sink.
   const urlOf = sink => sink.isConnected && sink.getAttribute("sse-connect")
   const idsOf = sink => (sink.dataset.reactiveBlocks ?? "").split(" ")
-  const blocks = () => sinks().flatMap(idsOf).map(byId).filter(Boolean)
+  // The ids of live elements, and these, or null. A form with a field named id hides its own.
+  const blocks = () => sinks().flatMap(idsOf).map(id => [id, byId(id)])
 
   // An update changes what the server renders in another way than before. It leaves alone what scripts and people did.
 
@@ -24,8 +28,9 @@
   // Elements in which something else than an update has changed something since.
   const altered = new WeakSet
 
-  const learn = (node, copy) => {
-    rendered.set(node, copy)
+  const learn = (node, copy = inert.importNode(node, true)) => {
+    rendered.set(node, copy);
+    (node.shadowRoot ?? node.content)?.childNodes?.forEach(child => learn(child))
     // A custom element may have added nodes of its own.
     if (node.childNodes.length == copy.childNodes.length)
       node.childNodes.forEach((child, i) => learn(child, copy.childNodes[i]))
@@ -39,8 +44,8 @@
   }
   const isUnchanged = (node, fresh) => {
     const last = rendered.get(node)
-    return last && !altered.has(node) && last.isEqualNode(fresh) &&
-      (!fresh.querySelector?.("template") || last.outerHTML == fresh.outerHTML)
+    // Templates with different contents are equal nodes.
+    return last && !altered.has(node) && last.isEqualNode(fresh) && last.outerHTML == fresh.outerHTML
   }
 
   // What people work in is held.
@@ -73,38 +78,54 @@
     if (node.nodeType != 1 || !node.isConnected) return
     // A script that was parsed for a fragment does not run.
     if (!again) for (const script of all(node, "script")) {
-      const copy = document.createElement("script")
-      for (const { name, value } of script.attributes) copy.setAttribute(name, value)
-      copy.text = script.text
+      const copy = document.createRange().createContextualFragment(script.outerHTML).firstChild
+      // The policy of the page knows the nonce with which it was loaded.
+      if (script.nonce) copy.nonce = nonce
       script.replaceWith(copy)
     }
     window.htmx?.process(node, again)
     if (!again && window.htmx && !htmx4) htmx.trigger(node, "htmx:load", { elt: node })
   }
+  const setInner = (element, html) => {
+    // After these tags the parser drops a line break. In a fragment it sees no tag.
+    element.innerHTML = element.matches("pre,textarea") ? html.replace(/^\n/, "") : html
+  }
   const parse = (element, html) => {
     const context = inert.importNode(element, false)
-    context.innerHTML = html
+    setInner(context, html)
+    // The copy of a field has its value.
+    if (context.matches("textarea")) context.value = context.defaultValue
     return context
   }
-  const sync = (field, fresh, kept) => {
-    // From now on an attribute does not check it.
-    if (kept) field.checked = field.checked
-    if (field.localName == "select") {
-      [...field.options].forEach((option, i) => {
-        option.selected = kept ? kept.includes(option.value) : fresh.options[i]?.selected
+  // A template that is a shadow root in a page, and the closed roots that were made of it.
+  const SHADOW = "template[shadowrootmode]"
+  const closed = new WeakMap
+  const attach = (host, template) => {
+    // Some elements have none, in a page either.
+    try {
+      const root = host.shadowRoot ?? closed.get(host) ?? host.attachShadow({
+        mode: template.shadowRootMode, delegatesFocus: template.shadowRootDelegatesFocus,
       })
-      return
+      closed.set(host, root)
+      template.remove()
+      return root
+    } catch {}
+  }
+  const fill = (root, template) => {
+    root.replaceChildren(template.content)
+    root.childNodes.forEach(attachAll)
+  }
+  const attachAll = node => {
+    if (node.matches) for (const template of all(node, "template")) {
+      const root = template.matches(SHADOW) && attach(template.parentElement, template)
+      if (root) fill(root, template)
+      else template.content.childNodes.forEach(attachAll)
     }
-    if (field.localName == "input") for (const name of ["value", "checked"])
-      if (!fresh.hasAttribute(name)) field.removeAttribute(name)
-      else field.setAttribute(name, fresh.getAttribute(name))
-    if (kept || field.type == "file") return
-    for (const name of ["value", "checked"]) if (field[name] != fresh[name]) field[name] = fresh[name]
   }
 
   // Returns whether something in the element is held, so that the update has to be applied again later.
   const morph = (element, fresh, isAnswer) => {
-    const held = [], added = [], removed = [], changed = new Set, kept = new Map
+    const held = [], added = [], removed = [], bare = [], changed = new Set, kept = new Map, stamped = new Map
     let now, source
     const hold = (node, next) => {
       // What an answer has replaced and nobody has changed since waits for nothing.
@@ -112,25 +133,35 @@
       return false
     }
     element.querySelectorAll("[data-live-waiting]").forEach(node => node.removeAttribute("data-live-waiting"))
-    Idiomorph.morph(element, fresh, {
-      morphStyle: "outerHTML",
+    const options = {
       callbacks: {
         beforeNodeMorphed(node, next) {
           if (isUnchanged(node, next)) return false
           if (node.nodeType != 1) return
           if (!isAnswer && (node != element || node.matches("[data-live-hold]")) && isHeld(node, next)) return hold(node, next)
           if (node.matches("[hx-preserve],[data-hx-preserve]")) return false
+          const template = next.querySelector(":scope>" + SHADOW), root = template && attach(node, template)
+          if (root) node.isConnected ? Idiomorph.morph(root, template.content, { ...options, morphStyle: "innerHTML" }) : fill(root, template)
+          else if (node.shadowRoot && !customElements.get(node.localName)) bare.push([node, next])
           now = next
-          if (touched.has(node)) kept.set(node, chosen(node))
+          const field = node.closest(FIELDS)
+          if (field && !kept.has(field)) kept.set(field, touched.has(field) && chosen(field))
         },
         beforeAttributeUpdated(name, node) {
-          if (name == "data-htmx-powered" || node.matches("input,textarea") && /^(value|checked)$/.test(name)) return false
+          if (name == "data-htmx-powered" || node.matches(SYNCED) && STATES.includes(name)) return false
           const last = rendered.get(node)
           if (last ? last.getAttribute(name) == now.getAttribute(name) : name == "open") return false
           if (/^(data-)?hx-/.test(name)) changed.add(node)
         },
         afterNodeMorphed(node, next) {
-          if (node.nodeType == 1 && node.matches(FIELDS)) sync(node, next, kept.get(node))
+          const isKept = kept.get(node)
+          if (node.matches?.(SYNCED)) for (const name of STATES) {
+            // From now on an attribute does not check it.
+            if (isKept) node.checked = node.checked
+            if (next.hasAttribute(name)) node.setAttribute(name, next.getAttribute(name))
+            else node.removeAttribute(name)
+            if (!isKept && node.type != "file" && node[name] != next[name]) node[name] = next[name]
+          }
           rendered.set(node, next)
           altered.delete(node)
           swapped.delete(node)
@@ -142,12 +173,32 @@
         },
         afterNodeAdded(node) {
           if (!rendered.has(node)) learn(node, source)
+          attachAll(node)
           added.push(node)
         },
-        beforeNodeRemoved: node => isAnswer || !mustStay(node, fresh) || hold(node, find(fresh, swapped.get(node)?.id)),
+        beforeNodeRemoved: node => !stamped.has(node) &&
+          (isAnswer || !mustStay(node, fresh) || hold(node, find(fresh, swapped.get(node)?.id))),
         afterNodeRemoved: node => removed.push(node),
       },
-    })
+    }
+    // What a script has made of a template. An id keeps it from being taken for something else.
+    for (const node of element.querySelectorAll("template~*")) if (!rendered.has(node) && rendered.has(node.parentNode)) {
+      node.id ||= "-"
+      stamped.set(node, node.previousElementSibling)
+    }
+    Idiomorph.morph(element, fresh, options)
+    for (const [node, before] of stamped) {
+      if (before.isConnected && node.previousElementSibling != before) before.after(node)
+      if (node.id == "-") node.removeAttribute("id")
+    }
+    for (const [field, values] of kept) for (const option of field.options ?? [])
+      option.selected = values ? values.includes(option.value) : option.defaultSelected
+    // A shadow root can't be taken away.
+    for (const [node, next] of bare) {
+      source = next
+      node.replaceWith(now = document.importNode(next, true))
+      options.callbacks.afterNodeAdded(now)
+    }
     for (const node of held) {
       node.setAttribute("data-live-waiting", "")
       markAltered(node.parentElement)
@@ -155,7 +206,7 @@
     added.forEach(node => process(node))
     changed.forEach(node => process(node, true))
     // htmx 4 forgets what it removes itself.
-    const bin = document.createElement("div")
+    const bin = new DocumentFragment
     bin.append(...removed)
     htmx4?.morph(bin, new DocumentFragment, true)
     for (const form of swapped.keys()) if (!form.isConnected) swapped.delete(form)
@@ -173,7 +224,8 @@
     // Blocks inside of this one may have been updated since.
     for (const [inner, last] of latest) if (last.number > number) {
       const node = find(fresh, inner)
-      if (node) node[last.swap + "HTML"] = last.html
+      if (node && last.swap == "inner") setInner(node, last.html)
+      else if (node) node.outerHTML = last.html
     }
     // A block that is empty leaves a template behind, so that it finds its place again.
     return morph(element, isInner ? within(fresh) : find(fresh, id) ?? fresh.firstElementChild ??
@@ -193,9 +245,9 @@
   const isBusy = element => [...requests.values()].some(({ nodes }) =>
     nodes.some(node => node.contains(element) || element.contains(node)))
   const uncover = element => {
-    for (const block of blocks()) if (block.contains(element) || element.contains(block)) {
-      covered.delete(block.id)
-      requests.forEach(({ others }) => others.add(block.id))
+    for (const [id, block] of blocks()) if (block?.contains(element) || element.contains(block)) {
+      covered.delete(id)
+      requests.forEach(({ others }) => others.add(id))
     }
   }
   const offer = id => {
@@ -234,12 +286,12 @@
       if (!element) continue
       forget(element)
       const nodes = [...addedNodes].filter(node => node.nodeType == 1)
-      for (const block of blocks()) if (block.contains(element)) {
-        request.touched.add(block.id)
+      for (const [id, block] of blocks()) if (block?.contains(element)) {
+        request.touched.add(id)
         if (type != "childList" || removedNodes.length) request.replaces = true
         for (const node of nodes)
           if (node.isConnected && node != block && all(node, TYPED)[0]) swapped.set(node, request.replaced)
-      } else if (nodes.some(node => node.contains(block))) request.touched.add(block.id)
+      } else if (nodes.some(node => node.contains(block))) request.touched.add(id)
     }
   })
   const changes = new MutationObserver(note)
@@ -422,14 +474,14 @@
       streams.delete(sink)
     }
     for (const sink of sinks()) if (!streams.has(sink)) {
-      for (const block of idsOf(sink).map(byId)) if (block) learn(block, inert.importNode(block, true))
+      for (const block of idsOf(sink).map(byId)) if (block) learn(block)
       streams.set(sink, open(sink))
     }
     if (waiting.size) setTimeout(offerAll)
   }
   const observer = new MutationObserver(look)
   for (const name of ["input", "reset", "focusout", "close"]) document.addEventListener(name, ({ target }) => {
-    if (name == "input") for (const field of target.type == "radio" ? document.getElementsByName(target.name) : [target])
+    if (name == "input") for (const field of [target, ...target.type == "radio" ? document.getElementsByName(target.name) : []])
       if (field.form == target.form) touched.add(field)
     if (name == "reset") [...target.elements].forEach(field => touched.delete(field))
     setTimeout(look)
