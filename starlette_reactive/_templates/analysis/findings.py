@@ -203,10 +203,22 @@ class TemplateRun:
         statements: The top-level statements, by the ids of their nodes.
         effective: The top-level statements that bind or change something.
         open_ended: Why a parent is unknown. None if all are known.
+        followed: Whether a render finds the unknown parent, and follows it.
         includer: The top-level statement that includes it. None for an include in a block.
     """
 
-    __slots__ = ("around", "bare", "blocks", "context", "effective", "includer", "levels", "open_ended", "statements")
+    __slots__ = (
+        "around",
+        "bare",
+        "blocks",
+        "context",
+        "effective",
+        "followed",
+        "includer",
+        "levels",
+        "open_ended",
+        "statements",
+    )
 
     def __init__(self, context: ContextLayer, around: TemplateRun | None = None, *, bare: bool = False) -> None:
         self.context: ContextLayer = context
@@ -217,6 +229,7 @@ class TemplateRun:
         self.statements: dict[int, TopLevelStatement] = {}
         self.effective: list[TopLevelStatement] = []
         self.open_ended: str | None = None
+        self.followed: bool = False
         self.includer: TopLevelStatement | None = None
 
     def enter(self, parsed: ParsedTemplate) -> None:
@@ -227,12 +240,18 @@ class TemplateRun:
 
 
 class ParentChoice(NamedTuple):
-    """An ``extends`` that chooses between parents. The option None stands for no parent."""
+    """An ``extends`` that chooses between parents. The option None stands for no parent.
+
+    Attributes:
+        options: The parents that it may choose.
+        unknown: Whether it may choose any other template, which only a render shows.
+    """
 
     node: nodes.Extends
     statement: TopLevelStatement | None
     run: TemplateRun
     options: tuple[ParsedTemplate | None, ...]
+    unknown: bool = False
 
 
 class AnalysedBlock:

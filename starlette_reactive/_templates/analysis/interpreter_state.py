@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, nodes
 
+from ..declared_parents import DeclaredParents
 from ..node_dispatcher import NodeDispatcher
 from ..sources import ParsedTemplate, TemplateLibrary
 from .findings import AnalysedBlock, ParentChoice, ReadSet, TemplateRun, TopLevelStatement
@@ -72,6 +73,8 @@ class InterpreterState(NodeDispatcher, ABC):
 
     env: Environment
     library: TemplateLibrary
+    parents: DeclaredParents = field(default_factory=dict)
+    """The templates that values of the context are declared to name."""
 
     # Where the interpretation is
     page_run: TemplateRun = field(init=False)
@@ -90,8 +93,9 @@ class InterpreterState(NodeDispatcher, ABC):
     """The paths that decide whether the text runs, or how often."""
 
     # The inheritance of the template at hand
-    choices: tuple[int, ...] = ()
-    """The option to take at each ``extends`` that chooses, in order. The first option is the default."""
+    choices: tuple[int | str, ...] = ()
+    """What each ``extends`` that chooses takes, in order: an option, or the name of a template where the parent is
+    unknown. The first option is the default, and an unknown parent is not followed by default."""
     parent_choices: list[ParentChoice] = field(init=False, default_factory=list)
     """The ``extends`` that choose between parents, in order."""
     next_parent: ParsedTemplate | None = field(init=False, default=None)

@@ -81,7 +81,7 @@ class Names(Tracking):
         if found is self:
             found = self.environment_lookups["globals", name] = self.env.globals.get(name, ABSENT)
         if found is ABSENT:
-            return alias(name) if context.renders else Value()
+            return self.from_context(alias(name)) if context.renders else Value()
         value = Value(objects=frozenset((Global(name, found),)))
         return value._replace(aliases=frozenset((name,))) if context.renders else value
 
