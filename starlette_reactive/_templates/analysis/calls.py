@@ -128,7 +128,7 @@ class CallEvaluation(Functions, Macros):
 
         if self.call_depth(loop.node) >= MAX_DEPTH:
             return self.read_everything(f"the recursive loop at {self.location(node)} is too deep to follow")
-        return self.call_text(ActiveCall(loop.node, key), interpret)
+        return self.call_text(ActiveCall(loop.node, key, place=key), interpret)
 
     # ── globals and methods ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -29,10 +29,14 @@ class Frame:
     Attributes:
         root: Whether it is the frame of a template's top level.
         loop: The loop whose body it belongs to.
-        watched: Whether something made in it looks names up later, such as a macro.
+        closure: Whether it is the frame of a macro's body, which looks up names where the macro is defined.
+        merged: For a frame that stands for all deeper calls of a recursive macro, or is inside of one, the frames
+            inside it, by the ids of what they belong to.
+        parameters: The names that every call of a macro binds first.
+        watched: Whether a macro's body, or something else that is called later, has looked names up in it.
     """
 
-    __slots__ = ("context", "loop", "names", "parent", "root", "template", "watched")
+    __slots__ = ("closure", "context", "loop", "merged", "names", "parameters", "parent", "root", "template", "watched")
 
     def __init__(
         self,
@@ -42,7 +46,11 @@ class Frame:
         *,
         root: bool = False,
         loop: nodes.For | None = None,
+        closure: bool = False,
     ) -> None:
+        self.closure: bool = closure
+        self.merged: dict[int, Frame] | None = None
+        self.parameters: set[str] = set()
         self.template: ParsedTemplate = template
         self.context: ContextLayer = context
         self.parent: Frame | None = parent
@@ -52,15 +60,26 @@ class Frame:
         self.watched: bool = root
 
     def watch(self) -> None:
-        """Record that something made here looks names up later, so that a new binding invalidates remembered calls."""
+        """Record that a call looks names up here, so that a new binding invalidates remembered calls."""
         frame: Frame | None = self
         while frame is not None and not frame.watched:
             frame.watched = True
             frame = frame.parent
 
-    def inner(self, loop: nodes.For | None = None) -> Frame:
-        """Return a new frame inside this one."""
-        return Frame(self.template, self.context, self, loop=loop)
+    def inner(self, owner: object, loop: nodes.For | None = None) -> Frame:
+        """Return a frame inside this one, for ``owner``. It is a new one unless this one is merged."""
+        if self.merged is None:
+            return Frame(self.template, self.context, self, loop=loop)
+        found = self.merged.get(id(owner))
+        if found is None:
+            found = self.merged[id(owner)] = Frame(self.template, self.context, self, loop=loop)
+            found.merged = {}
+        found.begin()
+        return found
+
+    def begin(self) -> None:
+        """Record that another call begins. What earlier calls have bound may be bound or not."""
+        self.names = {name: binding._replace(certain=False) for name, binding in self.names.items()}
 
 
 class Container:
@@ -175,6 +194,14 @@ class Global:
     def __init__(self, name: str, value: object) -> None:
         self.name: str = name
         self.value: object = value
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same global."""
+        return isinstance(other, Global) and other.name == self.name and other.value is self.value
+
+    def __hash__(self) -> int:
+        """Return a hash of its name."""
+        return hash(self.name)
 
 
 class BoundMethod:

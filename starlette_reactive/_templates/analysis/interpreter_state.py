@@ -9,7 +9,7 @@ statement binds need the statement.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +22,7 @@ from .findings import AnalysedBlock, ParentChoice, ReadSet, TemplateRun, TopLeve
 from .frames import BlockBody, Container, Frame, Macro
 from .values import NO_PATHS, UNKNOWN, Value
 
-__all__ = ["ABSENT", "ActiveCall", "Arguments", "InterpreterState"]
+__all__ = ["ABSENT", "ActiveCall", "Arguments", "CallResult", "InterpreterState"]
 
 ABSENT: Final = object()
 """Stands for a global, filter or test that was looked up in the environment and does not exist."""
@@ -60,11 +60,37 @@ class Arguments:
 
 
 class ActiveCall(NamedTuple):
-    """A call in progress: the node of the callee, and a key that is equal for equal calls."""
+    """A call in progress.
+
+    Attributes:
+        node: The node of the callee.
+        key: A key that is equal for equal calls.
+        arguments: The arguments of a macro.
+        place: What distinguishes the containers that it makes from those of other calls.
+    """
 
     node: nodes.Node
     key: tuple[object, ...]
     arguments: Arguments | None = None
+    place: object = None
+
+
+class CallResult(NamedTuple):
+    """What a call reads.
+
+    Attributes:
+        read_set: Everything that it reads.
+        reads: The paths that its text comes from.
+        assumptions: What it takes calls around it to read that were still in progress.
+    """
+
+    read_set: ReadSet
+    reads: frozenset[str]
+    assumptions: dict[tuple[object, ...], frozenset[str]]
+
+    def holds(self, provisional_reads: Mapping[tuple[object, ...], frozenset[str]]) -> bool:
+        """Return whether the calls that it makes assumptions about are in progress and known to read the same."""
+        return all(provisional_reads.get(key) == reads for key, reads in self.assumptions.items())
 
 
 @dataclass(eq=False, repr=False)
@@ -144,12 +170,16 @@ class InterpreterState(NodeDispatcher, ABC):
     """The includes and imports in progress: the name, and the values passed in."""
     provisional_reads: dict[tuple[object, ...], frozenset[str]] = field(init=False, default_factory=dict)
     """What recursive calls in progress are known to read so far."""
-    remembered_calls: dict[tuple[object, ...], tuple[ReadSet, Value]] = field(init=False, default_factory=dict)
+    assumptions: dict[tuple[object, ...], frozenset[str]] = field(init=False, default_factory=dict)
+    """What the innermost call takes calls around it to read that are still in progress."""
+    remembered_calls: dict[tuple[object, ...], CallResult] = field(init=False, default_factory=dict)
     """The results of earlier calls."""
     loop_exits: list[set[str]] = field(init=False, default_factory=list)
     """For each loop around the text, the paths that decide whether it is left early."""
 
     # Objects that the templates make
+    merged_frames: dict[tuple[nodes.Node, Frame], Frame] = field(init=False, default_factory=dict)
+    """The frames that stand for all deeper calls of recursive macros."""
     macros: dict[tuple[int, int, int], Macro] = field(init=False, default_factory=dict)
     modules: dict[str, Value] = field(init=False, default_factory=dict)
     containers: dict[tuple[int, object], Container] = field(init=False, default_factory=dict)

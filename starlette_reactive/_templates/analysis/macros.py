@@ -7,7 +7,7 @@ from typing import Final
 from jinja2 import nodes
 
 from .findings import Binding
-from .frames import Container, Macro
+from .frames import Container, Frame, Macro
 from .interpreter_state import ActiveCall, Arguments
 from .names import Names
 from .recursion import MAX_DEPTH, Recursion
@@ -15,8 +15,11 @@ from .values import BOTTOM, UNKNOWN, Value, join, join_all, sealed
 
 __all__ = ["Macros"]
 
-EXACT_DEPTH: Final = 2
-"""When a macro calls itself more deeply than this, the paths of its arguments no longer extend."""
+EXACT_DEPTH: Final = 1
+"""When a macro calls itself more deeply than this, one call stands for all deeper ones."""
+
+
+_IMPLICIT: Final = ("varargs", "kwargs", "caller")
 
 
 class Macros(Names, Recursion):
@@ -38,17 +41,31 @@ class Macros(Names, Recursion):
         depth = 0 if any(active.key == key for active in self.active_calls) else self.call_depth(macro.node)
         if depth >= MAX_DEPTH:
             return self.read_everything(f"{macro.title} calls itself too deeply to follow at {self.location(node)}")
-        if depth >= EXACT_DEPTH:
+        if depth < EXACT_DEPTH:
+            frame = Frame(macro.frame.template, macro.frame.context, macro.frame, closure=True)
+            active = ActiveCall(macro.node, key, arguments, key)
+        else:
             arguments = self._widened(macro, arguments)
             key = (macro.node, macro.frame, arguments.key())
-        return self.call_text(ActiveCall(macro.node, key, arguments), lambda: self._macro_body(macro, arguments))
+            frame = self._merged_frame(macro)
+            active = ActiveCall(macro.node, key, arguments, frame)
+        return self.call_text(active, lambda: self._macro_body(macro, arguments, frame))
+
+    def _merged_frame(self, macro: Macro) -> Frame:
+        """Return the frame that stands for all deeper calls of a recursive macro."""
+        frame = self.merged_frames.get((macro.node, macro.frame))
+        if frame is None:
+            frame = Frame(macro.frame.template, macro.frame.context, macro.frame, closure=True)
+            frame.merged = {}
+            self.merged_frames[macro.node, macro.frame] = frame
+        return frame
 
     def _widened(self, macro: Macro, arguments: Arguments) -> Arguments:
-        """Return arguments whose paths no longer extend, joined to those of the calls in progress."""
+        """Return arguments whose paths no longer extend, joined to those of the deeper calls in progress."""
         positional = [sealed(value) for value in arguments.positional]
         named = {name: sealed(value) for name, value in arguments.named.items()}
         for active in self.active_calls:
-            if active.node is macro.node and active.arguments is not None:
+            if active.node is macro.node and active.arguments is not None and isinstance(active.place, Frame):
                 earlier = active.arguments
                 positional = [
                     join(value, sealed(earlier.positional[at])) if at < len(earlier.positional) else value
@@ -60,8 +77,9 @@ class Macros(Names, Recursion):
                 }
         return Arguments(positional, named, arguments.spread and sealed(arguments.spread), arguments.caller)
 
-    def _macro_body(self, macro: Macro, arguments: Arguments) -> None:
-        frame = macro.frame.inner()
+    def _macro_body(self, macro: Macro, arguments: Arguments, frame: Frame) -> None:
+        frame.begin()
+        frame.parameters = {*_IMPLICIT, *(parameter.name for parameter in macro.node.args)}
         outer = self.frame, self.run, self.silent, self.known_parent
         self.frame, self.run, self.silent, self.known_parent = frame, macro.run, False, False
         self.barriers.append(f"inside {macro.title} at {self.location(macro.node)}")
@@ -100,7 +118,8 @@ class Macros(Names, Recursion):
 
     def _bind_implicit(self, macro: Macro, name: str, value: Value) -> None:
         how = f"as {name!r} of {macro.title} at {self.location(macro.node)}"
-        self.frame.names[name] = Binding(value, frozenset(), True, how)
+        binding = Binding(value, frozenset(), True, how)
+        self.frame.names[name] = self.merged_binding(self.frame, name, binding)
 
     def _collected(self, node: nodes.Node, kind: str, rest: Value, named: dict[str, Value]) -> Value:
         container = self.containers.setdefault((id(node), (kind, self.active_key)), Container())

@@ -7,7 +7,7 @@ from typing import Final
 from jinja2 import nodes
 
 from ..sources import ParsedTemplate
-from .findings import Binding, ContextLayer
+from .findings import Binding, ContextLayer, join_bindings
 from .frames import Frame, Global
 from .interpreter_state import ABSENT
 from .tracking import Tracking
@@ -28,16 +28,20 @@ class Names(Tracking):
         """Return what ``name`` is bound to here."""
         frame: Frame | None = self.frame
         result = BOTTOM
+        called_later = False
         while frame is not None:
             binding = frame.names.get(name)
             if binding is not None:
                 if binding.definers:
                     self.read_set.needs |= binding.definers
                 result = join(result, binding.value)
-                if binding.certain:
+                if binding.certain and (not called_later or frame.merged is None or name in frame.parameters):
                     return result
             if frame.parent is None:
                 return self.resolve(frame.context, name, result, frame.template if frame.root else None)
+            if frame.closure:
+                called_later = True
+                frame.parent.watch()
             frame = frame.parent
         return result
 
@@ -91,7 +95,7 @@ class Names(Tracking):
         definers = frozenset((self.statement,)) if self.statement is not None else frozenset()
         value = with_reads(value, self.deciding_paths) if self.deciding_paths else value
         binding = Binding(value, definers, True, f"{how} at {frame.template.name}:{lineno}")
-        frame.names[name] = binding
+        frame.names[name] = binding = self.merged_binding(frame, name, binding)
         if frame.root:
             frame.context.names[name] = binding
             frame.context.owners[name] = frame.template
@@ -99,6 +103,19 @@ class Names(Tracking):
                 self.statement.mark_effective()
         if frame.watched:
             self.version += 1
+
+    def merged_binding(self, frame: Frame, name: str, binding: Binding) -> Binding:
+        """Return a binding for a frame. In a frame of several calls, it keeps what the other calls have bound."""
+        if frame.merged is None:
+            return binding
+        before = frame.names.get(name)
+        if before is None:
+            self.count_change()
+            return binding
+        joined = join_bindings(before, binding)
+        if joined.value != before.value:
+            self.count_change()
+        return joined._replace(certain=True)
 
     def handed_names(self) -> dict[str, Binding]:
         """Return the names that the current frames pass to an include or a scoped block."""

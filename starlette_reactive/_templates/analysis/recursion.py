@@ -9,7 +9,7 @@ from jinja2 import nodes
 
 from ..._core.paths import ALL
 from .findings import ReadSet
-from .interpreter_state import ActiveCall
+from .interpreter_state import ActiveCall, CallResult
 from .tracking import Tracking
 from .values import NO_PATHS, Value
 
@@ -31,28 +31,40 @@ class Recursion(Tracking):
     def call_text(self, active: ActiveCall, interpret: Callable[[], None]) -> Value:
         """Interpret text that may call itself. Return a value for the text that it produces."""
         if any(each.key == active.key for each in self.active_calls):
-            return Value(reads=self.provisional_reads.setdefault(active.key, NO_PATHS))
+            reads = self.assumptions[active.key] = self.provisional_reads.setdefault(active.key, NO_PATHS)
+            return Value(reads=reads)
         block = self.open_blocks[-1] if self.open_blocks else None
         key = (active.key, self.version, block, self.statement, self.inline_depth)
         known = self.remembered_calls.get(key)
-        if known is None:
-            version, placements = self.version, self.placements
+        if known is None or not known.holds(self.provisional_reads):
+            known = self._call_anew(active, interpret, key)
+        self.assumptions.update(known.assumptions)
+        self.read_set.add(known.read_set)
+        return Value(reads=known.reads)
+
+    def _call_anew(self, active: ActiveCall, interpret: Callable[[], None], key: tuple[object, ...]) -> CallResult:
+        version, placements = self.version, self.placements
+        outer, self.assumptions = self.assumptions, {}
+        try:
             read_set = self._settle(active, interpret)
-            known = read_set, Value(reads=frozenset(read_set.reads))
-            if version == self.version and placements == self.placements and not self.provisional_reads:
-                self.remembered_calls[key] = known
-        self.read_set.add(known[0])
-        return known[1]
+            self.assumptions.pop(active.key, None)
+            result = CallResult(read_set, frozenset(read_set.reads), self.assumptions)
+        finally:
+            self.assumptions = outer
+        if version == self.version and placements == self.placements:
+            self.remembered_calls[key] = result
+        return result
 
     def _settle(self, active: ActiveCall, interpret: Callable[[], None]) -> ReadSet:
         """Interpret a body until the reads of its recursive calls no longer grow."""
-        outer, self.active_key = self.active_key, active.key
+        outer, self.active_key = self.active_key, active.place
         self.active_calls.append(active)
         try:
             for _ in range(MAX_ROUNDS):
+                changes = self.changes
                 read_set = self.capture(interpret)
                 before = self.provisional_reads.get(active.key)
-                if before is None or before >= read_set.reads:
+                if before is None or (before >= read_set.reads and changes == self.changes):
                     return read_set
                 self.provisional_reads[active.key] = before | read_set.reads
             read_set.reads.add(ALL)
