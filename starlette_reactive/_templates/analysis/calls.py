@@ -116,7 +116,7 @@ class CallEvaluation(Functions, Macros):
         self.consume(given)
         item = sealed(self.element(given))
         reads = self.paths_of(given) | loop.reads
-        key = (loop.node, loop.frame, (item, reads))
+        key = (id(loop.node), loop.frame, (item, reads))
 
         def interpret() -> None:
             outer = self.frame, self.run

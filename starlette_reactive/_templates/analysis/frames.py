@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Final
 
 from jinja2 import nodes
 
@@ -20,7 +21,12 @@ __all__ = [
     "Loop",
     "Macro",
     "SelfReference",
+    "content_of",
 ]
+
+
+MAX_CONTENT_DEPTH: Final = 8
+"""Containers that are nested more deeply than this are compared by identity."""
 
 
 class Frame:
@@ -93,9 +99,10 @@ class Container:
         writers: The top-level statements that change it.
         blocks: The blocks that change it, and where.
         stateful: Whether a call of it or of its methods changes it (``cycler``, ``joiner``).
+        changed: Whether anything changes it after it is made.
     """
 
-    __slots__ = ("blocks", "items", "rest", "stateful", "writers")
+    __slots__ = ("blocks", "changed", "items", "rest", "stateful", "writers")
 
     def __init__(self, *, stateful: bool = False) -> None:
         self.items: dict[Hashable, Value] = {}
@@ -103,6 +110,7 @@ class Container:
         self.writers: set[TopLevelStatement] = set()
         self.blocks: dict[AnalysedBlock, str] = {}
         self.stateful: bool = stateful
+        self.changed: bool = stateful
 
     def content(self) -> Value:
         """Return what any of its items may be."""
@@ -115,6 +123,21 @@ class Container:
             # an unknown key may also be an attribute of the container itself, such as a method
             return join(self.rest, UNKNOWN)
         return join(found, self.rest)
+
+
+def content_of(value: Value, depth: int = 0) -> Hashable:
+    """Return a key that is equal for values with the same content, whichever containers hold it."""
+    if not value.objects or depth > MAX_CONTENT_DEPTH:
+        return value
+    objects = frozenset(_object_content(found, depth) for found in value.objects)
+    return (value.aliases, value.reads, value.constants, objects)
+
+
+def _object_content(found: object, depth: int) -> Hashable:
+    if not isinstance(found, Container) or found.changed:
+        return found
+    items = tuple((key, content_of(item, depth + 1)) for key, item in found.items.items())
+    return (items, content_of(found.rest, depth + 1))
 
 
 class Macro:

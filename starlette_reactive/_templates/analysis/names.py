@@ -95,13 +95,14 @@ class Names(Tracking):
         definers = frozenset((self.statement,)) if self.statement is not None else frozenset()
         value = with_reads(value, self.deciding_paths) if self.deciding_paths else value
         binding = Binding(value, definers, True, f"{how} at {frame.template.name}:{lineno}")
+        before = frame.names.get(name)
         frame.names[name] = binding = self.merged_binding(frame, name, binding)
         if frame.root:
             frame.context.names[name] = binding
             frame.context.owners[name] = frame.template
             if self.statement is not None:
                 self.statement.mark_effective()
-        if frame.watched:
+        if frame.watched and frame.merged is None and before != binding:
             self.version += 1
 
     def merged_binding(self, frame: Frame, name: str, binding: Binding) -> Binding:
@@ -109,13 +110,10 @@ class Names(Tracking):
         if frame.merged is None:
             return binding
         before = frame.names.get(name)
-        if before is None:
+        joined = binding if before is None else join_bindings(before, binding)._replace(certain=True)
+        if frame.watched and (before is None or joined.value != before.value):
             self.count_change()
-            return binding
-        joined = join_bindings(before, binding)
-        if joined.value != before.value:
-            self.count_change()
-        return joined._replace(certain=True)
+        return joined
 
     def handed_names(self) -> dict[str, Binding]:
         """Return the names that the current frames pass to an include or a scoped block."""

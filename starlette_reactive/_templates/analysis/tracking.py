@@ -172,6 +172,7 @@ class Tracking(InterpreterState):
 
     def change(self, container: Container, lineno: int) -> None:
         """Record that the current text changes a container."""
+        container.changed = True
         if self.open_blocks:
             block = self.open_blocks[-1]
             if block not in container.blocks:
