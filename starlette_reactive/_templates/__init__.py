@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .analysis.callables import declare_reads
 from .composed_page import analyse
+from .declared_parents import declare_parents
 from .elements.page import DYNAMIC, Element, element_spans, elements
 from .elements.tokenizer import TemplatePlace
 from .reads import BlockReads, PageReads
@@ -25,6 +26,7 @@ __all__ = [
     "add_regions",
     "analyse",
     "compile_block",
+    "declare_parents",
     "declare_reads",
     "element_spans",
     "elements",

@@ -50,7 +50,7 @@ class Attributes(Tracking):
         if base.aliases and not is_plain(key):
             self.read(base.aliases)
         if not base.objects:
-            return extend(base, key)
+            return self.from_context(extend(base, key))
         result = extend(base, key) if base.aliases or base.reads else BOTTOM
         for found in base.objects:
             result = join(result, self._attribute_of(found, key))

@@ -127,7 +127,7 @@ class CallEvaluation(Functions, Macros):
         self.consume(given)
         item = sealed(self.element(given))
         reads = self.paths_of(given) | loop.reads
-        key = (loop.node, loop.frame, (item, reads))
+        key = (id(loop.node), loop.frame, (item, reads))
 
         def interpret() -> None:
             outer = self.frame, self.run
@@ -140,7 +140,7 @@ class CallEvaluation(Functions, Macros):
 
         if self.call_depth(loop.node) >= MAX_DEPTH:
             return self.read_everything(f"the recursive loop at {self.location(node)} is too deep to follow")
-        return self.call_text(ActiveCall(loop.node, key), interpret)
+        return self.call_text(ActiveCall(loop.node, key, place=key), interpret)
 
     # ── globals and methods ──────────────────────────────────────────────────────────────────────────────────────
 

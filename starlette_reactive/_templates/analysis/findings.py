@@ -208,6 +208,7 @@ class TemplateRun:
         statements: The top-level statements, by the ids of their nodes.
         effective: The top-level statements that bind or change something.
         open_ended: Why a parent is unknown. None if all are known.
+        followed: Whether a render finds the unknown parent, and follows it.
         includer: The top-level statement that includes it. None for an include in a block.
     """
 
@@ -218,6 +219,7 @@ class TemplateRun:
         "context",
         "effective",
         "extends",
+        "followed",
         "includer",
         "levels",
         "open_ended",
@@ -234,6 +236,7 @@ class TemplateRun:
         self.statements: dict[int, TopLevelStatement] = {}
         self.effective: list[TopLevelStatement] = []
         self.open_ended: str | None = None
+        self.followed: bool = False
         self.includer: TopLevelStatement | None = None
 
     def enter(self, parsed: ParsedTemplate) -> None:
@@ -248,6 +251,8 @@ class ParentChoice(NamedTuple):
 
     Attributes:
         paths: The paths that decide.
+        options: The parents that it may choose.
+        unknown: Whether it may choose any other template, which only a render shows.
     """
 
     node: nodes.Extends
@@ -255,6 +260,7 @@ class ParentChoice(NamedTuple):
     run: TemplateRun
     options: tuple[ParsedTemplate | None, ...]
     paths: frozenset[str] = NO_PATHS
+    unknown: bool = False
 
 
 class AnalysedBlock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from jinja2 import nodes
 
@@ -21,7 +21,12 @@ __all__ = [
     "Loop",
     "Macro",
     "SelfReference",
+    "content_of",
 ]
+
+
+MAX_CONTENT_DEPTH: Final = 8
+"""Containers that are nested more deeply than this are compared by identity."""
 
 
 class Frame:
@@ -30,10 +35,14 @@ class Frame:
     Attributes:
         root: Whether it is the frame of a template's top level.
         loop: The loop whose body it belongs to.
-        watched: Whether something made in it looks names up later, such as a macro.
+        closure: Whether it is the frame of a macro's body, which looks up names where the macro is defined.
+        merged: For a frame that stands for all deeper calls of a recursive macro, or is inside of one, the frames
+            inside it, by the ids of what they belong to.
+        parameters: The names that every call of a macro binds first.
+        watched: Whether a macro's body, or something else that is called later, has looked names up in it.
     """
 
-    __slots__ = ("context", "loop", "names", "parent", "root", "template", "watched")
+    __slots__ = ("closure", "context", "loop", "merged", "names", "parameters", "parent", "root", "template", "watched")
 
     def __init__(
         self,
@@ -43,7 +52,11 @@ class Frame:
         *,
         root: bool = False,
         loop: nodes.For | None = None,
+        closure: bool = False,
     ) -> None:
+        self.closure: bool = closure
+        self.merged: dict[int, Frame] | None = None
+        self.parameters: set[str] = set()
         self.template: ParsedTemplate = template
         self.context: ContextLayer = context
         self.parent: Frame | None = parent
@@ -53,15 +66,26 @@ class Frame:
         self.watched: bool = root
 
     def watch(self) -> None:
-        """Record that something made here looks names up later, so that a new binding invalidates remembered calls."""
+        """Record that a call looks names up here, so that a new binding invalidates remembered calls."""
         frame: Frame | None = self
         while frame is not None and not frame.watched:
             frame.watched = True
             frame = frame.parent
 
-    def inner(self, loop: nodes.For | None = None) -> Frame:
-        """Return a new frame inside this one."""
-        return Frame(self.template, self.context, self, loop=loop)
+    def inner(self, owner: object, loop: nodes.For | None = None) -> Frame:
+        """Return a frame inside this one, for ``owner``. It is a new one unless this one is merged."""
+        if self.merged is None:
+            return Frame(self.template, self.context, self, loop=loop)
+        found = self.merged.get(id(owner))
+        if found is None:
+            found = self.merged[id(owner)] = Frame(self.template, self.context, self, loop=loop)
+            found.merged = {}
+        found.begin()
+        return found
+
+    def begin(self) -> None:
+        """Record that another call begins. What earlier calls have bound may be bound or not."""
+        self.names = {name: binding._replace(certain=False) for name, binding in self.names.items()}
 
 
 class Container:
@@ -78,9 +102,10 @@ class Container:
         used_up: Where it is made, if it is an iterator, which yields its items only once. None for other containers.
         depth: The number of open blocks where it is made. Only what decides whether later ones are shown decides
             whether it changes.
+        changed: Whether anything changes it after it is made.
     """
 
-    __slots__ = ("blocks", "depth", "items", "rest", "stateful", "used_up", "writers")
+    __slots__ = ("blocks", "changed", "depth", "items", "rest", "stateful", "used_up", "writers")
 
     def __init__(self, *, stateful: bool = False, depth: int = 0) -> None:
         self.items: dict[Hashable, Value] = {}
@@ -90,6 +115,7 @@ class Container:
         self.stateful: bool = stateful
         self.used_up: str | None = None
         self.depth: int = depth
+        self.changed: bool = stateful
 
     def content(self) -> Value:
         """Return what any of its items may be."""
@@ -102,6 +128,21 @@ class Container:
             # an unknown key may also be an attribute of the container itself, such as a method
             return join(self.rest, UNKNOWN)
         return join(found, self.rest)
+
+
+def content_of(value: Value, depth: int = 0) -> Hashable:
+    """Return a key that is equal for values with the same content, whichever containers hold it."""
+    if not value.objects or depth > MAX_CONTENT_DEPTH:
+        return value
+    objects = frozenset(_object_content(found, depth) for found in value.objects)
+    return (value.aliases, value.reads, value.constants, objects)
+
+
+def _object_content(found: object, depth: int) -> Hashable:
+    if not isinstance(found, Container) or found.changed:
+        return found
+    items = tuple((key, content_of(item, depth + 1)) for key, item in found.items.items())
+    return (items, content_of(found.rest, depth + 1))
 
 
 class Macro:
@@ -181,6 +222,14 @@ class Global:
     def __init__(self, name: str, value: object) -> None:
         self.name: str = name
         self.value: object = value
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same global."""
+        return isinstance(other, Global) and other.name == self.name and other.value is self.value
+
+    def __hash__(self) -> int:
+        """Return a hash of its name."""
+        return hash(self.name)
 
 
 class BoundMethod(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Final
 
 from jinja2 import nodes
@@ -13,10 +13,11 @@ from .callables import context_names, takes_context
 from .frames import BlockBody, BoundMethod, Container, Global, Loop, Macro
 from .interpreter_state import ABSENT, Arguments
 from .names import Names
-from .values import NO_PATHS, Value, join_all, with_reads
+from .values import NO_PATHS, Value, join, join_all, with_reads
 
 __all__ = ["Functions"]
 
+_DEFAULT: Final = frozenset({"default", "d"})
 _GETTEXT: Final = frozenset({"gettext", "ngettext", "pgettext", "npgettext", "_"})
 
 
@@ -91,7 +92,8 @@ class Functions(Names, Attributes):
             self.consume(value)
         reads = frozenset[str]().union(*(self.paths_of(value) for value in values))
         objects = frozenset[object]().union(*(value.objects for value in values)) if kind == "filters" else frozenset()
-        return Value(reads=reads, objects=objects)
+        constants = _default_constants(arguments) if kind == "filters" and node.name in _DEFAULT else None
+        return Value(reads=reads, objects=objects, constants=constants)
 
     def is_builtin(self, kind: str, name: str) -> bool:
         """Return whether the filter or test ``name`` is Jinja's own."""
@@ -151,6 +153,13 @@ class Functions(Names, Attributes):
                 self.read_set.translates = self.read_set.translates or translates
                 return DEFAULT_NAMESPACE.get(name, self) is found.value or translates
         return False
+
+
+def _default_constants(arguments: Arguments) -> frozenset[Hashable] | None:
+    """Return what the ``default`` filter may return, if its value and its argument are known."""
+    if len(arguments.positional) < 2 or arguments.spread is not None:
+        return None
+    return join(*arguments.positional[:2]).constants
 
 
 def _is_builtin(function: object, kind: str) -> bool:

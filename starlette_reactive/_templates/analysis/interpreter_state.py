@@ -9,19 +9,20 @@ statement binds need the statement.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, nodes
 
+from ..declared_parents import DeclaredParents
 from ..node_dispatcher import NodeDispatcher
 from ..sources import ParsedTemplate, TemplateLibrary
 from .findings import AnalysedBlock, ParentChoice, ReadSet, TemplateRun, TopLevelStatement
-from .frames import BlockBody, Container, Frame, Macro
-from .values import NO_PATHS, UNKNOWN, Value
+from .frames import BlockBody, Container, Frame, Macro, content_of
+from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, join, sealed
 
-__all__ = ["ABSENT", "ActiveCall", "Arguments", "InterpreterState", "RememberedCall"]
+__all__ = ["ABSENT", "ActiveCall", "Arguments", "CallResult", "InterpreterState", "MergedCalls"]
 
 ABSENT: Final = object()
 """Stands for a global, filter or test that was looked up in the environment and does not exist."""
@@ -57,23 +58,67 @@ class Arguments:
         """Return a key that is equal for equal arguments."""
         return (tuple(self.positional), tuple(self.named.items()), self.spread, self.caller)
 
+    def content(self) -> tuple[object, ...]:
+        """Return a key that is equal for arguments with equal content."""
+        positional = tuple(map(content_of, self.positional))
+        named = tuple((name, content_of(value)) for name, value in self.named.items())
+        return (positional, named, self.spread and content_of(self.spread), self.caller)
+
+
+class MergedCalls:
+    """What stands for several calls of a macro: one frame, and arguments that may be those of any of the calls."""
+
+    __slots__ = ("frame", "named", "positional")
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame: Frame = frame
+        self.positional: list[Value] = []
+        self.named: dict[str, Value] = {}
+
+    def add(self, arguments: Arguments, *, exact: bool) -> Arguments:
+        """Add the arguments of a call, and return those of all calls. Unless exact, their paths no longer extend."""
+        widen: Callable[[Value], Value] = (lambda value: value) if exact else sealed
+        for at, value in enumerate(map(widen, arguments.positional)):
+            if at < len(self.positional):
+                self.positional[at] = join(self.positional[at], value)
+            else:
+                self.positional.append(value)
+        for name, value in arguments.named.items():
+            self.named[name] = join(self.named.get(name, BOTTOM), widen(value))
+        positional = self.positional[: len(arguments.positional)]
+        named = {name: self.named[name] for name in arguments.named}
+        return Arguments(positional, named, arguments.spread and widen(arguments.spread), arguments.caller)
+
 
 class ActiveCall(NamedTuple):
-    """A call in progress: the node of the callee, and a key that is equal for equal calls."""
+    """A call in progress.
+
+    Attributes:
+        node: The node of the callee.
+        key: A key that is equal for equal calls.
+        place: What distinguishes the containers that it makes from those of other calls.
+        content: A key that is equal for calls that read the same, unless they change their arguments.
+    """
 
     node: nodes.Node
     key: tuple[object, ...]
-    arguments: Arguments | None = None
+    place: object = None
+    content: tuple[object, ...] | None = None
 
 
-class RememberedCall(NamedTuple):
-    """The result of a call: what it reads, what it returns, and the paths that decided whether it changes something.
+class CallResult(NamedTuple):
+    """What a call reads.
 
-    ``deciding_paths`` is None if the call changes nothing.
+    Attributes:
+        read_set: Everything that it reads.
+        reads: The paths that its text comes from.
+        assumptions: What it takes calls around it to read that were still in progress.
+        deciding_paths: The paths that decide whether it changes something. None if it changes nothing.
     """
 
     read_set: ReadSet
-    value: Value
+    reads: frozenset[str]
+    assumptions: dict[tuple[object, ...], frozenset[str]]
     deciding_paths: frozenset[str] | None
 
 
@@ -83,6 +128,8 @@ class InterpreterState(NodeDispatcher, ABC):
 
     env: Environment
     library: TemplateLibrary
+    parents: DeclaredParents = field(default_factory=dict)
+    """The templates that values of the context are declared to name."""
 
     # Where the interpretation is
     page_run: TemplateRun = field(init=False)
@@ -103,8 +150,9 @@ class InterpreterState(NodeDispatcher, ABC):
     """For each open block, the paths that decide whether the page shows it, since the block around it began."""
 
     # The inheritance of the template at hand
-    choices: tuple[int, ...] = ()
-    """The option to take at each ``extends`` that chooses, in order. The first option is the default."""
+    choices: tuple[int | str, ...] = ()
+    """What each ``extends`` that chooses takes, in order: an option, or the name of a template where the parent is
+    unknown. The first option is the default, and an unknown parent is not followed by default."""
     parent_choices: list[ParentChoice] = field(init=False, default_factory=list)
     """The ``extends`` that choose between parents, in order."""
     next_parent: ParsedTemplate | None = field(init=False, default=None)
@@ -147,18 +195,24 @@ class InterpreterState(NodeDispatcher, ABC):
     # Calls and loops
     active_calls: list[ActiveCall] = field(init=False, default_factory=list)
     """The calls in progress, outermost first."""
+    active_keys: set[tuple[object, ...]] = field(init=False, default_factory=set)
+    """The keys of the macros and recursive loops among them."""
     active_key: object = field(init=False, default=None)
     """The key of the innermost call, so that the containers of different calls are distinct."""
     active_includes: list[tuple[str, Any]] = field(init=False, default_factory=list)
     """The includes and imports in progress: the name, and the values passed in."""
     provisional_reads: dict[tuple[object, ...], frozenset[str]] = field(init=False, default_factory=dict)
-    """What recursive calls in progress are known to read so far."""
-    remembered_calls: dict[tuple[object, ...], RememberedCall] = field(init=False, default_factory=dict)
+    """What recursive calls are known to read so far."""
+    assumptions: dict[tuple[object, ...], frozenset[str]] = field(init=False, default_factory=dict)
+    """What the innermost call takes calls around it to read that are still in progress."""
+    remembered_calls: dict[tuple[object, ...], CallResult] = field(init=False, default_factory=dict)
     """The results of earlier calls."""
     loop_exits: list[set[str]] = field(init=False, default_factory=list)
     """For each loop around the text, the paths that decide whether it is left early."""
 
     # Objects that the templates make
+    merged_calls: dict[tuple[int, Frame, Macro | None], MergedCalls] = field(init=False, default_factory=dict)
+    """What stands for the deeper calls of recursive macros, by the macro and the body of the call block."""
     macros: dict[tuple[int, int, int], Macro] = field(init=False, default_factory=dict)
     modules: dict[str, Value] = field(init=False, default_factory=dict)
     containers: dict[tuple[int, object], Container] = field(init=False, default_factory=dict)

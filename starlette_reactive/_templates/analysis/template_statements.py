@@ -63,7 +63,8 @@ class TemplateStatements(BlockStatements):
 
     def _place_anywhere(self, run: TemplateRun, why: str) -> None:
         """Interpret the blocks of a template with an unknown parent, which may show them anywhere or not at all."""
-        self.barriers.append(why)
+        barriers = self.barriers
+        self.barriers = barriers if run.followed else [*barriers, why]
         self.silent = self.known_parent = False
         self.read_everything(why)
         try:
@@ -75,7 +76,7 @@ class TemplateStatements(BlockStatements):
                     block.read_set.reads.add(ALL)
                     block.read_set.notes[why] = None
         finally:
-            self.barriers.pop()
+            self.barriers = barriers
 
     # ── the names of templates ───────────────────────────────────────────────────────────────────────────────────
 
@@ -189,20 +190,45 @@ class TemplateStatements(BlockStatements):
             return
         value = self.use(node.template)
         found = self._names_of(node, value)
+        if found is None and self.run is self.page_run:
+            self._extend_known_at_render(node, self.paths_of(value))
+            return
         names, _ = found or ([], False)
         parents = [self.load(name) for name in names]
         known: list[ParsedTemplate | None] = [parent for parent in parents if parent is not None]
         if not known or any(parent in self.run.levels for parent in known):
             self._extend_unknown(node, names)
             return
-        chosen = self._choose(node, [*known, None] if self.conditional else known, self.paths_of(value))
-        if chosen is None:
+        options = [*known, None] if self.conditional else known
+        self._extend(node, self._choose(node, options, self.paths_of(value)))
+
+    def _extend(self, node: nodes.Extends, parent: ParsedTemplate | None) -> None:
+        if parent is None:
             return
         self.run.extends.append(node)
-        self.run.enter(chosen)
-        self.next_parent = chosen
+        self.run.enter(parent)
+        self.next_parent = parent
         self.silent = True
         self.known_parent = not self.conditional
+
+    def _extend_known_at_render(self, node: nodes.Extends, paths: frozenset[str]) -> None:
+        """Follow the parent that a render has chosen. Without one, everything may be read."""
+        position = len(self.parent_choices)
+        taken = self.choices[position] if position < len(self.choices) else None
+        options = (None,) if self.conditional else ()
+        decided_by = self.deciding_paths | paths
+        self.parent_choices.append(ParentChoice(node, self.statement, self.run, options, decided_by, unknown=True))
+        if isinstance(taken, int):
+            return
+        if taken is None:
+            self._extend_unknown(node, [])
+            self.run.followed = True
+            return
+        parent = self.load(taken)
+        if parent is None or parent in self.run.levels:
+            self._extend_unknown(node, [taken])
+            return
+        self._extend(node, parent)
 
     def _extend_unknown(self, node: nodes.Extends, names: list[str]) -> None:
         if not names:
@@ -225,7 +251,8 @@ class TemplateStatements(BlockStatements):
         self.parent_choices.append(
             ParentChoice(node, self.statement, self.run, tuple(options), self.deciding_paths | paths)
         )
-        return options[self.choices[position] if position < len(self.choices) else 0]
+        taken = self.choices[position] if position < len(self.choices) else 0
+        return options[taken] if isinstance(taken, int) else options[0]
 
     # ── imports ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -296,7 +323,7 @@ def _template_names(value: Value) -> tuple[list[str], bool] | None:
 
     Return None if some are unknown.
     """
-    if value.aliases or (value.constants is None and not value.objects):
+    if value.constants is None and (value.aliases or not value.objects):
         return None
     containers = [found for found in value.objects if isinstance(found, Container)]
     if len(containers) != len(value.objects) or any(container.rest is not BOTTOM for container in containers):

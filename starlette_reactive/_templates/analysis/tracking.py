@@ -69,6 +69,13 @@ class Tracking(InterpreterState):
         self.consume(value)
         return value
 
+    def from_context(self, value: Value) -> Value:
+        """Return a value of the context, with the names of templates that it is declared to be."""
+        if self.parents and value.aliases and value.aliases <= self.parents.keys():
+            names = frozenset[str]().union(*(self.parents[path] for path in value.aliases))
+            return value._replace(constants=names)
+        return value
+
     def see(self, value: Value) -> Value:
         """Record that ``value`` is evaluated here but not used yet."""
         for path in value.aliases:
@@ -194,6 +201,7 @@ class Tracking(InterpreterState):
     def change(self, container: Container, how: str) -> None:
         """Record that the current text changes a container."""
         self.effects += 1
+        container.changed = True
         if self.open_blocks:
             block = self.open_blocks[-1]
             if block not in container.blocks:
