@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from .._checks import Issue, Severity, check, find_settings
+from .._checks import DeclaredPage, Issue, Severity, check, find_settings
 from .._checks.reports import to_json, to_sarif
 from .._core.errors import BlockNotFoundError, BlockRenderError, ReactiveError, ViewerNameError
 from .._core.paths import freeze_paths
 from .._index.graph import build_graph, to_dot, to_html, to_mermaid
 from .._index.index import registry_of
 from .discovery import DiscoveredApp, discover
+from .explanation import Row, affected_rows, block_rows
 
 try:
     import typer
@@ -35,6 +37,7 @@ except ModuleNotFoundError as _error:  # pragma: no cover - tested in a separate
 __all__ = ["app", "main"]
 
 COULD_NOT_RUN = 2
+_PIPE_WIDTH = 240
 
 app: typer.Typer = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Check and inspect live pages."
@@ -86,36 +89,51 @@ def check_command(
 
 @app.command()
 def explain(
-    target: Target, paths: Annotated[list[str], typer.Argument(help="Changed paths, such as doc.content.")]
+    target: Target,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[PAGE | PATHS]", help="A page's template, or changed paths.")
+    ] = None,
 ) -> None:
-    """Show which blocks a change renders, for whom one render serves, and the paths that they read."""
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("block", "element", "rendered", "reads"):
-        table.add_column(heading, overflow="fold")
+    """Show all blocks of a page, or those that a change of PATHS renders. Without an argument, show all pages."""
+    paths = names or []
+    found = _load(target)
+    if {page.template_name for page, _ in found.pages}.issuperset(paths):
+        for page, viewer_names in found.pages:
+            if page.template_name in paths or not paths:
+                _print_page(page, block_rows(page, viewer_names))
+        if not found.pages:
+            _console().print("no page is declared")
+        return
     try:
         freeze_paths(paths, what="PATHS")
     except ValueError as error:
         raise _could_not_run(str(error)) from error
-    found = _load(target)
-    pages = {id(page.index): (page, page.personal(names)) for page, names in found.pages}
-    derived: set[str] = set()
-    for index in found.indexes:
-        explanation = index.explain_affected(paths)
-        derived |= explanation["derived_paths"]
-        page, personal = pages.get(id(index), (None, {}))
-        reasons = {ref.key: reason for ref, reason in personal.items()}
-        for block in explanation["affected_blocks"]:
-            key = block["template"], block["block"]
-            reads = ", ".join(sorted(index.block_dependencies(*key)))
-            serves = "as share= of the stream says" if page is None else page.render_serves(key[1], reasons.get(key))
-            table.add_row(*map(escape, (":".join(key), f"#{block['target']}", serves, reads)))
+    rows, derived = affected_rows(found, paths)
     if derived:
-        console.print(f"derived: {escape(', '.join(sorted(derived)))}")
-    if table.row_count:
-        console.print(table)
+        _console().print(f"derived: {escape(', '.join(sorted(derived)))}")
+    if rows:
+        _print_rows(rows)
     else:
-        console.print(f"no live block shows {escape(', '.join(paths))}")
+        _console().print(f"no live block shows {escape(', '.join(paths))}")
+
+
+def _print_page(page: DeclaredPage, rows: Iterable[Row]) -> None:
+    _console().print(f"[bold]{escape(page.template_name)}[/bold], scope {escape(page.scope)}")
+    _print_rows(rows)
+
+
+def _print_rows(rows: Iterable[Row]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in Row._fields:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Return a console. Where its output is no terminal, such as a pipe, lines are not folded early."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 @app.command()

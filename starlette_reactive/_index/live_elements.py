@@ -189,7 +189,7 @@ class _Search:
         return self._explain_uncovered(found, name)
 
     def _explain_uncovered(self, found: LiveElements, name: str) -> NotLive:
-        own = next((each for each in found.elements if each.around == name and each.attributes.get("id")), None)
+        own = _own_root(found, name)
         around = list(_surroundings(found, _owners(found).get(name)))
         taken = {element.attributes.get("id") for element in found.elements}
         dom_id = f"{name}-area" if name in taken else name
@@ -210,6 +210,14 @@ class _Search:
             reason = f"shows #{own.attributes['id']} under a condition, in a loop or beside other content"
             return NotLive(f"{reason}, and no element with an id is around it", fix, own)
         return NotLive("is in no element with an id", fix)
+
+
+def _own_root(found: LiveElements, name: str) -> Element | None:
+    """Return the element that seems to be there for a block: its only root, or the root that has its name."""
+    inside = [element for element in found.elements if element.around == name]
+    roots = [each for each in inside if each.parent is None or found.elements[each.parent].around != name]
+    named = (each for each in roots if each.attributes.get("id") == name)
+    return next(named, roots[0] if len(roots) == 1 and roots[0].attributes.get("id") else None)
 
 
 def _surroundings(found: LiveElements, number: int | None) -> Iterator[Element]:

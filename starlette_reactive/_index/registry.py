@@ -77,6 +77,10 @@ class Registry:
             self._frozen = None
         return excluded
 
+    def excluded(self, template_name: str) -> frozenset[str]:
+        """Return the names of the excluded blocks of a page."""
+        return frozenset(name for template, name in self._excluded if template == template_name)
+
     def add(self, ref: BlockRef, placement: Placement = Placement.INSIDE) -> None:
         """Register a block with the paths that the analysis found."""
         with self._lock:

@@ -168,6 +168,45 @@ def own():
     assert "page.html:c #c for each viewer: reads 'user' user" in " ".join(run("explain", source, "user")[1].split())
 
 
+def test_explain_lists_all_blocks_of_a_page_with_the_reason_of_each_that_is_not_live(run: Run) -> None:
+    declared = """
+
+@reactive.page("page.html", scope="room", exclude_blocks=["form"])
+def page():
+    return {}
+
+
+app = Starlette(routes=reactive.routes)
+"""
+    (run.folder / f"{run.name}.py").write_text(APPLICATION + declared)
+    source = """<html><title>{% block title %}{{ t }}{% endblock %}</title>
+<p id="a">{% block a %}{{ n }}<b>{% block b %}{{ user }}{% endblock %}</b>{% endblock %}</p>
+<div id="form">{% block form %}{{ f }}{% endblock %}</div><p id="total">Total: {% block c %}{{ c }}{% endblock %}</p>
+<p>{% block d %}nothing{% endblock %}</p>{% if e %}<p id="e">{% block e %}{{ e }}{% endblock %}</p>{% endif %}"""
+    status, output = run("explain", source)
+    assert status == 0
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    assert lines[0] == "page.html, scope room"
+    assert lines[2:] == [
+        "page.html:title not live: it is in no element with an id t",
+        "page.html:a #a live, for each viewer: contains the block 'b', which reads 'user' n, user",
+        "page.html:b a part of the block 'a' user",
+        "page.html:form not live: it is named in exclude_blocks= f",
+        "page.html:element_total #total live, for each viewer: the page is not shared c",
+        "page.html:c a part of the block 'element_total' c",
+        "page.html:d not live: it shows no value that changes",
+        "page.html:e #e live, for each viewer: the page is not shared; it is updated in the element #e, which the page "
+        "shows only under a condition; when the condition changes, no update adds or removes the element e",
+    ]
+    assert run("explain", source, "page.html") == (status, output)
+    assert "page.html:a" in run("explain", source, "n")[1]
+
+
+def test_explain_without_pages_reports_that_there_are_none(run: Run) -> None:
+    (run.folder / f"{run.name}.py").write_text(APPLICATION)
+    assert run("explain", SOUND) == (0, "no page is declared\n")
+
+
 def test_explain_names_what_decides_for_a_plain_stream(run: Run) -> None:
     assert "as share= of the stream says" in run("explain", SOUND, "tasks")[1]
 
