@@ -25,14 +25,10 @@ _DOCTYPE: Final = "<!doctype html>"
 
 def tree_faults(markup: Markup) -> dict[int, TreeFault]:
     """Return what is wrong with elements, by their position in the outline."""
-    judged: set[int] = set()
     found: dict[int, tuple[Piece, Difference]] = {}
     for document in markup.documents():
-        comparison = _Comparison(markup, document)
-        for number, first in comparison.differences.items():
-            if number not in judged:
-                found.setdefault(number, first)
-        judged |= comparison.numbers
+        for number, first in _Comparison(markup, document).differences.items():
+            found.setdefault(number, first)
     faults: dict[int, TreeFault] = {}
     for number, (piece, difference) in found.items():
         element = markup.pieces[number]

@@ -74,7 +74,10 @@ def _words(element: Piece, piece: Piece, difference: Difference) -> tuple[str, s
         around += [holder, *holder.ancestors()]
     what = f"the <{piece.tag}>" if piece.tag else "the text"
     if element.tag == "form" and element.parent is not None and element.parent.tag in _ONLY_ROWS:
-        return "the HTML parser closes a <form> in a <table> at once", "put the <form> into a cell, or around the <table>"
+        return (
+            "the HTML parser closes a <form> in a <table> at once",
+            "put the <form> into a cell, or around the <table>",
+        )
     if difference is Difference.ENDED:
         return (
             f"an end tag in a block in the <{element.tag}> closes the <{element.tag}>, or an element around it",
