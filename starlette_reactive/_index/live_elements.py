@@ -15,12 +15,14 @@ from jinja2 import Environment
 
 from .._core.blocks import Placement
 from .._core.paths import ALL
-from .._templates import DYNAMIC, Element, PageReads, Region, analyse, elements, region_name, varying_elements
+from .._templates import DYNAMIC, Element, PageReads, Region, analyse, element_spans, elements, region_name
 from .element_blocks import OwnElement, around_uses, own_elements, shows_values
 
 __all__ = ["LiveElements", "NotLive", "find_live_elements"]
 
 _MAX_PASSES = 12
+_PREFORMATTED = frozenset({"listing", "pre", "textarea"})
+"""The elements whose white space counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +150,19 @@ class _Search:
         for name in found.page.blocks:
             if found.page.nearest(name, known) is None and self._shows(found.page, name):
                 yield name, self._around(found, owners.get(name))
-        varying = varying_elements(self.env, self.template_name)
+        known_spans = element_spans(self.env, self.template_name)
         for name, each in live.items():
             if next((outer for outer in found.page.enclosing(name) if outer in live), None) is not None:
                 continue  # an update of the block around replaces the element
             element, target = found.elements[each.number], each.ref.target_id
-            place = (element.template, element.line, target)
+            span = known_spans.get((element.template, element.line, target))
             if element.when:
                 yield name, self._around(found, element.parent)
-            elif each.placement is Placement.INSIDE and place in varying and self.rejected.get((target, True)) != "":
-                yield name, [(element, True)]
+            elif each.placement is Placement.INSIDE and span is not None and target not in self.chosen:
+                if span.varies and self.rejected.get((target, True)) != "":
+                    yield name, [(element, True)]
+                elif span.is_spaced and element.tag in _PREFORMATTED:
+                    yield name, [(element, False)]
 
     def _around(self, found: LiveElements, number: int | None) -> list[tuple[Element, bool]]:
         """Return the elements around a place that may become a region, nearest first."""

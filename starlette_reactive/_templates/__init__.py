@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .analysis.callables import declare_reads
 from .composed_page import analyse
-from .elements.page import DYNAMIC, Element, elements, varying_elements
+from .elements.page import DYNAMIC, Element, element_spans, elements
 from .elements.tokenizer import TemplatePlace
 from .reads import BlockReads, PageReads
 from .regions import Region, add_regions, region_name, regions_of
@@ -26,8 +26,8 @@ __all__ = [
     "analyse",
     "compile_block",
     "declare_reads",
+    "element_spans",
     "elements",
     "region_name",
     "regions_of",
-    "varying_elements",
 ]

@@ -1,13 +1,11 @@
 """Tools to test live pages: clients, pages that update themselves, and assertions.
 
-This package needs httpx2 (or httpx) and justhtml, which the extra ``testing`` installs. Nothing else in
-starlette-reactive imports it.
+This package needs httpx2 or httpx. The extra ``testing`` installs httpx2. Nothing else in starlette-reactive imports
+this package.
 """
 
 try:
-    import justhtml as _justhtml  # noqa: F401 - imported first to name the extra in the error
-
-    from . import _http_library  # noqa: F401 - the same
+    from . import _http_library  # noqa: F401 - imported first to name the extra in the error
 except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(
         f"starlette_reactive.testing needs {_error.name or _error}: install starlette-reactive[testing]",

@@ -58,6 +58,7 @@ def live(source: str, **options: Any) -> dict[str, str]:
         ('<main><p id="x" {% if n %}hidden{% endif %}>[x]</p></main>', {"x": "around"}),
         ('{% block y %}<p id="x" class="c{{ n }}">[x]</p>{% endblock %}', {"x": "around"}),
         ('<ul id="m">y{% for i in n %}{% block x scoped %}{{ i }}{% endblock %}{% endfor %}</ul>', {"m": "inside"}),
+        ('<main><pre id="x"> {% block x %}{{ x }}{% endblock %}</pre></main>', {"x": "inside"}),
         ('<section id="s"><p id="x">{% block x %}<ul>{{ x }}</ul>{% endblock %}</p></section>', {"s": "inside"}),
         ('<div id="o"><section id="s">{{ t }}[x]</section></div>', {"s": "inside"}),
     ],

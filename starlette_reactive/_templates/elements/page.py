@@ -19,11 +19,11 @@ from ..node_dispatcher import NodeDispatcher
 from ..regions import Region
 from ..sources import ParsedTemplate
 from .outline import Element, Outline
-from .spans import spans
+from .spans import ElementSpan, spans
 from .tokenizer import DYNAMIC, StartTag, TemplatePlace
 from .tree import tree_faults
 
-__all__ = ["DYNAMIC", "Element", "elements", "varying_elements"]
+__all__ = ["DYNAMIC", "Element", "element_spans", "elements"]
 
 MAX_DEPTH: Final = 20
 """Includes and calls of macros that are nested more deeply than this are not followed."""
@@ -56,16 +56,14 @@ def elements(
     return walker.outline.elements(tree_faults(walker.outline.markup))
 
 
-def varying_elements(env: Environment, template_name: str) -> frozenset[tuple[str, int, str]]:
-    """Return the elements of a page with a constant ``id`` and another attribute that depends on a value.
-
-    An element is its template, its line there and its id.
+def element_spans(env: Environment, template_name: str) -> dict[tuple[str, int, str], ElementSpan]:
+    """Return the elements of a page with a constant ``id``, by their template, their line there and their id.
 
     Raises:
         TemplateLoadError: A template of the page does not exist or does not parse.
     """
     found = ((parsed.name, spans(parsed.tree, parsed.name)) for parsed in compose(env, template_name).used)
-    return frozenset((name, *place) for name, known in found for place, span in known.items() if span.varies)
+    return {(name, *place): span for name, known in found for place, span in known.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ class ElementSpan:
         content_end: The beginning of the end tag.
         end: The end of the end tag.
         varies: Whether an attribute depends on a value or a condition.
+        is_spaced: Whether its content begins or ends with text, which may be white space.
     """
 
     body: list[nodes.Node]
@@ -52,6 +53,7 @@ class ElementSpan:
     content_end: _Position
     end: _Position
     varies: bool
+    is_spaced: bool
 
 
 def spans(tree: nodes.Template, name: str) -> Mapping[tuple[int, str], ElementSpan]:
@@ -228,8 +230,10 @@ class _Scanner:
             return
         dom_id = closed.tag.attributes.get("id")
         if dom_id and DYNAMIC not in dom_id and closed.body is self._body is self._tag_body:
+            content, end = closed.content, self._tag_start
+            is_spaced = content[:2] == end[:2] or content.offset < _length(closed.body, content) or end.offset > 0
             self.found[closed.tag.place.line, dom_id] = ElementSpan(
-                closed.body, closed.start, closed.content, self._tag_start, self._piece_end, closed.varies
+                closed.body, closed.start, content, end, self._piece_end, closed.varies, is_spaced
             )
 
     def _names(self) -> list[str]:
@@ -247,6 +251,13 @@ class _Scanner:
 
     def doctype(self) -> None:
         """Ignore a doctype."""
+
+
+def _length(body: Sequence[nodes.Node], at: _Position) -> int:
+    """Return how long the text at a position is."""
+    output = body[at.statement]
+    data = output.nodes[at.part] if isinstance(output, nodes.Output) else None
+    return len(data.data) if isinstance(data, nodes.TemplateData) else 0
 
 
 def _bodies(node: nodes.Node) -> list[list[nodes.Node]]:
