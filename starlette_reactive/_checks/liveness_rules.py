@@ -113,7 +113,7 @@ def _own_elements(tree: PageTree, name: str) -> list[Element]:
     """Return the elements with an id that seem to be there for a block: around it, or as the only ones in it."""
     around = [node for node in tree.nodes if name in node.element.holds and node.get("id")]
     roots = [node for node in tree.nodes if node.element.around == name and not _is_in_block(node, name)]
-    own = [node for node in roots if node.dom_id == name or (node.get("id") and len(roots) == 1)]
+    own = [node for node in roots if node.dom_id == name or (node.dom_id is not None and len(roots) == 1)]
     return [node.element for node in (*around, *own)]
 
 

@@ -219,6 +219,7 @@ LIVENESS_SOUND = [
         }</div><script>const a = 1</script>""",
     ),
     sound("an element that stays open", f'<div id="x">{block("<details id=d hx-preserve></details>")}</div>'),
+    sound("rows to edit, with ids of their own", '\n{% block edit %}<p id="row-{{ x }}">{{ x }}</p>{% endblock %}'),
     Case("a page that does not call live()", {"page": f"{START_2}<p>{block('')}</p>"}, declare=True),
 ]
 """Correct pages."""
