@@ -7,7 +7,7 @@ from typing import Final
 
 from .._index.index import registry_of
 from .._index.live_elements import NotLive
-from .._templates import BlockReads
+from .._templates import BlockReads, Element, TreeFault
 from .description import AppDescription, DeclaredPage
 from .issues import Issue, Severity, block_issue
 from .live_blocks import LiveBlock, calls_any
@@ -33,7 +33,7 @@ def check_liveness(tree: PageTree, blocks: Sequence[LiveBlock], app: AppDescript
         yield from _check_element(block)
     for page in app.pages_of(tree.name):
         reasons = registry_of(page.index).not_live.get(tree.name, {})
-        if tree.sink is not None and not page.index.blocks():
+        if tree.sink is not None and not any(page.index.block_dependencies(*ref.key) for ref in page.index.blocks()):
             yield _no_live_block_issue(tree, reasons)
             continue
         for name, reason in reasons.items():
@@ -46,24 +46,27 @@ def _check_element(block: LiveBlock) -> Iterator[Issue]:
         return
     fault = block.node.element.update_fault(block.placement)
     if fault is not None:
-        yield _markup_issue(block.reads.name, block.node, fault.reason, fault.fix, fault.place)
+        yield _markup_issue(block.reads.name, block.node.element, fault)
 
 
-def _markup_issue(name: str, node: Node, reason: str, fix: str, place: tuple[str, int]) -> Issue:
-    message = (
-        f"{reason}. So the browser's {node.opening_tag} is not what the template says, and an update of the block "
-        f"{name!r} shows something else than a reload"
-    )
-    return Issue(Severity.ERROR, "block_markup", *place, message, fix)
+def _markup_issue(name: str, element: Element, fault: TreeFault) -> Issue:
+    dom_id = element.attributes.get("id")
+    tag = f"<{element.tag} id={dom_id}>" if dom_id else f"<{element.tag}>"
+    message = f"{fault.reason}, so no update of the block {name!r} can leave {tag} as a reload shows it"
+    return Issue(Severity.ERROR, "block_markup", *fault.place, message, fault.fix)
 
 
 def _no_live_block_issue(tree: PageTree, reasons: Mapping[str, NotLive]) -> Issue:
     named = [f"the block {name!r} {reason.reason}" for name, reason in list(reasons.items())[:_MOST_NAMED]]
     if len(reasons) > _MOST_NAMED:
         named.append(f"and {len(reasons) - _MOST_NAMED} more")
-    fixes = dict.fromkeys(reason.fix for reason in reasons.values())
     why = "; ".join(named) or "no block shows a value that changes"
-    fix = next(iter(fixes), 'put what changes into a block, and the block into an element with an id: <div id="list">')
+    fix = 'put what changes into a block, and the block into an element with an id: <div id="list">'
+    fixes = {name: reason.fix for name, reason in list(reasons.items())[:_MOST_NAMED]}
+    if len(set(fixes.values())) == 1:
+        fix = next(iter(fixes.values()))
+    elif fixes:
+        fix = "; ".join(f"for {name!r}: {each}" for name, each in fixes.items())
     template, line = tree.sink or (tree.name, None)
     message = f"the page calls live(), and none of its blocks is live: {why}"
     return Issue(Severity.ERROR, "no_live_block", template, line, message, fix)
@@ -80,12 +83,12 @@ def _check_not_live(
             message = f"the block {name!r} is live only in part: it {reason.reason}"
             yield block_issue(Severity.WARNING, "block_not_live", reads, message, reason.fix)
         return
-    nodes = [node for node in _own_elements(tree, name) if not node.element.in_loop]
-    faulty = next((node for node in nodes if node.element.fault is not None), None)
-    if faulty is not None and faulty.element.fault is not None:
-        fault = faulty.element.fault
-        yield _markup_issue(name, faulty, fault.reason, fault.fix, fault.place)
-    elif nodes:
+    owned = [each for each in _own_elements(tree, name) if not each.in_loop]
+    inert = reason.element is not None and name in reason.element.holds
+    faulty = next((each for each in (*owned, *([reason.element] if inert else ())) if each and each.fault), None)
+    if faulty is not None and faulty.fault is not None:
+        yield _markup_issue(name, faulty, faulty.fault)
+    elif owned:
         yield _not_live_issue(tree, reads, reason, app)
 
 
@@ -106,12 +109,12 @@ def _may_change(reason: NotLive, app: AppDescription) -> bool:
     return not reason.element.conditions <= app.viewer_names
 
 
-def _own_elements(tree: PageTree, name: str) -> list[Node]:
+def _own_elements(tree: PageTree, name: str) -> list[Element]:
     """Return the elements with an id that seem to be there for a block: around it, or as the only ones in it."""
     around = [node for node in tree.nodes if name in node.element.holds and node.get("id")]
     roots = [node for node in tree.nodes if node.element.around == name and not _is_in_block(node, name)]
-    own = [node for node in roots if node.dom_id == name or (node.get("id") and len(roots) == 1)]
-    return around + own
+    own = [node for node in roots if node.dom_id == name or (node.dom_id is not None and len(roots) == 1)]
+    return [node.element for node in (*around, *own)]
 
 
 def _is_in_block(node: Node, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Rules for what only the live script updates as a reload shows it. Tests in Chromium prove each of them."""
+"""Rules for what only the live script updates as a reload shows it. ``tests/fidelity`` shows each in Chromium."""
 
 from __future__ import annotations
 

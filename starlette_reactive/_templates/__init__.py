@@ -11,6 +11,7 @@ from .composed_page import analyse
 from .declared_parents import declare_parents
 from .elements.page import DYNAMIC, Element, element_spans, elements
 from .elements.tokenizer import TemplatePlace
+from .elements.tree_fault import TreeFault
 from .reads import BlockReads, PageReads
 from .regions import Region, add_regions, region_name, regions_of
 from .render import CompiledBlock, compile_block
@@ -23,6 +24,7 @@ __all__ = [
     "PageReads",
     "Region",
     "TemplatePlace",
+    "TreeFault",
     "add_regions",
     "analyse",
     "compile_block",

@@ -7,6 +7,7 @@ from starlette_reactive import BlockRef
 from .cases import CONNECT, LIVE_SCRIPT, MARK, Case, block_a, derive, four, two
 from .htmx2_faults import HTMX_2_FAULTS
 from .htmx4_faults import HTMX_4_FAULTS
+from .liveness_cases import LIVENESS_FAULTS
 from .macro_cases import MACRO_FAULTS
 from .target_faults import TARGET_FAULTS
 
@@ -239,4 +240,4 @@ BLOCKS = [
 ]
 """Faults of blocks, templates and declarations."""
 
-FAULTS = MARKUP + BLOCKS + REQUESTS + TOKENS
+FAULTS = MARKUP + BLOCKS + REQUESTS + TOKENS + LIVENESS_FAULTS

@@ -123,7 +123,8 @@ HTMX_4_FAULTS = [
     four(
         "an id in a loop",
         f"""<div {{{{ live() }}}}></div>{{% for t in ts %}}
-<p id="a">{MARK}{{% block a %}}{{{{ x }}}}{{% endblock %}}</p>{{% endfor %}}""",
+<p id="a">{MARK}{{% block a %}}{{{{ x }}}}{{% endblock %}}</p>{{% endfor %}}
+<i id="b">{{% block b %}}{{{{ x }}}}{{% endblock %}}</i>""",
         "swap_target",
         declare=True,
         frames=PARTIAL,

@@ -20,6 +20,7 @@ from .cases import (
     text,
     two,
 )
+from .liveness_cases import LIVENESS_SOUND
 from .macro_cases import MACRO_SOUND
 
 SOUND = [
@@ -324,4 +325,4 @@ SOUND += [
         declare=True,
     ),
 ]
-SOUND += MACRO_SOUND
+SOUND += MACRO_SOUND + LIVENESS_SOUND

@@ -89,7 +89,7 @@ def test_the_metadata_is_complete(metadata: Message) -> None:
 def test_only_the_known_dependencies_are_installed_without_extras(metadata: Message) -> None:
     required = metadata.get_all("Requires-Dist", [])
     always = {re.split(r"[<>=\[; ]", each)[0] for each in required if "extra ==" not in each}
-    assert always == {"anyio", "itsdangerous", "jinja2", "pydantic", "sse-starlette", "starlette"}
+    assert always == {"anyio", "itsdangerous", "jinja2", "justhtml", "pydantic", "sse-starlette", "starlette"}
 
 
 def test_the_version_is_the_newest_of_the_changelog(metadata: Message) -> None:

@@ -179,3 +179,107 @@ def test_broken_markup_raises_nothing() -> None:
         "<a b=>",
     ):
         found(a=source + "{% block x %}{{ y }}{% endblock %}")
+
+
+def test_a_slash_closes_elements_of_svg_and_mathml_only() -> None:
+    source = "<div /><svg><circle /><title/><g>{% block x %}{% endblock %}</g></svg><x-y />{% block y %}{% endblock %}"
+    made = found(a=source)
+    assert [(each.tag, each.parent) for each in made] == [
+        ("div", None),
+        ("svg", 0),
+        ("circle", 1),
+        ("title", 1),
+        ("g", 1),
+        ("x-y", 0),
+    ]
+    assert made[4].holds == ("x",)
+    assert made[5].holds == ("y",)
+
+
+def test_elements_whose_end_tags_are_left_out_end_where_the_standard_says() -> None:
+    for source, parents in (
+        ("<p>a<div>b</div>", [None, None]),
+        ("<p><b>a<ul></ul>", [None, 0, None]),
+        ("<div><p>a</div><b></b>", [None, 0, None]),
+        ("<button><p><span>a</button><b></b>", [None, 0, 1, None]),
+        ("<ul><li>a<div><p>b<li>c</ul><b></b>", [None, 0, 1, 2, 0, None]),
+        ("<dl><dt>a<dd>b<dt>c</dl>", [None, 0, 0, 0]),
+        (
+            "<table><caption>a<colgroup><col><tr><td>b<td>c<tbody><tr></table><b></b>",
+            [None, 0, 0, 2, 0, 4, 4, 0, 7, None],
+        ),
+        ("<table><tr><td><table><tr><td>a</table><td>b</table>", [None, 0, 1, 2, 3, 4, 1]),
+        ("<select><optgroup><option>a<option>b<optgroup><option>c</select>", [None, 0, 1, 1, 0, 4]),
+        ("<h1>a<h2>b</h1><b></b>", [None, None, None]),
+        ("<div><table><tr><td></div><b></b>", [None, 0, 1, 2, 3]),
+        ("<html><head><title></title><div></div>", [None, 0, 1, 0]),
+        ("<html><body><p></p></body><b></b></html><i></i>", [None, 0, 1, 1, 1]),
+        ("<svg><g><p>", [None, 0, None]),
+        ("<svg><foreignObject><p>a<div>", [None, 0, 1, 1]),
+        ("<ruby>a<rt>b<rp>c</ruby>", [None, 0, 0]),
+    ):
+        assert [each.parent for each in found(a=source)] == parents, source
+
+
+def test_what_an_expression_or_an_unknown_macro_writes_closes_nothing() -> None:
+    made = found(a="<p>{{ x }}<{{ tag }}><b></b></{{ tag }}>{% call y() %}<td>a<td>b{% endcall %}<i></i></p>")
+    assert [(each.tag, each.parent) for each in made] == [
+        ("p", None),
+        (DYNAMIC, 0),
+        ("b", 1),
+        (DYNAMIC, 0),
+        ("td", 3),
+        ("td", 3),
+        ("i", 0),
+    ]
+
+
+def test_what_comes_after_a_block_in_an_element_that_the_block_leaves_open_is_not_in_the_block() -> None:
+    assert not one("main", a="<main>{% block x %}<div>{% endblock %}text</div></main>").sole
+    assert not one("main", a="<main>{% block x %}<div>{% endblock %}{% block y %}{% endblock %}</div></main>").sole
+    assert not one("main", a="<main>{% block x %}<textarea>{% endblock %}text</textarea></main>").sole
+    assert not one("div", a="{% block x %}<div>{% endblock %}text</div>").root
+    assert one("main", a="<main>{% block x %}<div>text{% endblock %}</main>").sole
+
+
+def test_white_space_counts_where_browsers_show_it() -> None:
+    assert not one("pre", a="<pre>\n{% block x %}{{ y }}{% endblock %}</pre>").sole
+    assert not one("code", a="<pre><code>{% block x %}{{ y }}{% endblock %} </code></pre>").sole
+    assert not one("textarea", a="<textarea> {% block x %}{{ y }}{% endblock %}</textarea>").sole
+    assert one("pre", a="<pre>{% block x %}\n{{ y }} {% endblock %}</pre>").sole
+
+
+def test_a_line_break_at_the_beginning_is_known_where_the_parser_drops_it() -> None:
+    for source, begins in (
+        ("<pre>\n{{ y }}</pre>", True),
+        ("<pre>{% block x %}\ntext{% endblock %}</pre>", True),
+        ("<pre>text\n</pre>", False),
+        ("<pre>{{ y }}\n</pre>", False),
+        ("<pre><b></b>\n</pre>", False),
+    ):
+        assert one("pre", a=source).begins_with_break is begins, source
+    assert not one("div", a="<div>\n</div>").begins_with_break
+
+
+def test_the_content_of_noscript_is_text() -> None:
+    assert [each.tag for each in found(a="<noscript><p></p>{% block x %}{% endblock %}</noscript><b></b>")] == [
+        "noscript",
+        "b",
+    ]
+
+
+def test_a_comment_may_be_empty() -> None:
+    assert [each.tag for each in found(a="<!--><p></p><!---><b></b><!-- a --> <i></i>")] == ["p", "b", "i"]
+
+
+def test_the_body_of_a_loop_and_its_else_are_alternatives() -> None:
+    first, second = found(a="{% for x in y %}<p>{% else %}<b></b>{% endfor %}")
+    assert (first.in_loop, second.in_loop) == (True, False)
+    assert second.parent is None
+    assert first.when[0][0] == second.when[0][0]
+    assert first.when != second.when
+
+
+def test_the_names_in_the_tests_around_an_element_are_known() -> None:
+    made = found(a="<i></i>{% if x.y and z %}<p></p>{% elif u %}<b></b>{% endif %}{% for t in ts %}<u></u>{% endfor %}")
+    assert [each.conditions for each in made] == [frozenset(), {"x", "z", "u"}, {"x", "z", "u"}, {"ts"}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from jinja2 import DictLoader, Environment
 from justhtml import JustHTML, Template
 from justhtml.parser.context import FragmentContext
 
+from starlette_reactive._core.blocks import Placement
 from starlette_reactive._templates import Element, elements
 
 from .tree_pages import FAULTY, SOUND, TreePage, Writer
@@ -87,3 +89,82 @@ def test_random_elements_are_judged_as_two_parsers_judge_them(seeds: range) -> N
                     wrong.append((seed, page.template(), element.fault))
     assert judged > 150
     assert not wrong
+
+
+def in_block(content: str) -> str:
+    return f"<p id=x>{{% block y %}}{content}{{% endblock %}}</p>"
+
+
+def test_every_alternative_is_judged() -> None:
+    for source in (
+        in_block("{% if a %}b{% else %}<hr>{% endif %}"),
+        in_block("{% for a in b %}c{% else %}<hr>{% endfor %}"),
+        in_block("{% if a %}b{% elif c %}d{% else %}<b>e</b><hr>{% endif %}"),
+        f"{{% if a %}}<div>{{% else %}}<section>{{% endif %}}{{% if a %}}</div>{{% else %}}{in_block('<hr>')}</section>"
+        "{% endif %}",
+    ):
+        assert fault_of(source) == "the <hr> closes the <p> around it", source
+
+
+def test_alternatives_that_open_elements_of_one_kind_are_no_fault() -> None:
+    for source in (
+        "<div id=x>{% if a %}<a href=b>{% else %}<a>{% endif %}c</a></div>",
+        "<div id=x>{% block y %}{% if a %}<a>{% else %}<div>{% endif %}c{% if a %}</a>{% else %}</div>{% endif %}"
+        "{% endblock %}</div>",
+        "<ul id=x>{% if a %}<li class=b>{% else %}<li>{% endif %}c</li></ul>",
+        "<div id=x>{% if a %}<section>{% endif %}c{% if a %}</section>{% endif %}</div>",
+        "<html>{% if a %}<body class=b>{% else %}<body>{% endif %}<div id=x>c</div>",
+        "<table id=x>{% for a in b %}<tr><td>c{% else %}<tr><td>d{% endfor %}</table>",
+    ):
+        assert fault_of(source) is None, source
+
+
+def test_what_is_unknown_is_taken_for_what_fits() -> None:
+    for source in (
+        "<table id=x>{{ rows }}<tr>{{ cells }}</table>",
+        "<select id=x>{{ options }}</select>",
+        "<table>{% call rows() %}<td id=x>a</td>{% endcall %}</table>",
+        "<table><{{ tag }} id=x>a</{{ tag }}></table>",
+        "<html><head>{{ scripts }}<title>a</title></head><body id=x>b",
+        "{{ doctype }}<html><body><p id=x>b",
+        "<tr id=x><td>a part of a page</td></tr>",
+        "<div {{ attributes }} id=x>{{ open_panel() }}a</div>{{ close_panel() }}",
+    ):
+        assert fault_of(source) is None, source
+
+
+def test_a_fault_in_a_macro_has_its_place_there() -> None:
+    macro = "{% macro row() %}\n<div>a</div>{% endmacro %}"
+    (element,) = with_id("{% import 'm' as m %}<p id=x>{% block y %}{{ m.row() }}{% endblock %}</p>", m=macro)
+    assert element.fault is not None
+    assert element.fault.place == ("m", 2)
+
+
+def test_a_page_without_a_doctype_puts_a_table_into_a_paragraph() -> None:
+    page = "<html><div id=x><p>a<table></table></div>"
+    assert "without a doctype" in (fault_of(page) or "")
+    assert fault_of(f"<!DOCTYPE html>{page}") is None
+    assert fault_of(page.replace("<html>", "")) is None
+
+
+def test_an_update_cannot_replace_the_elements_at_the_top_of_a_page() -> None:
+    for tag in ("html", "body"):
+        (element,) = with_id(f"{{% block y %}}<{tag} id=x>{{{{ a }}}}{{% endblock %}}")
+        fault = element.update_fault(Placement.AROUND)
+        assert fault is not None
+        assert tag in fault.reason
+        assert element.update_fault(Placement.INSIDE) is None
+
+
+def test_a_page_is_parsed_once_however_often_its_elements_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+
+    def parse(source: str, **options: Any) -> JustHTML:
+        parsed.append(source)
+        return JustHTML(source, **options)
+
+    monkeypatch.setattr(sys.modules["starlette_reactive._templates.elements.tree"], "JustHTML", parse)
+    env = Environment(loader=DictLoader({"page": "<p id=once>{% block x %}{{ a }}{% endblock %}</p>"}))
+    for _ in range(3):
+        elements(env, "page")
+    assert len(parsed) == 1

@@ -38,7 +38,7 @@ class Piece:
         number: Its number.
         tag: The name of the start tag. Empty for a text.
         element: The position of the element in the outline. None for a text.
-        place: The place of the tag, or of the innermost one around a text.
+        place: Its place. For the end of a block, that of the element around it.
         parent: The element that is open around it.
         holders: Elements that are closed before it, and hold a block that is not.
         is_shown: Whether it is in the documents, and not in markup of which nothing is known.
@@ -47,7 +47,7 @@ class Piece:
     number: int
     tag: str
     element: int | None
-    place: TemplatePlace | None
+    place: TemplatePlace
     parent: Piece | None
     holders: tuple[Piece, ...]
     is_shown: bool
@@ -108,10 +108,9 @@ class Markup:
             self._items.append(f"<!--{TEXT}{len(self.pieces)}{TEXT}-->")
             self.pieces.append(Piece(len(self.pieces), BLOCK_END, None, holder.place, holder, (), True))
 
-    def text(self, parent: Piece | None, holders: tuple[Piece, ...], *, known: bool) -> None:
+    def text(self, parent: Piece | None, holders: tuple[Piece, ...], place: TemplatePlace, *, known: bool) -> None:
         """Add a text, or an unknown part."""
         if (known or _takes_text(parent)) and (parent is None or parent.is_shown):
-            place = parent.place if parent is not None else None
             self._items.append(f"{TEXT}{len(self.pieces)}{TEXT}")
             self.pieces.append(Piece(len(self.pieces), "", None, place, parent, holders, True))
 

@@ -115,7 +115,7 @@ def closed_by_end(tag: str, names: Sequence[str]) -> int:
         return len(names) - 1
     if tag in ("body", "html"):
         return len(names)  # what follows is put into the body
-    if is_foreign(names) or tag in ("svg", "math"):
+    if is_foreign(names) or tag in ("svg", "math") or DYNAMIC in tag:
         return _innermost({tag}, names, frozenset())
     if tag in TABLE_PARTS or tag == "table":
         return _innermost({tag}, names, _TABLE_SCOPE)

@@ -309,7 +309,8 @@ class Outline:
         parent = self._open[-1] if self._open else None
         if parent is not None:
             parent.has_begun = True
-        self.markup.text(parent.piece if parent else None, self._holders(), known=known)
+        place = TemplatePlace(self.tokens.template, self.tokens.line)
+        self.markup.text(parent.piece if parent else None, self._holders(), place, known=known)
         self._add_other(parent)
 
     def _add_other(self, parent: _ElementDraft | None) -> None:

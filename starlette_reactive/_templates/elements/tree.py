@@ -25,14 +25,10 @@ _DOCTYPE: Final = "<!doctype html>"
 
 def tree_faults(markup: Markup) -> dict[int, TreeFault]:
     """Return what is wrong with elements, by their position in the outline."""
-    judged: set[int] = set()
     found: dict[int, tuple[Piece, Difference]] = {}
     for document in markup.documents():
-        comparison = _Comparison(markup, document)
-        for number, first in comparison.differences.items():
-            if number not in judged:
-                found.setdefault(number, first)
-        judged |= comparison.numbers
+        for number, first in _Comparison(markup, document).differences.items():
+            found.setdefault(number, first)
     faults: dict[int, TreeFault] = {}
     for number, (piece, difference) in found.items():
         element = markup.pieces[number]
@@ -156,8 +152,14 @@ class _Comparison:
 
     def _add(self, element: Piece, piece: Piece, difference: Difference) -> None:
         known = self.differences.get(element.number)
-        if known is None or piece.number < known[0].number:
+        if known is None or _rank(element, piece, difference) < _rank(element, *known):
             self.differences[element.number] = piece, difference
+
+
+def _rank(element: Piece, piece: Piece, difference: Difference) -> tuple[bool, bool, int]:
+    """Return a key that puts first that an element is not there, and then what is in it, in the template's order."""
+    is_there = piece is not element or difference is Difference.OUT
+    return is_there, piece.number <= element.number, piece.number
 
 
 def _numbers(link: _Link | None) -> Iterator[int]:

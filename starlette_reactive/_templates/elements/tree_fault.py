@@ -63,9 +63,7 @@ def explain(element: Piece, piece: Piece, difference: Difference) -> TreeFault:
         difference: What the parser does with it.
     """
     reason, fix = _words(element, piece, difference)
-    place = piece.place or element.place
-    assert place is not None  # noqa: S101 - a start tag has a place
-    return TreeFault(reason, fix, place)
+    return TreeFault(reason, fix, piece.place)
 
 
 def _words(element: Piece, piece: Piece, difference: Difference) -> tuple[str, str]:
@@ -78,7 +76,7 @@ def _words(element: Piece, piece: Piece, difference: Difference) -> tuple[str, s
             "the HTML parser closes a <form> in a <table> at once",
             "put the <form> into a cell, or around the <table>",
         )
-    if difference is Difference.ENDED:
+    if difference is Difference.ENDED or (not piece.tag and element in piece.holders):
         return (
             f"an end tag in a block in the <{element.tag}> closes the <{element.tag}>, or an element around it",
             "put the start tag and the end tag of each element into the same block",
