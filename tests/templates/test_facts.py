@@ -441,3 +441,27 @@ def test_a_block_that_shows_again_what_another_has_changed_is_not_rendered_alone
     blocks = analyse(env, "page").blocks
     assert blocks["a"].alone is None
     assert blocks["b"].alone == "it reads what the block 's' changes at i:1"
+
+
+def test_what_chooses_the_parent_is_read_if_the_parent_decides_between_blocks_of_one_name() -> None:
+    env = environment(
+        page="{% extends 'one' if x else 'two' %}{% block o %}{% if t %}{% include 'i' %}{% else %}{% include 'j' %}"
+        "{% endif %}{% endblock %}",
+        one="{% set t = y %}{% block o %}{% endblock %}",
+        two="{% block o %}{% endblock %}",
+        i="{% block b %}1{% endblock %}",
+        j="{% block b %}2{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert blocks["b"].paths == {"x", "y", "t"}
+    assert blocks["o"].paths == {"x", "y", "t"}
+
+
+def test_what_chooses_the_parent_is_read_if_the_parents_bind_a_name_around_the_block() -> None:
+    env = environment(
+        page="{% extends 'one' if x else 'two' %}{% block s %}{{ q }}{% endblock %}",
+        one="{% block o %}{% with q = 1 %}{% block s scoped %}{% endblock %}{% endwith %}{% endblock %}",
+        two="{% block o %}{% with q = 2 %}{% block s scoped %}{% endblock %}{% endwith %}{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert [blocks["s"].paths, blocks["o"].paths] == [{"x"}, {"x"}]
