@@ -465,3 +465,13 @@ def test_what_chooses_the_parent_is_read_if_the_parents_bind_a_name_around_the_b
     )
     blocks = analyse(env, "page").blocks
     assert [blocks["s"].paths, blocks["o"].paths] == [{"x"}, {"x"}]
+
+
+def test_what_chooses_the_parent_is_read_if_one_parent_shows_a_block_that_changes_what_another_block_reads() -> None:
+    env = environment(
+        page="{% extends 'one' if x else 'two' %}{% set c = cycler(1, 2) %}{% block a %}{{ c.next() }}{% endblock %}"
+        "{% block b %}{{ c.current }}{% endblock %}",
+        one="{% block a %}{% endblock %}{% block b %}{% endblock %}",
+        two="{% block b %}{% endblock %}",
+    )
+    assert analyse(env, "page").blocks["b"].paths == {"x"}
