@@ -331,6 +331,7 @@ ROWS = [
     Row("change in a call block", LIST + "{% macro m(x) %}{{ caller() if x }}{% endmacro %}{% call m(flag) %}{% do l.append(1) %}{% endcall %}" + L, "flag", "1"),
     Row("change in a macro that is called again", LIST + "{% macro m() %}{% do l.append(1) %}{% endmacro %}{% with x = 1 %}{{ m() }}{{ m() }}{{ m() }}{% if flag %}{{ m() }}{% endif %}{% endwith %}" + L, "flag", "1111"),
     Row("change by a method as a value", LIST + "{% set add = l.append %}{% do add(n) %}" + L, "n", "2"),
+    Row("change of a value of the context by a method as a value", "{% set add = doc.tags.append %}{% do add(text) if flag %}" + B("{{ doc.tags|join }}"), "doc.tags flag text", "xyhey"),
     Row("change by a method as an argument", LIST + "{% macro m(add) %}{% do add(n) %}{% endmacro %}{{ m(l.append) }}" + L, "n", "2"),
     Row("change by a function that gets a method", LIST + "{% do f(l.append, n) %}" + L, "n", ""),
     Row("change in a chosen macro", LIST + "{% macro m() %}{% do l.append(1) %}{% endmacro %}{% macro o() %}{% endmacro %}{{ (m if flag else o)() }}" + L, "flag", "1"),

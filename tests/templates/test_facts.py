@@ -475,3 +475,18 @@ def test_what_chooses_the_parent_is_read_if_one_parent_shows_a_block_that_change
         two="{% block b %}{% endblock %}",
     )
     assert analyse(env, "page").blocks["b"].paths == {"x"}
+
+
+def test_a_function_that_gets_a_method_may_read_the_object() -> None:
+    env = environment(page="{% set l = [x] %}{% block b %}{{ f(l.pop) }}{% endblock %}")
+    assert analyse(env, "page").blocks["b"].paths == {"f", "x"}
+
+
+def test_a_block_that_contains_itself_reads_everything() -> None:
+    env = environment(
+        page="{% include 'i' %}",
+        i="{% block b scoped %}{% with n = n.inner %}{% if n %}{% include 'i' %}{% endif %}{% endwith %}{% endblock %}",
+    )
+    block = analyse(env, "page").blocks["b"]
+    assert block.paths == {"*"}
+    assert "the block 'b' contains itself at i:1" in block.widened
