@@ -25,6 +25,9 @@ ENV = environment(
     loop="""{% block list %}{% for task in tasks %}{% block row scoped %}{{ task.name }}{{ color }}{% endblock %}
 {% endfor %}{% endblock %}""",
     broken="line one\n{% block %}",
+    part="{% block part %}{{ total }}{% endblock %}",
+    twice="""{% block one %}{% include "part.html" %}{% endblock %}
+{% block two %}{% include "part.html" %}{% endblock %}""",
 )
 
 
@@ -85,6 +88,11 @@ def test_what_an_unregistered_inner_block_reads_counts_for_the_block_around_it()
     index = registered(block_names=["body"])
     assert index.block_dependencies("page.html", "body") == {"doc.content", "doc.words", "user.name"}
     assert names(index, "doc.words") == ["body"]
+
+
+def test_a_block_that_two_blocks_show_is_updated_through_both() -> None:
+    index = registered("twice.html", block_names=["one", "two"])
+    assert names(index, "total") == ["one", "two"]
 
 
 def test_a_block_that_cannot_be_rendered_alone_is_updated_through_the_one_around_it() -> None:

@@ -149,7 +149,8 @@ class _Check:
         old, new = page_tree(ADDRESS.sub("", before)), page_tree(ADDRESS.sub("", after))
         if old is not None and new is not None:
             self.result.changed += 1
-            self.result.misses.update(missed_changes(self.reads, old, new, path))
+            missed = missed_changes(self.reads, old, new, path, calls_blocks=self.calls_blocks)
+            self.result.misses.update(missed)
         self.compare_blocks(seed, after, path)
 
     def compare_blocks(self, seed: int, text: str, changed: str | None = None) -> None:

@@ -25,11 +25,11 @@ class Shown:
     own: str = ""
     nested: list[Shown] = field(default_factory=list)
 
-    def walk(self) -> Iterator[Shown]:
-        """Yield it and all blocks within it, in document order."""
-        yield self
+    def walk(self, around: tuple[str, ...] = ()) -> Iterator[tuple[Shown, tuple[str, ...]]]:
+        """Yield it and all blocks within it, in document order, each with the names of the blocks around it."""
+        yield self, around
         for each in self.nested:
-            yield from each.walk()
+            yield from each.walk((*around, self.name))
 
 
 def page_tree(text: str) -> Shown | None:
@@ -56,9 +56,19 @@ def covered(path: str, paths: frozenset[str]) -> bool:
     return any(known in ("*", path) or path.startswith(f"{known}.") for known in paths)
 
 
-def missed_changes(reads: PageReads, before: Shown, after: Shown, path: str) -> Iterator[str]:
-    """Yield what the analysis misses: the texts that a change of ``path`` changes, without being expected to."""
-    yield from _uncovered(reads, before, after, path)
+def missed_changes(
+    reads: PageReads, before: Shown, after: Shown, path: str, *, calls_blocks: bool = False
+) -> Iterator[str]:
+    """Yield what the analysis misses: the texts that a change of ``path`` changes, without being expected to.
+
+    Args:
+        reads: What the analysis says.
+        before: The page before the change.
+        after: The page after the change.
+        path: The path of the value that changed.
+        calls_blocks: Whether a template calls ``self.name()``, whose text belongs to the block that calls it.
+    """
+    yield from _uncovered(reads, before, after, path, calls_blocks=calls_blocks)
     alone = {name for name, block in reads.blocks.items() if block.alone is None}
     affected = {name for name, block in reads.blocks.items() if covered(path, block.paths)}
     updated = {reads.nearest(name, alone) for name in affected}
@@ -68,21 +78,23 @@ def missed_changes(reads: PageReads, before: Shown, after: Shown, path: str) -> 
     )
 
 
-def _uncovered(reads: PageReads, before: Shown, after: Shown, path: str) -> Iterator[str]:
+def _uncovered(reads: PageReads, before: Shown, after: Shown, path: str, *, calls_blocks: bool) -> Iterator[str]:
     """Compare the text of each block that both pages show equally often."""
     old, new = _by_name(before), _by_name(after)
     for name in old.keys() & new.keys():
-        if name and name not in reads.blocks:
+        if (name and name not in reads.blocks) or len(old[name]) != len(new[name]):
             continue
         paths = reads.blocks[name].paths if name else reads.outside
-        if len(old[name]) == len(new[name]) and old[name] != new[name] and not covered(path, paths):
-            yield f"{name or 'outside'} changes with {path}, not in {sorted(paths)}"
+        for (shown, around), (other, _) in zip(old[name], new[name], strict=True):
+            callers = [reads.blocks[each].paths for each in around if each in reads.blocks] if calls_blocks else []
+            if shown.own != other.own and not covered(path, paths.union(*callers)):
+                yield f"{name or 'outside'} changes with {path}, not in {sorted(paths)}"
 
 
-def _by_name(page: Shown) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for shown in page.walk():
-        found.setdefault(shown.name, []).append(shown.own)
+def _by_name(page: Shown) -> dict[str, list[tuple[Shown, tuple[str, ...]]]]:
+    found: dict[str, list[tuple[Shown, tuple[str, ...]]]] = {}
+    for shown, around in page.walk():
+        found.setdefault(shown.name, []).append((shown, around))
     return found
 
 

@@ -441,3 +441,52 @@ def test_a_block_that_shows_again_what_another_has_changed_is_not_rendered_alone
     blocks = analyse(env, "page").blocks
     assert blocks["a"].alone is None
     assert blocks["b"].alone == "it reads what the block 's' changes at i:1"
+
+
+def test_what_chooses_the_parent_is_read_if_the_parent_decides_between_blocks_of_one_name() -> None:
+    env = environment(
+        page="{% extends 'one' if x else 'two' %}{% block o %}{% if t %}{% include 'i' %}{% else %}{% include 'j' %}"
+        "{% endif %}{% endblock %}",
+        one="{% set t = y %}{% block o %}{% endblock %}",
+        two="{% block o %}{% endblock %}",
+        i="{% block b %}1{% endblock %}",
+        j="{% block b %}2{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert blocks["b"].paths == {"x", "y", "t"}
+    assert blocks["o"].paths == {"x", "y", "t"}
+
+
+def test_what_chooses_the_parent_is_read_if_the_parents_bind_a_name_around_the_block() -> None:
+    env = environment(
+        page="{% extends 'one' if x else 'two' %}{% block s %}{{ q }}{% endblock %}",
+        one="{% block o %}{% with q = 1 %}{% block s scoped %}{% endblock %}{% endwith %}{% endblock %}",
+        two="{% block o %}{% with q = 2 %}{% block s scoped %}{% endblock %}{% endwith %}{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert [blocks["s"].paths, blocks["o"].paths] == [{"x"}, {"x"}]
+
+
+def test_what_chooses_the_parent_is_read_if_one_parent_shows_a_block_that_changes_what_another_block_reads() -> None:
+    env = environment(
+        page="{% extends 'one' if x else 'two' %}{% set c = cycler(1, 2) %}{% block a %}{{ c.next() }}{% endblock %}"
+        "{% block b %}{{ c.current }}{% endblock %}",
+        one="{% block a %}{% endblock %}{% block b %}{% endblock %}",
+        two="{% block b %}{% endblock %}",
+    )
+    assert analyse(env, "page").blocks["b"].paths == {"x"}
+
+
+def test_a_function_that_gets_a_method_may_read_the_object() -> None:
+    env = environment(page="{% set l = [x] %}{% block b %}{{ f(l.pop) }}{% endblock %}")
+    assert analyse(env, "page").blocks["b"].paths == {"f", "x"}
+
+
+def test_a_block_that_contains_itself_reads_everything() -> None:
+    env = environment(
+        page="{% include 'i' %}",
+        i="{% block b scoped %}{% with n = n.inner %}{% if n %}{% include 'i' %}{% endif %}{% endwith %}{% endblock %}",
+    )
+    block = analyse(env, "page").blocks["b"]
+    assert block.paths == {"*"}
+    assert "the block 'b' contains itself at i:1" in block.widened

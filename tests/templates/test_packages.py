@@ -117,7 +117,7 @@ def outcome(package: str, seeds: int = 5) -> Result:
     make = make_for(package)
     total = Result()
     for name in templates_of(make(Environment)):
-        total.add(check(make, name, seeds=range(seeds), extra=PACKAGES[package].names), name)
+        total.add(check(make, name, seeds=range(seeds), extra=PACKAGES[package].names, changes=4), name)
     return total
 
 

@@ -19,8 +19,6 @@ __all__ = ["CallEvaluation"]
 
 _ORDER: Final = (Macro, BlockBody, Loop, Global, BoundMethod, Container, ImportedModule, SelfReference)
 """The order in which the objects that a callee may be are called."""
-_COMPARING: Final = frozenset({"count", "index", "remove", "sort"})
-"""Methods of lists that compare the items."""
 
 
 class CallEvaluation(Functions, Macros):
@@ -177,8 +175,6 @@ class CallEvaluation(Functions, Macros):
                 result = join(result, self._advance(container, node))
                 continue
             self.touch(container)
-            if method.name in _COMPARING:
-                self.consume(container.content())
             if method.name in MUTATORS:
                 self.put(container, None, join(given, join_all(values)), node.lineno, known=False)
             content = container.content()

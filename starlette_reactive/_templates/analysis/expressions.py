@@ -129,7 +129,7 @@ class Expressions(Functions):
     def visit_List(self, node: nodes.List | nodes.Tuple) -> Value:
         container = self.container(node)
         for position, item in enumerate(node.items):
-            self.fill(container, position, self.evaluate(item))
+            self.fill(container, position, self.keep(item))
         return Value(objects=frozenset((container,)))
 
     visit_Tuple = visit_List
@@ -138,7 +138,7 @@ class Expressions(Functions):
         container = self.container(node)
         for pair in node.items:
             key = self.use(pair.key)
-            value = with_reads(self.evaluate(pair.value), self.paths_of(key))
+            value = with_reads(self.keep(pair.value), self.paths_of(key))
             if key.constants:
                 for each in key.constants:
                     self.fill(container, each, value)

@@ -17,6 +17,10 @@ from .values import NO_PATHS, Value, join, join_all, with_reads
 
 __all__ = ["Functions"]
 
+_ITERATORS: Final = frozenset(
+    {"batch", "items", "map", "reject", "rejectattr", "reverse", "select", "selectattr", "slice", "unique"}
+)
+"""Filters of Jinja that return iterators."""
 _DEFAULT: Final = frozenset({"default", "d"})
 _GETTEXT: Final = frozenset({"gettext", "ngettext", "pgettext", "npgettext", "_"})
 
@@ -27,9 +31,36 @@ class Functions(Names, Attributes):
     def arguments(self, node: nodes.Call | nodes.Filter | nodes.Test, caller: Macro | None = None) -> Arguments:
         """Evaluate the arguments of a call."""
         spread = [self.use(each) for each in (node.dyn_args, node.dyn_kwargs) if each is not None]
-        positional = [self.evaluate(each) for each in node.args]
-        named = {str(each.key): self.evaluate(each.value) for each in node.kwargs}
+        evaluate = self.keep if isinstance(node, nodes.Call) else self.evaluate
+        positional = [evaluate(each) for each in node.args]
+        named = {str(each.key): evaluate(each.value) for each in node.kwargs}
         return Arguments(positional, named, join_all(map(self.element, spread)) if spread else None, caller)
+
+    # ── iterators ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def keep(self, node: nodes.Node) -> Value:
+        """Evaluate an expression whose value is kept. If it is an iterator, it yields its items only once."""
+        value = self.evaluate(node)
+        if not self._is_iterator(node):
+            return value
+        container = self.container(node)
+        container.used_up = self.location(node)
+        container.rest = join(container.rest, self.element(value))
+        return Value(reads=value.aliases | value.reads, objects=value.objects | {container})
+
+    def _is_iterator(self, node: nodes.Node | None) -> bool:
+        match node:
+            case nodes.Filter() if node.name in _ITERATORS:
+                return self._is_own("filters", node.name)
+            case nodes.Filter() if node.name in _DEFAULT:
+                return any(map(self._is_iterator, (node.node, *node.args)))
+            case nodes.CondExpr():
+                return self._is_iterator(node.expr1) or self._is_iterator(node.expr2)
+            case nodes.And() | nodes.Or():
+                return self._is_iterator(node.left) or self._is_iterator(node.right)
+        return False
+
+    # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def use_all(self, values: Iterable[Value], node: nodes.Node) -> Value:
         """Pass ``values`` to a function from outside of the template. Return what it may return.
@@ -46,7 +77,7 @@ class Functions(Names, Attributes):
                 objects |= value.objects
         if objects:
             paths |= self._escape(objects, frozenset(paths), node)
-        return Value(reads=frozenset(paths), objects=frozenset(objects))
+        return Value(reads=frozenset(paths), objects=_without_iterators(objects))
 
     def _escape(self, objects: set[object], paths: frozenset[str], node: nodes.Node) -> frozenset[str]:
         """Return what objects read that a function may call. Add what it may put into them."""
@@ -71,7 +102,7 @@ class Functions(Names, Attributes):
         subject = self.filter_input if node.node is None else self.evaluate(node.node)
         if node.name == "attr" and len(node.args) == 1:
             key = self.evaluate(node.args[0])
-            if key.constants and self.is_builtin("filters", "attr"):
+            if key.constants and self._is_own("filters", "attr"):
                 found = join_all(self.attribute(subject, each) for each in key.constants)
                 return with_reads(found, self.paths_of(key))
         return self._apply("filters", node, subject)
@@ -92,10 +123,12 @@ class Functions(Names, Attributes):
             self.consume(value)
         reads = frozenset[str]().union(*(self.paths_of(value) for value in values))
         objects = frozenset[object]().union(*(value.objects for value in values)) if kind == "filters" else frozenset()
+        if objects and node.name not in _ITERATORS:
+            objects = _without_iterators(objects)
         constants = _default_constants(arguments) if kind == "filters" and node.name in _DEFAULT else None
         return Value(reads=reads, objects=objects, constants=constants)
 
-    def is_builtin(self, kind: str, name: str) -> bool:
+    def _is_own(self, kind: str, name: str) -> bool:
         """Return whether the filter or test ``name`` is Jinja's own."""
         return _is_builtin(self._registered(kind, name), kind)
 
@@ -160,6 +193,17 @@ def _default_constants(arguments: Arguments) -> frozenset[Hashable] | None:
     if len(arguments.positional) < 2 or arguments.spread is not None:
         return None
     return join(*arguments.positional[:2]).constants
+
+
+def _without_iterators(objects: Iterable[object]) -> frozenset[object]:
+    """Return ``objects`` with the items of iterators instead of these, which are used up."""
+    found: set[object] = set()
+    for each in objects:
+        if isinstance(each, Container) and each.used_up is not None:
+            found |= each.content().objects
+        else:
+            found.add(each)
+    return frozenset(found)
 
 
 def _is_builtin(function: object, kind: str) -> bool:

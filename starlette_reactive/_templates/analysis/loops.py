@@ -30,6 +30,9 @@ class Loops(Statements):
         self.barriers.append(f"inside the for loop over {quote_expression(node.iter)} at {self.location(node)}")
         try:
             tests = self.loop_body(node, self.frame, item, reads)
+            if value.objects:
+                # a loop that is left early uses up only a part of an iterator
+                self.consume(value)
             if node.else_:
                 with self.decided_by(tests):
                     self.within(self.frame.inner(node.else_), node.else_)

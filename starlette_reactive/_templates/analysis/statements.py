@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from jinja2 import nodes
 
@@ -13,14 +12,9 @@ from .expressions import Expressions
 from .findings import Binding, ContextLayer, ReadSet, TopLevelStatement, join_names
 from .frames import Container, Frame
 from .names import INTERNAL
-from .values import Value, join, join_all, sealed
+from .values import Value, join_all, sealed
 
 __all__ = ["Statements"]
-
-_ITERATORS: Final = frozenset(
-    {"batch", "items", "map", "reject", "rejectattr", "reverse", "select", "selectattr", "slice", "unique"}
-)
-"""Filters of Jinja that return iterators."""
 
 
 class Statements(Expressions, CallEvaluation):
@@ -104,27 +98,7 @@ class Statements(Expressions, CallEvaluation):
     # ── names ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def visit_Assign(self, node: nodes.Assign) -> None:
-        self.bind(node.target, self.see(self._kept(node.node)), "by a set")
-
-    def _kept(self, node: nodes.Node) -> Value:
-        """Evaluate an expression whose value is kept. If it is an iterator, it yields its items only once."""
-        value = self.evaluate(node)
-        if not self._is_iterator(node):
-            return value
-        container = self.container(node)
-        container.used_up = self.location(node)
-        container.rest = join(container.rest, self.element(value))
-        return Value(reads=value.aliases | value.reads, objects=value.objects | {container})
-
-    def _is_iterator(self, node: nodes.Node | None) -> bool:
-        match node:
-            case nodes.Filter():
-                return node.name in _ITERATORS and self.is_builtin("filters", node.name)
-            case nodes.CondExpr():
-                return self._is_iterator(node.expr1) or self._is_iterator(node.expr2)
-            case nodes.And() | nodes.Or():
-                return self._is_iterator(node.left) or self._is_iterator(node.right)
-        return False
+        self.bind(node.target, self.see(self.keep(node.node)), "by a set")
 
     def visit_AssignBlock(self, node: nodes.AssignBlock) -> None:
         outer, self.silent = self.silent, False
@@ -165,7 +139,7 @@ class Statements(Expressions, CallEvaluation):
             self.change_path(namespace.aliases, value, target.lineno)
 
     def visit_With(self, node: nodes.With) -> None:
-        values = [self.see(self._kept(value)) for value in node.values]
+        values = [self.see(self.keep(value)) for value in node.values]
         outer = self.frame
         self.frame = outer.inner(node)
         try:

@@ -281,7 +281,9 @@ class TemplateStatements(BlockStatements):
             key = (parsed.name, None)
             known = self.modules.get(parsed.name)
             if known is None and key not in self.active_includes:
+                outer, self.deciding_paths = self.deciding_paths, NO_PATHS
                 known = self.modules[parsed.name] = self._run_module(key, parsed, ContextLayer(renders=False))
+                self.deciding_paths = outer
             return known if known is not None else UNKNOWN
         handed = self.handed_names()
         signature = self._signature(parsed, handed)
