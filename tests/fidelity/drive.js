@@ -54,6 +54,7 @@
       if (element.type == "checkbox" || element.type == "radio") return ACTIONS.check(element)
       if (!("value" in element) || element.localName == "select" || /^(hidden|file|submit|reset|button)$/.test(element.type)) return
       touched.add(element)
+      element.focus()
       element.value = "typed"
       input(element)
     },

@@ -134,7 +134,7 @@ def field_of(maker: Maker, depth: int) -> Element:
     }.get(kind, {"value": chance.choice(["1", "2"])})  # type: ignore[assignment]
     checked = maker.flag("checked") if kind in {"checkbox", "radio"} else {}
     name = {"name": chance.choice(["group", "other", "id", "children"])} if chance.random() < 0.7 else {}
-    return maker.element("input", "nothing", depth, {"type": kind, **name, **value, **checked, **maker.flag("disabled", 0.1)})
+    return maker.element("input", "nothing", depth, {"type": kind, **name, **value, **checked, **maker.flag("disabled", 0.1), **maker.flag("autofocus", 0.05)})
 
 
 def textarea(maker: Maker, depth: int) -> Element:

@@ -62,12 +62,14 @@ class Region:
     root: Element
     before: str
     after: str
+    inner: Region | None = None
     versions: list[Element] = field(default_factory=list)
 
     @property
     def kinds(self) -> frozenset[str]:
         """The kinds of markup, as ``KINDS`` names them, that it has at one time or another."""
-        return frozenset(each for version in [self.root, *self.versions] for each in self._kinds_of(version))
+        own = frozenset(each for version in [self.root, *self.versions] for each in self._kinds_of(version))
+        return own | (self.inner.kinds if self.inner else frozenset())
 
     def _kinds_of(self, root: Element) -> Iterator[str]:
         is_part = self.root.tag in {"g", "mrow"} or (self.root.tag in {"svg", "math"} and not self.is_around)
@@ -90,7 +92,7 @@ class Region:
 
     @property
     def source(self) -> str:
-        block = f"{{{{ {self.name}|safe }}}}"
+        block = f"{{{{ {self.name}|safe }}}}" + (self.inner.source if self.inner else "")
         opening, closing = f'<{self.root.tag} id="{self.name}" data-region="{self.name}"', f"</{self.root.tag}>"
         if self.is_around:
             opening += f' class="{{{{ {self.name}_class }}}}"'
@@ -107,10 +109,18 @@ class RandomPage:
     regions: list[Region]
     steps: list[dict[str, Any]] = field(default_factory=list)
 
+    def walk(self) -> Iterator[Region]:
+        """Yield all regions."""
+        for region in self.regions:
+            found: Region | None = region
+            while found:
+                yield found
+                found = found.inner
+
     def unknown(self, client: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the differences that are not of a kind that the client is known for."""
         known = {
-            region.name: any(client in KINDS[kind].differs for kind in region.kinds) for region in self.regions
+            region.name: any(client in KINDS[kind].differs for kind in region.kinds) for region in self.walk()
         }
         return [each for each in found if not known.get(each["block"], any(known.values()))]
 
@@ -118,7 +128,7 @@ class RandomPage:
     def declared(self) -> dict[str, Any]:
         """What the application is sent."""
         body = "\n".join(region.source for region in self.regions)
-        return {"body": f"<main>{body}</main>", "state": {name: value for each in self.regions for name, value in each.values(each.root).items()}}
+        return {"body": f"<main>{body}</main>", "state": {name: value for each in self.walk() for name, value in each.values(each.root).items()}}
 
 
 def random_region(chance: random.Random, name: str) -> Region:
@@ -129,14 +139,17 @@ def random_region(chance: random.Random, name: str) -> Region:
     root = Element(tag.strip(), kind, {"class": ""} if is_around else {}, maker.content(kind, 2))
     if tag == "details":
         root.children.insert(0, Element("summary", "text", {}, ["more"]))
-    return Region(name, is_around, root, before, after)
+    region = Region(name, is_around, root, before, after)
+    if kind == "flow" and tag != "template" and chance.random() < 0.3:
+        region.inner = random_region(chance, f"{name}n")
+    return region
 
 
 def random_page(seed: str) -> RandomPage:
     """Return the page of a seed."""
     chance = random.Random(seed)
-    regions = [random_region(chance, f"r{number}") for number in range(chance.randint(1, 3))]
-    page = RandomPage(regions)
+    page = RandomPage([random_region(chance, f"r{number}") for number in range(chance.randint(1, 3))])
+    regions = list(page.walk())
     roots = {region.name: region.root for region in regions}
     for step in range(chance.randint(2, 4)):
         values = dict[str, str]()
@@ -146,6 +159,6 @@ def random_page(seed: str) -> RandomPage:
                 root = roots[region.name] = mutate(roots[region.name], maker, chance.randint(0, 3))
                 region.versions.append(root)
                 values.update(region.values(root))
-        actions = [(chance.choice(ACTIONS), chance.random()) for _ in range(chance.randint(0, 2))]
+        actions = [(chance.choice(ACTIONS), chance.random()) for _ in range(chance.randint(0, 4))]
         page.steps.append({"values": values, "actions": actions})
     return page
