@@ -1,4 +1,4 @@
-"""The command ``starlette-reactive``: check, explain and graph.
+"""The command ``starlette-reactive``: check, doctor, explain and graph.
 
 ``module:app`` names a Starlette or FastAPI application, a factory function without arguments, or a ``Reactive`` object.
 The templates and indexes of an application without a ``Reactive`` object are read from the global variables of the
@@ -11,6 +11,7 @@ import importlib
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from .._index.graph import build_graph, to_dot, to_html, to_mermaid
 from .._index.index import registry_of
 from .discovery import DiscoveredApp, discover
 from .explanation import Row, affected_rows, block_rows
+from .versions import installed_packages
 
 try:
     import typer
@@ -85,6 +87,26 @@ def check_command(
         typer.echo(to_json(issues) if output is ReportFormat.JSON else to_sarif(issues))
     failing = {Severity.ERROR, *([Severity.WARNING] if warnings_as_errors else [])}
     raise typer.Exit(1 if any(issue.severity in failing for issue in issues) else 0)
+
+
+@app.command()
+def doctor(target: Target) -> None:
+    """Print the versions found and the pages with their live blocks, then check. The exit status is that of check."""
+    packages = list(installed_packages())
+    _console().print(f"Python {sys.version.split()[0]}, starlette-reactive {version('starlette-reactive')}")
+    _console().print(", ".join(f"{each.name} {each.version}" for each in packages))
+    outdated = [each for each in packages if each.is_too_old]
+    for each in outdated:
+        _console().print(f"[bold red]{each.name} {each.version} is older than {each.oldest}: upgrade it[/]")
+    issues = _issues(target)
+    if not any(issue.category == "template" for issue in issues):
+        for page, _ in _load(target).pages:
+            live, missing = len(page.index.blocks()), len(registry_of(page.index).not_live.get(page.template_name, ()))
+            _console().print(
+                escape(f"{page.template_name}, scope {page.scope}: {live} live blocks, {missing} not live")
+            )
+    _print_issues(issues)
+    raise typer.Exit(1 if outdated or any(issue.severity is Severity.ERROR for issue in issues) else 0)
 
 
 @app.command()

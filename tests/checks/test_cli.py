@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,27 @@ def test_a_rejected_shared_page_gives_an_issue(run: Run) -> None:
     assert status == 1
     (issue,) = json.loads(output)["issues"]
     assert (issue["category"], issue["template"], issue["line"]) == ("viewer_name", "page.html", 2)
+
+
+def test_doctor_prints_versions_pages_and_issues(run: Run) -> None:
+    declared = '\n\n@reactive.page("page.html", scope="room")\ndef page():\n    return {}\n'
+    (run.folder / f"{run.name}.py").write_text(APPLICATION + declared)
+    source = '<html><p id="a">{% block a %}{{ n }}{% endblock %}</p>{% block b %}{{ n }}{% endblock %}<div {{ live() }}></div>'
+    status, output = run("doctor", source)
+    assert status == 0, output
+    assert f"starlette-reactive {version('starlette-reactive')}" in output
+    assert f"starlette {version('starlette')}" in output
+    assert "page.html, scope room: 1 live blocks, 1 not live" in output
+    assert run("doctor", "<html>\n{% if %}")[0] == 1
+    assert run("doctor", "<html>\n{% if %}")[1].count("page.html:2 error template: ") == 1
+
+
+def test_doctor_reports_packages_that_are_older_than_supported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starlette_reactive._cli.versions.requires", lambda name: ["starlette>=99.1", "rich[x]>=1 ; a"])
+    status, output = run("doctor", SOUND)
+    assert status == 1
+    assert f"starlette {version('starlette')} is older than 99.1: upgrade it" in output
+    assert f"rich {version('rich')} is older" not in output
 
 
 def test_explain_prints_what_a_change_renders(run: Run) -> None:
