@@ -101,10 +101,9 @@ def doctor(target: Target) -> None:
     issues = _issues(target)
     if not any(issue.category == "template" for issue in issues):
         for page, _ in _load(target).pages:
-            live, missing = len(page.index.blocks()), len(registry_of(page.index).not_live.get(page.template_name, ()))
-            _console().print(
-                escape(f"{page.template_name}, scope {page.scope}: {live} live blocks, {missing} not live")
-            )
+            others = registry_of(page.index).not_live.get(page.template_name, {}).keys()
+            counts = f"{len(page.index.blocks())} live blocks; not live: {', '.join(sorted(others)) or 'none'}"
+            _console().print(escape(f"{page.template_name}, scope {page.scope}: {counts}"))
     _print_issues(issues)
     raise typer.Exit(1 if outdated or any(issue.severity is Severity.ERROR for issue in issues) else 0)
 

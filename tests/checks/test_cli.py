@@ -124,12 +124,13 @@ def test_a_rejected_shared_page_gives_an_issue(run: Run) -> None:
 def test_doctor_prints_versions_pages_and_issues(run: Run) -> None:
     declared = '\n\n@reactive.page("page.html", scope="room")\ndef page():\n    return {}\n'
     (run.folder / f"{run.name}.py").write_text(APPLICATION + declared)
-    source = '<html><p id="a">{% block a %}{{ n }}{% endblock %}</p>{% block b %}{{ n }}{% endblock %}<div {{ live() }}></div>'
+    blocks = '<p id="a">{% block a %}{{ n }}{% endblock %}</p>{% block b %}{{ n }}{% endblock %}'
+    source = f"<html>{blocks}<div {{{{ live() }}}}></div>"
     status, output = run("doctor", source)
     assert status == 0, output
     assert f"starlette-reactive {version('starlette-reactive')}" in output
     assert f"starlette {version('starlette')}" in output
-    assert "page.html, scope room: 1 live blocks, 1 not live" in output
+    assert "page.html, scope room: 1 live blocks; not live: b" in output
     assert run("doctor", "<html>\n{% if %}")[0] == 1
     assert run("doctor", "<html>\n{% if %}")[1].count("page.html:2 error template: ") == 1
 
