@@ -7,6 +7,7 @@ occur anywhere, even in the name of a tag. The tokenizer never fails: whatever i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import ClassVar, Final, NamedTuple, Protocol
@@ -23,6 +24,8 @@ VOID: Final = frozenset(
 RAW: Final = frozenset({"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes", "noscript"})
 """Elements whose content is text, in a browser that runs scripts."""
 _SPACE: Final = " \t\n\r\f"
+_TAG_NAME: Final = re.compile(r"[^ \t\n\r\f/>]+")
+_ATTRIBUTE_NAME: Final = re.compile(r"[^ \t\n\r\f/>=]+")
 
 
 class TemplatePlace(NamedTuple):
@@ -147,6 +150,12 @@ class Tokenizer:
                 position = self._quoted(text, position)
             elif self.state is _State.COMMENT:
                 position = self._comment(text, position)
+            elif self.state is _State.TAG_NAME and (run := _TAG_NAME.match(text, position)):
+                self.tag += run[0].lower()
+                position = run.end()
+            elif self.state is _State.NAME and (run := _ATTRIBUTE_NAME.match(text, position)):
+                self.name += run[0].lower()
+                position = run.end()
             else:
                 self.STEPS[self.state](self, text[position])
                 if text[position] == "\n":
@@ -230,10 +239,8 @@ class Tokenizer:
         elif character == "/":
             if self.tag:
                 self.state, self.slash = _State.BEFORE_NAME, True
-        elif character == ">":
-            self._finish()
         else:
-            self.tag += character.lower()
+            self._finish()
 
     def _before_name(self, character: str) -> None:
         if character in _SPACE:
@@ -252,12 +259,10 @@ class Tokenizer:
             self.state = _State.AFTER_NAME
         elif character == "=":
             self.state = _State.BEFORE_VALUE
-        elif character in "/>":
+        else:
             self._attribute(None)
             self.state = _State.BEFORE_NAME
             self._before_name(character)
-        else:
-            self.name += character.lower()
 
     def _after_name(self, character: str) -> None:
         if character in _SPACE:
