@@ -18,7 +18,7 @@ class BlockReads:
         line: The line of its ``{% block %}`` there.
         paths: The context paths that its text reads outside of the blocks nested in it. :data:`~..paths.ALL` alone
             stands for everything.
-        parent: The block directly around it in the composed page. None at the top level.
+        parent: The nearest block that is around it wherever the page shows it. None at the top level.
         alone: Why it cannot be rendered alone. None if it can.
         widened: Why it counts as reading everything, or shorter paths than its text names. Empty if the paths are
             exact.

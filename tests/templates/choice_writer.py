@@ -152,7 +152,8 @@ class ChoiceWriter(Writer):
     def nested(self) -> str:
         name = f"{self.prefix}{len(self.blocks)}"
         self.blocks.append(name)
-        return f"{{% block {name}{self.pick('', ' scoped')} %}}{self.text(2)}{{% endblock %}}"
+        block = f"{{% block {name}{self.pick('', ' scoped')} %}}{self.text(2)}{{% endblock %}}"
+        return f"{{% if {self.value()} %}}{block}{{% endif %}}" if self.chance() else block
 
     # ── methods ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -238,6 +239,15 @@ def _imports(writer: ChoiceWriter) -> str:
     return f"{chosen}{whole}{{% from {target} import hi{context} %}}"
 
 
+_SURROUNDINGS = {
+    "none": ("", "", ""),
+    "nothing": ("", "", ""),
+    "autoescape": ("{% autoescape false %}", "", "{% endautoescape %}"),
+    "with": ("{% with v = text %}", " scoped", "{% endwith %}"),
+    "if": ("{% if mode %}", "", "{% endif %}"),
+}
+
+
 def _parent(chooser: Chooser, name: str) -> str:
     writer = ChoiceWriter(chooser, name, includes=("one", "two"), blocks=["x", "y"])
     value = writer.value()
@@ -249,7 +259,9 @@ def _parent(chooser: Chooser, name: str) -> str:
     text = top
     for block in ("x", "y", "z") if writer.chance(4) else ("x", "y"):
         writer.current = block
-        text += f"{{% block {block} %}}{writer.text(1)}{shared if block == within else ''}{{% endblock %}}|"
+        before, scoped, after = _SURROUNDINGS[writer.pick(*_SURROUNDINGS)]
+        inner = f"{writer.text(1)}{shared if block == within else ''}"
+        text += f"{before}{{% block {block}{scoped} %}}{inner}{{% endblock %}}{after}|"
     return text
 
 

@@ -104,12 +104,13 @@ class BlockStatements(Statements):
         parent = BlockBody(body.name, body.run, body.context, body.depth + 1, super_call=True)
         frame.names["super"] = Binding(Value(objects=frozenset((parent,))))
         frame.names["self"] = Binding(Value(objects=frozenset((SelfReference(body.run, body.context),))))
-        outer = self.frame, self.run, self.known_parent, self.silent
+        outer = self.frame, self.run, self.known_parent, self.silent, self.eval_options_outside
         self.frame, self.run, self.known_parent, self.silent = frame, body.run, False, False
+        self.eval_options_outside = self.eval_options
         try:
             self.execute(node.body)
         finally:
-            self.frame, self.run, self.known_parent, self.silent = outer
+            self.frame, self.run, self.known_parent, self.silent, self.eval_options_outside = outer
 
     # ── autoescape ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -101,16 +101,29 @@ class CallEvaluation(Functions, Macros):
             return UNKNOWN
         self.active_calls.append(ActiveCall(node, key))
         try:
-            if body.super_call and direct:
-                self.show_block(body)
-                return UNKNOWN
-            return self._block_as_value(body, node)
+            if not (body.super_call and direct):
+                return self._block_as_value(body, node, "an expression uses")
+            if self._escapes_super():
+                return self._block_as_value(body, node, "is escaped")
+            self.show_block(body)
+            return UNKNOWN
         finally:
             self.active_calls.pop()
 
-    def _block_as_value(self, body: BlockBody, node: nodes.Node) -> Value:
+    def _escapes_super(self) -> bool:
+        """Return whether the text of ``super()`` is escaped here.
+
+        If the block is shown in an ``autoescape`` that is off, Jinja does not mark that text as safe. The template of
+        the block was compiled without regard to this, and escapes the text.
+        """
+        if dict(self.eval_options).get("autoescape", True) or self.eval_options != self.eval_options_outside:
+            return False
+        by_name = self.env.autoescape
+        return by_name(self.frame.template.name) if callable(by_name) else by_name
+
+    def _block_as_value(self, body: BlockBody, node: nodes.Node, use: str) -> Value:
         call = "super()" if body.super_call else f"self.{body.name}()"
-        self.barriers.append(f"inside {call}, whose text an expression uses, at {self.location(node)}")
+        self.barriers.append(f"inside {call}, whose text {use}, at {self.location(node)}")
         self.inline_depth += not body.super_call
         try:
             read_set = self.capture(lambda: self.show_block(body))

@@ -169,6 +169,8 @@ class InterpreterState(NodeDispatcher, ABC):
     """The constructs around the text that prevent it, outermost first."""
     eval_options: tuple[tuple[str, object], ...] = field(init=False, default=())
     """The settings of the evaluation context by the ``autoescape`` blocks around the text."""
+    eval_options_outside: tuple[tuple[str, object], ...] = field(init=False, default=())
+    """The settings where the definition of the innermost block begins. Its own text is compiled without them."""
     escape_paths: frozenset[str] = field(init=False, default=NO_PATHS)
     """The paths that decide these settings."""
     autoescape_depth: int = field(init=False, default=0)

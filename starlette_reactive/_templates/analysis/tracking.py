@@ -10,7 +10,7 @@ from jinja2 import nodes
 
 from ..._core.paths import ALL, overlap
 from .findings import AnalysedBlock, Binding, ContextLayer, ReadSet, TemplateRun
-from .frames import BoundMethod, Container, ImportedModule
+from .frames import Container, ImportedModule
 from .interpreter_state import InterpreterState
 from .values import BOTTOM, Value, join, with_reads
 
@@ -106,8 +106,6 @@ class Tracking(InterpreterState):
                 content = found.content()
                 paths |= content.aliases | content.reads
                 pending.extend(content.objects)
-            elif isinstance(found, BoundMethod):
-                pending.extend(found.containers)
             elif isinstance(found, ImportedModule):
                 paths |= found.reads
         return frozenset(paths)
