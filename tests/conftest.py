@@ -45,7 +45,17 @@ BROWSER_MODULES = {"test_browser", "test_example_app", "test_in_chromium", "test
 """Modules that look at so many pages that they are slow."""
 
 SLOW = {
-    *("chaos", "chaos_engines", "distribution", "recovery", "servers", "test_plugin", "test_server", "test_site"),
+    *(
+        "chaos",
+        "chaos_engines",
+        "distribution",
+        "recovery",
+        "servers",
+        "test_plugin",
+        "test_random_pages",
+        "test_server",
+        "test_site",
+    ),
     *BROWSER_MODULES,
 }
 """Directories and modules whose tests are all slow. So are the tests in ``engines`` that need an engine."""
@@ -96,6 +106,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     chaos.addoption("--engine-faults", help="comma-separated names of engine faults; all by default")
     generated = parser.getgroup("generated templates")
     generated.addoption("--template-sites", type=int, default=640, help="number of sites of eight templates each")
+    fidelity = parser.getgroup("fidelity")
+    fidelity.addoption("--fidelity-pages", type=int, default=50, help="number of random pages for each client")
+    fidelity.addoption("--fidelity-seed", help="seed of the random pages, to repeat a run")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -70,7 +70,7 @@ class Htmx2(Client):
     Out-of-band elements inside of a partial make it drop the partial.
     """
 
-    instructions: ClassVar[Collection[str]] = {"autofocus", "hx-swap-oob", "data-hx-swap-oob"}
+    instructions: ClassVar[Collection[str]] = frozenset({"autofocus", "hx-swap-oob", "data-hx-swap-oob"})
     """Attributes of a block that it obeys at each update."""
 
     def encode(self, patch: Patch) -> bytes:
@@ -91,7 +91,7 @@ class Htmx2(Client):
 class Htmx4(Htmx2):
     """htmx 4, which morphs, and whose sink retries by itself and so is removed when the stream is over."""
 
-    instructions = {"autofocus"}
+    instructions = frozenset({"autofocus"})
 
     def style_of(self, patch: Patch) -> str:
         """Return how a patch is swapped.
@@ -140,7 +140,8 @@ def sink_attributes(sink: Sink) -> str:
     blocks = html.escape(" ".join(dict.fromkeys(each for each in sink.blocks if each.split() == [each])))
     return (
         f'hx-sse:connect="{url}" hx-sse:close="{CLOSE_EVENT}" hx-ext="sse" sse-connect="{url}" sse-swap="message" '
-        f'sse-close="{CLOSE_EVENT}" hx-target="this" hx-swap="none{_WITHOUT_TRANSITION}" hx-trigger="load, every 10s" hx-sync="this:drop" '
+        f'sse-close="{CLOSE_EVENT}" hx-target="this" hx-swap="none{_WITHOUT_TRANSITION}" '
+        'hx-trigger="load, every 10s" hx-sync="this:drop" '
         f'data-reactive-sink="{origin}" data-reactive-blocks="{blocks}" data-reactive-beat="{sink.heartbeat:g}" '
         f'data-reactive-page="{page}"'
     )

@@ -1,7 +1,7 @@
 """HTML that htmx puts into a page as it is.
 
-htmx reads some markup as instructions to itself, also inside of what it swaps. This module writes the same in a way that
-htmx leaves alone, where HTML has one, and leaves out the attribute where it has none.
+htmx reads some markup as instructions to itself, also inside of what it swaps. This module writes the same in a way
+that htmx leaves alone, where HTML has one, and leaves out the attribute where it has none.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import accumulate
 __all__ = ["without_instructions"]
 
 _INSTRUCTIONS = ("<hx-", "hx-swap-oob", "autofocus")
+_TEXT = frozenset({"textarea", "title"})  # what the parser knows of scripts and styles
 _HX_TAG = re.compile(r"hx-[a-z]+", re.IGNORECASE)
 
 
@@ -37,8 +38,6 @@ def without_instructions(markup: str, attributes: Collection[str]) -> str:
 class _Rewriter(HTMLParser):
     """Copies HTML and changes some of its tags."""
 
-    CDATA_CONTENT_ELEMENTS = ("script", "style", "textarea", "title")
-
     def __init__(self, markup: str, attributes: Collection[str]) -> None:
         super().__init__(convert_charrefs=False)
         self._attributes = attributes
@@ -59,6 +58,8 @@ class _Rewriter(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Leave out attributes of a start tag, and hide its name from htmx."""
+        if tag in _TEXT:
+            self.set_cdata_mode(tag)
         is_own, kept = _HX_TAG.fullmatch(tag), [each for each in attrs if each[0] not in self._attributes]
         old = self.get_starttag_text() or ""
         if is_own or len(kept) < len(attrs):
@@ -72,4 +73,4 @@ class _Rewriter(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         """Hide the name of an end tag from htmx."""
         if _HX_TAG.fullmatch(tag):
-            self._replace(f"</{tag}", f"</{tag} ")
+            self._replace(f"</{tag}", f"</{tag} ")  # the parser lowers the name, which has the same length

@@ -16,7 +16,9 @@ from .watchdog import Watchdog
 _URL = re.compile(r' sse-connect="([^"]+)"')
 _ORIGIN = re.compile(r'data-reactive-sink="([^"]+)"')
 _BEAT = re.compile(r' data-reactive-beat="([^"]+)"')
-_PARTIAL = re.compile(r'<hx-partial hx-target="#([\w-]+)" hx-swap="innerMorph">(.*)</hx-partial>', re.DOTALL)
+_PARTIAL = re.compile(
+    r'<hx-partial hx-target="#([\w-]+)" hx-swap="innerHTML transition:false">(.*)</hx-partial>', re.DOTALL
+)
 _KEY = re.compile(r"key:(\w+)")
 _WHO = re.compile(r"who:([\w-]+)")
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from starlette_reactive import BlockRef
-from starlette_reactive._clients import WIRES
+from starlette_reactive._clients import WIRES, Client
 from starlette_reactive._clients.htmx import HTMX_2, HTMX_4, NAMED_EVENTS, page_client, stream_client
 from starlette_reactive._clients.script import SCRIPT
+from starlette_reactive._clients.turbo import TURBO
 from starlette_reactive._core.blocks import Patch, Placement
 from starlette_reactive._core.sse import HEARTBEAT
 
@@ -31,13 +32,63 @@ def test_a_patch_is_a_named_event_for_those_who_swap_by_name() -> None:
 )
 def test_a_patch_is_a_partial_for_htmx_4_with_a_selector_for_any_id(dom_id: str, target: str) -> None:
     patch = Patch(BlockRef("t", "title", dom_id=dom_id), "<b>x</b>")
-    partial = f'<hx-partial hx-target="{target}" hx-swap="innerMorph"><b>x</b></hx-partial>'
+    partial = f'<hx-partial hx-target="{target}" hx-swap="innerMorph transition:false"><b>x</b></hx-partial>'
     assert HTMX_4.encode(patch).decode() == f"data: {partial}\n\n"
 
 
 def test_an_element_inside_its_block_is_replaced_itself() -> None:
     patch = Patch(BlockRef("t", "title"), '<p id="title">x</p>', Placement.AROUND)
-    assert b'hx-swap="outerMorph"' in HTMX_4.encode(patch)
+    assert b'hx-swap="outerMorph transition:false"' in HTMX_4.encode(patch)
+    assert b'hx-swap="outerHTML transition:false"' in HTMX_2.encode(patch)
+    assert b'action="replace" method="morph"' in TURBO.encode(patch)
+
+
+def test_htmx_2_is_told_a_style_that_it_knows() -> None:
+    assert b'hx-swap="innerHTML transition:false"' in HTMX_2.encode(Patch(BlockRef("t", "title"), "<b>x</b>"))
+
+
+@pytest.mark.parametrize("markup", ["<dialog>x</dialog>", "<p><DIALOG open>x</DIALOG></p>"])
+def test_a_dialog_is_not_morphed(markup: str) -> None:
+    inside, around = Patch(BlockRef("t", "x"), markup), Patch(BlockRef("t", "x"), markup, Placement.AROUND)
+    assert b'hx-swap="innerHTML ' in HTMX_4.encode(inside)
+    assert b'hx-swap="outerHTML ' in HTMX_4.encode(around)
+    assert b"morph" not in TURBO.encode(inside) + TURBO.encode(around)
+
+
+def content_for(client: Client, markup: str) -> str:
+    frame = client.encode(Patch(BlockRef("t", "x"), markup)).decode()
+    data = frame.removeprefix("data: ").removesuffix("\n\n").replace("\ndata: ", "\n")
+    return data.partition(">")[2].removesuffix("</hx-partial>")
+
+
+@pytest.mark.parametrize(
+    ("markup", "written"),
+    [
+        ("<hx-card>x</hx-card>", "<hx-card/>x</hx-card >"),
+        ('a\n<HX-Card\n title="&lt;"  hidden>x</HX-Card>\n', 'a\n<hx-card/ title="&lt;" hidden>x</hx-card >\n'),
+        ("<hx-card/>", "<hx-card/ />"),
+        ("<hx-my-card>x</hx-my-card>", "<hx-my-card>x</hx-my-card>"),
+        ("<!-- <hx-card> --><script>'<hx-card>'</script>", "<!-- <hx-card> --><script>'<hx-card>'</script>"),
+        ("<textarea><input autofocus></textarea>", "<textarea><input autofocus></textarea>"),
+        ('<input AutoFocus value="&amp;autofocus">', '<input value="&amp;autofocus">'),
+        ("<p>autofocus</p>", "<p>autofocus</p>"),
+    ],
+)
+@pytest.mark.parametrize("client", [HTMX_2, HTMX_4], ids=["htmx 2", "htmx 4"])
+def test_htmx_finds_no_instructions_in_a_block(client: Client, markup: str, written: str) -> None:
+    assert content_for(client, markup) == written
+
+
+@pytest.mark.parametrize("name", ["hx-swap-oob", "data-hx-swap-oob"])
+def test_htmx_2_which_drops_blocks_with_out_of_band_elements_gets_none(name: str) -> None:
+    markup = f'<p>1</p><p id="a" {name}="true" class="b">2</p>'
+    assert content_for(HTMX_2, markup) == '<p>1</p><p id="a" class="b">2</p>'
+    assert content_for(HTMX_4, markup) == markup
+
+
+def test_what_is_appended_is_written_in_the_same_way() -> None:
+    frame = HTMX_2.encode_append("log", "<hx-card>x</hx-card>").decode()
+    assert 'hx-swap="beforeend transition:false"><hx-card/>x</hx-card ></hx-partial>' in frame
 
 
 def asked_with(query: str = "", **headers: str) -> dict[str, Any]:

@@ -70,7 +70,7 @@ KINDS: Mapping[str, Kind] = {
         "put the `<template>` itself into the block",
     ),
     "line break": Kind(
-        "a block that begins with a line break, inside of a `<pre>` or `<textarea>`",
+        "a block that begins with a line break, inside a `<pre>` or `<textarea>`",
         dict.fromkeys(_PLAIN, "has one line break more"),
         "put the `<pre>` or `<textarea>` itself into the block, or leave out the line break",
     ),

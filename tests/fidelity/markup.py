@@ -90,10 +90,7 @@ class Maker:
             return [self.word()]
         makers = CONTENTS[kind]
         count = self.chance.randint(0, 4) if count is None else count
-        made: list[Element | str] = []
-        for _ in range(count):
-            made.append(self.chance.choice(makers)(self, depth))
-        return made
+        return [self.chance.choice(makers)(self, depth) for _ in range(count)]
 
     def element(
         self, tag: str, kind: str, depth: int, attributes: dict[str, str | None] | None = None, count: int | None = None
@@ -134,12 +131,19 @@ def field_of(maker: Maker, depth: int) -> Element:
     }.get(kind, {"value": chance.choice(["1", "2"])})  # type: ignore[assignment]
     checked = maker.flag("checked") if kind in {"checkbox", "radio"} else {}
     name = {"name": chance.choice(["group", "other", "id", "children"])} if chance.random() < 0.7 else {}
-    return maker.element("input", "nothing", depth, {"type": kind, **name, **value, **checked, **maker.flag("disabled", 0.1), **maker.flag("autofocus", 0.05)})
+    return maker.element(
+        "input",
+        "nothing",
+        depth,
+        {"type": kind, **name, **value, **checked, **maker.flag("disabled", 0.1), **maker.flag("autofocus", 0.05)},
+    )
 
 
 def textarea(maker: Maker, depth: int) -> Element:
     start = maker.chance.choice(["", "", "\n", "\n\n"])
-    return Element("textarea", "lines", maker.identity(), ["\n" * bool(start) + start + maker.word()] if start else [maker.word()])
+    return Element(
+        "textarea", "lines", maker.identity(), ["\n" * bool(start) + start + maker.word()] if start else [maker.word()]
+    )
 
 
 def pre(maker: Maker, depth: int) -> Element:
@@ -177,7 +181,9 @@ def svg(maker: Maker, depth: int) -> Element:
 
 
 def shape(maker: Maker, depth: int) -> Element:
-    return maker.element(maker.chance.choice(["circle", "rect", "path"]), "nothing", depth, {"r": maker.chance.choice("123")})
+    return maker.element(
+        maker.chance.choice(["circle", "rect", "path"]), "nothing", depth, {"r": maker.chance.choice("123")}
+    )
 
 
 def link_of_shapes(maker: Maker, depth: int) -> Element:
@@ -207,7 +213,9 @@ def form(maker: Maker, depth: int) -> Element:
 
 
 def htmx_attributes(maker: Maker, depth: int) -> Element:
-    attributes: dict[str, str | None] = {maker.chance.choice(["hx-get", "data-hx-post"]): "/" + maker.chance.choice("ab")}
+    attributes: dict[str, str | None] = {
+        maker.chance.choice(["hx-get", "data-hx-post"]): "/" + maker.chance.choice("ab")
+    }
     return maker.element("button", "text", depth, {"type": "button", **attributes})
 
 
@@ -227,24 +235,78 @@ def raw(maker: Maker, depth: int) -> Element:
 
 
 CONTENTS: dict[str, Sequence[Make]] = {
-    "phrasing": [text, text, plain("b", "phrasing"), plain("i", "text"), plain("span", "phrasing"), plain("br", "nothing"),
-                 plain("a", "text", href="#"), plain("code", "text")],
-    "flow": [text, text, plain("p", "phrasing"), classed, plain("ul", "items"), plain("ol", "items"), plain("h2", "phrasing"),
-             field_of, field_of, textarea, pre, select, table, details, dialog, svg, plain("math", "math"), template, shadow, form,
-             htmx_attributes, out_of_band, hx_element, raw, plain("fieldset", "fields"), plain("dl", "terms"),
-             plain("label", "phrasing"), plain("hr", "nothing"), plain("button", "phrasing", type="button")],
-    "form": [text, field_of, field_of, field_of, textarea, select, plain("label", "phrasing"), plain("fieldset", "fields"), plain("p", "phrasing")],
+    "phrasing": [
+        text,
+        text,
+        plain("b", "phrasing"),
+        plain("i", "text"),
+        plain("span", "phrasing"),
+        plain("br", "nothing"),
+        plain("a", "text", href="#"),
+        plain("code", "text"),
+    ],
+    "flow": [
+        text,
+        text,
+        plain("p", "phrasing"),
+        classed,
+        plain("ul", "items"),
+        plain("ol", "items"),
+        plain("h2", "phrasing"),
+        field_of,
+        field_of,
+        textarea,
+        pre,
+        select,
+        table,
+        details,
+        dialog,
+        svg,
+        plain("math", "math"),
+        template,
+        shadow,
+        form,
+        htmx_attributes,
+        out_of_band,
+        hx_element,
+        raw,
+        plain("fieldset", "fields"),
+        plain("dl", "terms"),
+        plain("label", "phrasing"),
+        plain("hr", "nothing"),
+        plain("button", "phrasing", type="button"),
+    ],
+    "form": [
+        text,
+        field_of,
+        field_of,
+        field_of,
+        textarea,
+        select,
+        plain("label", "phrasing"),
+        plain("fieldset", "fields"),
+        plain("p", "phrasing"),
+    ],
     "fields": [plain("legend", "phrasing"), field_of, field_of, select, textarea, text],
     "items": [plain("li", "phrasing"), plain("li", "phrasing"), plain("li", "flow")],
     "options": [option, option, option, plain("optgroup", "grouped", label="group")],
     "grouped": [option],
-    "sections": [plain("caption", "text"), plain("thead", "rows"), plain("tbody", "rows"), plain("tbody", "rows"), plain("tfoot", "rows")],
+    "sections": [
+        plain("caption", "text"),
+        plain("thead", "rows"),
+        plain("tbody", "rows"),
+        plain("tbody", "rows"),
+        plain("tfoot", "rows"),
+    ],
     "rows": [plain("tr", "cells")],
     "cells": [plain("td", "flow"), plain("th", "phrasing"), plain("td", "phrasing")],
     "svg": [shape, shape, plain("g", "svg"), plain("text", "text"), link_of_shapes, foreign, plain("title", "text")],
     "math": [plain("mi", "text"), plain("mn", "text"), plain("mrow", "math"), plain("mfrac", "math")],
     "terms": [plain("dt", "phrasing"), plain("dd", "phrasing")],
-    "lines": [text], "css": [text], "json": [text], "host": [text],
+    "lines": [text],
+    "css": [text],
+    "json": [text],
+    "host": [text],
 }
 
 
@@ -280,15 +342,28 @@ def _change(element: Element, maker: Maker, *, is_root: bool) -> None:
 
 
 TOGGLED = ("checked", "disabled", "selected", "open", "hidden", "multiple")
-VALUES = {"value": ("1", "2", "10", ""), "class": ("", "a", "b c"), "title": WORDS, "r": "123", "style": ("", "top: 1px"),
-          "xlink:href": ("#a", "#b"), "hx-get": ("/a", "/b"), "data-hx-post": ("/a", "/b")}
+VALUES = {
+    "value": ("1", "2", "10", ""),
+    "class": ("", "a", "b c"),
+    "title": WORDS,
+    "r": "123",
+    "style": ("", "top: 1px"),
+    "xlink:href": ("#a", "#b"),
+    "hx-get": ("/a", "/b"),
+    "data-hx-post": ("/a", "/b"),
+}
 
 
 def _change_attributes(element: Element, maker: Maker) -> None:
     chance, attributes = maker.chance, element.attributes
     possible = {
-        "input": ["value", "checked", "disabled"] if attributes.get("type") in {"checkbox", "radio"} else ["value", "disabled"],
-        "option": ["selected", "disabled"], "details": ["open"], "dialog": ["open"], "select": ["disabled", "multiple"],
+        "input": ["value", "checked", "disabled"]
+        if attributes.get("type") in {"checkbox", "radio"}
+        else ["value", "disabled"],
+        "option": ["selected", "disabled"],
+        "details": ["open"],
+        "dialog": ["open"],
+        "select": ["disabled", "multiple"],
     }.get(element.tag, ["class", "title", "hidden", *(name for name in attributes if name in VALUES)])
     name = chance.choice(possible)
     if name in TOGGLED:

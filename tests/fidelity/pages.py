@@ -75,7 +75,12 @@ class Region:
         is_part = self.root.tag in {"g", "mrow"} or (self.root.tag in {"svg", "math"} and not self.is_around)
         yield from ["foreign"] * is_part
         if not self.is_around:
-            yield from {"template": ["template"], "table": ["rows"], "pre": ["line break"], "textarea": ["line break"]}.get(root.tag, [])
+            yield from {
+                "template": ["template"],
+                "table": ["rows"],
+                "pre": ["line break"],
+                "textarea": ["line break"],
+            }.get(root.tag, [])
         for element in root.walk():
             if "shadowrootmode" in element.attributes:
                 yield "shadow root"
@@ -119,16 +124,17 @@ class RandomPage:
 
     def unknown(self, client: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the differences that are not of a kind that the client is known for."""
-        known = {
-            region.name: any(client in KINDS[kind].differs for kind in region.kinds) for region in self.walk()
-        }
+        known = {region.name: any(client in KINDS[kind].differs for kind in region.kinds) for region in self.walk()}
         return [each for each in found if not known.get(each["block"], any(known.values()))]
 
     @property
     def declared(self) -> dict[str, Any]:
         """What the application is sent."""
         body = "\n".join(region.source for region in self.regions)
-        return {"body": f"<main>{body}</main>", "state": {name: value for each in self.walk() for name, value in each.values(each.root).items()}}
+        return {
+            "body": f"<main>{body}</main>",
+            "state": {name: value for each in self.walk() for name, value in each.values(each.root).items()},
+        }
 
 
 def random_region(chance: random.Random, name: str) -> Region:

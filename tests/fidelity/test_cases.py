@@ -69,7 +69,7 @@ def test_updates_make_no_view_transitions_which_would_wait_for_each_other(site: 
 
 # What the person has opened, or is typing
 
-OPENED = '<p>{{ number }}</p><details><summary>more</summary>m</details><dialog><button>Close</button></dialog>'
+OPENED = "<p>{{ number }}</p><details><summary>more</summary>m</details><dialog><button>Close</button></dialog>"
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -88,8 +88,17 @@ def test_what_the_person_has_opened_stays_open_or_is_closed_and_never_in_between
 def test_a_dialog_that_the_server_changes_waits_for_the_person(site: Site, client: str) -> None:
     dialog = "<dialog>{{ number }}<button>Close</button></dialog>"
     body = f'<main><div id="x">{{% block x %}}{dialog}{{% endblock %}}</div></main>'
-    steps = [{"actions": [["modal", 0]], "values": {}}, {"values": {}}]
+    steps: list[dict[str, Any]] = [{"actions": [["modal", 0]], "values": {}}, {"values": {}}]
     assert not site.drive(client, {"body": body, "state": {}}, steps)["found"]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_documentation_says_whether_typed_text_beside_a_dialog_stays(site: Site, client: str) -> None:
+    field = '<p>{{ number }}</p><input id="field"><dialog>d</dialog>'
+    name = site.show(client, {"body": f'<div id="x">{{% block x %}}{field}{{% endblock %}}</div>', "state": {}})
+    site.tab.fill("#field", "typed")
+    assert site.change(name, {}, 1)
+    assert site.tab.input_value("#field") == ("typed" if client in SCRIPTED else "")
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -126,7 +135,10 @@ def test_a_click_is_not_lost_when_an_update_comes_during_it(site: Site, client: 
 @pytest.mark.parametrize("client", SCRIPTED)
 @pytest.mark.parametrize("tag", ["pre", "textarea"])
 def test_a_line_break_at_the_start_does_not_grow(site: Site, client: str, tag: str) -> None:
-    page = {"body": f'<{tag} id="x">{{% block x %}}{{{{ html|safe }}}}{{% endblock %}}</{tag}>', "state": {"html": "\n0"}}
+    page = {
+        "body": f'<{tag} id="x">{{% block x %}}{{{{ html|safe }}}}{{% endblock %}}</{tag}>',
+        "state": {"html": "\n0"},
+    }
     assert not site.drive(client, page, [{"values": {"html": f"\n{number}"}} for number in range(4)])["found"]
     assert site.tab.evaluate("document.querySelector('#x').textContent") == "3"
 
@@ -134,7 +146,10 @@ def test_a_line_break_at_the_start_does_not_grow(site: Site, client: str, tag: s
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("name", ["id", "children", "action", "method"])
 def test_a_form_is_updated_whatever_its_fields_are_called(site: Site, client: str, name: str) -> None:
-    page = {"body": f'<form id="x">{{% block x %}}<input name="{name}">{{{{ number }}}}{{% endblock %}}</form>', "state": {}}
+    page = {
+        "body": f'<form id="x">{{% block x %}}<input name="{name}">{{{{ number }}}}{{% endblock %}}</form>',
+        "state": {},
+    }
     assert not site.drive(client, page, [{"values": {}}, {"values": {}}])["found"]
 
 
@@ -146,6 +161,22 @@ def test_a_script_runs_once_and_declares_its_constants_once(site: Site, client: 
     found = site.drive(client, {"body": body, "state": {}}, [{"values": {}}, {"values": {}}, {"values": {}}])
     assert not found["found"]
     assert site.tab.evaluate("window.runs") == 1
+
+
+COUNTED = "<script>window.runs = (window.runs ?? 0) + 1{}</script>"
+RUNS = {"htmx 2": (3, 3), "htmx 4": (1, 3)}
+"""How often a script in a block runs in three renders: one that stays the same, and one that changes. Else once."""
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_documentation_says_how_often_a_script_runs(site: Site, client: str) -> None:
+    found = []
+    for script in (COUNTED.format(""), COUNTED.format("; {{ number }}")):
+        body = f'<div id="x">{{% block x %}}{{{{ number }}}}{script}{{% endblock %}}</div>'
+        name = site.show(client, {"body": body, "state": {}})
+        assert all(site.change(name, {}, number) for number in (1, 2))
+        found.append(site.tab.evaluate("window.runs"))
+    assert tuple(found) == RUNS.get(client, (1, 1))
 
 
 @pytest.mark.parametrize("client", SCRIPTED)
@@ -166,9 +197,11 @@ def test_a_script_without_the_nonce_of_the_page_does_not_run(site: Site, client:
 
 ALPINE = '<script defer src="/tests/vendor/alpinejs-3.17.5/cdn.min.js"></script>'
 COMPONENT = """<section x-data="{ open: false, count: 0, items: ['a', 'b'] }">
-<p>{{ number }}</p><button id="toggle" @click="open = !open">Toggle</button><i id="shown" x-show="open" x-cloak>shown</i>
+<p>{{ number }}</p><button id="toggle" @click="open = !open">Toggle</button>
+<i id="shown" x-show="open" x-cloak>shown</i>
 <button id="add" @click="count++; items.push('c')">Add</button><output x-text="count"></output>
-<ul><template x-for="item in items"><li x-text="item"></li></template>{% if number %}<li>last {{ number }}</li>{% endif %}</ul>
+<ul><template x-for="item in items"><li x-text="item"></li></template>
+{% if number %}<li>last {{ number }}</li>{% endif %}</ul>
 <template x-if="open"><b id="if">{{ number }}</b></template><b>after</b></section>"""
 
 
@@ -195,7 +228,8 @@ def test_a_component_of_alpine_keeps_its_state_and_what_it_has_made(site: Site, 
 
 @pytest.mark.parametrize("client", SCRIPTED)
 def test_a_list_of_60_000_ids_is_updated(site: Site, client: str) -> None:
-    body = '<ul id="x">{% block x %}{% for row in range(60000) %}<li id="i{{ row }}">{{ row }}</li>{% endfor %}{{ number }}{% endblock %}</ul>'
+    rows = '{% for row in range(60000) %}<li id="i{{ row }}">{{ row }}</li>{% endfor %}'
+    body = f'<ul id="x">{{% block x %}}{rows}{{{{ number }}}}{{% endblock %}}</ul>'
     name = site.show(client, {"body": body, "state": {}})
     assert site.change(name, {}, 1)
     assert site.tab.evaluate("document.querySelector('#x').lastChild.data") == "1"

@@ -102,7 +102,7 @@ SAME: dict[str, tuple[str, list[str]]] = {
     "`<style>`, `<title>` and data in a `<script>`": (
         '<div id="x">{% block x %}{{ html|safe }}{% endblock %}</div>',
         [
-            f'<style>.none {{ top: {each}px }}</style><svg><title>{each}</title></svg>'
+            f"<style>.none {{ top: {each}px }}</style><svg><title>{each}</title></svg>"
             f'<script type="application/json">["<b>{each}"]</script>'
             for each in "12"
         ],

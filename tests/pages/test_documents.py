@@ -96,7 +96,9 @@ async def test_the_last_stage_of_the_tutorial_is_live(run: Run) -> None:
     program = run(stages()[-1])
     async with view(program.app, "/boards/1") as one, view(program.app, "/boards/2") as other:
         await request(program.app, "/boards/1/tasks", method="POST", data={"title": "Order chairs"})
-        assert 'hx-target="#count" hx-swap="innerMorph">2 to do<' in ((await one.next_update()).data or "")
+        assert 'hx-target="#count" hx-swap="innerHTML transition:false">2 to do<' in (
+            (await one.next_update()).data or ""
+        )
         assert "<li>Order chairs</li>" in ((await one.next_update()).data or "")
         await quiet(other)
         del program.boards[1]
@@ -119,7 +121,7 @@ async def test_display_only(run: Run) -> None:
     async with view(app, "/") as connection:
         await send(app, "POST", "/goals/home")
         assert (await connection.next_update()).data == (
-            '<hx-partial hx-target="#score" hx-swap="innerMorph">1 : 0</hx-partial>'
+            '<hx-partial hx-target="#score" hx-swap="innerHTML transition:false">1 : 0</hx-partial>'
         )
         await quiet(connection)
 

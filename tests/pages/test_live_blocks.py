@@ -45,9 +45,9 @@ async def updates(body: str, *paths: str, headers: dict[str, str] | None = None,
 
 async def test_a_block_that_fills_its_element_replaces_its_content() -> None:
     body = '<p id="x">\n  {% block content %}{{ a }}{% endblock %}\n</p>'
-    for headers in ({}, HTMX_4):
+    for headers, style in (({}, "innerHTML"), (HTMX_4, "innerMorph")):
         assert await updates(body, "a", headers=headers) == [
-            '<hx-partial hx-target="#x" hx-swap="innerMorph">A</hx-partial>'
+            f'<hx-partial hx-target="#x" hx-swap="{style} transition:false">A</hx-partial>'
         ]
 
 
@@ -55,13 +55,15 @@ async def test_a_block_around_its_element_replaces_the_element_with_the_swap_of_
     body = '{% block content %}\n<p id="x" class="{{ b }}">{{ a }}</p>\n{% endblock %}'
     for headers, style in (({}, "outerHTML"), (HTMX_4, "outerMorph")):
         (data,) = await updates(body, "b", headers=headers)
-        assert data.startswith(f'<hx-partial hx-target="#x" hx-swap="{style}">')
+        assert data.startswith(f'<hx-partial hx-target="#x" hx-swap="{style} transition:false">')
         assert '<p id="x" class="B">A</p>' in data
 
 
 async def test_only_affected_blocks_are_sent() -> None:
     body = '<p id="x">{% block x %}{{ a }}{% endblock %}</p><p id="y">{% block y %}{{ b }}{% endblock %}</p>'
-    assert await updates(body, "b") == ['<hx-partial hx-target="#y" hx-swap="innerMorph">B</hx-partial>']
+    assert await updates(body, "b") == [
+        '<hx-partial hx-target="#y" hx-swap="innerHTML transition:false">B</hx-partial>'
+    ]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ async def test_only_affected_blocks_are_sent() -> None:
 )
 async def test_a_block_without_its_own_element_is_sent_with_the_live_block_around_it(inner: str) -> None:
     (data,) = await updates(f'<div id="x">{{% block around %}}<b></b>{inner}{{% endblock %}}</div>', "a")
-    assert data.startswith('<hx-partial hx-target="#x" hx-swap="innerMorph"><b></b>')
+    assert data.startswith('<hx-partial hx-target="#x" hx-swap="innerHTML transition:false"><b></b>')
 
 
 async def test_a_change_of_an_excluded_block_sends_neither_it_nor_the_block_around_it() -> None:
@@ -97,7 +99,9 @@ async def test_a_block_that_became_empty_is_emptied() -> None:
     reactive, app = application('<p id="x">{% block x %}{{ a }}{% endblock %}</p>', values={"a": ""})
     async with view(app, "/") as connection:
         await reactive.emit("all", "a")
-        assert (await connection.next_update()).data == '<hx-partial hx-target="#x" hx-swap="innerMorph"></hx-partial>'
+        assert (
+            await connection.next_update()
+        ).data == '<hx-partial hx-target="#x" hx-swap="innerHTML transition:false"></hx-partial>'
 
 
 async def test_a_block_that_a_child_template_fills_is_live() -> None:
@@ -113,7 +117,9 @@ async def test_a_block_that_a_child_template_fills_is_live() -> None:
     decorated = reactive.page("page.html", scope="all")(page)
     async with view(Starlette(routes=[*reactive.routes, Route("/", decorated)]), "/") as connection:
         await reactive.emit("all", "a")
-        assert (await connection.next_update()).data == '<hx-partial hx-target="#x" hx-swap="innerMorph">A</hx-partial>'
+        assert (
+            await connection.next_update()
+        ).data == '<hx-partial hx-target="#x" hx-swap="innerHTML transition:false">A</hx-partial>'
 
 
 async def test_a_block_around_the_sink_is_not_live_and_a_warning_lists_what_is_not_updated(
@@ -193,7 +199,7 @@ async def test_the_sink_has_the_attributes_of_both_versions_of_htmx() -> None:
     seen = await request(app, "/")
     for attribute in ("hx-sse:connect", "sse-connect"):
         assert seen.text.count(f' {attribute}="/_reactive/live?page=') == 1
-    for text in ('hx-ext="sse"', 'sse-swap="message"', 'hx-swap="none"', 'sse-close="reactive-close"'):
+    for text in ('hx-ext="sse"', 'sse-swap="message"', 'hx-swap="none transition:false"', 'sse-close="reactive-close"'):
         assert text in seen.text
 
 

@@ -83,7 +83,10 @@ def texts(connection: Connection) -> list[str]:
 
 
 def htmx(*said: str) -> list[str]:
-    return [f'<hx-partial hx-target="#toasts" hx-swap="beforeend"><p>{each}</p></hx-partial>' for each in said]
+    return [
+        f'<hx-partial hx-target="#toasts" hx-swap="beforeend transition:false"><p>{each}</p></hx-partial>'
+        for each in said
+    ]
 
 
 def is_shown(connection: Connection, text: str) -> bool:
@@ -153,7 +156,9 @@ async def test_lines_and_unusual_ids_arrive_as_they_are(site: Site) -> None:
     async with view(site.app, "/") as connection:
         await site.reactive.notify("all", toast("one\r\ntwo\rthree\n", target='a"b'))
         data = (await connection.next_update()).data or ""
-        assert data.startswith('<hx-partial hx-target="[id=&quot;a\\&quot;b&quot;]" hx-swap="beforeend">')
+        assert data.startswith(
+            '<hx-partial hx-target="[id=&quot;a\\&quot;b&quot;]" hx-swap="beforeend transition:false">'
+        )
         assert "<p>one\ntwo\nthree\n</p>" in data
 
 

@@ -162,7 +162,7 @@ async def test_a_change_while_a_dependency_reads_is_sent_on_connect(reactive: Re
     assert '<h1 id="title">old</h1>' in seen.text
     async with stream(app, seen.url) as connection:
         frame = await connection.next_update()
-        assert 'hx-target="#title" hx-swap="innerMorph">new<' in (frame.data or "")
+        assert 'hx-target="#title" hx-swap="innerHTML transition:false">new<' in (frame.data or "")
 
 
 async def test_nothing_is_sent_on_connect_without_changes(reactive: Reactive) -> None:

@@ -55,7 +55,7 @@ def test_a_page_is_live_without_fastapi() -> None:
     )
     assert run.stderr == ""
     assert run.stdout.splitlines() == [
-        '<hx-partial hx-target="#list" hx-swap="innerMorph"><li>x</li></hx-partial>',
+        '<hx-partial hx-target="#list" hx-swap="innerHTML transition:false"><li>x</li></hx-partial>',
         "reactive.router needs FastAPI, which is not installed: install starlette-reactive[fastapi], or use "
         "reactive.routes with Starlette",
     ]

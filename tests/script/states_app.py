@@ -1,4 +1,7 @@
-"""One page with everything that a browser knows and the server does not, inside a live block that changes."""
+"""One page with everything that a browser knows and the server does not, inside live blocks that change.
+
+The dialog has a block of its own, because without the live script blocks with a dialog are not morphed.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,6 @@ PAGE = """<!doctype html>
 <textarea id="area" aria-label="Area"></textarea>
 <div id="scroll" style="height: 40px; overflow: auto"><p style="height: 400px">long</p></div>
 <details id="details"><summary>More</summary>more</details>
-<dialog id="dialog"><button>Close</button></dialog>
 <select id="select" aria-label="Select"><option>a</option><option>b</option></select>
 <input type="checkbox" id="checkbox" aria-label="Checkbox">
 <input type="file" id="file" aria-label="File">
@@ -50,6 +52,7 @@ PAGE = """<!doctype html>
 <div id="alpine" x-data="{ open: false }"><button @click="open = !open">Toggle</button>
 <i x-show="open" x-cloak>open</i></div>
 <canvas id="canvas" width="20" height="20"></canvas>{% endblock %}</main>
+<div id="beside">{% block beside %}{{ count }}<dialog id="dialog"><button>Close</button></dialog>{% endblock %}</div>
 <div {{ live() }}></div></body></html>"""
 
 app = FastAPI()

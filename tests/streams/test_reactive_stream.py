@@ -120,7 +120,7 @@ async def test_htmx_4_gets_partials(board: Board) -> None:
         frame = await connection.next_update()
     assert (frame.event, frame.data) == (
         None,
-        '<hx-partial hx-target="#title" hx-swap="innerMorph">New</hx-partial>',
+        '<hx-partial hx-target="#title" hx-swap="innerMorph transition:false">New</hx-partial>',
     )
 
 
