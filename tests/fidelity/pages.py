@@ -53,9 +53,25 @@ PARENTS: dict[str, tuple[str, str, str]] = {
 ACTIONS = ("type", "type", "check", "choose", "open", "open", "modal", "close", "focus", "reset")
 
 
+BESIDE = {"text": ("text ", " <b>more</b>"), "space": (" ", " \n")}
+"""What is beside a block in its element."""
+
+
 @dataclass
 class Region:
-    """A live block with its element."""
+    """A live block with its element.
+
+    Args:
+        name: The name of the block, and the id of the element.
+        is_around: Whether the block contains the element.
+        root: The element at first.
+        before: What is before it.
+        after: What is after it.
+        inner: A region nested in it.
+        placement: ``own`` if nothing else is in the element. Otherwise what is beside the block, ``attribute`` if the
+            element has an attribute that changes, or ``condition`` if the page does not always show it.
+        versions: The element later.
+    """
 
     name: str
     is_around: bool
@@ -63,6 +79,7 @@ class Region:
     before: str
     after: str
     inner: Region | None = None
+    placement: str = "own"
     versions: list[Element] = field(default_factory=list)
 
     @property
@@ -93,18 +110,25 @@ class Region:
 
     def values(self, root: Element) -> dict[str, str]:
         """Return what the template reads when the element is ``root``."""
-        return {self.name: root.inner, f"{self.name}_class": root.attributes.get("class") or ""}
+        shown = root.attributes.get("class") or ""
+        return {self.name: root.inner, f"{self.name}_class": shown, f"{self.name}_shown": "" if "b" in shown else "yes"}
 
     @property
     def source(self) -> str:
         block = f"{{{{ {self.name}|safe }}}}" + (self.inner.source if self.inner else "")
         opening, closing = f'<{self.root.tag} id="{self.name}" data-region="{self.name}"', f"</{self.root.tag}>"
-        if self.is_around:
+        if self.is_around or self.placement == "attribute":
             opening += f' class="{{{{ {self.name}_class }}}}"'
+        if self.is_around:
             block = f"{{% block {self.name} %}}{opening}>{block}{closing}{{% endblock %}}"
         else:
-            block = f"{opening}>{{% block {self.name} %}}{block}{{% endblock %}}{closing}"
-        return f"<div>{self.before}{block}{self.after}</div>"
+            before, after = BESIDE.get(self.placement, ("", ""))
+            block = f"{opening}>{before}{{% block {self.name} %}}{block}{{% endblock %}}{after}{closing}"
+        block = self.before + block + self.after
+        if self.placement == "condition":
+            box = f'<div id="{self.name}-box" data-region="{self.name}">'
+            return f"{box}text{{% if {self.name}_shown %}}{block}{{% endif %}}</div>"
+        return f"<div>{block}</div>"
 
 
 @dataclass
@@ -142,13 +166,24 @@ def random_region(chance: random.Random, name: str) -> Region:
     tag = chance.choice(list(PARENTS))
     kind, before, after = PARENTS[tag]
     is_around = chance.random() < 0.4
-    root = Element(tag.strip(), kind, {"class": ""} if is_around else {}, maker.content(kind, 2))
+    placement = random_placement(chance, tag, kind, is_around=is_around)
+    has_class = is_around or placement in {"attribute", "condition"}
+    root = Element(tag.strip(), kind, {"class": ""} if has_class else {}, maker.content(kind, 2))
     if tag == "details":
         root.children.insert(0, Element("summary", "text", {}, ["more"]))
-    region = Region(name, is_around, root, before, after)
+    region = Region(name, is_around, root, before, after, placement=placement)
     if kind == "flow" and tag != "template" and chance.random() < 0.3:
         region.inner = random_region(chance, f"{name}n")
     return region
+
+
+def random_placement(chance: random.Random, tag: str, kind: str, *, is_around: bool) -> str:
+    possible = ["own", "own", "own", "condition"]
+    if not is_around:
+        possible += ["attribute"]
+        possible += ["text"] if kind in {"flow", "phrasing"} and tag != "template" else []
+        possible += ["space"] if tag in {"pre", "textarea"} else []
+    return chance.choice(possible)
 
 
 def random_page(seed: str) -> RandomPage:
