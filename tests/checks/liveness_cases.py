@@ -192,6 +192,7 @@ LIVENESS_SOUND = [
     sound("two links", f'<a href="/"><span id="x">{block("")}</span></a><a href="/b">b</a>'),
     sound("a heading", f'<h1>a <span id="x">{block("")}</span></h1><h2>b</h2>'),
     sound("a whole SVG in a block", f'<div id="x">{block("<svg><g><title>a</title></g></svg>")}</div>'),
+    sound("an element of SVG with a hyphen", f'<div id="x">{block("<svg><font-face/></svg>")}</div>'),
     sound("a block around an SVG", '{% block x %}<svg id="x"><g>{{ x }}</g></svg>{% endblock %}'),
     sound("HTML in an SVG", f'<svg><foreignObject><div id="x">{block("")}</div></foreignObject></svg>'),
     sound("a preformatted text", f'<pre id="x">{block("")}</pre>'),
