@@ -39,7 +39,7 @@ def check_without_script(
     for node in tree.nodes:
         name = next((each for each in tree.blocks_around(node.element.around) if each in live), None)
         if name is not None:
-            yield from _check_content(name, node, advice, runs_scripts=by_htmx and tree.htmx.major == 2)
+            yield from _check_content(name, node, advice, is_htmx_2=by_htmx and tree.htmx.major == 2)
 
 
 def _check_element(block: LiveBlock, node: Node, advice: str) -> Iterator[Issue]:
@@ -89,7 +89,7 @@ def _row_of(table: Node) -> Node | None:
     return next((each for each in table.children if each.tag == "tr"), None)
 
 
-def _check_content(name: str, node: Node, advice: str, *, runs_scripts: bool) -> Iterator[Issue]:
+def _check_content(name: str, node: Node, advice: str, *, is_htmx_2: bool) -> Iterator[Issue]:
     """Check an element in a live block."""
     if node.tag == "template" and node.has("shadowrootmode"):
         yield _issue(
@@ -98,10 +98,16 @@ def _check_content(name: str, node: Node, advice: str, *, runs_scripts: bool) ->
             f"the live block {name!r} contains a shadow root, and without the live script an update removes it or does "
             "not change it",
         )
-    elif node.tag in ("details", "dialog") and not any(map(_is_kept, node.self_and_ancestors())):
+    elif any(map(_is_kept, node.self_and_ancestors())):
+        return
+    elif node.tag in ("details", "dialog"):
         message = f"the live block {name!r} contains a <{node.tag}>, and without the live script an update closes it"
         yield _issue(node, advice, message, f"keep the <{node.tag}> outside of the block")
-    elif runs_scripts and _is_inline_script(node):
+    elif _is_custom(node) or (is_htmx_2 and node.has("x-data")):
+        what = "a custom element" if _is_custom(node) else "an Alpine component"
+        message = f"the live block {name!r} contains {what}, and without the live script an update resets its state"
+        yield _issue(node, advice, message, f"keep the <{node.tag}> outside of the block")
+    elif is_htmx_2 and _is_inline_script(node):
         yield _issue(
             node,
             advice,
@@ -113,6 +119,10 @@ def _check_content(name: str, node: Node, advice: str, *, runs_scripts: bool) ->
 
 def _is_kept(node: Node) -> bool:
     return node.has("hx-preserve") or node.has("data-ignore-morph")
+
+
+def _is_custom(node: Node) -> bool:
+    return "-" in node.tag and DYNAMIC not in node.tag and _foreign(node, is_inside=False) is None
 
 
 def _is_inline_script(node: Node) -> bool:

@@ -142,10 +142,14 @@ SCRIPT = [
         f'<table id="x">{{% block x %}}\n<tr>{MARK}<td>{{{{ x }}}}</td></tr>{{% endblock %}}</table>',
     ),
     script(
-        "a shadow root", f'<div id="x">{block(f"<x-y>{NL}<template shadowrootmode=open>{MARK}</template></x-y>")}</div>'
+        "a shadow root", f'<div id="x">{block(f"<div>{NL}<template shadowrootmode=open>{MARK}</template></div>")}</div>'
     ),
     script("an element that opens", f'<div id="x">{block(f"{NL}<details>{MARK}<p>a</p></details>")}</div>'),
     script("a dialog, under htmx 4", f'<div id="x">{block(f"{NL}<dialog>{MARK}</dialog>")}</div>', start=START_4),
+    script(
+        "a custom element, under htmx 4", f'<div id="x">{block(f"{NL}<x-card>{MARK}</x-card>")}</div>', start=START_4
+    ),
+    script("an Alpine component", f'<div id="x">{block(f"{NL}<p x-data>{MARK}</p>")}</div>'),
     script("an inline script", f'<div id="x">{block(f"{NL}<script>{MARK}const a = 1</script>")}</div>'),
 ]
 """What only the live script updates as a reload shows it."""
@@ -188,6 +192,8 @@ LIVENESS_SOUND = [
     sound("two links", f'<a href="/"><span id="x">{block("")}</span></a><a href="/b">b</a>'),
     sound("a heading", f'<h1>a <span id="x">{block("")}</span></h1><h2>b</h2>'),
     sound("a whole SVG in a block", f'<div id="x">{block("<svg><g><title>a</title></g></svg>")}</div>'),
+    sound("an element of SVG with a hyphen", f'<div id="x">{block("<svg><font-face/></svg>")}</div>'),
+    sound("a block around an SVG", '{% block x %}<svg id="x"><g>{{ x }}</g></svg>{% endblock %}'),
     sound("HTML in an SVG", f'<svg><foreignObject><div id="x">{block("")}</div></foreignObject></svg>'),
     sound("a preformatted text", f'<pre id="x">{block("")}</pre>'),
     sound("a block beside other content", f'<p id="x">Total: {block("")}</p>'),
@@ -219,6 +225,7 @@ LIVENESS_SOUND = [
         }</div><script>const a = 1</script>""",
     ),
     sound("an element that stays open", f'<div id="x">{block("<details id=d hx-preserve></details>")}</div>'),
+    sound("an Alpine component, under htmx 4", f'<div id="x">{block("<p x-data></p>")}</div>', start=START_4),
     sound("rows to edit, with ids of their own", '\n{% block edit %}<p id="row-{{ x }}">{{ x }}</p>{% endblock %}'),
     Case("a page that does not call live()", {"page": f"{START_2}<p>{block('')}</p>"}, declare=True),
 ]

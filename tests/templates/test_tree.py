@@ -114,6 +114,7 @@ def test_alternatives_that_open_elements_of_one_kind_are_no_fault() -> None:
         "<ul id=x>{% if a %}<li class=b>{% else %}<li>{% endif %}c</li></ul>",
         "<div id=x>{% if a %}<section>{% endif %}c{% if a %}</section>{% endif %}</div>",
         "<html>{% if a %}<body class=b>{% else %}<body>{% endif %}<div id=x>c</div>",
+        "<ul>{% if a %}<li class=b>{% else %}<li id=x>{% endif %}c</li></ul>",
         "<table id=x>{% for a in b %}<tr><td>c{% else %}<tr><td>d{% endfor %}</table>",
     ):
         assert fault_of(source) is None, source
@@ -124,6 +125,7 @@ def test_what_is_unknown_is_taken_for_what_fits() -> None:
         "<table id=x>{{ rows }}<tr>{{ cells }}</table>",
         "<select id=x>{{ options }}</select>",
         "<table>{% call rows() %}<td id=x>a</td>{% endcall %}</table>",
+        "<table id=x>{% call rows() %}<tr><td>a</td></tr>{% endcall %}</table>",
         "<table><{{ tag }} id=x>a</{{ tag }}></table>",
         "<html><head>{{ scripts }}<title>a</title></head><body id=x>b",
         "{{ doctype }}<html><body><p id=x>b",
@@ -138,6 +140,10 @@ def test_a_fault_in_a_macro_has_its_place_there() -> None:
     (element,) = with_id("{% import 'm' as m %}<p id=x>{% block y %}{{ m.row() }}{% endblock %}</p>", m=macro)
     assert element.fault is not None
     assert element.fault.place == ("m", 2)
+
+
+def test_a_form_in_the_form_that_holds_the_block_is_a_fault() -> None:
+    assert fault_of("<form id=x>{% block y %}<form>{{ a }}</form>{% endblock %}</form>")
 
 
 def test_a_page_without_a_doctype_puts_a_table_into_a_paragraph() -> None:

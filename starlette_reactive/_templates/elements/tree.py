@@ -138,7 +138,7 @@ class _Comparison:
         around = list(piece.ancestors())
         outer = next((number for number, each in enumerate(around) if each.tag == piece.tag), None)
         if outer is not None:
-            for each in around[: outer + (piece.tag == "form")]:
+            for each in around[:outer]:
                 self._add(each, piece, Difference.DROPPED)
         elif piece.tag == "form":  # because another one is not closed
             before = next((each for each in reversed(self.pieces[: piece.number]) if each.tag == "form"), piece)
