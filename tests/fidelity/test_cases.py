@@ -132,6 +132,46 @@ def test_a_click_is_not_lost_when_an_update_comes_during_it(site: Site, client: 
 # Text, forms and scripts
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_block_with_an_out_of_band_element_is_updated(site: Site, client: str) -> None:
+    block = '<p id="said">{{ number }}</p><p id="y" hx-swap-oob="true">{{ number }}</p>'
+    name = site.show(client, {"body": f'<div id="x">{{% block x %}}{block}{{% endblock %}}</div>', "state": {}})
+    for number in (1, 2):
+        assert site.change(name, {}, number)
+        assert site.tab.inner_text("#x").split() == [str(number)] * 2
+
+
+@pytest.mark.parametrize("client", SCRIPTED)
+def test_a_radio_button_without_a_name_stays_as_the_person_has_set_it(site: Site, client: str) -> None:
+    block = '<p>{{ number }}</p><input id="radio" type="radio" value="{{ number }}">'
+    name = site.show(client, {"body": f'<div id="x">{{% block x %}}{block}{{% endblock %}}</div>', "state": {}})
+    site.tab.check("#radio")
+    assert site.change(name, {}, 1)
+    assert site.tab.is_checked("#radio")
+
+
+@pytest.mark.parametrize("client", SCRIPTED)
+def test_what_is_in_a_shadow_root_keeps_its_state(site: Site, client: str) -> None:
+    root = '<template shadowrootmode="{}"><p>{{{{ number }}}}</p><input></template>'
+    body = f'<div id="x">{{% block x %}}<div id="host">{root.format("open")}</div>{{% endblock %}}</div>'
+    name = site.show(client, {"body": body, "state": {}})
+    site.tab.fill("#host input", "typed")
+    assert site.change(name, {}, 1)
+    assert site.tab.inner_text("#host p") == "1"
+    assert site.tab.input_value("#host input") == "typed"
+
+
+@pytest.mark.parametrize("client", SCRIPTED)
+def test_a_closed_shadow_root_is_updated(site: Site, client: str) -> None:
+    root = '<template shadowrootmode="closed"><p style="height: {{ 10 + number }}px; margin: 0">p</p></template>'
+    body = f'<div id="x">{{% block x %}}<div id="host">{root}</div>{{% endblock %}}</div>'
+    name = site.show(client, {"body": body, "state": {}})
+    for number in (1, 2):
+        assert site.change(name, {}, number)
+        assert site.tab.evaluate("host.offsetHeight") == 10 + number
+        assert site.tab.evaluate("host.shadowRoot === null && host.childElementCount === 0")
+
+
 @pytest.mark.parametrize("client", SCRIPTED)
 @pytest.mark.parametrize("tag", ["pre", "textarea"])
 def test_a_line_break_at_the_start_does_not_grow(site: Site, client: str, tag: str) -> None:
@@ -139,7 +179,7 @@ def test_a_line_break_at_the_start_does_not_grow(site: Site, client: str, tag: s
         "body": f'<{tag} id="x">{{% block x %}}{{{{ html|safe }}}}{{% endblock %}}</{tag}>',
         "state": {"html": "\n0"},
     }
-    assert not site.drive(client, page, [{"values": {"html": f"\n{number}"}} for number in range(4)])["found"]
+    assert not site.drive(client, page, [{"values": {"html": text}} for text in ("\n1", "\n2", "", "\n3")])["found"]
     assert site.tab.evaluate("document.querySelector('#x').textContent") == "3"
 
 

@@ -19,7 +19,14 @@ PAGES: dict[str, tuple[str, list[str]]] = {
     "rows": ('<table id="x">{% block x %}{{ html|safe }}{% endblock %}</table>', ["<tr><td>1", "<tr><td>2"]),
     "shadow root": (
         '<div id="x">{% block x %}{{ html|safe }}{% endblock %}</div>',
-        [f'<div><template shadowrootmode="open"><p>{each}</p></template></div>' for each in "123"],
+        [
+            *(f'<div><template shadowrootmode="open"><p>{each}</p></template>{each}</div>' for each in "123"),
+            '<div>4</div><p><template shadowrootmode="open">4<b>4</b></template></p>',
+            '<div>5</div><p><template shadowrootmode="open">5<span><template shadowrootmode="open">5</template></span>'
+            "</template></p>",
+            '<div>6</div><template><div><template shadowrootmode="open">6</template></div></template><ul><li>6</ul>',
+            '<div>7</div><ul><template shadowrootmode="open">7</template></ul>',
+        ],
     ),
     "options": (
         '<div id="x">{% block x %}<select>{{ html|safe }}</select>{% endblock %}</div>',
