@@ -52,6 +52,7 @@ class Functions(Names, Attributes):
         """Return what objects read that a function may call. Add what it may put into them."""
         for found in list(objects):
             if isinstance(found, Container):
+                self.observe(found)
                 if paths - found.content().reads:
                     self.put(found, None, Value(reads=paths), node.lineno, known=False)
                 objects |= found.content().objects

@@ -12,6 +12,7 @@ from .findings import AnalysedBlock, Binding, ContextLayer, ReadSet, TemplateRun
 from .frames import Container, ImportedModule
 from .interpreter_state import InterpreterState
 from .values import BOTTOM, Value, join, with_reads
+from .versions import Versioned
 
 __all__ = ["Tracking"]
 
@@ -155,7 +156,7 @@ class Tracking(InterpreterState):
             before = container.rest
             after = container.rest = join(before, value)
         if after != before and before is not BOTTOM:
-            self.count_change()
+            self.count_change(container)
 
     def put(self, container: Container, key: object, value: Value, lineno: int, *, known: bool = True) -> None:
         """Add a value to a container, at ``key`` if that is known. An earlier value may remain."""
@@ -163,7 +164,7 @@ class Tracking(InterpreterState):
         before = container.items.get(key, BOTTOM) if known else container.rest
         after = join(before, value)
         if after != before:
-            self.count_change()
+            self.count_change(container)
             if known:
                 container.items[key] = after
             else:
@@ -177,12 +178,12 @@ class Tracking(InterpreterState):
             block = self.open_blocks[-1]
             if block not in container.blocks:
                 container.blocks[block] = f"at {self.frame.template.name}:{lineno}"
-                self.count_change()
+                self.count_change(container)
         statement = self.statement
         while statement is not None:
             if statement not in container.writers:
                 container.writers.add(statement)
-                self.count_change()
+                self.count_change(container)
             statement.mark_effective()
             statement = statement.run.includer
 
@@ -192,10 +193,12 @@ class Tracking(InterpreterState):
             container = self.changed_paths.get(path)
             if container is None:
                 container = self.changed_paths[path] = Container()
+                self.count_change(self.shared)
             self.put(container, None, Value(reads=self.paths_of(value)), lineno, known=False)
 
     def touch(self, container: Container) -> None:
         """Record that the content of a container is read."""
+        self.observe(container)
         if container.writers:
             self.read_set.needs |= container.writers
         for writer, where in container.blocks.items():
@@ -209,7 +212,18 @@ class Tracking(InterpreterState):
                 return
             block.add_conflict(writer, where)
 
-    def count_change(self) -> None:
-        """Record that a container changed, which invalidates remembered calls."""
-        self.version += 1
+    # ── versions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def observe(self, found: Versioned) -> None:
+        """Record that the result of the call in progress depends on ``found`` as it is now."""
+        self.observed.setdefault(found, found.version)
+
+    def bump(self, found: Versioned) -> None:
+        """Record that ``found`` changes, so that results that depend on it are not used again."""
+        found.version += 1
+        self.oldest_change = min(self.oldest_change, found.born)
+
+    def count_change(self, found: Versioned) -> None:
+        """Record that ``found`` changes in a way that bodies in progress may have missed."""
+        self.bump(found)
         self.changes += 1
