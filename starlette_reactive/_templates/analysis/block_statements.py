@@ -45,6 +45,9 @@ class BlockStatements(Statements):
             # the page has another block of that name, so nothing can address this one: it counts as plain text
             self.show_block(body)
             return
+        if block is not None and block not in self.open_blocks and self.unplaced:
+            self.show_block(body)
+            return
         if block is None:
             parent = self.open_blocks[-1] if self.open_blocks else None
             block = self.blocks[body.name] = AnalysedBlock(body.name, parent, body.run, parsed, node)

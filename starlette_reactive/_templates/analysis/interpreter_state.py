@@ -186,6 +186,8 @@ class InterpreterState(NodeDispatcher, ABC):
     """The paths that decide whether it does."""
 
     # Text that the page does not show in place
+    unplaced: bool = field(init=False, default=False)
+    """Whether the text is of a block that the page does not show, or not where it is interpreted."""
     inline_depth: int = field(init=False, default=0)
     """Above 0 in imports and ``self.name()``, whose blocks have no place in the page."""
     capture_depth: int = field(init=False, default=0)
@@ -224,7 +226,7 @@ class InterpreterState(NodeDispatcher, ABC):
     """What stands for several calls of a macro, by the macro, the body of the call block, and where they are."""
     macros: dict[tuple[int, int, int], Macro] = field(init=False, default_factory=dict)
     modules: dict[str, Value] = field(init=False, default_factory=dict)
-    containers: dict[tuple[int, object], Container] = field(init=False, default_factory=dict)
+    containers: dict[tuple[object, ...], Container] = field(init=False, default_factory=dict)
     changed_paths: dict[str, Container] = field(init=False, default_factory=dict)
     """The objects of the context that templates change."""
 

@@ -111,7 +111,7 @@ class Macros(Names, Recursion):
         self.frame.names[name] = self.merged_binding(self.frame, name, binding)
 
     def _collected(self, node: nodes.Node, kind: str, rest: Value, named: dict[str, Value]) -> Value:
-        container = self.containers.setdefault((id(node), (kind, self.active_key)), Container())
+        container = self.containers.setdefault(self.container_key(node, kind), Container())
         container.rest = join(container.rest, rest)
         for name, value in named.items():
             container.items[name] = join(container.items.get(name, BOTTOM), value)

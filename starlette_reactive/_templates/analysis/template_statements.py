@@ -57,9 +57,22 @@ class TemplateStatements(BlockStatements):
     def place_rest(self, run: TemplateRun) -> None:
         """Interpret the blocks that ``run`` defines and the page does not show."""
         self.frame = Frame(run.levels[-1], run.context)
-        for name in list(run.blocks):
+        self._place_unplaced(run)
+
+    def _place_unplaced(self, run: TemplateRun) -> None:
+        """Interpret the blocks of ``run`` that have no place yet, those that contain others first."""
+        nested = {
+            inner.name
+            for definitions in run.blocks.values()
+            for block in definitions[0][1].body
+            for inner in (block, *block.find_all(nodes.Block))
+            if isinstance(inner, nodes.Block)
+        }
+        outer, self.unplaced = self.unplaced, True
+        for name in sorted(run.blocks, key=lambda name: name in nested):
             if name not in self.blocks:
                 self.place_block(BlockBody(name, run, run.context))
+        self.unplaced = outer
 
     def _place_anywhere(self, run: TemplateRun, why: str) -> None:
         """Interpret the blocks of a template with an unknown parent, which may show them anywhere or not at all."""
@@ -68,9 +81,7 @@ class TemplateStatements(BlockStatements):
         self.silent = self.known_parent = False
         self.read_everything(why)
         try:
-            for name in list(run.blocks):
-                if name not in self.blocks:
-                    self.place_block(BlockBody(name, run, run.context))
+            self._place_unplaced(run)
             for block in self.blocks.values():
                 if block.run is run:
                     block.read_set.reads.add(ALL)

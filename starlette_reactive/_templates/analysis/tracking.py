@@ -139,12 +139,12 @@ class Tracking(InterpreterState):
     # ── containers ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def container(self, node: nodes.Node, *, stateful: bool = False) -> Container:
-        """Return the container that ``node`` makes."""
-        key = (id(node), self.active_key)
-        found = self.containers.get(key)
-        if found is None:
-            found = self.containers[key] = Container(stateful=stateful)
-        return found
+        """Return the container that ``node`` makes. Each block that runs the node has one of its own."""
+        return self.containers.setdefault(self.container_key(node), Container(stateful=stateful))
+
+    def container_key(self, node: nodes.Node, kind: str = "") -> tuple[object, ...]:
+        """Return what distinguishes the container that ``node`` makes here from those that it makes elsewhere."""
+        return (id(node), kind, self.active_key, self.open_blocks[-1] if self.open_blocks else None)
 
     def fill(self, container: Container, key: Any, value: Value, *, known: bool = True) -> None:
         """Put an item into a container that is being made and that nothing else can hold yet."""
