@@ -64,7 +64,7 @@ class Recursion(Tracking):
         return result
 
     def _holds(self, known: CallResult) -> bool:
-        """Return whether a result is still right: what it depends on is as it was, and what is assumed has not grown."""
+        """Return whether a result is still right: nothing has changed or grown that it depends on."""
         if known.assumed_calls and known.growth != self.growth:
             return False
         return all(found.version == version for found, version in known.observed.items())
