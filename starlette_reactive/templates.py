@@ -1,7 +1,7 @@
-"""For functions, filters and tests of templates: declare which context variables they read."""
+"""What an application declares of its templates: what functions read, and which parents there are."""
 
 from __future__ import annotations
 
-from ._templates import declare_reads
+from ._templates import declare_parents, declare_reads
 
-__all__ = ["declare_reads"]
+__all__ = ["declare_parents", "declare_reads"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .analysis.callables import declare_reads
 from .composed_page import analyse
+from .declared_parents import declare_parents
 from .elements.page import DYNAMIC, Element, elements
 from .reads import BlockReads, PageReads
 from .render import CompiledBlock, compile_block
@@ -20,6 +21,7 @@ __all__ = [
     "PageReads",
     "analyse",
     "compile_block",
+    "declare_parents",
     "declare_reads",
     "elements",
 ]

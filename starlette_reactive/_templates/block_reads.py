@@ -13,7 +13,7 @@ from .reads import BlockReads
 
 __all__ = ["join_blocks"]
 
-Variant = tuple[tuple[int, ...], Sequence[ParentChoice], Mapping[str, AnalysedBlock]]
+Variant = tuple[tuple[int | str, ...], Sequence[ParentChoice], Mapping[str, AnalysedBlock]]
 """The options taken, the choices between them, and the blocks that the page then has."""
 
 

@@ -18,6 +18,7 @@ from .analysis.frames import Macro
 from .analysis.interpreter import Interpreter
 from .analysis.interpreter_state import ABSENT
 from .block_reads import join_blocks
+from .declared_parents import DeclaredParents, parents_of
 from .environment_cache import PerEnvironment
 from .reads import PageReads
 from .sources import ParsedTemplate, TemplateLibrary, is_current, library_of
@@ -33,7 +34,7 @@ class PageVariant:
     """A page as interpreted with one combination of parents.
 
     Args:
-        choices: The option taken at each of ``parent_choices``.
+        choices: What is taken at each of ``parent_choices``: an option, or the name of a parent that a render chose.
         run: The page's run.
         blocks: The blocks that the page shows.
         unplaced: The blocks that the templates define and the page does not show.
@@ -42,7 +43,7 @@ class PageVariant:
         parent_choices: Every ``extends`` that chooses between parents, in order.
     """
 
-    choices: tuple[int, ...]
+    choices: tuple[int | str, ...]
     run: TemplateRun
     blocks: Mapping[str, AnalysedBlock]
     unplaced: Mapping[str, AnalysedBlock]
@@ -50,8 +51,8 @@ class PageVariant:
     called_macros: Mapping[int, Set[Macro | None]]
     parent_choices: tuple[ParentChoice, ...]
 
-    def options_taken(self) -> dict[int, int]:
-        """Return the option that each ``extends`` of the page's own templates takes, by the id of its node."""
+    def options_taken(self) -> dict[int, int | str]:
+        """Return what each ``extends`` of the page's own templates takes, by the id of its node."""
         return {
             id(choice.node): taken
             for choice, taken in zip(self.parent_choices, self.choices, strict=True)
@@ -69,6 +70,7 @@ class ComposedPage:
         used: The templates that it consists of or imports.
         missing: The names of templates that do not exist.
         lookups: The globals, filters and tests that were looked up in the environment.
+        parents: What is declared of parents.
     """
 
     reads: PageReads
@@ -76,6 +78,7 @@ class ComposedPage:
     used: tuple[ParsedTemplate, ...]
     missing: frozenset[str]
     lookups: Mapping[tuple[str, str], object]
+    parents: DeclaredParents
 
 
 def analyse(env: Environment, template_name: str, source: str | None = None) -> PageReads:
@@ -96,25 +99,37 @@ def analyse(env: Environment, template_name: str, source: str | None = None) -> 
     return compose(env, template_name, source).reads
 
 
-_pages: PerEnvironment[dict[str, ComposedPage]] = PerEnvironment("pages", lambda _: {})
+_pages: PerEnvironment[dict[tuple[str, tuple[int | str, ...]], ComposedPage]] = PerEnvironment("pages", lambda _: {})
 _lock = threading.RLock()
 
 
-def compose(env: Environment, template_name: str, source: str | None = None) -> ComposedPage:
-    """Return what is known about a page. The result is cached until a template of the page changes."""
+def compose(
+    env: Environment, template_name: str, source: str | None = None, *, taken: tuple[int | str, ...] = ()
+) -> ComposedPage:
+    """Return what is known about a page. The result is cached until a template of the page changes.
+
+    Args:
+        env: The environment that renders the page.
+        template_name: The page's template, as the loader knows it.
+        source: The template's text. Defaults to the loader's.
+        taken: What a render has chosen at the first of the page's :attr:`~PageVariant.parent_choices`.
+    """
     library = library_of(env)
     if source is not None:
-        return _compose(env, library, library.parse(template_name, source))
+        return _compose(env, library, library.parse(template_name, source), taken)
     with _lock:
         pages = _pages.of(env)
-        page = pages.get(template_name)
+        page = pages.get((template_name, taken))
         if page is None or not is_page_current(env, page):
-            page = pages[template_name] = _compose(env, library, library.template(template_name))
+            page = _compose(env, library, library.template(template_name), taken)
+            pages[template_name, taken] = page
         return page
 
 
 def is_page_current(env: Environment, page: ComposedPage) -> bool:
     """Return whether no template of the page, and nothing that it looked up in the environment, has changed."""
+    if page.parents is not parents_of(env):
+        return False
     for parsed in page.used:
         if not is_current(env, parsed) and library_of(env).template(parsed.name).source != parsed.source:
             return False
@@ -123,24 +138,26 @@ def is_page_current(env: Environment, page: ComposedPage) -> bool:
     return all(getattr(env, kind).get(name, ABSENT) is found for (kind, name), found in page.lookups.items())
 
 
-def _compose(env: Environment, library: TemplateLibrary, parsed: ParsedTemplate) -> ComposedPage:
-    pending: list[tuple[int, ...]] = [()]
+def _compose(
+    env: Environment, library: TemplateLibrary, parsed: ParsedTemplate, taken: tuple[int | str, ...]
+) -> ComposedPage:
+    pending, declared = [taken], parents_of(env)
     interpreters: list[Interpreter] = []
     variants: list[PageVariant] = []
     while pending and len(variants) < MAX_VARIANTS:
         choices = pending.pop(0)
-        interpreter = Interpreter(env, library, choices)
+        interpreter = Interpreter(env, library, declared, choices=choices)
         interpreters.append(interpreter)
         variant = _variant(interpreter, interpreter.interpret(parsed))
         variants.append(variant)
         for position in range(len(choices), len(variant.parent_choices)):
-            taken = variant.choices[:position]
-            pending.extend((*taken, other) for other in range(1, len(variant.parent_choices[position].options)))
+            before = variant.choices[:position]
+            pending.extend((*before, other) for other in range(1, len(variant.parent_choices[position].options)))
     reads = _page_reads(parsed.name, interpreters, variants, complete=not pending)
     used = {each.name: each for interpreter in interpreters for each in interpreter.used_templates.values()}
     missing = frozenset(name for interpreter in interpreters for name in interpreter.missing_templates)
     lookups = {key: found for interpreter in interpreters for key, found in interpreter.environment_lookups.items()}
-    return ComposedPage(reads, tuple(variants), tuple(used.values()), missing, lookups)
+    return ComposedPage(reads, tuple(variants), tuple(used.values()), missing, lookups, declared)
 
 
 def _variant(interpreter: Interpreter, placed: frozenset[str]) -> PageVariant:

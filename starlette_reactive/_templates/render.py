@@ -20,7 +20,7 @@ from .._core.errors import BlockRenderError
 from .composed_page import compose, is_page_current
 from .environment_cache import PerEnvironment
 from .prologue import PARENT
-from .render_plan import BlockPlan, BlockRecipe, CompiledPrologue, ParentFork, make_plan
+from .render_plan import BlockPlan, BlockRecipe, CompiledPrologue, ParentFork, RenderStep, UnknownParent, make_plan
 
 __all__ = ["CompiledBlock", "compile_block"]
 
@@ -33,7 +33,7 @@ class CompiledBlock:
         self.template_name = template_name
         self.block_name = block_name
         self._lock = threading.Lock()
-        self._plan: BlockPlan | None = None
+        self._plans: dict[tuple[int | str, ...], BlockPlan] = {}
         self._current_plan()
 
     def __repr__(self) -> str:
@@ -88,7 +88,7 @@ class CompiledBlock:
 
     def _chunks(self, plan: BlockPlan, values: Mapping[str, object]) -> Iterator[Any]:
         step = plan.start
-        while isinstance(step, ParentFork):
+        while not isinstance(step, BlockRecipe):
             step = self._branch(step, self._run((step.prologue,), values))
         if step.prologues:
             yield from self._call(step, self._run(step.prologues, values))
@@ -105,7 +105,7 @@ class CompiledBlock:
 
     async def _chunks_async(self, plan: BlockPlan, values: Mapping[str, object]) -> AsyncIterator[Any]:
         step = plan.start
-        while isinstance(step, ParentFork):
+        while not isinstance(step, BlockRecipe):
             step = self._branch(step, await self._run_prologues_async((step.prologue,), values))
         if step.prologues:
             chunks: Any = self._call(step, await self._run_prologues_async(step.prologues, values))
@@ -124,20 +124,38 @@ class CompiledBlock:
                     pass
         return _require(context)
 
-    def _branch(self, fork: ParentFork, context: Context) -> ParentFork | BlockRecipe:
-        """Return the branch of the parent that a prologue has chosen."""
-        chosen = context.vars.get(PARENT)
-        if chosen is None:
+    def _branch(self, fork: ParentFork | UnknownParent, context: Context) -> RenderStep:
+        """Return how the block is rendered with the parent that a prologue has chosen."""
+        name = self._chosen_parent(fork, context.vars.get(PARENT))
+        if isinstance(fork, UnknownParent):
+            # the only option of an unknown parent is that there is none
+            taken = (*fork.taken, name if name is not None else 0)
+            return self._current_plan(taken, fork.position).start
+        if name is None:
             return fork.branches[None]
-        name = self.env.get_template(chosen, fork.template).name
         if name not in fork.branches:
             raise BlockRenderError(
                 f"the parent {name!r} of {fork.template!r} is not one that its extends names: add its name to the "
-                "extends",
+                "extends, or to the parents that Reactive(parents=…) declares",
                 template=self.template_name,
                 block=self.block_name,
             )
         return fork.branches[name]
+
+    def _chosen_parent(self, fork: ParentFork | UnknownParent, chosen: Any) -> str | None:
+        """Return the name of the parent that an ``extends`` has chosen, or None if none has run."""
+        if chosen is None:
+            return None
+        parent = self.env.get_template(chosen, fork.template)
+        if parent.name is None or parent.environment is not self.env:
+            raise BlockRenderError(
+                f"the parent of {fork.template!r} is a template object that the loader does not have: pass the name of "
+                "a template, or a template of the same environment",
+                template=self.template_name,
+                block=self.block_name,
+            )
+        # loaders with prefixes give their templates shorter names
+        return self.env.join_path(chosen, fork.template) if isinstance(chosen, str) else parent.name
 
     def _call(self, recipe: BlockRecipe, context: Context) -> Iterator[Any]:
         """Call the block's compiled function."""
@@ -145,13 +163,14 @@ class CompiledBlock:
             setattr(context.eval_ctx, name, value)
         return context.blocks[self.block_name][0](context)
 
-    def _current_plan(self) -> BlockPlan:
-        plan = self._plan
+    def _current_plan(self, taken: tuple[int | str, ...] = (), position: int = 0) -> BlockPlan:
+        """Return how the block is rendered after choices of parents that a render has made."""
+        plan = self._plans.get(taken)
         if plan is not None and is_page_current(self.env, plan.page):
             return plan
-        page = compose(self.env, self.template_name)
+        page = compose(self.env, self.template_name, taken=taken)
         with self._lock:
-            plan = self._plan = make_plan(self.env, page, self.template_name, self.block_name)
+            plan = self._plans[taken] = make_plan(self.env, page, self.template_name, self.block_name, position)
         return plan
 
 

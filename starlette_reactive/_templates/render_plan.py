@@ -12,13 +12,14 @@ from .._core.suggestions import did_you_mean
 from .composed_page import ComposedPage, PageVariant
 from .prologue import Prologue, PrologueLevel, prologue_of_choice, prologues_of
 
-__all__ = ["BlockPlan", "BlockRecipe", "CompiledPrologue", "ParentFork", "make_plan"]
+__all__ = ["BlockPlan", "BlockRecipe", "CompiledPrologue", "ParentFork", "RenderStep", "UnknownParent", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
 class _CompiledLevel:
     """A template, and the compiled statements of it that have to run."""
 
+    name: str
     template: Template
     statements: Template | None
 
@@ -60,7 +61,24 @@ class ParentFork:
 
     prologue: CompiledPrologue
     template: str
-    branches: Mapping[str | None, ParentFork | BlockRecipe]
+    branches: Mapping[str | None, RenderStep]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownParent:
+    """An ``extends`` whose parent only a render shows.
+
+    Args:
+        prologue: What has to run to find the parent.
+        template: The template that extends it.
+        taken: What the page's earlier choices have taken.
+        position: The number of the page's own choices up to this one.
+    """
+
+    prologue: CompiledPrologue
+    template: str
+    taken: tuple[int | str, ...]
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +86,24 @@ class BlockPlan:
     """How a block of a page is rendered."""
 
     page: ComposedPage
-    start: ParentFork | BlockRecipe
+    start: RenderStep
 
 
-def make_plan(env: Environment, page: ComposedPage, template_name: str, block_name: str) -> BlockPlan:
+RenderStep = ParentFork | UnknownParent | BlockRecipe
+"""What a render does next."""
+
+
+def make_plan(
+    env: Environment, page: ComposedPage, template_name: str, block_name: str, position: int = 0
+) -> BlockPlan:
     """Plan how a block is rendered.
+
+    Args:
+        env: The environment that renders the page.
+        page: The page, composed with the parents that the render has chosen so far.
+        template_name: The page's template.
+        block_name: The block.
+        position: How many of the page's own choices the render has made.
 
     Raises:
         BlockNotFoundError: The page has no such block.
@@ -81,7 +112,7 @@ def make_plan(env: Environment, page: ComposedPage, template_name: str, block_na
     _require_alone(page, template_name, block_name)
     # choices within included templates lead to the same block, so one of their variants stands for all
     variants = {tuple(sorted(variant.options_taken().items())): variant for variant in reversed(page.variants)}
-    return BlockPlan(page, _start(env, list(reversed(variants.values())), 0, block_name))
+    return BlockPlan(page, _start(env, list(reversed(variants.values())), position, block_name))
 
 
 def _require_alone(page: ComposedPage, template_name: str, block_name: str) -> None:
@@ -104,18 +135,23 @@ def _require_alone(page: ComposedPage, template_name: str, block_name: str) -> N
         )
 
 
-def _start(env: Environment, variants: list[PageVariant], position: int, block_name: str) -> ParentFork | BlockRecipe:
+def _start(env: Environment, variants: list[PageVariant], position: int, block_name: str) -> RenderStep:
     """Return how the block is rendered from a position in the choices on. All variants agree before it."""
     own = [[choice for choice in variant.parent_choices if choice.run is variant.run] for variant in variants]
     if position >= len(own[0]):
         return _recipe(env, variants[0], block_name)
     choice = own[0][position]
-    branches: dict[str | None, ParentFork | BlockRecipe] = {}
+    prologue = _compiled(env, prologue_of_choice(choice))
+    template = prologue.levels[-1].name
+    if choice.unknown:
+        at = next(at for at, each in enumerate(variants[0].parent_choices) if each is choice)
+        taken = variants[0].choices[:at]
+        return UnknownParent(prologue, template, taken, position + 1)
+    branches: dict[str | None, RenderStep] = {}
     for at, option in enumerate(choice.options):
         taking = [variant for variant in variants if variant.options_taken()[id(choice.node)] == at]
         branches[option.name if option is not None else None] = _start(env, taking, position + 1, block_name)
-    prologue = _compiled(env, prologue_of_choice(choice))
-    return ParentFork(prologue, prologue.levels[-1].template.name or "", branches)
+    return ParentFork(prologue, template, branches)
 
 
 def _recipe(env: Environment, variant: PageVariant, block_name: str) -> BlockRecipe:
@@ -126,7 +162,10 @@ def _recipe(env: Environment, variant: PageVariant, block_name: str) -> BlockRec
 
 
 def _compiled(env: Environment, prologue: Prologue) -> CompiledPrologue:
-    levels = (_CompiledLevel(env.get_template(level.parsed.name), _statements(env, level)) for level in prologue.levels)
+    levels = (
+        _CompiledLevel(level.parsed.name, env.get_template(level.parsed.name), _statements(env, level))
+        for level in prologue.levels
+    )
     return CompiledPrologue(tuple(levels), prologue.bare)
 
 

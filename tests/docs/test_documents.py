@@ -50,6 +50,20 @@ def test_every_link_to_a_file_has_a_target(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=name_of)
+def test_every_link_to_a_heading_has_a_target(page: Path) -> None:
+    for path, anchor in re.findall(r"\]\(([^)#:\s]*)#([^)\s]+)\)", page.read_text()):
+        target = page.parent / path if path else page
+        assert anchor in anchors(target), f"{path}#{anchor}"
+
+
+def anchors(page: Path) -> list[str]:
+    """Return the ids that the headings of a page get in the documentation."""
+    without_code = re.sub(r"^( *`{3,}).*?^\1$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
+    return [re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings]
+
+
 def test_every_page_is_in_the_menu() -> None:
     menu = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(menu) == sorted(name_of(page) for page in PAGES if page.is_relative_to(DOCS))

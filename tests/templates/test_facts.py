@@ -99,12 +99,19 @@ def test_an_error_names_the_unknown_block_and_those_that_exist() -> None:
             "{% if x %}{% include 'i' %}{% else %}{% include 'j' %}{% endif %}",
             "the page may show another block of that name, at j:1",
         ),
-        ("{% extends layout %}{% block b %}{% endblock %}", "known only when the page is rendered"),
+        ("{% include 'open' %}", "known only when the page is rendered"),
         ("{% extends 'nowhere' %}{% block b %}{% endblock %}", "there is no template 'nowhere'"),
     ],
 )
 def test_a_block_that_cannot_be_rendered_alone_has_a_reason(page: str, reason: str) -> None:
-    loader = DictLoader({"page": page, "i": "{% block b %}{% endblock %}", "j": "{% block b %}{{ x }}{% endblock %}"})
+    loader = DictLoader(
+        {
+            "page": page,
+            "i": "{% block b %}{% endblock %}",
+            "j": "{% block b %}{{ x }}{% endblock %}",
+            "open": "{% extends layout %}{% block b %}{% endblock %}",
+        }
+    )
     env = Environment(loader=loader, extensions=["jinja2.ext.do"])
     alone = analyse(env, "page").blocks["b"].alone
     assert alone is not None

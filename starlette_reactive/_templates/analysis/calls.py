@@ -134,11 +134,12 @@ class CallEvaluation(Functions, Macros):
         return Value(reads=frozenset(read_set.reads))
 
     def _call_loop(self, loop: Loop, arguments: Arguments, node: nodes.Node) -> Value:
+        self.observe(loop)
         given = join_all(arguments.values())
         self.consume(given)
         item = sealed(self.element(given))
         reads = self.paths_of(given) | loop.reads
-        key = (loop.node, loop.frame, (item, reads))
+        key = (id(loop.node), loop.frame, (item, reads))
 
         def interpret() -> None:
             outer = self.frame, self.run
@@ -151,7 +152,7 @@ class CallEvaluation(Functions, Macros):
 
         if self.call_depth(loop.node) >= MAX_DEPTH:
             return self.read_everything(f"the recursive loop at {self.location(node)} is too deep to follow")
-        return self.call_text(ActiveCall(loop.node, key), interpret)
+        return self.call_text(ActiveCall(loop.node, key, place=key), interpret)
 
     # ── globals and methods ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -13,6 +13,7 @@ from jinja2 import nodes
 from ..._core.paths import ALL, overlap
 from ..sources import ParsedTemplate
 from .values import NO_PATHS, Value, join
+from .versions import Versioned
 
 __all__ = [
     "AnalysedBlock",
@@ -61,6 +62,15 @@ class ReadSet:
         self.translates = self.translates or other.translates
         if needs:
             self.needs |= other.needs
+
+    def grow(self, other: ReadSet) -> bool:
+        """Add the contents of ``other``. Return whether that adds anything."""
+        before = self._sizes()
+        self.add(other)
+        return self._sizes() != before
+
+    def _sizes(self) -> tuple[int, ...]:
+        return (len(self.reads), len(self.seen), len(self.needs), len(self.notes), self.translates)
 
     def paths(self) -> frozenset[str]:
         """Return all paths that count."""
@@ -154,7 +164,7 @@ def join_names(branches: list[dict[str, Binding]]) -> dict[str, Binding]:
     return first
 
 
-class ContextLayer:
+class ContextLayer(Versioned):
     """What Jinja's render context holds: exported names, then names passed in, then those of the parent layer.
 
     Args:
@@ -180,6 +190,7 @@ class ContextLayer:
         depth: int = 0,
         unknown: Value | None = None,
     ) -> None:
+        super().__init__()
         self.parent: ContextLayer | None = parent
         self.renders: bool = renders
         self.handed: Mapping[str, Binding] = handed or {}
@@ -208,6 +219,7 @@ class TemplateRun:
         statements: The top-level statements, by the ids of their nodes.
         effective: The top-level statements that bind or change something.
         open_ended: Why a parent is unknown. None if all are known.
+        followed: Whether a render finds the unknown parent, and follows it.
         includer: The top-level statement that includes it. None for an include in a block.
     """
 
@@ -218,6 +230,7 @@ class TemplateRun:
         "context",
         "effective",
         "extends",
+        "followed",
         "includer",
         "levels",
         "open_ended",
@@ -234,6 +247,7 @@ class TemplateRun:
         self.statements: dict[int, TopLevelStatement] = {}
         self.effective: list[TopLevelStatement] = []
         self.open_ended: str | None = None
+        self.followed: bool = False
         self.includer: TopLevelStatement | None = None
 
     def enter(self, parsed: ParsedTemplate) -> None:
@@ -247,7 +261,9 @@ class ParentChoice(NamedTuple):
     """An ``extends`` that chooses between parents. The option None stands for no parent.
 
     Attributes:
+        options: The parents that it may choose.
         paths: The paths that decide.
+        unknown: Whether it may choose any other template, which only a render shows.
     """
 
     node: nodes.Extends
@@ -255,6 +271,7 @@ class ParentChoice(NamedTuple):
     run: TemplateRun
     options: tuple[ParsedTemplate | None, ...]
     paths: frozenset[str] = NO_PATHS
+    unknown: bool = False
 
 
 class AnalysedBlock:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from jinja2 import nodes
 
 from ..sources import ParsedTemplate
 from .findings import AnalysedBlock, Binding, ContextLayer, TemplateRun, TopLevelStatement
 from .values import BOTTOM, UNKNOWN, Value, join, join_all
+from .versions import Versioned
 
 __all__ = [
     "BlockBody",
@@ -21,19 +22,28 @@ __all__ = [
     "Loop",
     "Macro",
     "SelfReference",
+    "content_of",
 ]
 
 
-class Frame:
+MAX_CONTENT_DEPTH: Final = 8
+"""Containers that are nested more deeply than this are compared by identity."""
+
+
+class Frame(Versioned):
     """The names bound at a template's top level, or in a block, a loop, a ``with`` or a macro.
 
     Attributes:
         root: Whether it is the frame of a template's top level.
         loop: The loop whose body it belongs to.
-        watched: Whether something made in it looks names up later, such as a macro.
+        closure: Whether it is the frame of a macro's body, which looks up names where the macro is defined.
+        merged: For a frame that stands for all deeper calls of a recursive macro, or is inside of one, the frames
+            inside it, by the ids of what they belong to.
+        parameters: The names that every call of a macro binds first.
+        watched: Whether a call has looked names up in it from a frame inside of it.
     """
 
-    __slots__ = ("context", "loop", "names", "parent", "root", "template", "watched")
+    __slots__ = ("closure", "context", "loop", "merged", "names", "parameters", "parent", "root", "template", "watched")
 
     def __init__(
         self,
@@ -43,28 +53,37 @@ class Frame:
         *,
         root: bool = False,
         loop: nodes.For | None = None,
+        closure: bool = False,
     ) -> None:
+        super().__init__()
+        self.closure: bool = closure
+        self.merged: dict[int, Frame] | None = None
+        self.parameters: set[str] = set()
         self.template: ParsedTemplate = template
         self.context: ContextLayer = context
         self.parent: Frame | None = parent
         self.root: bool = root
         self.loop: nodes.For | None = loop
         self.names: dict[str, Binding] = {}
-        self.watched: bool = root
+        self.watched: bool = False
 
-    def watch(self) -> None:
-        """Record that something made here looks names up later, so that a new binding invalidates remembered calls."""
-        frame: Frame | None = self
-        while frame is not None and not frame.watched:
-            frame.watched = True
-            frame = frame.parent
+    def inner(self, owner: object, loop: nodes.For | None = None) -> Frame:
+        """Return a frame inside this one, for ``owner``. It is a new one unless this one is merged."""
+        if self.merged is None:
+            return Frame(self.template, self.context, self, loop=loop)
+        found = self.merged.get(id(owner))
+        if found is None:
+            found = self.merged[id(owner)] = Frame(self.template, self.context, self, loop=loop)
+            found.merged = {}
+        found.begin()
+        return found
 
-    def inner(self, loop: nodes.For | None = None) -> Frame:
-        """Return a new frame inside this one."""
-        return Frame(self.template, self.context, self, loop=loop)
+    def begin(self) -> None:
+        """Record that another call begins. What earlier calls have bound may be bound or not."""
+        self.names = {name: binding._replace(certain=False) for name, binding in self.names.items()}
 
 
-class Container:
+class Container(Versioned):
     """A container that the template makes: a list, a dict, a namespace or an iterator.
 
     One container stands for all that the same place in the template makes.
@@ -75,19 +94,22 @@ class Container:
         writers: The top-level statements that change it.
         blocks: The blocks that change it, and where.
         stateful: Whether a call of it or of its methods changes it (``cycler``, ``joiner``).
+        changed: Whether anything changes it after it is made.
         used_up: Where it is made, if it is an iterator, which yields its items only once. None for other containers.
         depth: The number of open blocks where it is made. Only what decides whether later ones are shown decides
             whether it changes.
     """
 
-    __slots__ = ("blocks", "depth", "items", "rest", "stateful", "used_up", "writers")
+    __slots__ = ("blocks", "changed", "depth", "items", "rest", "stateful", "used_up", "writers")
 
     def __init__(self, *, stateful: bool = False, depth: int = 0) -> None:
+        super().__init__()
         self.items: dict[Hashable, Value] = {}
         self.rest: Value = BOTTOM
         self.writers: set[TopLevelStatement] = set()
         self.blocks: dict[AnalysedBlock, str] = {}
         self.stateful: bool = stateful
+        self.changed: bool = stateful
         self.used_up: str | None = None
         self.depth: int = depth
 
@@ -102,6 +124,21 @@ class Container:
             # an unknown key may also be an attribute of the container itself, such as a method
             return join(self.rest, UNKNOWN)
         return join(found, self.rest)
+
+
+def content_of(value: Value, depth: int = 0) -> Hashable:
+    """Return a key that is equal for values with the same content, whichever containers hold it."""
+    if not value.objects or depth > MAX_CONTENT_DEPTH:
+        return value
+    objects = frozenset(_object_content(found, depth) for found in value.objects)
+    return (value.aliases, value.reads, value.constants, objects)
+
+
+def _object_content(found: object, depth: int) -> Hashable:
+    if not isinstance(found, Container) or found.changed:
+        return found
+    items = tuple((key, content_of(item, depth + 1)) for key, item in found.items.items())
+    return (items, content_of(found.rest, depth + 1))
 
 
 class Macro:
@@ -130,12 +167,13 @@ class ImportedModule:
         self.reads: frozenset[str] = reads
 
 
-class Loop:
+class Loop(Versioned):
     """The ``loop`` variable of a ``for``: ``item`` is the value of its target, ``reads`` decides how it iterates."""
 
     __slots__ = ("frame", "item", "node", "reads", "run")
 
     def __init__(self, node: nodes.For, frame: Frame, run: TemplateRun, item: Value, reads: frozenset[str]) -> None:
+        super().__init__()
         self.node: nodes.For = node
         self.frame: Frame = frame
         self.run: TemplateRun = run
@@ -181,6 +219,14 @@ class Global:
     def __init__(self, name: str, value: object) -> None:
         self.name: str = name
         self.value: object = value
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same global."""
+        return isinstance(other, Global) and other.name == self.name and other.value is self.value
+
+    def __hash__(self) -> int:
+        """Return a hash of its name."""
+        return hash(self.name)
 
 
 class BoundMethod(NamedTuple):

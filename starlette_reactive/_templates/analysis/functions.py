@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Final
 
 from jinja2 import nodes
@@ -86,6 +86,7 @@ class Functions(Names, Attributes):
                 objects |= found.containers
         for found in list(objects):
             if isinstance(found, Container):
+                self.observe(found)
                 if paths and (paths | self.deciding_change(found)) - found.content().reads:
                     self.put(found, None, Value(reads=paths), node.lineno, known=False)
                 objects |= found.content().objects
@@ -125,7 +126,8 @@ class Functions(Names, Attributes):
         objects = frozenset[object]().union(*(value.objects for value in values)) if kind == "filters" else frozenset()
         if objects and node.name not in _ITERATORS:
             objects = _without_iterators(objects)
-        return Value(reads=reads, objects=objects)
+        constants = _default_constants(arguments) if kind == "filters" and node.name in _DEFAULT else None
+        return Value(reads=reads, objects=objects, constants=constants)
 
     def _is_own(self, kind: str, name: str) -> bool:
         """Return whether the filter or test ``name`` is Jinja's own."""
@@ -185,6 +187,13 @@ class Functions(Names, Attributes):
                 self.read_set.translates = self.read_set.translates or translates
                 return DEFAULT_NAMESPACE.get(name, self) is found.value or translates
         return False
+
+
+def _default_constants(arguments: Arguments) -> frozenset[Hashable] | None:
+    """Return what the ``default`` filter may return, if its value and its argument are known."""
+    if len(arguments.positional) < 2 or arguments.spread is not None:
+        return None
+    return join(*arguments.positional[:2]).constants
 
 
 def _without_iterators(objects: Iterable[object]) -> frozenset[object]:

@@ -8,23 +8,29 @@ statement binds need the statement.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, nodes
 
+from ..declared_parents import DeclaredParents
 from ..node_dispatcher import NodeDispatcher
 from ..sources import ParsedTemplate, TemplateLibrary
 from .findings import AnalysedBlock, ParentChoice, ReadSet, TemplateRun, TopLevelStatement
-from .frames import BlockBody, Container, Frame, Macro
-from .values import NO_PATHS, UNKNOWN, Value
+from .frames import BlockBody, Container, Frame, Macro, content_of
+from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, join, sealed
+from .versions import Versioned
 
-__all__ = ["ABSENT", "ActiveCall", "Arguments", "InterpreterState", "RememberedCall"]
+__all__ = ["ABSENT", "NEVER", "ActiveCall", "Arguments", "CallResult", "InterpreterState", "MergedCalls"]
 
 ABSENT: Final = object()
 """Stands for a global, filter or test that was looked up in the environment and does not exist."""
+
+
+NEVER: Final = math.inf
 
 
 class Arguments:
@@ -57,24 +63,70 @@ class Arguments:
         """Return a key that is equal for equal arguments."""
         return (tuple(self.positional), tuple(self.named.items()), self.spread, self.caller)
 
+    def content(self) -> tuple[object, ...]:
+        """Return a key that is equal for arguments with equal content."""
+        positional = tuple(map(content_of, self.positional))
+        named = tuple((name, content_of(value)) for name, value in self.named.items())
+        return (positional, named, self.spread and content_of(self.spread), self.caller)
+
+
+class MergedCalls:
+    """What stands for several calls of a macro: one frame, and arguments that may be those of any of the calls."""
+
+    __slots__ = ("frame", "named", "positional")
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame: Frame = frame
+        self.positional: list[Value] = []
+        self.named: dict[str, Value] = {}
+
+    def add(self, arguments: Arguments, *, exact: bool) -> Arguments:
+        """Add the arguments of a call, and return those of all calls. Unless exact, their paths no longer extend."""
+        widen: Callable[[Value], Value] = (lambda value: value) if exact else sealed
+        for at, value in enumerate(map(widen, arguments.positional)):
+            if at < len(self.positional):
+                self.positional[at] = join(self.positional[at], value)
+            else:
+                self.positional.append(value)
+        for name, value in arguments.named.items():
+            self.named[name] = join(self.named.get(name, BOTTOM), widen(value))
+        positional = self.positional[: len(arguments.positional)]
+        named = {name: self.named[name] for name in arguments.named}
+        return Arguments(positional, named, arguments.spread and widen(arguments.spread), arguments.caller)
+
 
 class ActiveCall(NamedTuple):
-    """A call in progress: the node of the callee, and a key that is equal for equal calls."""
+    """A call in progress.
+
+    Attributes:
+        node: The node of the callee.
+        key: A key that is equal for equal calls.
+        place: What distinguishes the containers that it makes from those of other calls.
+        content: A key that is equal for calls that read the same, unless they change their arguments.
+    """
 
     node: nodes.Node
     key: tuple[object, ...]
-    arguments: Arguments | None = None
+    place: object = None
+    content: tuple[object, ...] | None = None
 
 
-class RememberedCall(NamedTuple):
-    """The result of a call: what it reads, what it returns, and the paths that decided whether it changes something.
+class CallResult(NamedTuple):
+    """What a call reads.
 
-    ``deciding_paths`` is None if the call changes nothing.
+    Attributes:
+        read_set: Everything that it reads.
+        reads: The paths that its text comes from.
+        assumed_calls: The keys of calls around it of which it takes what was known so far.
+        growth: How many times what is known of any such call had grown.
+        observed: What it depends on, in which version.
     """
 
     read_set: ReadSet
-    value: Value
-    deciding_paths: frozenset[str] | None
+    reads: frozenset[str]
+    assumed_calls: set[tuple[object, ...]]
+    growth: int
+    observed: dict[Versioned, int]
 
 
 @dataclass(eq=False, repr=False)
@@ -83,6 +135,8 @@ class InterpreterState(NodeDispatcher, ABC):
 
     env: Environment
     library: TemplateLibrary
+    parents: DeclaredParents = field(default_factory=dict)
+    """The templates that values of the context are declared to name."""
 
     # Where the interpretation is
     page_run: TemplateRun = field(init=False)
@@ -103,8 +157,9 @@ class InterpreterState(NodeDispatcher, ABC):
     """For each open block, the paths that decide whether the page shows it, since the block around it began."""
 
     # The inheritance of the template at hand
-    choices: tuple[int, ...] = ()
-    """The option to take at each ``extends`` that chooses, in order. The first option is the default."""
+    choices: tuple[int | str, ...] = ()
+    """What each ``extends`` that chooses takes, in order: an option, or the name of a template where the parent is
+    unknown. The first option is the default, and an unknown parent is not followed by default."""
     parent_choices: list[ParentChoice] = field(init=False, default_factory=list)
     """The ``extends`` that choose between parents, in order."""
     next_parent: ParsedTemplate | None = field(init=False, default=None)
@@ -135,6 +190,8 @@ class InterpreterState(NodeDispatcher, ABC):
     """The paths that decide whether it does."""
 
     # Text that the page does not show in place
+    unplaced: bool = field(init=False, default=False)
+    """Whether the text is of a block that the page does not show, or not where it is interpreted."""
     inline_depth: int = field(init=False, default=0)
     """Above 0 in imports and ``self.name()``, whose blocks have no place in the page."""
     capture_depth: int = field(init=False, default=0)
@@ -149,33 +206,47 @@ class InterpreterState(NodeDispatcher, ABC):
     # Calls and loops
     active_calls: list[ActiveCall] = field(init=False, default_factory=list)
     """The calls in progress, outermost first."""
+    active_keys: set[tuple[object, ...]] = field(init=False, default_factory=set)
+    """The keys of the macros and recursive loops among them."""
     active_key: object = field(init=False, default=None)
     """The key of the innermost call, so that the containers of different calls are distinct."""
     active_includes: list[tuple[str, Any]] = field(init=False, default_factory=list)
     """The includes and imports in progress: the name, and the values passed in."""
-    provisional_reads: dict[tuple[object, ...], frozenset[str]] = field(init=False, default_factory=dict)
-    """What recursive calls in progress are known to read so far."""
-    remembered_calls: dict[tuple[object, ...], RememberedCall] = field(init=False, default_factory=dict)
+    provisional_reads: dict[tuple[object, ...], ReadSet] = field(init=False, default_factory=dict)
+    """What recursive calls are known to read so far."""
+    growth: int = field(init=False, default=0)
+    """Counts how many times that has grown."""
+    assumed_calls: set[tuple[object, ...]] = field(init=False, default_factory=set)
+    """The calls around the innermost one of which it takes what is known so far."""
+    remembered_calls: dict[tuple[object, ...], CallResult] = field(init=False, default_factory=dict)
     """The results of earlier calls."""
     loop_exits: list[set[str]] = field(init=False, default_factory=list)
     """For each loop around the text, the paths that decide whether it is left early."""
 
     # Objects that the templates make
+    recursive_macros: set[int] = field(init=False, default_factory=set)
+    """The ids of the nodes of macros that call themselves."""
+    merged_calls: dict[tuple[object, ...], MergedCalls] = field(init=False, default_factory=dict)
+    """What stands for several calls of a macro, by the macro, the body of the call block, and where they are."""
     macros: dict[tuple[int, int, int], Macro] = field(init=False, default_factory=dict)
     modules: dict[str, Value] = field(init=False, default_factory=dict)
-    containers: dict[tuple[int, object], Container] = field(init=False, default_factory=dict)
+    containers: dict[tuple[object, ...], Container] = field(init=False, default_factory=dict)
     object_names: dict[int, frozenset[str]] = field(init=False, default_factory=dict)
     """The names whose attributes each macro or template reads, by the id of its node."""
     changed_paths: dict[str, Container] = field(init=False, default_factory=dict)
     """The objects of the context that templates change."""
 
+    # Versions
+    shared: Versioned = field(init=False, default_factory=Versioned)
+    """Stands for what all calls depend on."""
+    observed: dict[Versioned, int] = field(init=False, default_factory=dict)
+    """What the innermost call depends on, in which version."""
+    oldest_change: float = field(init=False, default=NEVER)
+    """The number of the oldest object that the innermost call changes."""
+
     # Counters
-    version: int = field(init=False, default=0)
-    """Counts changes of names and containers that invalidate remembered calls."""
     changes: int = field(init=False, default=0)
-    """Counts changes of containers."""
-    effects: int = field(init=False, default=0)
-    """Counts statements and calls that change containers, also where that changes nothing that is known of them."""
+    """Counts changes that bodies in progress may have missed."""
     placements: int = field(init=False, default=0)
     """Counts blocks placed in the page."""
     work: int = field(init=False, default=0)

@@ -10,7 +10,7 @@ from .expression_text import quote_expression
 from .findings import Binding
 from .frames import Frame, Loop
 from .statements import Statements
-from .values import NO_PATHS, Value
+from .values import NO_PATHS, Value, join
 
 __all__ = ["Loops"]
 
@@ -35,7 +35,7 @@ class Loops(Statements):
                 self.consume(value)
             if node.else_:
                 with self.decided_by(tests):
-                    self.within(self.frame.inner(), node.else_)
+                    self.within(self.frame.inner(node.else_), node.else_)
         finally:
             self.barriers.pop()
             self.deciding_paths = outer
@@ -62,9 +62,8 @@ class Loops(Statements):
             self.autoescape_depth_outside = autoescape_depth
 
     def _iteration(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> frozenset[str]:
-        inner, tests = frame.inner(loop=node), NO_PATHS
-        if node.recursive:
-            inner.watch()
+        inner, tests = frame.inner(node, node), NO_PATHS
+        inner.closure = node.recursive
         outer, self.frame = self.frame, inner
         how = f"by the for loop over {quote_expression(node.iter)}"
         try:
@@ -72,13 +71,26 @@ class Loops(Statements):
             if node.test is not None:
                 tests = self.paths_of(self.use(node.test))
                 self.deciding_paths = self.deciding_paths | tests
-            loop = Loop(node, frame, self.run, item, reads)
+            loop = self._loop(inner, Loop(node, frame, self.run, item, reads))
             value = Value(reads=reads, objects=frozenset((loop,)))
-            inner.names["loop"] = Binding(value, frozenset(), True, f"{how} at {self.location(node)}")
+            binding = Binding(value, frozenset(), True, f"{how} at {self.location(node)}")
+            inner.names["loop"] = self.merged_binding(inner, "loop", binding)
             self.execute(node.body)
             return tests
         finally:
             self.frame = outer
+
+    def _loop(self, inner: Frame, loop: Loop) -> Loop:
+        """Return the loop of a frame. In a frame of several calls, one loop stands for all of them."""
+        bound = inner.names.get("loop") if inner.merged is not None else None
+        if bound is None:
+            return loop
+        found = next(each for each in bound.value.objects if isinstance(each, Loop))
+        item, reads = join(found.item, loop.item), found.reads | loop.reads
+        if (item, reads) != (found.item, found.reads):
+            self.count_change(found)
+            found.item, found.reads = item, reads
+        return found
 
     def visit_Break(self, node: nodes.Break | nodes.Continue) -> None:
         """Record what decides whether the loop goes on: everything that it binds depends on that."""

@@ -7,16 +7,19 @@ from typing import Final
 from jinja2 import nodes
 
 from .findings import Binding
-from .frames import Container, Macro
-from .interpreter_state import ActiveCall, Arguments
+from .frames import Container, Frame, Macro
+from .interpreter_state import ActiveCall, Arguments, MergedCalls
 from .names import Names
 from .recursion import MAX_DEPTH, Recursion
-from .values import BOTTOM, UNKNOWN, Value, join, join_all, sealed
+from .values import BOTTOM, UNKNOWN, Value, join, join_all
 
 __all__ = ["Macros"]
 
-EXACT_DEPTH: Final = 2
-"""When a macro calls itself more deeply than this, the paths of its arguments no longer extend."""
+EXACT_DEPTH: Final = 1
+"""When a macro calls itself more deeply than this, one call stands for all deeper ones and for those they make."""
+
+
+_IMPLICIT: Final = ("varargs", "kwargs", "caller")
 
 
 class Macros(Names, Recursion):
@@ -34,34 +37,38 @@ class Macros(Names, Recursion):
         """Call a macro. Return a value for the text that it produces."""
         for value in arguments.values():
             self.see(value)
-        key = (macro.node, macro.frame, arguments.key())
-        depth = 0 if any(active.key == key for active in self.active_calls) else self.call_depth(macro.node)
+        key = (id(macro.node), macro.frame, arguments.key())
+        depth = 0 if key in self.active_keys else self.call_depth(macro.node)
         if depth >= MAX_DEPTH:
             return self.read_everything(f"{macro.title} calls itself too deeply to follow at {self.location(node)}")
+        place: object = key
         if depth >= EXACT_DEPTH:
-            arguments = self._widened(macro, arguments)
-            key = (macro.node, macro.frame, arguments.key())
-        return self.call_text(ActiveCall(macro.node, key, arguments), lambda: self._macro_body(macro, arguments))
+            self.recursive_macros.add(id(macro.node))
+        nested = bool(self.active_calls) and id(macro.node) in self.recursive_macros
+        if depth >= EXACT_DEPTH or nested or isinstance(self.active_key, MergedCalls):
+            place = merged = self._merged_calls(macro, arguments.caller)
+            arguments = merged.add(arguments, exact=depth < EXACT_DEPTH)
+            key = (id(macro.node), macro.frame, arguments.key())
+            frame = merged.frame
+        else:
+            frame = Frame(macro.frame.template, macro.frame.context, macro.frame, closure=True)
+        content = (id(macro.node), macro.frame, arguments.content())
+        active = ActiveCall(macro.node, key, place, content)
+        return self.call_text(active, lambda: self._macro_body(macro, arguments, frame))
 
-    def _widened(self, macro: Macro, arguments: Arguments) -> Arguments:
-        """Return arguments whose paths no longer extend, joined to those of the calls in progress."""
-        positional = [sealed(value) for value in arguments.positional]
-        named = {name: sealed(value) for name, value in arguments.named.items()}
-        for active in self.active_calls:
-            if active.node is macro.node and active.arguments is not None:
-                earlier = active.arguments
-                positional = [
-                    join(value, sealed(earlier.positional[at])) if at < len(earlier.positional) else value
-                    for at, value in enumerate(positional)
-                ]
-                named = {
-                    name: join(value, sealed(earlier.named[name])) if name in earlier.named else value
-                    for name, value in named.items()
-                }
-        return Arguments(positional, named, arguments.spread and sealed(arguments.spread), arguments.caller)
+    def _merged_calls(self, macro: Macro, caller: Macro | None) -> MergedCalls:
+        """Return what stands for the deeper calls of a macro, and for the calls that those make."""
+        key = (id(macro.node), macro.frame, caller, self.open_blocks[-1] if self.open_blocks else self.statement)
+        merged = self.merged_calls.get(key)
+        if merged is None:
+            frame = Frame(macro.frame.template, macro.frame.context, macro.frame, closure=True)
+            frame.merged = {}
+            merged = self.merged_calls[key] = MergedCalls(frame)
+        return merged
 
-    def _macro_body(self, macro: Macro, arguments: Arguments) -> None:
-        frame = macro.frame.inner()
+    def _macro_body(self, macro: Macro, arguments: Arguments, frame: Frame) -> None:
+        frame.begin()
+        frame.parameters = {*_IMPLICIT, *(parameter.name for parameter in macro.node.args)}
         outer = self.frame, self.run, self.silent, self.known_parent
         self.frame, self.run, self.silent, self.known_parent = frame, macro.run, False, False
         self.barriers.append(f"inside {macro.title} at {self.location(macro.node)}")
@@ -100,10 +107,11 @@ class Macros(Names, Recursion):
 
     def _bind_implicit(self, macro: Macro, name: str, value: Value) -> None:
         how = f"as {name!r} of {macro.title} at {self.location(macro.node)}"
-        self.frame.names[name] = Binding(value, frozenset(), True, how)
+        binding = Binding(value, frozenset(), True, how)
+        self.frame.names[name] = self.merged_binding(self.frame, name, binding)
 
     def _collected(self, node: nodes.Node, kind: str, rest: Value, named: dict[str, Value]) -> Value:
-        container = self.containers.setdefault((id(node), (kind, self.active_key)), Container())
+        container = self.containers.setdefault(self.container_key(node, kind), Container())
         container.rest = join(container.rest, rest)
         for name, value in named.items():
             container.items[name] = join(container.items.get(name, BOTTOM), value)

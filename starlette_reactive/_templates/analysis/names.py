@@ -7,7 +7,7 @@ from typing import Final
 from jinja2 import nodes
 
 from ..sources import ParsedTemplate
-from .findings import Binding, ContextLayer
+from .findings import Binding, ContextLayer, join_bindings
 from .frames import Frame, Global
 from .interpreter_state import ABSENT
 from .tracking import Tracking
@@ -28,16 +28,22 @@ class Names(Tracking):
         """Return what ``name`` is bound to here."""
         frame: Frame | None = self.frame
         result = BOTTOM
+        called_later = False
         while frame is not None:
+            if called_later:
+                frame.watched = True
+                self.observe(frame)
             binding = frame.names.get(name)
             if binding is not None:
                 if binding.definers:
                     self.read_set.needs |= binding.definers
                 result = join(result, binding.value)
-                if binding.certain:
+                if binding.certain and (not called_later or frame.merged is None or name in frame.parameters):
                     return result
             if frame.parent is None:
                 return self.resolve(frame.context, name, result, frame.template if frame.root else None)
+            if frame.closure:
+                called_later = True
             frame = frame.parent
         return result
 
@@ -49,6 +55,7 @@ class Names(Tracking):
         A parent may export the name after ``template`` has looked it up. Then both meanings count.
         """
         while context is not None:
+            self.observe(context)
             binding = context.names.get(name)
             if binding is not None:
                 self.read_set.needs |= binding.definers
@@ -81,7 +88,7 @@ class Names(Tracking):
         if found is self:
             found = self.environment_lookups["globals", name] = self.env.globals.get(name, ABSENT)
         if found is ABSENT:
-            return alias(name) if context.renders else Value()
+            return self.from_context(alias(name)) if context.renders else Value()
         value = Value(objects=frozenset((Global(name, found),)))
         return value._replace(aliases=frozenset((name,))) if context.renders else value
 
@@ -91,14 +98,26 @@ class Names(Tracking):
         definers = frozenset((self.statement,)) if self.statement is not None else frozenset()
         value = with_reads(value, self.deciding_paths) if self.deciding_paths else value
         binding = Binding(value, definers, True, f"{how} at {frame.template.name}:{lineno}")
-        frame.names[name] = binding
+        before = frame.names.get(name)
+        frame.names[name] = binding = self.merged_binding(frame, name, binding)
         if frame.root:
             frame.context.names[name] = binding
+            self.bump(frame.context)
             frame.context.owners[name] = frame.template
             if self.statement is not None:
                 self.statement.mark_effective()
-        if frame.watched:
-            self.version += 1
+        if frame.merged is None and before != binding:
+            self.bump(frame)
+
+    def merged_binding(self, frame: Frame, name: str, binding: Binding) -> Binding:
+        """Return a binding for a frame. In a frame of several calls, it keeps what the other calls have bound."""
+        if frame.merged is None:
+            return binding
+        before = frame.names.get(name)
+        joined = binding if before is None else join_bindings(before, binding)._replace(certain=True)
+        if frame.watched and (before is None or joined.value != before.value):
+            self.count_change(frame)
+        return joined
 
     def handed_names(self) -> dict[str, Binding]:
         """Return the names that the current frames pass to an include or a scoped block."""

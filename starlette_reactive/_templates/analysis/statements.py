@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 
 from jinja2 import nodes
@@ -77,7 +78,7 @@ class Statements(Expressions, CallEvaluation):
     def _captured(self, body: list[nodes.Node], barrier: str, filters: nodes.Filter | None) -> Value:
         """Interpret text that is captured, and the filters that it passes through."""
         outer = self.frame
-        self.frame = outer.inner()
+        self.frame = outer.inner(body)
         self.barriers.append(barrier)
         try:
             read_set = self.capture(lambda: self.execute(body))
@@ -119,6 +120,8 @@ class Statements(Expressions, CallEvaluation):
 
     def _unpack(self, target: nodes.Tuple | nodes.List, value: Value, how: str) -> None:
         containers = [found for found in value.objects if isinstance(found, Container)]
+        for found in containers:
+            self.touch(found)
         exact = containers and len(containers) == len(value.objects) and not value.aliases
         for position, each in enumerate(target.items):
             if exact and all(position in container.items for container in containers):
@@ -140,7 +143,7 @@ class Statements(Expressions, CallEvaluation):
     def visit_With(self, node: nodes.With) -> None:
         values = [self.see(self.keep(value)) for value in node.values]
         outer = self.frame
-        self.frame = outer.inner()
+        self.frame = outer.inner(node)
         try:
             for target, value in zip(node.targets, values, strict=True):
                 self.bind(target, value, "by the with")
@@ -149,7 +152,7 @@ class Statements(Expressions, CallEvaluation):
             self.frame = outer
 
     def visit_Scope(self, node: nodes.Scope) -> None:
-        self.within(self.frame.inner(), node.body)
+        self.within(self.frame.inner(node), node.body)
 
     def visit_OverlayScope(self, node: nodes.OverlayScope) -> None:
         """Interpret a body to which an extension passes a mapping of names. Each name may be anything in it."""
@@ -165,47 +168,53 @@ class Statements(Expressions, CallEvaluation):
     # ── branches ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def visit_If(self, node: nodes.If) -> None:
-        test = self.use(node.test)
         outer = self.deciding_paths
-        self.deciding_paths = outer | self.paths_of(test)
         try:
-            self._branches([lambda: self.execute(node.body), lambda: self._otherwise(node)])
+            # one after the other, because a chain of elif may be longer than Python's stack is deep
+            tested = [functools.partial(self._execute_if, each) for each in (node, *node.elif_)]
+            self._branches([*tested, functools.partial(self.execute, node.else_)])
         finally:
             self.deciding_paths = outer
 
-    def _otherwise(self, node: nodes.If) -> None:
-        if node.elif_:
-            first, *others = node.elif_
-            self.visit_If(nodes.If(first.test, first.body, others, node.else_, lineno=first.lineno))
-        else:
-            self.execute(node.else_)
+    def _execute_if(self, node: nodes.If) -> None:
+        """Interpret an ``if`` or an ``elif``. What follows runs only if the test fails, so it depends on the test."""
+        self.deciding_paths = self.deciding_paths | self.paths_of(self.use(node.test))
+        self.execute(node.body)
 
     def _branches(self, branches: list[Callable[[], None]]) -> None:
         """Interpret branches of which one runs, and join what they bind in this frame."""
         frame, outer = self.frame, self.conditional
         names, exported = frame.names, frame.context.names
+        versions = frame.version, frame.context.version
         after: list[dict[str, Binding]] = []
         after_exported: list[dict[str, Binding]] = []
         self.conditional = True
         for branch in branches:
-            frame.names = dict(names)
-            if frame.root:
-                frame.context.names = dict(exported)
+            versions = self._restore(frame, dict(names), dict(exported), versions)
             branch()
             after.append(frame.names)
             after_exported.append(frame.context.names)
         self.conditional = outer
-        frame.names = join_names(after)
+        self._restore(frame, join_names(after), join_names(after_exported) if frame.root else {}, versions)
+
+    def _restore(
+        self, frame: Frame, names: dict[str, Binding], exported: dict[str, Binding], versions: tuple[int, int]
+    ) -> tuple[int, int]:
+        """Replace the names of a frame, and what it exports. Return its versions."""
+        frame.names = names
+        if frame.version != versions[0]:
+            self.bump(frame)
         if frame.root:
-            frame.context.names = join_names(after_exported)
+            frame.context.names = exported
+            if frame.context.version != versions[1]:
+                self.bump(frame.context)
+        return frame.version, frame.context.version
 
     # ── macros and call blocks ───────────────────────────────────────────────────────────────────────────────────
 
     def visit_Macro(self, node: nodes.Macro) -> None:
-        self.frame.watch()
         value = Value(objects=frozenset((self.macro(node),)))
         self.store(node.name, value, "as a macro", node.lineno)
 
     def visit_CallBlock(self, node: nodes.CallBlock) -> None:
-        self.frame.watch()
         self.consume(self.call_node(node.call, self.macro(node)))

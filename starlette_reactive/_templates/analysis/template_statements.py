@@ -57,25 +57,37 @@ class TemplateStatements(BlockStatements):
     def place_rest(self, run: TemplateRun) -> None:
         """Interpret the blocks that ``run`` defines and the page does not show."""
         self.frame = Frame(run.levels[-1], run.context)
-        for name in list(run.blocks):
+        self._place_unplaced(run)
+
+    def _place_unplaced(self, run: TemplateRun) -> None:
+        """Interpret the blocks of ``run`` that have no place yet, those that contain others first."""
+        nested = {
+            inner.name
+            for definitions in run.blocks.values()
+            for block in definitions[0][1].body
+            for inner in (block, *block.find_all(nodes.Block))
+            if isinstance(inner, nodes.Block)
+        }
+        outer, self.unplaced = self.unplaced, True
+        for name in sorted(run.blocks, key=lambda name: name in nested):
             if name not in self.blocks:
                 self.place_block(BlockBody(name, run, run.context))
+        self.unplaced = outer
 
     def _place_anywhere(self, run: TemplateRun, why: str) -> None:
         """Interpret the blocks of a template with an unknown parent, which may show them anywhere or not at all."""
-        self.barriers.append(why)
+        barriers = self.barriers
+        self.barriers = barriers if run.followed else [*barriers, why]
         self.silent = self.known_parent = False
         self.read_everything(why)
         try:
-            for name in list(run.blocks):
-                if name not in self.blocks:
-                    self.place_block(BlockBody(name, run, run.context))
+            self._place_unplaced(run)
             for block in self.blocks.values():
                 if block.run is run:
                     block.read_set.reads.add(ALL)
                     block.read_set.notes[why] = None
         finally:
-            self.barriers.pop()
+            self.barriers = barriers
 
     # ── the names of templates ───────────────────────────────────────────────────────────────────────────────────
 
@@ -189,20 +201,44 @@ class TemplateStatements(BlockStatements):
             return
         value = self.use(node.template)
         found = self._names_of(node, value)
+        if found is None and self.run is self.page_run:
+            self._extend_known_at_render(node, self.paths_of(value))
+            return
         names, _ = found or ([], False)
         parents = [self.load(name) for name in names]
         known: list[ParsedTemplate | None] = [parent for parent in parents if parent is not None]
         if not known or any(parent in self.run.levels for parent in known):
             self._extend_unknown(node, names)
             return
-        chosen = self._choose(node, [*known, None] if self.conditional else known, self.paths_of(value))
-        if chosen is None:
+        self._extend(node, self._choose(node, [*known, None] if self.conditional else known, self.paths_of(value)))
+
+    def _extend(self, node: nodes.Extends, parent: ParsedTemplate | None) -> None:
+        if parent is None:
             return
         self.run.extends.append(node)
-        self.run.enter(chosen)
-        self.next_parent = chosen
+        self.run.enter(parent)
+        self.next_parent = parent
         self.silent = True
         self.known_parent = not self.conditional
+
+    def _extend_known_at_render(self, node: nodes.Extends, paths: frozenset[str]) -> None:
+        """Follow the parent that a render has chosen. Without one, everything may be read."""
+        position = len(self.parent_choices)
+        taken = self.choices[position] if position < len(self.choices) else None
+        options = (None,) if self.conditional else ()
+        deciding_paths = self.deciding_paths | paths
+        self.parent_choices.append(ParentChoice(node, self.statement, self.run, options, deciding_paths, unknown=True))
+        if isinstance(taken, int):
+            return
+        if taken is None:
+            self._extend_unknown(node, [])
+            self.run.followed = True
+            return
+        parent = self.load(taken)
+        if parent is None or parent in self.run.levels:
+            self._extend_unknown(node, [taken])
+            return
+        self._extend(node, parent)
 
     def _extend_unknown(self, node: nodes.Extends, names: list[str]) -> None:
         if not names:
@@ -225,7 +261,8 @@ class TemplateStatements(BlockStatements):
         self.parent_choices.append(
             ParentChoice(node, self.statement, self.run, tuple(options), self.deciding_paths | paths)
         )
-        return options[self.choices[position] if position < len(self.choices) else 0]
+        taken = self.choices[position] if position < len(self.choices) else 0
+        return options[taken] if isinstance(taken, int) else options[0]
 
     # ── imports ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -298,7 +335,7 @@ def _template_names(value: Value) -> tuple[list[str], bool] | None:
 
     Return None if some are unknown.
     """
-    if value.aliases or (value.constants is None and not value.objects):
+    if value.constants is None and (value.aliases or not value.objects):
         return None
     containers = [found for found in value.objects if isinstance(found, Container)]
     if len(containers) != len(value.objects) or any(container.rest is not BOTTOM for container in containers):
