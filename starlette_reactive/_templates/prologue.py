@@ -124,7 +124,8 @@ class _StatementCopier:
             if id(node) in self.wanted and (node is self.choice or not isinstance(node, nodes.Extends)):
                 copies.append(self._copy(node))
             if self.shows and self.extends is not None:
-                self.shows = node is not self.extends and self.extends not in node.find_all(nodes.Extends)
+                within = (node, *node.find_all(nodes.Extends))
+                self.shows = not any(each is self.extends for each in within)
         return copies
 
     def _copy(self, node: nodes.Node) -> nodes.Node:
