@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,7 @@ class Reactive(Notifications):
         heartbeat: Seconds of silence after which a stream sends a heartbeat.
         prefix: The path prefix of this object's routes.
         viewer_names: Context variables that belong to one viewer, in addition to the usual ones, such as ``user``.
+        parents: Templates that a value may name: ``{"layout": ["a.html"]}``. See :func:`~.templates.declare_parents`.
         max_age: Seconds for which a live URL can be used. A page that is open renews its own: it can come back for as
             long, or for 30 days if that is more, after the last id that its stream sent. ``None`` means no limit.
         state_names: The lifespan state that updates of pages see in ``request.state``. They see nothing else there, so
@@ -80,8 +81,7 @@ class Reactive(Notifications):
         live_path: The path of a page's stream below the page's own path, such as ``"/live"``, so that rules for paths
             cover both. Include the routes before any route that matches every path. Defaults to one path for all.
         update_timeout: Seconds that an update may take, and seconds that it may wait until others have ended.
-        max_streams: How many streams of pages may be open at once in this process. More are answered 503. ``None``
-            means no limit.
+        max_streams: How many streams of pages may be open in this process; more are answered 503. ``None``: no limit.
         max_streams_per_user: How many of one user, as ``user=`` of the page returns it.
         max_streams_per_address: How many of one client address. Behind a proxy, let the server read the client's
             address from its headers first.
@@ -108,6 +108,7 @@ class Reactive(Notifications):
         heartbeat: float = 15.0,
         prefix: str = "/_reactive",
         viewer_names: Iterable[str] = (),
+        parents: Mapping[str, Iterable[str]] | None = None,
         max_age: int | None = 86_400,
         state_names: Iterable[str] = (),
         app_name: str | None = None,
@@ -128,7 +129,7 @@ class Reactive(Notifications):
             )
         signer = Signer(secret, max_age, purpose=prefix, app_name=app_name)
         super().__init__(ReactiveBus() if bus is None else bus, BrowserSession(signer, session_cookie))
-        self.templates: Jinja2Templates = jinja2_templates(templates)
+        self.templates: Jinja2Templates = jinja2_templates(templates, parents)
         self.index: DependencyIndex = DependencyIndex(self.templates.env) if index is None else index
         self.debug = debug
         self._heartbeat = heartbeat

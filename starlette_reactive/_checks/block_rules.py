@@ -101,7 +101,8 @@ def _check_unknown(block: LiveBlock) -> Iterator[Issue]:
             "block_unknown",
             reads,
             f"every change renders the block {reads.name!r}, because the paths that it reads are unknown: {why}",
-            "write the template's name as a constant, or pass values to the function as arguments",
+            "write the template's name as a constant, declare it with Reactive(parents=…), or pass values to the "
+            "function as arguments",
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jinja2 import Environment
 from starlette.requests import Request
 from starlette.templating import Jinja2Templates
+
+from .declared_parents import declare_parents
 
 __all__ = ["Templates", "context_for", "environment_of", "jinja2_templates"]
 
@@ -30,12 +32,18 @@ def environment_of(templates: Templates) -> Environment:
     )
 
 
-def jinja2_templates(templates: Templates) -> Jinja2Templates:
+def jinja2_templates(templates: Templates, parents: Mapping[str, Iterable[str]] | None = None) -> Jinja2Templates:
     """Return Starlette's ``Jinja2Templates``, made for the environment if it is one.
+
+    Args:
+        templates: Starlette's templates, or an environment.
+        parents: What :func:`declare_parents` declares for the environment.
 
     Raises:
         TypeError: ``templates`` is neither.
     """
+    if parents:
+        declare_parents(environment_of(templates), parents)
     return templates if isinstance(templates, Jinja2Templates) else Jinja2Templates(env=environment_of(templates))
 
 

@@ -63,10 +63,13 @@ def prologue_of_choice(choice: ParentChoice) -> Prologue:
     """Return what has to run to find the parent that an ``extends`` chooses. It binds the parent to :data:`PARENT`."""
     required = required_statements([choice.statement] if choice.statement is not None else [])
     prologue = _prologue(choice.run, required, choice.node)
-    last = next(
-        at for at, level in enumerate(prologue.levels) if choice.node in level.parsed.tree.find_all(nodes.Extends)
-    )
+    last = next(at for at, level in enumerate(prologue.levels) if _has(level.parsed, choice.node))
     return Prologue(prologue.levels[: last + 1], prologue.bare)
+
+
+def _has(parsed: ParsedTemplate, extends: nodes.Extends) -> bool:
+    # by identity, because equal nodes of two templates are equal
+    return any(each is extends for each in parsed.tree.find_all(nodes.Extends))
 
 
 def _prologue(run: TemplateRun, required: set[TopLevelStatement], choice: nodes.Extends | None = None) -> Prologue:
@@ -121,7 +124,8 @@ class _StatementCopier:
             if id(node) in self.wanted and (node is self.choice or not isinstance(node, nodes.Extends)):
                 copies.append(self._copy(node))
             if self.shows and self.extends is not None:
-                self.shows = node is not self.extends and self.extends not in node.find_all(nodes.Extends)
+                within = (node, *node.find_all(nodes.Extends))
+                self.shows = not any(each is self.extends for each in within)
         return copies
 
     def _copy(self, node: nodes.Node) -> nodes.Node:

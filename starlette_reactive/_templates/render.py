@@ -137,7 +137,7 @@ class CompiledBlock:
         if name not in fork.branches:
             raise BlockRenderError(
                 f"the parent {name!r} of {fork.template!r} is not one that its extends names: add its name to the "
-                "extends",
+                "extends, or to the parents that Reactive(parents=…) declares",
                 template=self.template_name,
                 block=self.block_name,
             )

@@ -351,6 +351,7 @@ ROWS = [
     Row("cycler that is advanced under a condition", "{% set c = cycler('x', 'y') %}{{ c.next() if flag }}" + B("{{ c.current }}"), "flag", "y"),
     Row("iterator that is used up under a condition", "{% set u = names|select %}{% if flag %}{{ u|list|length }}{% endif %}" + B("{{ u|join }}"), "flag names", ""),
     Row("text after an extends changes nothing", "{% extends 'p' %}" + LIST + "{% for t in tasks %}{{ l.append(1) }}{% filter upper %}{{ l.append(2) }}{% endfilter %}{% do l.append(3) %}{% endfor %}" + L, "tasks", "33", {"p": B("")}),
+    Row("text before the second of two equal extends", LIST + "{% if off %}{% extends 'p' %}{% else %}{% for t in [1] %}{{ l.append(t) or '' }}{% endfor %}{% extends 'p' %}{% endif %}" + L, "off", "1", {"p": B("")}),
     Row("set blocks and call blocks after an extends", "{% extends 'p' %}" + LIST + "{% macro m() %}{{ l.append(1) }}{{ caller() }}{% endmacro %}{% call m() %}{{ l.append(2) }}{% endcall %}{% set x %}{{ l.append(3) }}{% endset %}" + L, "", "123", {"p": B("")}),
     Row("text before an extends", LIST + "{{ l.append(1) or '' }}{% extends 'p' %}{{ l.append(2) }}" + L, "", "1", {"p": B("")}),
     # inheritance

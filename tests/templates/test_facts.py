@@ -99,12 +99,19 @@ def test_an_error_names_the_unknown_block_and_those_that_exist() -> None:
             "{% if x %}{% include 'i' %}{% else %}{% include 'j' %}{% endif %}",
             "the page may show another block of that name, at j:1",
         ),
-        ("{% extends layout %}{% block b %}{% endblock %}", "known only when the page is rendered"),
+        ("{% include 'open' %}", "known only when the page is rendered"),
         ("{% extends 'nowhere' %}{% block b %}{% endblock %}", "there is no template 'nowhere'"),
     ],
 )
 def test_a_block_that_cannot_be_rendered_alone_has_a_reason(page: str, reason: str) -> None:
-    loader = DictLoader({"page": page, "i": "{% block b %}{% endblock %}", "j": "{% block b %}{{ x }}{% endblock %}"})
+    loader = DictLoader(
+        {
+            "page": page,
+            "i": "{% block b %}{% endblock %}",
+            "j": "{% block b %}{{ x }}{% endblock %}",
+            "open": "{% extends layout %}{% block b %}{% endblock %}",
+        }
+    )
     env = Environment(loader=loader, extensions=["jinja2.ext.do"])
     alone = analyse(env, "page").blocks["b"].alone
     assert alone is not None
@@ -318,6 +325,178 @@ async def test_inside_an_event_loop_an_asynchronous_environment_suggests_render_
     env = Environment(loader=DictLoader({"page": "{% block b %}{{ x }}{% endblock %}"}), enable_async=True)
     with pytest.raises(BlockRenderError, match="await block.render_async"):
         compile_block(env, "page", "b").render({"x": 1})
+
+
+@pytest.mark.parametrize(("layout", "shown"), [(None, "x"), ("one", "x1"), ("two", "x2")])
+def test_the_values_choose_the_parent(layout: str | None, shown: str) -> None:
+    env = environment(
+        page="{% if layout %}{% extends 'one' if layout == 'one' else 'two' %}{% endif %}"
+        "{% block b %}x{{ super() if layout }}{% endblock %}",
+        one="{% block b %}1{% endblock %}",
+        two="{% block b %}2{% endblock %}",
+    )
+    assert compile_block(env, "page", "b").render({"layout": layout}) == shown
+
+
+def test_what_decides_between_blocks_of_one_name_is_read_by_the_block() -> None:
+    env = environment(
+        page="{% block o %}{% if x %}{% include 'i' %}{% else %}{% include 'j' %}{% endif %}{% endblock %}",
+        i="{% block b %}{{ y }}{% endblock %}",
+        j="{% block b %}{{ z }}{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert blocks["b"].paths == {"x", "y", "z"}
+    assert blocks["o"].paths == {"x"}
+    assert blocks["b"].parent == "o"
+
+
+def test_a_block_of_an_include_is_text_where_the_page_has_a_block_of_that_name() -> None:
+    env = environment(
+        page="{% block b %}{{ x }}{% endblock %}{% block o %}{% include 'i' %}{% endblock %}",
+        i="{% block b %}{{ y }}{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert [blocks["b"].paths, blocks["o"].paths] == [{"x"}, {"y"}]
+    assert compile_block(env, "page", "b").render({"x": 1, "y": 2}) == "1"
+
+
+def test_what_a_block_with_two_places_reads_is_read_by_the_blocks_around_both() -> None:
+    env = environment(
+        page="{% block a %}{% include 'i' %}{% endblock %}{% block b %}{{ y }}{% include 'i' %}{% endblock %}",
+        i="{% block s %}{{ x }}{% block t %}{{ z }}{% endblock %}{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert [blocks["a"].paths, blocks["b"].paths] == [{"x", "z"}, {"x", "y", "z"}]
+    assert (blocks["s"].parent, blocks["t"].parent) == (None, "s")
+    assert blocks["s"].alone is not None
+
+
+def test_a_block_with_two_places_in_a_block_is_within_that_block() -> None:
+    env = environment(
+        page="{% block o %}{% block a %}{% include 'i' %}{% endblock %}{% block b %}{% include 'i' %}{% endblock %}"
+        "{% endblock %}",
+        i="{% block s %}{{ x }}{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert blocks["s"].parent == "o"
+    assert [blocks["a"].paths, blocks["b"].paths, blocks["o"].paths] == [{"x"}, {"x"}, frozenset()]
+
+
+def test_a_block_that_each_parent_shows_elsewhere_is_read_by_the_blocks_around_all_places() -> None:
+    env = environment(
+        page="{% extends 'one' if x else 'two' %}{% block s %}{{ y }}{% endblock %}",
+        one="{% block a %}{% block s %}{% endblock %}{% endblock %}{% block b %}{% endblock %}",
+        two="{% block a %}{% endblock %}{% block b %}{% block s %}{% endblock %}{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert [blocks["a"].paths, blocks["b"].paths, blocks["s"].paths] == [{"x", "y"}, {"x", "y"}, {"y"}]
+    assert blocks["s"].parent is None
+    assert compile_block(env, "page", "s").render({"y": 1}) == "1"
+
+
+def test_blocks_that_contain_each_other_with_different_parents_are_within_none() -> None:
+    env = environment(
+        page="{% extends 'one' if x else 'two' %}",
+        one="{% block a %}{% block b %}{{ y }}{% endblock %}{% endblock %}",
+        two="{% block b %}{% block a %}{{ z }}{% endblock %}{% endblock %}",
+    )
+    page = analyse(env, "page")
+    assert {block.parent for block in page.blocks.values()} == {None}
+    assert {"y", "z", "x"} <= page.blocks["a"].paths & page.blocks["b"].paths
+
+
+def test_what_decides_whether_a_block_is_shown_decides_what_it_changes() -> None:
+    env = Environment(
+        loader=DictLoader(
+            {
+                "page": "{% set l = [] %}{% if x %}{% block a %}{% do l.append(1) %}{% endblock %}{% endif %}"
+                "{% block b %}{{ l|join }}{% endblock %}"
+            }
+        ),
+        extensions=["jinja2.ext.do"],
+    )
+    blocks = analyse(env, "page").blocks
+    assert [blocks["a"].paths, blocks["b"].paths] == [frozenset(), {"x"}]
+
+
+def test_an_unknown_include_may_change_what_it_sees() -> None:
+    env = environment(
+        page="{% set ns = namespace(n=1) %}{% block a %}{% include x %}{% endblock %}"
+        "{% block b %}{{ ns.n }}{% endblock %}"
+    )
+    block = analyse(env, "page").blocks["b"]
+    assert block.paths == {"*"}
+    assert block.alone == "it reads what the block 'a' changes at page:1"
+
+
+def test_a_call_of_an_object_whose_attributes_are_read_reads_that_object_alone() -> None:
+    env = environment(
+        page="{% macro field(f) %}{{ f.label }}{{ f(class='a') }}{% endmacro %}{% block a %}{{ field(form.name) }}"
+        "{% endblock %}{% block b %}{% set m = form.render %}{{ m() }}{% endblock %}"
+    )
+    blocks = analyse(env, "page").blocks
+    assert blocks["a"].paths == {"form.name", "form.name.label"}
+    assert blocks["b"].paths == {"form", "form.render"}
+
+
+def test_a_block_that_shows_again_what_another_has_changed_is_not_rendered_alone() -> None:
+    env = environment(
+        page="{% set c = cycler(1, 2) %}{% block a %}{% include 'i' %}{% endblock %}"
+        "{% block b %}{% include 'i' %}{% endblock %}",
+        i="{% block s %}{{ c.next() }}{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert blocks["a"].alone is None
+    assert blocks["b"].alone == "it reads what the block 's' changes at i:1"
+
+
+def test_what_chooses_the_parent_is_read_if_the_parent_decides_between_blocks_of_one_name() -> None:
+    env = environment(
+        page="{% extends 'one' if x else 'two' %}{% block o %}{% if t %}{% include 'i' %}{% else %}{% include 'j' %}"
+        "{% endif %}{% endblock %}",
+        one="{% set t = y %}{% block o %}{% endblock %}",
+        two="{% block o %}{% endblock %}",
+        i="{% block b %}1{% endblock %}",
+        j="{% block b %}2{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert blocks["b"].paths == {"x", "y", "t"}
+    assert blocks["o"].paths == {"x", "y", "t"}
+
+
+def test_what_chooses_the_parent_is_read_if_the_parents_bind_a_name_around_the_block() -> None:
+    env = environment(
+        page="{% extends 'one' if x else 'two' %}{% block s %}{{ q }}{% endblock %}",
+        one="{% block o %}{% with q = 1 %}{% block s scoped %}{% endblock %}{% endwith %}{% endblock %}",
+        two="{% block o %}{% with q = 2 %}{% block s scoped %}{% endblock %}{% endwith %}{% endblock %}",
+    )
+    blocks = analyse(env, "page").blocks
+    assert [blocks["s"].paths, blocks["o"].paths] == [{"x"}, {"x"}]
+
+
+def test_what_chooses_the_parent_is_read_if_one_parent_shows_a_block_that_changes_what_another_block_reads() -> None:
+    env = environment(
+        page="{% extends 'one' if x else 'two' %}{% set c = cycler(1, 2) %}{% block a %}{{ c.next() }}{% endblock %}"
+        "{% block b %}{{ c.current }}{% endblock %}",
+        one="{% block a %}{% endblock %}{% block b %}{% endblock %}",
+        two="{% block b %}{% endblock %}",
+    )
+    assert analyse(env, "page").blocks["b"].paths == {"x"}
+
+
+def test_a_function_that_gets_a_method_may_read_the_object() -> None:
+    env = environment(page="{% set l = [x] %}{% block b %}{{ f(l.pop) }}{% endblock %}")
+    assert analyse(env, "page").blocks["b"].paths == {"f", "x"}
+
+
+def test_a_block_that_contains_itself_reads_everything() -> None:
+    env = environment(
+        page="{% include 'i' %}",
+        i="{% block b scoped %}{% with n = n.inner %}{% if n %}{% include 'i' %}{% endif %}{% endwith %}{% endblock %}",
+    )
+    block = analyse(env, "page").blocks["b"]
+    assert block.paths == {"*"}
+    assert "the block 'b' contains itself at i:1" in block.widened
 
 
 @pytest.mark.parametrize(

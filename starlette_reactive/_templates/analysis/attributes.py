@@ -72,6 +72,7 @@ class Attributes(Tracking):
             case BlockBody() if key == "super":
                 return self._parent_body(found)
             case Loop():
+                self.observe(found)
                 reads = Value(reads=found.reads)
                 return join(reads, found.item) if key in ("previtem", "nextitem") else reads
             case Global():
@@ -102,6 +103,7 @@ class Attributes(Tracking):
                 self.touch(found)
                 result = join(result, found.content())
             elif isinstance(found, Loop):
+                self.observe(found)
                 result = join(result, found.item)
             elif isinstance(found, SelfReference):
                 result = join(result, join_all(self._block_by_name(found, name) for name in found.run.blocks))
@@ -115,6 +117,8 @@ class Attributes(Tracking):
             self.read_set.reads |= base.aliases
         callee = self.attribute(base._replace(aliases=NO_PATHS), name) if base.objects else UNKNOWN
         containers = frozenset(found for found in base.objects if isinstance(found, Container))
+        for found in containers:
+            self.observe(found)
         is_item = bool(containers) and all(name in found.items for found in containers)
         if name in _CONTAINER_METHODS and not is_item:
             callee = Value(objects=callee.objects)

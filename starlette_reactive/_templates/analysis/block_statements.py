@@ -45,6 +45,9 @@ class BlockStatements(Statements):
             self.show_block(body)
             return
         parent = self.open_blocks[-1] if self.open_blocks else None
+        if block is not None and block not in self.open_blocks and self.unplaced:
+            self.show_block(body)
+            return
         if block is None:
             block = self.blocks[body.name] = AnalysedBlock(body.name, parent, body.run, parsed, node)
         if block.definition is not node:

@@ -134,6 +134,7 @@ class CallEvaluation(Functions, Macros):
         return Value(reads=frozenset(read_set.reads))
 
     def _call_loop(self, loop: Loop, arguments: Arguments, node: nodes.Node) -> Value:
+        self.observe(loop)
         given = join_all(arguments.values())
         self.consume(given)
         item = sealed(self.element(given))

@@ -13,6 +13,7 @@ from jinja2 import nodes
 from ..._core.paths import ALL, overlap
 from ..sources import ParsedTemplate
 from .values import NO_PATHS, Value, join
+from .versions import Versioned
 
 __all__ = [
     "AnalysedBlock",
@@ -61,6 +62,15 @@ class ReadSet:
         self.translates = self.translates or other.translates
         if needs:
             self.needs |= other.needs
+
+    def grow(self, other: ReadSet) -> bool:
+        """Add the contents of ``other``. Return whether that adds anything."""
+        before = self._sizes()
+        self.add(other)
+        return self._sizes() != before
+
+    def _sizes(self) -> tuple[int, ...]:
+        return (len(self.reads), len(self.seen), len(self.needs), len(self.notes), self.translates)
 
     def paths(self) -> frozenset[str]:
         """Return all paths that count."""
@@ -154,7 +164,7 @@ def join_names(branches: list[dict[str, Binding]]) -> dict[str, Binding]:
     return first
 
 
-class ContextLayer:
+class ContextLayer(Versioned):
     """What Jinja's render context holds: exported names, then names passed in, then those of the parent layer.
 
     Args:
@@ -180,6 +190,7 @@ class ContextLayer:
         depth: int = 0,
         unknown: Value | None = None,
     ) -> None:
+        super().__init__()
         self.parent: ContextLayer | None = parent
         self.renders: bool = renders
         self.handed: Mapping[str, Binding] = handed or {}
@@ -250,8 +261,8 @@ class ParentChoice(NamedTuple):
     """An ``extends`` that chooses between parents. The option None stands for no parent.
 
     Attributes:
-        paths: The paths that decide.
         options: The parents that it may choose.
+        paths: The paths that decide.
         unknown: Whether it may choose any other template, which only a render shows.
     """
 

@@ -10,6 +10,7 @@ from jinja2 import nodes
 from ..sources import ParsedTemplate
 from .findings import AnalysedBlock, Binding, ContextLayer, TemplateRun, TopLevelStatement
 from .values import BOTTOM, UNKNOWN, Value, join, join_all
+from .versions import Versioned
 
 __all__ = [
     "BlockBody",
@@ -29,7 +30,7 @@ MAX_CONTENT_DEPTH: Final = 8
 """Containers that are nested more deeply than this are compared by identity."""
 
 
-class Frame:
+class Frame(Versioned):
     """The names bound at a template's top level, or in a block, a loop, a ``with`` or a macro.
 
     Attributes:
@@ -39,7 +40,7 @@ class Frame:
         merged: For a frame that stands for all deeper calls of a recursive macro, or is inside of one, the frames
             inside it, by the ids of what they belong to.
         parameters: The names that every call of a macro binds first.
-        watched: Whether a macro's body, or something else that is called later, has looked names up in it.
+        watched: Whether a call has looked names up in it from a frame inside of it.
     """
 
     __slots__ = ("closure", "context", "loop", "merged", "names", "parameters", "parent", "root", "template", "watched")
@@ -54,6 +55,7 @@ class Frame:
         loop: nodes.For | None = None,
         closure: bool = False,
     ) -> None:
+        super().__init__()
         self.closure: bool = closure
         self.merged: dict[int, Frame] | None = None
         self.parameters: set[str] = set()
@@ -63,14 +65,7 @@ class Frame:
         self.root: bool = root
         self.loop: nodes.For | None = loop
         self.names: dict[str, Binding] = {}
-        self.watched: bool = root
-
-    def watch(self) -> None:
-        """Record that a call looks names up here, so that a new binding invalidates remembered calls."""
-        frame: Frame | None = self
-        while frame is not None and not frame.watched:
-            frame.watched = True
-            frame = frame.parent
+        self.watched: bool = False
 
     def inner(self, owner: object, loop: nodes.For | None = None) -> Frame:
         """Return a frame inside this one, for ``owner``. It is a new one unless this one is merged."""
@@ -88,7 +83,7 @@ class Frame:
         self.names = {name: binding._replace(certain=False) for name, binding in self.names.items()}
 
 
-class Container:
+class Container(Versioned):
     """A container that the template makes: a list, a dict, a namespace or an iterator.
 
     One container stands for all that the same place in the template makes.
@@ -99,23 +94,24 @@ class Container:
         writers: The top-level statements that change it.
         blocks: The blocks that change it, and where.
         stateful: Whether a call of it or of its methods changes it (``cycler``, ``joiner``).
+        changed: Whether anything changes it after it is made.
         used_up: Where it is made, if it is an iterator, which yields its items only once. None for other containers.
         depth: The number of open blocks where it is made. Only what decides whether later ones are shown decides
             whether it changes.
-        changed: Whether anything changes it after it is made.
     """
 
     __slots__ = ("blocks", "changed", "depth", "items", "rest", "stateful", "used_up", "writers")
 
     def __init__(self, *, stateful: bool = False, depth: int = 0) -> None:
+        super().__init__()
         self.items: dict[Hashable, Value] = {}
         self.rest: Value = BOTTOM
         self.writers: set[TopLevelStatement] = set()
         self.blocks: dict[AnalysedBlock, str] = {}
         self.stateful: bool = stateful
+        self.changed: bool = stateful
         self.used_up: str | None = None
         self.depth: int = depth
-        self.changed: bool = stateful
 
     def content(self) -> Value:
         """Return what any of its items may be."""
@@ -171,12 +167,13 @@ class ImportedModule:
         self.reads: frozenset[str] = reads
 
 
-class Loop:
+class Loop(Versioned):
     """The ``loop`` variable of a ``for``: ``item`` is the value of its target, ``reads`` decides how it iterates."""
 
     __slots__ = ("frame", "item", "node", "reads", "run")
 
     def __init__(self, node: nodes.For, frame: Frame, run: TemplateRun, item: Value, reads: frozenset[str]) -> None:
+        super().__init__()
         self.node: nodes.For = node
         self.frame: Frame = frame
         self.run: TemplateRun = run

@@ -86,6 +86,7 @@ class Functions(Names, Attributes):
                 objects |= found.containers
         for found in list(objects):
             if isinstance(found, Container):
+                self.observe(found)
                 if paths and (paths | self.deciding_change(found)) - found.content().reads:
                     self.put(found, None, Value(reads=paths), node.lineno, known=False)
                 objects |= found.content().objects

@@ -8,6 +8,7 @@ statement binds need the statement.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -21,11 +22,15 @@ from ..sources import ParsedTemplate, TemplateLibrary
 from .findings import AnalysedBlock, ParentChoice, ReadSet, TemplateRun, TopLevelStatement
 from .frames import BlockBody, Container, Frame, Macro, content_of
 from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, join, sealed
+from .versions import Versioned
 
-__all__ = ["ABSENT", "ActiveCall", "Arguments", "CallResult", "InterpreterState", "MergedCalls"]
+__all__ = ["ABSENT", "NEVER", "ActiveCall", "Arguments", "CallResult", "InterpreterState", "MergedCalls"]
 
 ABSENT: Final = object()
 """Stands for a global, filter or test that was looked up in the environment and does not exist."""
+
+
+NEVER: Final = math.inf
 
 
 class Arguments:
@@ -112,14 +117,16 @@ class CallResult(NamedTuple):
     Attributes:
         read_set: Everything that it reads.
         reads: The paths that its text comes from.
-        assumptions: What it takes calls around it to read that were still in progress.
-        deciding_paths: The paths that decide whether it changes something. None if it changes nothing.
+        assumed_calls: The keys of calls around it of which it takes what was known so far.
+        growth: How many times what is known of any such call had grown.
+        observed: What it depends on, in which version.
     """
 
     read_set: ReadSet
     reads: frozenset[str]
-    assumptions: dict[tuple[object, ...], frozenset[str]]
-    deciding_paths: frozenset[str] | None
+    assumed_calls: set[tuple[object, ...]]
+    growth: int
+    observed: dict[Versioned, int]
 
 
 @dataclass(eq=False, repr=False)
@@ -183,6 +190,8 @@ class InterpreterState(NodeDispatcher, ABC):
     """The paths that decide whether it does."""
 
     # Text that the page does not show in place
+    unplaced: bool = field(init=False, default=False)
+    """Whether the text is of a block that the page does not show, or not where it is interpreted."""
     inline_depth: int = field(init=False, default=0)
     """Above 0 in imports and ``self.name()``, whose blocks have no place in the page."""
     capture_depth: int = field(init=False, default=0)
@@ -203,33 +212,41 @@ class InterpreterState(NodeDispatcher, ABC):
     """The key of the innermost call, so that the containers of different calls are distinct."""
     active_includes: list[tuple[str, Any]] = field(init=False, default_factory=list)
     """The includes and imports in progress: the name, and the values passed in."""
-    provisional_reads: dict[tuple[object, ...], frozenset[str]] = field(init=False, default_factory=dict)
+    provisional_reads: dict[tuple[object, ...], ReadSet] = field(init=False, default_factory=dict)
     """What recursive calls are known to read so far."""
-    assumptions: dict[tuple[object, ...], frozenset[str]] = field(init=False, default_factory=dict)
-    """What the innermost call takes calls around it to read that are still in progress."""
+    growth: int = field(init=False, default=0)
+    """Counts how many times that has grown."""
+    assumed_calls: set[tuple[object, ...]] = field(init=False, default_factory=set)
+    """The calls around the innermost one of which it takes what is known so far."""
     remembered_calls: dict[tuple[object, ...], CallResult] = field(init=False, default_factory=dict)
     """The results of earlier calls."""
     loop_exits: list[set[str]] = field(init=False, default_factory=list)
     """For each loop around the text, the paths that decide whether it is left early."""
 
     # Objects that the templates make
-    merged_calls: dict[tuple[int, Frame, Macro | None], MergedCalls] = field(init=False, default_factory=dict)
-    """What stands for the deeper calls of recursive macros, by the macro and the body of the call block."""
+    recursive_macros: set[int] = field(init=False, default_factory=set)
+    """The ids of the nodes of macros that call themselves."""
+    merged_calls: dict[tuple[object, ...], MergedCalls] = field(init=False, default_factory=dict)
+    """What stands for several calls of a macro, by the macro, the body of the call block, and where they are."""
     macros: dict[tuple[int, int, int], Macro] = field(init=False, default_factory=dict)
     modules: dict[str, Value] = field(init=False, default_factory=dict)
-    containers: dict[tuple[int, object], Container] = field(init=False, default_factory=dict)
+    containers: dict[tuple[object, ...], Container] = field(init=False, default_factory=dict)
     object_names: dict[int, frozenset[str]] = field(init=False, default_factory=dict)
     """The names whose attributes each macro or template reads, by the id of its node."""
     changed_paths: dict[str, Container] = field(init=False, default_factory=dict)
     """The objects of the context that templates change."""
 
+    # Versions
+    shared: Versioned = field(init=False, default_factory=Versioned)
+    """Stands for what all calls depend on."""
+    observed: dict[Versioned, int] = field(init=False, default_factory=dict)
+    """What the innermost call depends on, in which version."""
+    oldest_change: float = field(init=False, default=NEVER)
+    """The number of the oldest object that the innermost call changes."""
+
     # Counters
-    version: int = field(init=False, default=0)
-    """Counts changes of names and containers that invalidate remembered calls."""
     changes: int = field(init=False, default=0)
-    """Counts changes of containers."""
-    effects: int = field(init=False, default=0)
-    """Counts statements and calls that change containers, also where that changes nothing that is known of them."""
+    """Counts changes that bodies in progress may have missed."""
     placements: int = field(init=False, default=0)
     """Counts blocks placed in the page."""
     work: int = field(init=False, default=0)

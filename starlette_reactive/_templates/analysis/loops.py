@@ -63,8 +63,7 @@ class Loops(Statements):
 
     def _iteration(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> frozenset[str]:
         inner, tests = frame.inner(node, node), NO_PATHS
-        if node.recursive:
-            inner.watch()
+        inner.closure = node.recursive
         outer, self.frame = self.frame, inner
         how = f"by the for loop over {quote_expression(node.iter)}"
         try:
@@ -89,7 +88,7 @@ class Loops(Statements):
         found = next(each for each in bound.value.objects if isinstance(each, Loop))
         item, reads = join(found.item, loop.item), found.reads | loop.reads
         if (item, reads) != (found.item, found.reads):
-            self.count_change()
+            self.count_change(found)
             found.item, found.reads = item, reads
         return found
 

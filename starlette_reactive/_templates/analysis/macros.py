@@ -42,7 +42,10 @@ class Macros(Names, Recursion):
         if depth >= MAX_DEPTH:
             return self.read_everything(f"{macro.title} calls itself too deeply to follow at {self.location(node)}")
         place: object = key
-        if depth >= EXACT_DEPTH or isinstance(self.active_key, MergedCalls):
+        if depth >= EXACT_DEPTH:
+            self.recursive_macros.add(id(macro.node))
+        nested = bool(self.active_calls) and id(macro.node) in self.recursive_macros
+        if depth >= EXACT_DEPTH or nested or isinstance(self.active_key, MergedCalls):
             place = merged = self._merged_calls(macro, arguments.caller)
             arguments = merged.add(arguments, exact=depth < EXACT_DEPTH)
             key = (id(macro.node), macro.frame, arguments.key())
@@ -55,7 +58,7 @@ class Macros(Names, Recursion):
 
     def _merged_calls(self, macro: Macro, caller: Macro | None) -> MergedCalls:
         """Return what stands for the deeper calls of a macro, and for the calls that those make."""
-        key = (id(macro.node), macro.frame, caller)
+        key = (id(macro.node), macro.frame, caller, self.open_blocks[-1] if self.open_blocks else self.statement)
         merged = self.merged_calls.get(key)
         if merged is None:
             frame = Frame(macro.frame.template, macro.frame.context, macro.frame, closure=True)
@@ -108,7 +111,7 @@ class Macros(Names, Recursion):
         self.frame.names[name] = self.merged_binding(self.frame, name, binding)
 
     def _collected(self, node: nodes.Node, kind: str, rest: Value, named: dict[str, Value]) -> Value:
-        container = self.containers.setdefault((id(node), (kind, self.active_key)), Container())
+        container = self.containers.setdefault(self.container_key(node, kind), Container())
         container.rest = join(container.rest, rest)
         for name, value in named.items():
             container.items[name] = join(container.items.get(name, BOTTOM), value)

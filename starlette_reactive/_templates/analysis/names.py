@@ -30,6 +30,9 @@ class Names(Tracking):
         result = BOTTOM
         called_later = False
         while frame is not None:
+            if called_later:
+                frame.watched = True
+                self.observe(frame)
             binding = frame.names.get(name)
             if binding is not None:
                 if binding.definers:
@@ -41,7 +44,6 @@ class Names(Tracking):
                 return self.resolve(frame.context, name, result, frame.template if frame.root else None)
             if frame.closure:
                 called_later = True
-                frame.parent.watch()
             frame = frame.parent
         return result
 
@@ -53,6 +55,7 @@ class Names(Tracking):
         A parent may export the name after ``template`` has looked it up. Then both meanings count.
         """
         while context is not None:
+            self.observe(context)
             binding = context.names.get(name)
             if binding is not None:
                 self.read_set.needs |= binding.definers
@@ -99,11 +102,12 @@ class Names(Tracking):
         frame.names[name] = binding = self.merged_binding(frame, name, binding)
         if frame.root:
             frame.context.names[name] = binding
+            self.bump(frame.context)
             frame.context.owners[name] = frame.template
             if self.statement is not None:
                 self.statement.mark_effective()
-        if frame.watched and frame.merged is None and before != binding:
-            self.version += 1
+        if frame.merged is None and before != binding:
+            self.bump(frame)
 
     def merged_binding(self, frame: Frame, name: str, binding: Binding) -> Binding:
         """Return a binding for a frame. In a frame of several calls, it keeps what the other calls have bound."""
@@ -112,7 +116,7 @@ class Names(Tracking):
         before = frame.names.get(name)
         joined = binding if before is None else join_bindings(before, binding)._replace(certain=True)
         if frame.watched and (before is None or joined.value != before.value):
-            self.count_change()
+            self.count_change(frame)
         return joined
 
     def handed_names(self) -> dict[str, Binding]:

@@ -9,9 +9,10 @@ from jinja2 import nodes
 
 from ..._core.paths import ALL
 from .findings import ReadSet
-from .interpreter_state import ActiveCall, CallResult
+from .interpreter_state import NEVER, ActiveCall, CallResult
 from .tracking import Tracking
-from .values import NO_PATHS, Value
+from .values import Value
+from .versions import next_number
 
 __all__ = ["MAX_DEPTH", "Recursion"]
 
@@ -31,41 +32,42 @@ class Recursion(Tracking):
     def call_text(self, active: ActiveCall, interpret: Callable[[], None]) -> Value:
         """Interpret text that may call itself. Return a value for the text that it produces."""
         if active.key in self.active_keys:
-            reads = self.assumptions[active.key] = self.provisional_reads.setdefault(active.key, NO_PATHS)
-            return Value(reads=reads)
+            self.assumed_calls.add(active.key)
+            known_so_far = self.provisional_reads.setdefault(active.key, ReadSet())
+            self.read_set.add(known_so_far)
+            return Value(reads=frozenset(known_so_far.reads))
         block = self.open_blocks[-1] if self.open_blocks else None
-        key = (active.content or active.key, self.version, block, self.statement, self.inline_depth)
+        key = (active.content or active.key, block, self.statement, self.inline_depth)
         known = self.remembered_calls.get(key)
         if known is None or not self._holds(known):
             known = self._call_anew(active, interpret, key)
-        self.assumptions.update(known.assumptions)
+        self.assumed_calls |= known.assumed_calls
+        for found, version in known.observed.items():
+            self.observed.setdefault(found, version)
         self.read_set.add(known.read_set)
         return Value(reads=known.reads)
 
     def _call_anew(self, active: ActiveCall, interpret: Callable[[], None], key: tuple[object, ...]) -> CallResult:
-        version, placements, effects = self.version, self.placements, self.effects
-        outer, self.assumptions = self.assumptions, {}
+        begin, placements = next_number(), self.placements
+        outer = self.assumed_calls, self.observed, self.oldest_change
+        self.assumed_calls, self.observed, self.oldest_change = set(), {self.shared: self.shared.version}, NEVER
         try:
             read_set = self._settle(active, interpret)
-            deciding_paths = None if effects == self.effects else self.deciding_paths
-            result = CallResult(read_set, frozenset(read_set.reads), self.assumptions, deciding_paths)
+            observed = {found: version for found, version in self.observed.items() if found.born < begin}
+            result = CallResult(read_set, frozenset(read_set.reads), self.assumed_calls, self.growth, observed)
+            # a call that changes something else is interpreted again
+            if self.oldest_change > begin and placements == self.placements:
+                self.remembered_calls[key] = result
         finally:
-            self.assumptions = outer
-        if version == self.version and placements == self.placements:
-            self.remembered_calls[key] = result
+            self.assumed_calls, self.observed = outer[:2]
+            self.oldest_change = min(outer[2], self.oldest_change)
         return result
 
     def _holds(self, known: CallResult) -> bool:
-        """Return whether a result is still right.
-
-        The calls that it makes assumptions about are in progress and known to read the same. If the call changes
-        something, nothing else decides whether it does.
-        """
-        if known.deciding_paths is not None and not self.deciding_paths <= known.deciding_paths:
+        """Return whether a result is still right: nothing has changed or grown that it depends on."""
+        if known.assumed_calls and known.growth != self.growth:
             return False
-        return all(
-            key in self.active_keys and self.provisional_reads[key] == reads for key, reads in known.assumptions.items()
-        )
+        return all(found.version == version for found, version in known.observed.items())
 
     def _settle(self, active: ActiveCall, interpret: Callable[[], None]) -> ReadSet:
         """Interpret a body until the reads of its recursive calls no longer grow."""
@@ -76,11 +78,13 @@ class Recursion(Tracking):
             for _ in range(MAX_ROUNDS):
                 changes = self.changes
                 read_set = self.capture(interpret)
-                assumed = self.assumptions.pop(active.key, None)
-                if assumed is None or (assumed >= read_set.reads and changes == self.changes):
+                if active.key not in self.assumed_calls:
                     return read_set
+                self.assumed_calls.discard(active.key)
                 # the next call with this key begins with what this one knows
-                self.provisional_reads[active.key] = assumed | read_set.reads
+                if not self.provisional_reads[active.key].grow(read_set) and changes == self.changes:
+                    return read_set
+                self.growth += 1
             read_set.reads.add(ALL)
             read_set.notes["a body that calls itself takes too many rounds to follow"] = None
             return read_set

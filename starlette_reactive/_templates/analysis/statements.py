@@ -120,6 +120,8 @@ class Statements(Expressions, CallEvaluation):
 
     def _unpack(self, target: nodes.Tuple | nodes.List, value: Value, how: str) -> None:
         containers = [found for found in value.objects if isinstance(found, Container)]
+        for found in containers:
+            self.touch(found)
         exact = containers and len(containers) == len(value.objects) and not value.aliases
         for position, each in enumerate(target.items):
             if exact and all(position in container.items for container in containers):
@@ -183,20 +185,30 @@ class Statements(Expressions, CallEvaluation):
         """Interpret branches of which one runs, and join what they bind in this frame."""
         frame, outer = self.frame, self.conditional
         names, exported = frame.names, frame.context.names
+        versions = frame.version, frame.context.version
         after: list[dict[str, Binding]] = []
         after_exported: list[dict[str, Binding]] = []
         self.conditional = True
         for branch in branches:
-            frame.names = dict(names)
-            if frame.root:
-                frame.context.names = dict(exported)
+            versions = self._restore(frame, dict(names), dict(exported), versions)
             branch()
             after.append(frame.names)
             after_exported.append(frame.context.names)
         self.conditional = outer
-        frame.names = join_names(after)
+        self._restore(frame, join_names(after), join_names(after_exported) if frame.root else {}, versions)
+
+    def _restore(
+        self, frame: Frame, names: dict[str, Binding], exported: dict[str, Binding], versions: tuple[int, int]
+    ) -> tuple[int, int]:
+        """Replace the names of a frame, and what it exports. Return its versions."""
+        frame.names = names
+        if frame.version != versions[0]:
+            self.bump(frame)
         if frame.root:
-            frame.context.names = join_names(after_exported)
+            frame.context.names = exported
+            if frame.context.version != versions[1]:
+                self.bump(frame.context)
+        return frame.version, frame.context.version
 
     # ── macros and call blocks ───────────────────────────────────────────────────────────────────────────────────
 

@@ -57,9 +57,22 @@ class TemplateStatements(BlockStatements):
     def place_rest(self, run: TemplateRun) -> None:
         """Interpret the blocks that ``run`` defines and the page does not show."""
         self.frame = Frame(run.levels[-1], run.context)
-        for name in list(run.blocks):
+        self._place_unplaced(run)
+
+    def _place_unplaced(self, run: TemplateRun) -> None:
+        """Interpret the blocks of ``run`` that have no place yet, those that contain others first."""
+        nested = {
+            inner.name
+            for definitions in run.blocks.values()
+            for block in definitions[0][1].body
+            for inner in (block, *block.find_all(nodes.Block))
+            if isinstance(inner, nodes.Block)
+        }
+        outer, self.unplaced = self.unplaced, True
+        for name in sorted(run.blocks, key=lambda name: name in nested):
             if name not in self.blocks:
                 self.place_block(BlockBody(name, run, run.context))
+        self.unplaced = outer
 
     def _place_anywhere(self, run: TemplateRun, why: str) -> None:
         """Interpret the blocks of a template with an unknown parent, which may show them anywhere or not at all."""
@@ -68,9 +81,7 @@ class TemplateStatements(BlockStatements):
         self.silent = self.known_parent = False
         self.read_everything(why)
         try:
-            for name in list(run.blocks):
-                if name not in self.blocks:
-                    self.place_block(BlockBody(name, run, run.context))
+            self._place_unplaced(run)
             for block in self.blocks.values():
                 if block.run is run:
                     block.read_set.reads.add(ALL)
@@ -199,8 +210,7 @@ class TemplateStatements(BlockStatements):
         if not known or any(parent in self.run.levels for parent in known):
             self._extend_unknown(node, names)
             return
-        options = [*known, None] if self.conditional else known
-        self._extend(node, self._choose(node, options, self.paths_of(value)))
+        self._extend(node, self._choose(node, [*known, None] if self.conditional else known, self.paths_of(value)))
 
     def _extend(self, node: nodes.Extends, parent: ParsedTemplate | None) -> None:
         if parent is None:
@@ -216,8 +226,8 @@ class TemplateStatements(BlockStatements):
         position = len(self.parent_choices)
         taken = self.choices[position] if position < len(self.choices) else None
         options = (None,) if self.conditional else ()
-        decided_by = self.deciding_paths | paths
-        self.parent_choices.append(ParentChoice(node, self.statement, self.run, options, decided_by, unknown=True))
+        deciding_paths = self.deciding_paths | paths
+        self.parent_choices.append(ParentChoice(node, self.statement, self.run, options, deciding_paths, unknown=True))
         if isinstance(taken, int):
             return
         if taken is None:

@@ -13,6 +13,7 @@ from .findings import AnalysedBlock, Binding, ContextLayer, ReadSet, TemplateRun
 from .frames import Container, ImportedModule
 from .interpreter_state import InterpreterState
 from .values import BOTTOM, Value, join, with_reads
+from .versions import Versioned
 
 __all__ = ["Tracking"]
 
@@ -151,13 +152,17 @@ class Tracking(InterpreterState):
     # ── containers ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def container(self, node: nodes.Node, *, stateful: bool = False) -> Container:
-        """Return the container that ``node`` makes."""
-        key = (id(node), self.active_key)
+        """Return the container that ``node`` makes. Each block that runs the node has one of its own."""
+        key = self.container_key(node)
         found = self.containers.get(key)
         if found is None:
             found = self.containers[key] = Container(stateful=stateful, depth=len(self.open_blocks))
         found.depth = min(found.depth, len(self.open_blocks))
         return found
+
+    def container_key(self, node: nodes.Node, kind: str = "") -> tuple[object, ...]:
+        """Return what distinguishes the container that ``node`` makes here from those that it makes elsewhere."""
+        return (id(node), kind, self.active_key, self.open_blocks[-1] if self.open_blocks else None)
 
     def fill(self, container: Container, key: Any, value: Value, *, known: bool = True) -> None:
         """Put an item into a container that is being made and that nothing else can hold yet."""
@@ -169,7 +174,7 @@ class Tracking(InterpreterState):
             before = container.rest
             after = container.rest = join(before, value)
         if after != before and before is not BOTTOM:
-            self.count_change()
+            self.count_change(container)
 
     def put(self, container: Container, key: object, value: Value, how: int | str, *, known: bool = True) -> None:
         """Add a value to a container, at ``key`` if that is known. An earlier value may remain.
@@ -185,7 +190,7 @@ class Tracking(InterpreterState):
         before = container.items.get(key, BOTTOM) if known else container.rest
         after = join(before, value)
         if after != before:
-            self.count_change()
+            self.count_change(container)
             if known:
                 container.items[key] = after
             else:
@@ -198,18 +203,19 @@ class Tracking(InterpreterState):
 
     def change(self, container: Container, how: str) -> None:
         """Record that the current text changes a container."""
-        self.effects += 1
         container.changed = True
+        # a call that changes it is not remembered, also where nothing new is known of it
+        self.oldest_change = min(self.oldest_change, container.born)
         if self.open_blocks:
             block = self.open_blocks[-1]
             if block not in container.blocks:
                 container.blocks[block] = how
-                self.count_change()
+                self.count_change(container)
         statement = self.statement
         while statement is not None:
             if statement not in container.writers:
                 container.writers.add(statement)
-                self.count_change()
+                self.count_change(container)
             statement.mark_effective()
             statement = statement.run.includer
 
@@ -219,10 +225,12 @@ class Tracking(InterpreterState):
             container = self.changed_paths.get(path)
             if container is None:
                 container = self.changed_paths[path] = Container()
+                self.count_change(self.shared)
             self.put(container, None, Value(reads=self.paths_of(value)), lineno, known=False)
 
     def touch(self, container: Container) -> None:
         """Record that the content of a container is read."""
+        self.observe(container)
         if container.writers:
             self.read_set.needs |= container.writers
         for writer, where in container.blocks.items():
@@ -236,7 +244,18 @@ class Tracking(InterpreterState):
             if not writer.is_within(block):
                 block.add_conflict(writer, where)
 
-    def count_change(self) -> None:
-        """Record that a container changed, which invalidates remembered calls."""
-        self.version += 1
+    # ── versions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def observe(self, found: Versioned) -> None:
+        """Record that the result of the call in progress depends on ``found`` as it is now."""
+        self.observed.setdefault(found, found.version)
+
+    def bump(self, found: Versioned) -> None:
+        """Record that ``found`` changes, so that results that depend on it are not used again."""
+        found.version += 1
+        self.oldest_change = min(self.oldest_change, found.born)
+
+    def count_change(self, found: Versioned) -> None:
+        """Record that ``found`` changes in a way that bodies in progress may have missed."""
+        self.bump(found)
         self.changes += 1
