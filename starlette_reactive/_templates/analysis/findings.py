@@ -215,6 +215,7 @@ class TemplateRun:
         effective: The top-level statements that bind or change something.
         open_ended: Why a parent is unknown. None if all are known.
         followed: Whether a render finds the unknown parent, and follows it.
+        imported: Whether it is imported, so that its blocks have no place in the page.
         includer: The top-level statement that includes it. None for an include in a block.
     """
 
@@ -225,6 +226,7 @@ class TemplateRun:
         "context",
         "effective",
         "followed",
+        "imported",
         "includer",
         "levels",
         "open_ended",
@@ -241,6 +243,7 @@ class TemplateRun:
         self.effective: list[TopLevelStatement] = []
         self.open_ended: str | None = None
         self.followed: bool = False
+        self.imported: bool = around is not None and around.imported
         self.includer: TopLevelStatement | None = None
 
     def enter(self, parsed: ParsedTemplate) -> None:
@@ -277,11 +280,13 @@ class AnalysedBlock:
         conflict: Why it cannot be rendered alone because of a change in another block.
         eval_options: The settings of the evaluation context, such as ``autoescape``, where the page shows it.
         visits: How many times the page shows it.
+        calls: The keys of the calls of macros that show it.
     """
 
     __slots__ = (
         "barrier",
         "bound",
+        "calls",
         "conflict",
         "definition",
         "eval_options",
@@ -307,6 +312,7 @@ class AnalysedBlock:
         self.conflict: str | None = None
         self.eval_options: tuple[tuple[str, object], ...] = ()
         self.visits: int = 0
+        self.calls: frozenset[object] = frozenset()
 
     def add_conflict(self, writer: AnalysedBlock, where: str) -> None:
         """Record that it reads what another block changes first."""
