@@ -195,6 +195,8 @@ def _add_barriers(interpreter: Interpreter) -> None:
             for writer, where in statement.changed_by.items():
                 if not writer.is_within(block):
                     block.add_conflict(writer, where)
+        if not interpreter.repeated_calls.isdisjoint(block.calls):
+            block.barrier = block.barrier or "a macro that calls itself shows it, so the page shows it more than once"
         block.barrier = block.barrier or interpreter.exhausted
     for choice in interpreter.parent_choices:
         if choice.run is interpreter.page_run:

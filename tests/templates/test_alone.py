@@ -261,3 +261,77 @@ def test_a_long_chain_of_elif_is_no_deep_recursion() -> None:
     chain = "".join(f"{{% elif n == {number} %}}{{{{ v{number} }}}}" for number in range(900))
     page = f"{{% block b %}}{{% if a %}}1{chain}{{% endif %}}{{% endblock %}}"
     assert len(analyse(environment({"page": page}), "page").blocks["b"].paths) == 902
+
+
+# ── blocks in call blocks and macros ─────────────────────────────────────────────────────────────────────────────────
+
+LIBRARY = (
+    "{% macro card() %}<div>{{ caller() }}</div>{% endmacro %}"
+    "{% macro maybe(c) %}{% if c %}{{ caller(1) }}{% endif %}{% endmacro %}"
+    "{% macro pass() %}{% set body = caller %}{% call card() %}{{ body() }}{% endcall %}{% endmacro %}"
+    "{% macro twice() %}{{ caller() }}{{ caller() }}{% endmacro %}"
+    "{% macro upper() %}{{ caller()|upper }}{% endmacro %}"
+    "{% macro keep() %}{% set text = caller() %}{{ text }}{% endmacro %}"
+    "{% macro each(l) %}{% for i in l %}{{ caller() }}{% endfor %}{% endmacro %}"
+    "{% macro plain() %}{% autoescape false %}{{ caller() }}{% endautoescape %}{% endmacro %}"
+    "{% macro own() %}{% block b %}{% endblock %}{% endmacro %}"
+)
+BLOCK = "{% block b %}[{{ x }}{{ v }}]{% endblock %}"
+MACRO = "{% macro m() %}" + BLOCK + "{% endmacro %}"
+
+SHOWN_ONCE = {
+    "a call block": "{% call l.card() %}" + BLOCK + "{% endcall %}",
+    "a call block under a condition": "{% call(a) l.maybe(x) %}" + BLOCK + "{% endcall %}",
+    "a call block that a call block hands on": "{% call l.pass() %}" + BLOCK + "{% endcall %}",
+    "nested call blocks": "{% call l.card() %}{% call l.card() %}" + BLOCK + "{% endcall %}{% endcall %}",
+    "a call block in a block": "{% block o %}{% call l.card() %}" + BLOCK + "{% endcall %}{% endblock %}",
+    "a macro": MACRO + "{{ m() }}",
+}
+NOT_SHOWN_ONCE = {
+    "a caller that is called twice": ("{% call l.twice() %}" + BLOCK + "{% endcall %}", "more than once"),
+    "a filtered caller": ("{% call l.upper() %}" + BLOCK + "{% endcall %}", "inside the call block"),
+    "a caller whose text is kept": ("{% call l.keep() %}" + BLOCK + "{% endcall %}", "inside the call block"),
+    "a caller in a loop": ("{% call l.each(x) %}" + BLOCK + "{% endcall %}", "inside the for loop"),
+    "a caller with other escaping": ("{% call l.plain() %}" + BLOCK + "{% endcall %}", "inside the call block"),
+    "a function that is not a macro": ("{% call f() %}" + BLOCK + "{% endcall %}", "inside the call block"),
+    "a macro in an expression": (MACRO + "{{ m() ~ '' }}", "inside the macro 'm'"),
+    "a macro whose text is kept": (MACRO + "{% set y = m() %}{{ y }}", "inside the macro 'm'"),
+    "a macro that is called twice": (MACRO + "{{ m() }}{{ m() }}", "more than once"),
+    "a macro that calls itself": (
+        "{% macro m(n) %}" + BLOCK + "{% if n %}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(1) }}",
+        "inside the macro 'm'",
+    ),
+    "a macro that calls itself in the same way": (
+        "{% macro m() %}" + BLOCK + "{% if f() %}{{ m() }}{% endif %}{% endmacro %}{{ m() }}",
+        "more than once",
+    ),
+    "an imported macro": ("{{ l.own() }}", "inside the macro 'own'"),
+}
+
+
+def library_page(body: str, **options: Any) -> Environment:
+    page = "{% import 'library' as l %}{% set v = q %}" + body
+    return environment({"page": page, "library": LIBRARY}, autoescape=True, **options)
+
+
+@pytest.mark.parametrize("case", SHOWN_ONCE)
+@pytest.mark.parametrize("enable_async", [False, True])
+def test_a_block_whose_text_a_component_shows_unchanged_is_rendered_alone(case: str, enable_async: bool) -> None:
+    env = library_page(SHOWN_ONCE[case], enable_async=enable_async)
+    block = analyse(env, "page").blocks["b"]
+    assert block.alone is None
+    assert block.paths == {"x", "q"}
+    alone = compile_block(env, "page", "b").render({"x": "<", "q": "Q"})
+    assert alone == "[&lt;Q]"
+    assert env.get_template("page").render(x="<", q="Q").count(alone) == 1
+
+
+@pytest.mark.parametrize("case", NOT_SHOWN_ONCE)
+def test_a_block_whose_text_a_component_changes_or_repeats_is_refused(case: str) -> None:
+    body, reason = NOT_SHOWN_ONCE[case]
+    assert reason in (analyse(library_page(body), "page").blocks["b"].alone or "")
+
+
+def test_a_function_that_finalizes_values_may_change_a_components_text() -> None:
+    env = library_page(SHOWN_ONCE["a macro"], finalize=lambda value: str(value).lower())
+    assert "inside the macro 'm'" in (analyse(env, "page").blocks["b"].alone or "")

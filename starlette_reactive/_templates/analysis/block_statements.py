@@ -70,9 +70,11 @@ class BlockStatements(Statements):
     def _record_surroundings(self, block: AnalysedBlock) -> None:
         block.visits += 1
         block.deciding_paths = block.deciding_paths.union(self.deciding_paths, *self.deciding_outside)
+        block.calls = frozenset(active.key for active in self.active_calls)
         block.eval_options = self.eval_options
-        if block.barrier is None and (self.barriers or self.leaked_autoescape):
-            block.barrier = self.barriers[-1] if self.barriers else self.leaked_autoescape
+        barrier = self.barriers[-1] if self.barriers else self.leaked_autoescape or self.module_barrier
+        if block.barrier is None and barrier is not None:
+            block.barrier = barrier
         elif block.barrier is None and block.visits > 1:
             block.barrier = f"the page shows it more than once, again in {self.frame.template.name}"
 

@@ -64,7 +64,7 @@ class CallEvaluation(Functions, Macros):
         """Call one object that the callee may be. Return None if it is unknown what the call does."""
         match found:
             case Macro():
-                return self.call_macro(found, arguments, node)
+                return self.call_macro(found, arguments, node, direct=direct)
             case BlockBody():
                 return self._call_block(found, node, direct=direct)
             case Loop():

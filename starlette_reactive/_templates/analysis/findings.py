@@ -220,6 +220,7 @@ class TemplateRun:
         effective: The top-level statements that bind or change something.
         open_ended: Why a parent is unknown. None if all are known.
         followed: Whether a render finds the unknown parent, and follows it.
+        imported: Whether it is imported, so that its blocks have no place in the page.
         includer: The top-level statement that includes it. None for an include in a block.
     """
 
@@ -231,6 +232,7 @@ class TemplateRun:
         "effective",
         "extends",
         "followed",
+        "imported",
         "includer",
         "levels",
         "open_ended",
@@ -248,6 +250,7 @@ class TemplateRun:
         self.effective: list[TopLevelStatement] = []
         self.open_ended: str | None = None
         self.followed: bool = False
+        self.imported: bool = around is not None and around.imported
         self.includer: TopLevelStatement | None = None
 
     def enter(self, parsed: ParsedTemplate) -> None:
@@ -288,11 +291,13 @@ class AnalysedBlock:
         eval_options: The settings of the evaluation context, such as ``autoescape``, where the page shows it.
         deciding_paths: The paths that decide where the page shows it.
         visits: How many times the page shows it.
+        calls: The keys of the calls of macros that show it.
     """
 
     __slots__ = (
         "barrier",
         "bound",
+        "calls",
         "conflict",
         "deciding_paths",
         "definition",
@@ -322,6 +327,7 @@ class AnalysedBlock:
         self.eval_options: tuple[tuple[str, object], ...] = ()
         self.deciding_paths: frozenset[str] = NO_PATHS
         self.visits: int = 0
+        self.calls: frozenset[object] = frozenset()
 
     def add_conflict(self, writer: AnalysedBlock, where: str) -> None:
         """Record that it reads what another block changes first."""

@@ -142,11 +142,18 @@ def _object_content(found: object, depth: int) -> Hashable:
 
 
 class Macro:
-    """A macro or the body of a call block, with the frame and the run in which it is defined."""
+    """A macro or the body of a call block, with the frame and the run in which it is defined.
 
-    __slots__ = ("frame", "node", "run")
+    Attributes:
+        module_barrier: The imported macro around a call block, if there is one.
+        written_in: The ids of the nodes of the macros whose calls are in progress where a call block is written.
+    """
+
+    __slots__ = ("frame", "module_barrier", "node", "run", "written_in")
 
     def __init__(self, node: nodes.Macro | nodes.CallBlock, frame: Frame, run: TemplateRun) -> None:
+        self.module_barrier: str | None = None
+        self.written_in: tuple[int, ...] | None = None
         self.node: nodes.Macro | nodes.CallBlock = node
         self.frame: Frame = frame
         self.run: TemplateRun = run

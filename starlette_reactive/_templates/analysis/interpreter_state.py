@@ -174,6 +174,8 @@ class InterpreterState(NodeDispatcher, ABC):
     # Why blocks here cannot be rendered alone
     barriers: list[str] = field(init=False, default_factory=list)
     """The constructs around the text that prevent it, outermost first."""
+    module_barrier: str | None = field(init=False, default=None)
+    """The imported macro whose body is interpreted, which prevents it for the blocks in that body alone."""
     eval_options: tuple[tuple[str, object], ...] = field(init=False, default=())
     """The settings of the evaluation context by the ``autoescape`` blocks around the text."""
     eval_options_outside: tuple[tuple[str, object], ...] = field(init=False, default=())
@@ -214,6 +216,13 @@ class InterpreterState(NodeDispatcher, ABC):
     """The includes and imports in progress: the name, and the values passed in."""
     provisional_reads: dict[tuple[object, ...], ReadSet] = field(init=False, default_factory=dict)
     """What recursive calls are known to read so far."""
+    written_in: tuple[int, ...] = field(init=False, default=())
+    """The ids of the nodes of the macros whose calls lead to where the text is written.
+
+    The text of a call block is not written in the macro that shows it.
+    """
+    repeated_calls: set[object] = field(init=False, default_factory=set)
+    """The keys of calls that were made again while they were in progress."""
     growth: int = field(init=False, default=0)
     """Counts how many times that has grown."""
     assumed_calls: set[tuple[object, ...]] = field(init=False, default_factory=set)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from jinja2 import nodes
+from jinja2.nativetypes import NativeEnvironment
 
 from .findings import Binding
 from .frames import Container, Frame, Macro
@@ -19,6 +20,8 @@ EXACT_DEPTH: Final = 1
 """When a macro calls itself more deeply than this, one call stands for all deeper ones and for those they make."""
 
 
+NESTED_CALLS: Final = 1
+"""How many calls of a macro may be nested in each other's call blocks before they count as a recursion."""
 _IMPLICIT: Final = ("varargs", "kwargs", "caller")
 
 
@@ -33,19 +36,31 @@ class Macros(Names, Recursion):
             found = self.macros[key] = Macro(node, self.frame, self.run)
         return found
 
-    def call_macro(self, macro: Macro, arguments: Arguments, node: nodes.Node) -> Value:
-        """Call a macro. Return a value for the text that it produces."""
+    def call_macro(self, macro: Macro, arguments: Arguments, node: nodes.Node, *, direct: bool = False) -> Value:
+        """Call a macro. Return a value for the text that it produces.
+
+        Args:
+            macro: The macro.
+            arguments: The evaluated arguments.
+            node: The call.
+            direct: Whether the text is shown unchanged in place of the call.
+        """
         for value in arguments.values():
             self.see(value)
         key = (id(macro.node), macro.frame, arguments.key())
-        depth = 0 if key in self.active_keys else self.call_depth(macro.node)
-        if depth >= MAX_DEPTH:
-            return self.read_everything(f"{macro.title} calls itself too deeply to follow at {self.location(node)}")
+        depth = 0
+        if key not in self.active_keys:
+            open_calls = self.call_depth(macro.node)
+            if open_calls >= MAX_DEPTH:
+                return self.read_everything(f"{macro.title} calls itself too deeply to follow at {self.location(node)}")
+            # a call block in a call of the same macro is not the macro calling itself
+            depth = max(self.written_in.count(id(macro.node)), open_calls - NESTED_CALLS)
         place: object = key
         if depth >= EXACT_DEPTH:
             self.recursive_macros.add(id(macro.node))
         nested = bool(self.active_calls) and id(macro.node) in self.recursive_macros
         if depth >= EXACT_DEPTH or nested or isinstance(self.active_key, MergedCalls):
+            direct = False
             place = merged = self._merged_calls(macro, arguments.caller)
             arguments = merged.add(arguments, exact=depth < EXACT_DEPTH)
             key = (id(macro.node), macro.frame, arguments.key())
@@ -54,7 +69,7 @@ class Macros(Names, Recursion):
             frame = Frame(macro.frame.template, macro.frame.context, macro.frame, closure=True)
         content = (id(macro.node), macro.frame, arguments.content())
         active = ActiveCall(macro.node, key, place, content)
-        return self.call_text(active, lambda: self._macro_body(macro, arguments, frame))
+        return self.call_text(active, lambda: self._macro_body(macro, arguments, frame, direct=direct))
 
     def _merged_calls(self, macro: Macro, caller: Macro | None) -> MergedCalls:
         """Return what stands for the deeper calls of a macro, and for the calls that those make."""
@@ -66,18 +81,29 @@ class Macros(Names, Recursion):
             merged = self.merged_calls[key] = MergedCalls(frame)
         return merged
 
-    def _macro_body(self, macro: Macro, arguments: Arguments, frame: Frame) -> None:
+    def _macro_body(self, macro: Macro, arguments: Arguments, frame: Frame, *, direct: bool) -> None:
         frame.begin()
         frame.parameters = {*_IMPLICIT, *(parameter.name for parameter in macro.node.args)}
         outer = self.frame, self.run, self.silent, self.known_parent
         self.frame, self.run, self.silent, self.known_parent = frame, macro.run, False, False
-        self.barriers.append(f"inside {macro.title} at {self.location(macro.node)}")
+        outer_barriers = self.barriers, self.module_barrier, self.written_in
+        around = macro.written_in if macro.written_in is not None else self.written_in
+        self.written_in = (*around, id(macro.node))
+        self._add_barrier(macro, direct=direct)
         try:
             self._bind_parameters(macro, arguments)
             self.execute(macro.node.body)
         finally:
-            self.barriers.pop()
+            self.barriers, self.module_barrier, self.written_in = outer_barriers
             self.frame, self.run, self.silent, self.known_parent = outer
+
+    def _add_barrier(self, macro: Macro, *, direct: bool) -> None:
+        """Record that blocks in the macro cannot be rendered alone, unless the page shows their text unchanged."""
+        barrier = f"inside {macro.title} at {self.location(macro.node)}"
+        unchanged = self.env.finalize is None and not isinstance(self.env, NativeEnvironment) and not self.eval_options
+        if not direct or not unchanged or self.escape_paths:
+            self.barriers = [*self.barriers, barrier]
+        self.module_barrier = barrier if macro.run.imported else macro.module_barrier
 
     # ── parameters ───────────────────────────────────────────────────────────────────────────────────────────────
 

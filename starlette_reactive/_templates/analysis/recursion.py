@@ -33,6 +33,7 @@ class Recursion(Tracking):
         """Interpret text that may call itself. Return a value for the text that it produces."""
         if active.key in self.active_keys:
             self.assumed_calls.add(active.key)
+            self.repeated_calls.add(active.key)
             known_so_far = self.provisional_reads.setdefault(active.key, ReadSet())
             self.read_set.add(known_so_far)
             return Value(reads=frozenset(known_so_far.reads))

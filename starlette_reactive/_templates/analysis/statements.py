@@ -217,4 +217,6 @@ class Statements(Expressions, CallEvaluation):
         self.store(node.name, value, "as a macro", node.lineno)
 
     def visit_CallBlock(self, node: nodes.CallBlock) -> None:
-        self.consume(self.call_node(node.call, self.macro(node)))
+        body = self.macro(node)
+        body.module_barrier, body.written_in = self.module_barrier, self.written_in
+        self.consume(self.call_node(node.call, body, direct=not self.silent))

@@ -305,6 +305,7 @@ class TemplateStatements(BlockStatements):
     def _run_module(self, signature: tuple[str, Any], parsed: ParsedTemplate, context: ContextLayer) -> Value:
         """Interpret an imported template. Jinja produces its text on import and shows it where the module is shown."""
         run = TemplateRun(context, self.run)
+        run.imported = True
         self.active_includes.append(signature)
         self.inline_depth += 1
         self.import_depth += 1
