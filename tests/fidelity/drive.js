@@ -42,7 +42,7 @@
   const change = async (name, values, version) => {
     await fetch(`/change/${name}`, { method: "POST", body: JSON.stringify(values) })
     const shown = () => document.getElementById("version").textContent == version
-    if (!await until(shown, 5000)) return false
+    if (!await until(shown, 30_000)) return false
     await until(isSettled, 1000)
     return true
   }

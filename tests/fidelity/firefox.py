@@ -68,6 +68,8 @@ class Tab:
         text = f"({expression}).then(JSON.stringify)"
         target = {"context": self._context}
         found = await self._call("script.evaluate", target=target, awaitPromise=True, expression=text)
+        if found["type"] == "exception":
+            raise RuntimeError(found["exceptionDetails"]["text"])
         return json.loads(found["result"]["value"])
 
     async def _call(self, method: str, **params: Any) -> dict[str, Any]:
