@@ -1,13 +1,13 @@
-"""The scope of a page or stream, from its format and the endpoint's parameters."""
+"""The scopes of a page or stream, from their formats and the endpoint's parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core.errors import ReactiveError
 
-__all__ = ["check_scope_format", "format_scope"]
+__all__ = ["check_scope_format", "format_scope", "format_scopes", "scope_formats"]
 
 
 def check_scope_format(scope_format: str, example: str) -> None:
@@ -22,6 +22,40 @@ def check_scope_format(scope_format: str, example: str) -> None:
     """
     if not scope_format:
         raise ValueError(f"scope is empty: it must name something, such as {example!r}")
+
+
+def scope_formats(scope: str | Sequence[str], example: str) -> tuple[str, ...]:
+    """Return the formats of what an application declares as ``scope=`` of a page, each of them once.
+
+    Args:
+        scope: A format, or several.
+        example: What it could be, for the error message.
+
+    Raises:
+        TypeError: It is neither a format nor a list of formats.
+        ValueError: It is empty, or one of the formats is.
+    """
+    formats = [scope] if isinstance(scope, str) else scope
+    if not isinstance(formats, Sequence) or not all(isinstance(each, str) for each in formats):
+        raise TypeError(f"scope is a format such as {example!r} or a list of them, not {scope!r}")
+    if not formats:
+        raise ValueError(f"scope is an empty list: it must name something, such as {example!r}")
+    for each in formats:
+        check_scope_format(each, example)
+    return tuple(dict.fromkeys(formats))
+
+
+def format_scopes(
+    formats: Sequence[str], values: Mapping[str, Any], *, what: str, template_name: str
+) -> tuple[str, ...]:
+    """Return the scopes for an endpoint's arguments, each of them once. The arguments are those of one scope.
+
+    Raises:
+        ReactiveError: A format names something that the parameters do not have, or does not fit their values.
+    """
+    return tuple(
+        dict.fromkeys(format_scope(each, values, what=what, template_name=template_name) for each in formats)
+    )
 
 
 def format_scope(scope_format: str, values: Mapping[str, Any], *, what: str, template_name: str) -> str:

@@ -101,6 +101,12 @@ class GroupTrace(Protocol):
     def viewers_changed(self, viewers: int) -> None:
         """A viewer has joined or left. The group now has this many."""
 
+    def scope_added(self, scope: str) -> None:
+        """A viewer with a further scope is about to join."""
+
+    def scope_removed(self, scope: str) -> None:
+        """The last viewer with a further scope has left."""
+
     def read(self, reading: TracedReading) -> None:
         """The change log was read."""
 
@@ -124,7 +130,7 @@ class Tracer(Protocol):
         """A group starts.
 
         Args:
-            scope: Its scope.
+            scope: The scope that all of its viewers have.
             registry: Its blocks.
             follows: Whether its viewers belong to another group too, which counts them. Then these are the personal
                 blocks of one viewer, and the group may read only the changes that concern them.
@@ -159,6 +165,16 @@ class GroupTraces:
         """Report how many viewers there are now."""
         for trace in self._traces:
             trace.viewers_changed(viewers)
+
+    def scope_added(self, scope: str) -> None:
+        """Report a further scope."""
+        for trace in self._traces:
+            trace.scope_added(scope)
+
+    def scope_removed(self, scope: str) -> None:
+        """Report that no viewer has a further scope any more."""
+        for trace in self._traces:
+            trace.scope_removed(scope)
 
     def read(
         self, reading: Reading, before: int, affected: Sequence[IndexedBlock], viewers: Collection[Viewer]
