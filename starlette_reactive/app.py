@@ -232,7 +232,7 @@ class Reactive(Notifications):
         self,
         template_name: str,
         *,
-        scope: str,
+        scope: str | Sequence[str],
         shared: bool = False,
         share: KeyOf | None = None,
         recheck: float | None = None,

@@ -200,10 +200,8 @@ class Hub:
         with self._inbox:
             return self._log.cursor(scope, self._log.position(scope))
 
-    def cursor_at(
-        self, scope: str, position: int | None, starts: Starts | None = None, *, exact: bool = True
-    ) -> str:
-        """Return the cursor of a position. ``None`` stands for an unknown position. The arguments are those of a read."""
+    def cursor_at(self, scope: str, position: int | None, starts: Starts | None = None, *, exact: bool = True) -> str:
+        """Return the cursor of a position, with the arguments of a read. ``None`` is an unknown position."""
         with self._inbox:
             if position is None or starts is None:
                 return self._log.cursor(scope, position)

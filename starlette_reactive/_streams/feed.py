@@ -278,7 +278,8 @@ class Feed:
         self._forget_held(viewer, blocks)
         viewer.own_after = max(viewer.own_after, self.position)
         if since < self.position:
-            viewer.repeated_paths |= self._scopes.read_for(viewer, since).paths_for(since, viewer.user_id, None, up_to=self.position)
+            reading = self._scopes.read_for(viewer, since)
+            viewer.repeated_paths |= reading.paths_for(since, viewer.user_id, None, up_to=self.position)
             viewer.position = None if viewer.position is None else min(since, viewer.position)
             viewer.plan = None
             viewer.caught_up = False

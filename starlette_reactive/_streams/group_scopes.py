@@ -46,9 +46,8 @@ class GroupScopes:
         """Be woken from now on by the further scopes of a viewer that is about to join, too."""
         for scope in others:
             self._alarm.widen(scope)
-            if scope not in self._viewers:
-                self._traces.scope_added(scope)
-        self._viewers.update(others)
+            self._viewers[scope] += 1
+            self._traces.viewers_in(scope, self._viewers[scope])
 
     def join(self, viewer: Viewer) -> None:
         """Begin where an expected viewer begins."""
@@ -58,12 +57,12 @@ class GroupScopes:
 
     def leave(self, viewer: Viewer) -> None:
         """Be woken no longer by further scopes that no viewer has any more."""
-        self._viewers.subtract(viewer.others)
         for scope in viewer.others:
-            if self._viewers[scope] <= 0:
+            self._viewers[scope] -= 1
+            self._traces.viewers_in(scope, self._viewers[scope])
+            if not self._viewers[scope]:
                 del self._viewers[scope], self._starts[scope]
                 self._alarm.narrow(scope)
-                self._traces.scope_removed(scope)
 
     def are_open_for(self, viewer: Viewer) -> bool:
         """Return whether the bus has closed none of a viewer's scopes since it was expected."""

@@ -38,7 +38,7 @@ class TracedChange:
     Args:
         change: The entry of the change log.
         own: How many viewers made it themselves, and so are not notified.
-        outside: How many viewers are outside its audience.
+        outside: How many viewers are outside its audience, or do not have its scope.
         later: How many viewers made it themselves, and are notified a little later.
     """
 
@@ -101,11 +101,8 @@ class GroupTrace(Protocol):
     def viewers_changed(self, viewers: int) -> None:
         """A viewer has joined or left. The group now has this many."""
 
-    def scope_added(self, scope: str) -> None:
-        """A viewer with a further scope is about to join."""
-
-    def scope_removed(self, scope: str) -> None:
-        """The last viewer with a further scope has left."""
+    def viewers_in(self, scope: str, viewers: int) -> None:
+        """A viewer with a further scope has joined or left. In this scope, the group now has this many."""
 
     def read(self, reading: TracedReading) -> None:
         """The change log was read."""
@@ -166,15 +163,10 @@ class GroupTraces:
         for trace in self._traces:
             trace.viewers_changed(viewers)
 
-    def scope_added(self, scope: str) -> None:
-        """Report a further scope."""
+    def viewers_in(self, scope: str, viewers: int) -> None:
+        """Report how many viewers have a further scope now."""
         for trace in self._traces:
-            trace.scope_added(scope)
-
-    def scope_removed(self, scope: str) -> None:
-        """Report that no viewer has a further scope any more."""
-        for trace in self._traces:
-            trace.scope_removed(scope)
+            trace.viewers_in(scope, viewers)
 
     def read(
         self, reading: Reading, before: int, affected: Sequence[IndexedBlock], viewers: Collection[Viewer]
