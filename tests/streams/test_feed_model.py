@@ -408,7 +408,18 @@ def _draw_move(chance: random.Random) -> tuple[Any, ...]:
     paths = frozenset(chance.sample(PATHS, chance.choice((1, 1, 2))))
     number, failing = chance.randrange(6), chance.choice((0, 0, 0, 1, 2))
     moves: list[tuple[int, tuple[Any, ...]]] = [
-        (12, ("change", paths, chance.random() < 0.3, number, chance.randrange(5), chance.random() < 0.2, chance.randrange(4))),
+        (
+            12,
+            (
+                "change",
+                paths,
+                chance.random() < 0.3,
+                number,
+                chance.randrange(5),
+                chance.random() < 0.2,
+                chance.randrange(4),
+            ),
+        ),
         (9, ("cycle", failing, chance.random() < 0.5)),
         (2, ("take", number)),
         (2, ("deliver", number)),
