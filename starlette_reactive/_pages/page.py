@@ -20,7 +20,7 @@ from starlette.templating import Jinja2Templates
 from .._bus.hub import Hub
 from .._checks import DeclaredPage
 from .._clients import Wire
-from .._core.errors import ViewerNameError
+from .._core.errors import ReactiveError, ViewerNameError
 from .._core.events import as_user_id
 from .._index.index import DependencyIndex
 from .._index.personal import personal_blocks
@@ -164,12 +164,15 @@ class Page:
         session = None if self.shared and self.user is None else sessions.begin(request)
         cursor = cursor_to_begin(request, self.settings.hub)
         mark, key = sessions.new_mark(session), await self._key_digest(request)
+        scopes = self._scopes_or_why_not(request, call.values)  # an object may not be readable after the run
         result = await call.run()
         if isinstance(result, Response):
             return self._accepted(result)
+        if isinstance(scopes, ReactiveError):
+            raise scopes
         if key and await self._key_digest(request) != key:  # what it has read may belong to either
             key = ""
-        visit = make_visit(request, self.key, self.scopes(request, call.values), mark, cursor, key)
+        visit = make_visit(request, self.key, scopes, mark, cursor, key)
         html = await self._html(request, visit, self._context(call, result))
         # A second tab from a cache would have the mark of the first.
         page = HTMLResponse(html, headers={"Cache-Control": "no-store"})
@@ -205,6 +208,13 @@ class Page:
         """
         known, what = {**values, "request": values.get("request", request)}, f"the page {self.key}"
         return format_scopes(self.scope_formats, known, what=what, template_name=self.template_name)
+
+    def _scopes_or_why_not(self, request: Request, values: Mapping[str, Any]) -> tuple[str, ...] | ReactiveError:
+        """Return the scopes, or what is wrong unless the endpoint answers with a response of its own."""
+        try:
+            return self.scopes(request, values)
+        except ReactiveError as error:
+            return error
 
     async def _html(self, request: Request, visit: Visit, context: Mapping[str, Any]) -> str:
         template = self.settings.templates.env.get_template(self.template_name)

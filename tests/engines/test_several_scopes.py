@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -62,6 +63,10 @@ async def gets(connection: Connection, value: str) -> None:
 
 def last_id(connection: Connection) -> str:
     return next(frame.id for frame in reversed(connection.frames) if frame.id is not None)
+
+
+def is_there(site: Site, scope: str) -> bool:
+    return [each.user_id for each in site.reactive.presence(scope)] == ["ada"]
 
 
 async def test_changes_of_each_scope_reach_a_page_in_another_process(world: World) -> None:
@@ -142,7 +147,7 @@ async def test_a_viewer_is_present_in_each_scope_and_can_be_ended_in_each(world:
         async with there.stream(await there.url()) as page:
             for where in (board, user):
                 with here.reactive.bus.subscribe(where):
-                    await soon(lambda where=where: [each.user_id for each in here.reactive.presence(where)] == ["ada"])
+                    await soon(partial(is_there, here, where))
             here.reactive.bus.close_user("ada", scope=scope)
             await soon(lambda: page.complete)
             assert page.updates[-1].event == "reactive-close"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -468,7 +467,6 @@ async def test_a_redirect_needs_no_scope() -> None:
     async def endpoint(request: Request) -> Any:
         return RedirectResponse("/sign-in", status_code=303)
 
-    assert inspect.iscoroutinefunction(endpoint)
     app = Starlette(routes=[Route("/", endpoint), *reactive.routes])
     assert (await request(app, "/")).status == 303
 
