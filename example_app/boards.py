@@ -51,7 +51,11 @@ def announce(sessions: Sessions) -> None:
 
 @router.get("/boards/{board_id}")
 @reactive.page(
-    "board.html", scope="board:{board_id}", share=everybody_signed_in, user=person_id, exclude_blocks=["add_task"]
+    "board.html",
+    scope=["board:{board_id}", "person:{me.id}"],
+    share=everybody_signed_in,
+    user=person_id,
+    exclude_blocks=["add_task"],
 )
 async def board_page(board_id: Number, me: Me, session: Session) -> dict[str, Any]:
     board = await find_board(session, board_id)
@@ -160,7 +164,7 @@ async def edit_task(
     assigned = await _assign(session, me, task, assignee)
     await session.commit()
     if assigned:
-        await notify(assigned, where=f"board:{task.board_id}")
+        await notify(assigned)
     return answer(request, Action(trigger="dialog-done"), back=back)
 
 

@@ -150,7 +150,7 @@ async def say(request: Request, me: Me, session: Session, text: Text = "") -> Re
     await session.commit()
     await reactive.emit(SCOPE, "messages")
     if mentioned:
-        await notify(*mentioned, where=SCOPE)
+        await notify(*mentioned)
     if f"@{GUIDE.lower()}" in text.lower():
         request.app.state.tasks.start_soon(_reply, request.app.state.sessions, text)
     return answer(request, Fragment("chat.html", "say", me=me), back="/chat")

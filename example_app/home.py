@@ -31,7 +31,9 @@ class Summary:
 
 
 @router.get("/")
-@reactive.page("home.html", scope="workspace", user=person_id, exclude_blocks=["new_board", "new_document"])
+@reactive.page(
+    "home.html", scope=["workspace", "person:{me.id}"], user=person_id, exclude_blocks=["new_board", "new_document"]
+)
 async def home(me: Me, session: Session) -> dict[str, Any]:
     documents = await session.scalars(select(Document).order_by(Document.title))
     return {

@@ -1,8 +1,9 @@
 """Notifications: sent to some people only, and kept for those who are away.
 
-An event with an ``audience`` reaches only the pages of these people. It does not reach people who are away, so each
-notification is also a row. Each person has a cursor into these rows; the rows after it are unread. “Mark as read” moves
-the cursor to the newest row that was *shown*, so a notification that arrives at that moment stays unread.
+Each person has a scope, which every live page with a bell has as well as its own. A change in it reaches only the pages
+of this person. It does not reach people who are away, so each notification is also a row. Each person has a cursor into
+these rows; the rows after it are unread. “Mark as read” moves the cursor to the newest row that was *shown*, so a
+notification that arrives at that moment stays unread.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ router = APIRouter()
 
 
 @router.get("/notifications")
-@reactive.page("notifications.html", scope="notifications", user=person_id)
+@reactive.page("notifications.html", scope="person:{me.id}", user=person_id)
 async def notifications_page(me: Me, session: Session) -> dict[str, Any]:
     mine = select(Notification).where(Notification.person_id == me.id).order_by(Notification.id.desc())
     unread = list(await session.scalars(mine.where(Notification.id > me.read_until)))
@@ -62,12 +63,8 @@ async def note(session: AsyncSession, person: str, text: str, link: str) -> None
     session.add(Notification(person, text, link))
 
 
-async def notify(*people: str, where: str | None = None) -> None:
-    """Notify the pages of some people, and of nobody else, of new or read notifications.
-
-    Args:
-        *people: The ids of the people.
-        where: The scope of the page that the notification is about; it may be open.
-    """
-    for scope in {"notifications", "workspace", where} - {None}:
-        await reactive.emit(str(scope), "notices", "unread", audience=people)
+async def notify(*people: str) -> None:
+    """Notify the pages of some people, and of nobody else, of new or read notifications."""
+    for person in people:
+        await reactive.emit(f"person:{person}", "notices", "unread")
+    await reactive.emit("chat", "unread", audience=people)  # the chat's own stream has one scope

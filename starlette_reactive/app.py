@@ -233,7 +233,7 @@ class Reactive(Notifications):
         self,
         template_name: str,
         *,
-        scope: str,
+        scope: str | Sequence[str],
         shared: bool = False,
         share: KeyOf | None = None,
         recheck: float | None = None,
@@ -246,13 +246,13 @@ class Reactive(Notifications):
     ) -> Callable[[Endpoint], Endpoint]:
         """Make an endpoint that returns a context the page and its live updates. Write it below the route decorator.
 
-        A GET renders the page. Each change of the scope runs the endpoint again, as a request through the application,
+        A GET renders the page. Each change of a scope runs the endpoint again, as a request through the application,
         and sends the blocks that show the change. In the page, ``<div {{ live() }}></div>`` receives them.
 
         Args:
             template_name: The page's template.
-            scope: The scope whose changes concern the page, with the endpoint's parameters in braces:
-                ``"board:{board_id}"``.
+            scope: The scope whose changes concern the page, with parameters of the endpoint or ``request`` in braces:
+                ``"board:{board_id}"``. Or a list of scopes.
             shared: Whether one run per change serves all viewers of a URL. It then has no cookie, no credentials and
                 no other header of a viewer, and no live block may read viewer data.
             share: A function or coroutine function of a viewer's request that returns a hashable key, such as a role or
@@ -266,16 +266,16 @@ class Reactive(Notifications):
                 presence. It is called when a stream connects and, unless the page is shared, at each update.
             exclude_blocks: Blocks that are not live, such as an editor that the browser manages.
             wire: The client in the page: ``"htmx"``, ``"datastar"`` or ``"turbo"``.
-            on_connect: Called once as ``on_connect(scope, connection)`` when a viewer is counted; emit here what shows
-                presence. It may be async.
-            on_disconnect: Called once as ``on_disconnect(scope, connection)`` when a viewer is no longer counted,
-                whatever ends the stream. It may be async.
+            on_connect: Called once for each scope as ``on_connect(scope, connection)`` when a viewer is counted; emit
+                here what shows presence. It may be async.
+            on_disconnect: Called once for each scope as ``on_disconnect(scope, connection)`` when a viewer is no longer
+                counted, whatever ends the stream. It may be async.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.
             BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
             ViewerNameError: A live block of a shared page reads viewer data, or may read it.
-            TypeError: What is decorated cannot be an endpoint, such as a class, or ``share`` cannot be called.
+            TypeError: An argument has the wrong type, or what is decorated cannot be an endpoint, such as a class.
             ValueError: ``wire`` is unknown, ``scope`` is empty, or arguments contradict each other.
         """
         declare = declare_page(

@@ -8,7 +8,7 @@ the change log, under the same lock, for what happened.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from .._core.counts import Counts
@@ -18,6 +18,7 @@ from .._core.toasts import Toast
 from .._engines import Relay
 from .._log.changelog import ChangeLog, Reading
 from .._log.replica import Replica
+from .._log.several import Starts, begin_in, positions_in, read_in
 from .backlog import Backlog, DropCallback
 from .emitter import Emitter
 from .inbound import Inbound
@@ -36,17 +37,19 @@ _SESSION = RESERVED  # before the name of a session, where engines and the roste
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a reader stands in the history of a scope.
+    """Where a reader stands in the history of a scope, or of several.
 
     Args:
         position: The position of its cursor. ``None`` if the cursor is malformed or too old.
-        latest: The position of the scope's last event, or a later one with no event of the scope in between.
+        latest: The position of the last event of its scopes, or a later one with no event of theirs in between.
         cursor: The cursor to send back for ``position``.
+        starts: Its scopes, each with the position where it begins there. ``None`` if it has one scope.
     """
 
     position: int | None
     latest: int
     cursor: str
+    starts: Starts | None = None
 
 
 class Hub:
@@ -100,6 +103,7 @@ class Hub:
         end: Callable[[str], object],
         session: str | None = None,
         show: Callable[[Toast], object] | None = None,
+        others: Sequence[str] = (),
     ) -> Member:
         """Count a connection that is notified by other means than a subscription.
 
@@ -109,12 +113,15 @@ class Hub:
             end: Called with the reason when the bus ends the connection, in any thread. It must not raise or block.
             session: The viewer's session, for :meth:`end_session`.
             show: Called with each toast for the viewer, in any thread. It must not block.
+            others: Further scopes that it views. It is present in each, and ends with each.
 
         Returns:
             The member. It has ended already if its user or session was ended after the connection was made.
         """
-        _check_scope(scope)
-        return self._roster.join(scope, connection, end, None if session is None else _SESSION + session, show)
+        scopes = (scope, *others)
+        for each in scopes:
+            _check_scope(each)
+        return self._roster.join(scopes, connection, end, None if session is None else _SESSION + session, show)
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Call a function for each event delivered in this process. Returns a function that stops it."""
@@ -150,27 +157,56 @@ class Hub:
 
     # The change log
 
-    def read(self, scope: str, after: int | None) -> Reading:
-        """Return what changed in a scope after a position. ``None`` stands for an unknown position."""
-        with self._inbox:
-            return self._log.read(scope, after)
+    def read(self, scope: str, after: int | None, starts: Starts | None = None, *, exact: bool = True) -> Reading:
+        """Return what changed after a position. ``None`` stands for an unknown position.
 
-    def locate(self, scope: str, cursor: str | None) -> Location:
-        """Return the position of a cursor in a scope. Without a cursor, it is that of the scope's last event."""
+        Args:
+            scope: The reader's scope.
+            after: The position.
+            starts: All scopes of a reader of several.
+            exact: Whether all who are given the cursor read exactly these scopes. Otherwise it is valid for any of
+                them.
+        """
         with self._inbox:
+            if starts is None:
+                return self._log.read(scope, after)
+            return read_in(self._log, starts, after, exact=exact)
+
+    def locate(self, scope: str, cursor: str | None, others: Sequence[str] = ()) -> Location:
+        """Return the position of a cursor. Without a cursor, it is that of the last event.
+
+        Args:
+            scope: The reader's scope.
+            cursor: The cursor.
+            others: Its further scopes.
+        """
+        with self._inbox:
+            if others:
+                return self._locate_in((scope, *others), cursor)
             latest = self._log.position(scope)
             position = latest if cursor is None else self._log.parse(scope, cursor)
             return Location(position, latest, self._log.cursor(scope, position))
+
+    def _locate_in(self, scopes: Sequence[str], cursor: str | None) -> Location:
+        position, starts = begin_in(self._log, scopes, cursor)
+        latest = max(map(self._log.position, scopes))
+        known = self._log.cursor(scopes[0], None)
+        if position is not None:
+            known = self._log.cursor_of(positions_in(starts, position))
+        return Location(position, latest, known, starts)
 
     def cursor(self, scope: str) -> str:
         """Return the cursor of a scope's last event."""
         with self._inbox:
             return self._log.cursor(scope, self._log.position(scope))
 
-    def cursor_at(self, scope: str, position: int | None) -> str:
-        """Return the cursor of a position in a scope. ``None`` stands for an unknown position."""
+    def cursor_at(self, scope: str, position: int | None, starts: Starts | None = None, *, exact: bool = True) -> str:
+        """Return the cursor of a position, with the arguments of a read. ``None`` is an unknown position."""
         with self._inbox:
-            return self._log.cursor(scope, position)
+            if position is None or starts is None:
+                return self._log.cursor(scope, position)
+            positions = positions_in(starts, position)
+            return self._log.cursor_of(positions) if exact else self._log.common_cursor(positions)
 
     def latest_cursor(self) -> str:
         """Return a cursor that stands for now in every scope, for a caller that does not know its scope yet.
@@ -205,9 +241,9 @@ class Hub:
         if self.link is not None:
             self.link.relay.stop()
 
-    async def ready(self, scope: str) -> bool:
-        """Wait until a scope is level with the engine. Returns ``False`` if the engine does not answer in time."""
-        return self.link is None or await self._levels.ready(scope)
+    async def ready(self, *scopes: str) -> bool:
+        """Wait until scopes are level with the engine. Returns ``False`` if the engine does not answer in time."""
+        return self.link is None or await self._levels.ready(scopes)
 
     def health(self) -> Health:
         """Return the state of the connection to the engine."""

@@ -5,7 +5,7 @@ A scope is *level* once the engine has sent its history. Without an engine every
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
@@ -56,27 +56,36 @@ class Levels:
         for wake in self._waiters.pop(scope, ()):
             wake()
 
-    async def ready(self, scope: str) -> bool:
-        """Wait until a scope is level with the engine. Returns ``False`` if the engine does not answer in time."""
+    async def ready(self, scopes: Sequence[str]) -> bool:
+        """Wait until scopes are level with the engine. Returns ``False`` if the engine does not answer in time."""
         if self._link is None:
             return True
-        level = anyio.Event()
+        waits: list[tuple[str, anyio.Event, Callable[[], None]]] = []
         with self._inbox:
-            if self._is_level(scope):
-                return True
-            self._link.open(scope)
-            if scope not in self._roster:
-                self._link.relay.detach(scope)
-            wake = setter(level)
-            self._waiters.setdefault(scope, []).append(wake)
+            for scope in scopes:
+                if not self._is_level(scope):
+                    level = anyio.Event()
+                    waits.append((scope, level, self._wake_when_level(self._link, scope, level)))
+        if not waits:
+            return True
         try:
             with anyio.move_on_after(self._link.relay.patience):
-                await level.wait()
+                for _, level, _ in waits:
+                    await level.wait()
         finally:
             with self._inbox:
-                self._wait_no_more(scope, wake)
+                for scope, _, wake in waits:
+                    self._wait_no_more(scope, wake)
         with self._inbox:
-            return self._is_level(scope)
+            return all(map(self._is_level, scopes))
+
+    def _wake_when_level(self, link: Link, scope: str, level: anyio.Event) -> Callable[[], None]:
+        link.open(scope)
+        if scope not in self._roster:
+            link.relay.detach(scope)
+        wake = setter(level)
+        self._waiters.setdefault(scope, []).append(wake)
+        return wake
 
     def _wait_no_more(self, scope: str, wake: Callable[[], None]) -> None:
         waiters = self._waiters.get(scope, [])

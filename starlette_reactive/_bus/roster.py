@@ -26,19 +26,19 @@ class Member:
     """A connection that the bus counts for presence, shows toasts and can end, but does not notify.
 
     Args:
-        scope: The scope that it views.
-        connection: Who views it.
+        scopes: The scopes that it views.
+        connection: Who views them.
         end: Called with the reason when the bus ends the connection, in any thread. It must not raise or block.
         leave: Removes the member from the bus.
         session: Its session, as :meth:`Roster.end_user` names it.
         show: Called with each toast for it, in any thread. It must not block. ``None`` if it is shown none.
     """
 
-    __slots__ = ("_leave", "connection", "end", "has_ended", "scope", "session", "show")
+    __slots__ = ("_leave", "connection", "end", "has_ended", "scopes", "session", "show")
 
     def __init__(
         self,
-        scope: str,
+        scopes: tuple[str, ...],
         connection: ConnectionInfo | None,
         end: Callable[[str], object],
         leave: Callable[[Member], None],
@@ -48,7 +48,7 @@ class Member:
         self.show: Callable[[Toast], object] | None = show
         self.has_ended: bool = False
         self.session: str | None = session
-        self.scope: str = scope
+        self.scopes: tuple[str, ...] = scopes
         self.connection: ConnectionInfo | None = connection
         self.end: Callable[[str], object] = end
         self._leave = leave
@@ -102,7 +102,9 @@ class Roster:
 
     def add(self, subscriber: Subscriber) -> Subscription:
         """Register a subscriber and return its subscription."""
-        subscription = subscriber.handle = Subscription(self._inbox, subscriber, self._close_subscriber)
+        subscription = subscriber.handle = Subscription(
+            self._inbox, subscriber, self._close_subscriber, self._widen, self._narrow
+        )
         if self._ended.includes(subscriber.scope, subscriber.connection, None):
             subscriber.finish()
             self._report_end(subscriber)
@@ -114,19 +116,20 @@ class Roster:
 
     def join(
         self,
-        scope: str,
+        scopes: tuple[str, ...],
         connection: ConnectionInfo | None,
         end: Callable[[str], object],
         session: str | None,
         show: Callable[[Toast], object] | None,
     ) -> Member:
         """Register a member and return it. One whose user or session has been ended since it connected has ended."""
-        member = Member(scope, connection, end, self._leave_soon, session, show)
+        member = Member(scopes, connection, end, self._leave_soon, session, show)
         with self._inbox:
-            if self._ended.includes(scope, connection, session):
+            if any(self._ended.includes(scope, connection, session) for scope in scopes):
                 member.has_ended = True
                 return member
-            self._scope(scope).members[member] = None
+            for scope in scopes:
+                self._scope(scope).members[member] = None
             self._show(member)
         return member
 
@@ -141,11 +144,13 @@ class Roster:
 
     def _show(self, registered: Subscriber | Member) -> None:
         if self._link is not None and registered.connection is not None:
-            self._link.relay.join(registered.scope, id(registered), registered.connection)
+            for scope in registered.scopes:
+                self._link.relay.join(scope, id(registered), registered.connection)
 
     def _hide(self, registered: Subscriber | Member) -> None:
         if self._link is not None and registered.connection is not None:
-            self._link.relay.leave(registered.scope, id(registered))
+            for scope in registered.scopes:
+                self._link.relay.leave(scope, id(registered))
 
     # Reading
 
@@ -168,9 +173,9 @@ class Roster:
     def viewer_count(self) -> int:
         """The number of members, and of subscribers that do not merely watch."""
         with self._inbox:
-            scopes = [scope for name, scope in self._scopes.items() if not name.startswith(RESERVED)]
-            readers = sum(not each.watches for scope in scopes for each in scope.subscribers)
-            return readers + sum(len(scope.members) for scope in scopes)
+            scopes = [(name, scope) for name, scope in self._scopes.items() if not name.startswith(RESERVED)]
+            readers = sum(not each.watches for _, scope in scopes for each in scope.subscribers)
+            return readers + sum(each.scopes[0] == name for name, scope in scopes for each in scope.members)
 
     @property
     def scope_count(self) -> int:
@@ -200,7 +205,10 @@ class Roster:
             for member in list(scope.members):
                 self._end_member(member, "closed")
             for subscriber in list(scope.subscribers):
-                self._finish(subscriber, sleepers)
+                if name is None or subscriber.scope == name:
+                    self._finish(subscriber, sleepers)
+                else:  # it watches for others, too
+                    self._narrow(subscriber, name)
         self.wake(sleepers)
 
     def end_user(self, user_id: str, scope: str | None) -> int:
@@ -236,11 +244,13 @@ class Roster:
         self._inbox.do(functools.partial(self._leave, member))
 
     def _leave(self, member: Member) -> None:
-        scope = self._scopes.get(member.scope)
-        if scope is not None and member in scope.members:
-            del scope.members[member]
-            self._hide(member)
-            self._forget_if_empty(member.scope)
+        scope = self._scopes.get(member.scopes[0])
+        if scope is None or member not in scope.members:
+            return
+        self._hide(member)
+        for name in member.scopes:
+            del self._scopes[name].members[member]
+            self._forget_if_empty(name)
 
     def _close_subscriber(self, subscriber: Subscriber) -> None:
         sleepers: Sleepers = {}
@@ -258,11 +268,23 @@ class Roster:
         if subscriber.closed:
             return
         subscriber.finish()
-        del self._scopes[subscriber.scope].subscribers[subscriber]
         self.subscriber_count -= 1
         self._hide(subscriber)
-        self._forget_if_empty(subscriber.scope)
+        for scope in subscriber.scopes:
+            del self._scopes[scope].subscribers[subscriber]
+            self._forget_if_empty(scope)
         self._report_end(subscriber)
+
+    def _widen(self, subscriber: Subscriber, scope: str) -> None:
+        if not subscriber.closed and scope != subscriber.scope:
+            subscriber.others.add(scope)
+            self._scope(scope).subscribers[subscriber] = None
+
+    def _narrow(self, subscriber: Subscriber, scope: str) -> None:
+        if not subscriber.closed and scope in subscriber.others:
+            subscriber.others.remove(scope)
+            del self._scopes[scope].subscribers[subscriber]
+            self._forget_if_empty(scope)
 
     def _report_end(self, subscriber: Subscriber) -> None:
         if subscriber.on_disconnect is not None:

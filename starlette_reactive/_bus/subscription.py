@@ -1,4 +1,4 @@
-"""A reader of one scope's events: :class:`Subscription` for the reader, :class:`Subscriber` for the bus.
+"""A reader of the events of a scope: :class:`Subscription` for the reader, :class:`Subscriber` for the bus.
 
 The bus decides under its lock which events wait for a subscriber. The signal of a subscriber carries no events: it only
 wakes a sleeping reader. So a cancelled reader loses nothing.
@@ -30,7 +30,7 @@ class Subscriber:
     """The bus's side of a subscription. Everything except :meth:`wait` requires the bus's lock.
 
     Args:
-        scope: The scope whose events it receives.
+        scope: The scope whose events it receives. A watcher may have others besides.
         connection: Who subscribed, for audience and presence.
         origin: Events of this origin are skipped.
         on_disconnect: Called when the subscription has ended.
@@ -49,6 +49,7 @@ class Subscriber:
         "mailbox",
         "on_disconnect",
         "origin",
+        "others",
         "scope",
         "together",
         "turn",
@@ -69,6 +70,7 @@ class Subscriber:
         together: Hashable = None,
     ) -> None:
         self.scope: str = scope
+        self.others: set[str] = set()  # further scopes of a watcher
         self.turn: Hashable = turn
         self.together: Hashable = together
         self.watches: bool = watches
@@ -85,6 +87,11 @@ class Subscriber:
         self._loop: EventLoop | None = None  # in which a reader slept last
         self._signal: Signal | None = None
         self.mailbox: Mailbox | None = None  # of the loop in which a reader sleeps or is about to
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """All scopes whose events it receives."""
+        return (self.scope, *self.others)
 
     def admits(self, event: ChangeEvent) -> bool:
         """Return whether an event is for this subscriber and is not covered by catching up."""
@@ -151,10 +158,19 @@ class Subscription:
     been iterated ends it too.
     """
 
-    def __init__(self, inbox: Inbox, subscriber: Subscriber, close: Callable[[Subscriber], None]) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        subscriber: Subscriber,
+        close: Callable[[Subscriber], None],
+        widen: Callable[[Subscriber, str], None],
+        narrow: Callable[[Subscriber, str], None],
+    ) -> None:
         self._inbox = inbox
         self._subscriber = subscriber
         self._close = close
+        self._widen = widen
+        self._narrow = narrow
 
     @property
     def scope(self) -> str:
@@ -170,6 +186,21 @@ class Subscription:
     def closed(self) -> bool:
         """Whether it has ended. Events may still wait in it."""
         return self._subscriber.closed
+
+    def receives(self, scope: str) -> bool:
+        """Return whether it receives the events of a scope."""
+        subscriber = self._subscriber
+        return not subscriber.closed and (scope == subscriber.scope or scope in subscriber.others)
+
+    def widen(self, scope: str) -> None:
+        """Receive the events of a further scope from now on. For watchers only; idempotent."""
+        with self._inbox:
+            self._widen(self._subscriber, scope)
+
+    def narrow(self, scope: str) -> None:
+        """Receive the events of a further scope no longer. Idempotent."""
+        with self._inbox:
+            self._narrow(self._subscriber, scope)
 
     def __aiter__(self) -> Self:
         return self

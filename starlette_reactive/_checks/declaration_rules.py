@@ -150,7 +150,7 @@ def _check_audiences(app: AppDescription) -> Iterator[Issue]:
     audience, first = _names(app.data.get("reactive_audience_scopes"), "reactive_audience_scopes")
     connections, second = _names(app.data.get("reactive_connection_scopes"), "reactive_connection_scopes")
     yield from (issue for issue in (first, second) if issue is not None)
-    with_users = connections | {page.scope for page in app.pages if page.knows_user}
+    with_users = connections | {scope for page in app.pages if page.knows_user for scope in page.scopes}
     shapes = {_shape(scope) for scope in with_users}
     for scope in sorted(audience):
         if _shape(scope) not in shapes:

@@ -48,7 +48,7 @@ class DeclaredPage:
 
     Args:
         template_name: Its template.
-        scope: Its scope, with the endpoint's parameters in braces.
+        scopes: Its scopes, with the endpoint's parameters in braces.
         shared: Whether one render serves all viewers.
         wire: The name of its wire.
         index: Its live blocks.
@@ -58,7 +58,7 @@ class DeclaredPage:
     """
 
     template_name: str
-    scope: str
+    scopes: tuple[str, ...]
     shared: bool
     wire: str
     index: DependencyIndex

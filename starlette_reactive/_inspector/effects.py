@@ -112,7 +112,7 @@ class GroupEffect:
         status: How far the group has processed it.
         viewers: The number of viewers in the group.
         own: How many of them made the change themselves, and are not told of it.
-        outside: How many of them are outside its audience.
+        outside: How many of them are outside its audience, or do not have its scope.
         later: How many of them made the change themselves, and are told of it a little later.
         blocks: The blocks that show its paths.
         render: The render that covers it.
@@ -201,7 +201,8 @@ def changes_of(event: ChangeEvent, changes: Iterable[TracedChange] | None) -> li
     return [
         each
         for each in changes or ()
-        if each.change.audience == event.audience
+        if each.change.scope == event.scope
+        and each.change.audience == event.audience
         and each.change.path in event.changed_paths
         and each.change.origin == event.origin
     ]

@@ -165,7 +165,8 @@ def _notes(effects: Sequence[GroupEffect]) -> Iterable[str]:
     if own:
         yield f"Not sent to {count_of(own, 'viewer')} who made the change."
     if outside:
-        yield f"Not sent to {count_of(outside, 'viewer')} outside the audience."
+        where = "in other scopes" if first.event.event.audience is None else "outside the audience"
+        yield f"Not sent to {count_of(outside, 'viewer')} {where}."
     if first.status is GroupStatus.UNSEEN:
         yield f"Nothing rendered: no live block of {first.page or 'the page'} shows these paths."
     if first.status is GroupStatus.WITHHELD:

@@ -90,7 +90,7 @@ class GroupRecorder:
 
     Args:
         recorder: The recorder that it belongs to.
-        scope: The group's scope.
+        scope: The scope that all viewers of the group have.
         registry: The group's blocks.
         follows: Whether its viewers belong to another group too, which counts them.
     """
@@ -102,6 +102,7 @@ class GroupRecorder:
         self.registry = registry
         self.page: str = ", ".join(dict.fromkeys(ref.template_name for ref in registry.blocks()))
         self.viewers: int = 0
+        self.others: dict[str, int] = {}  # the number of viewers in each further scope
         self.renders: int = 0
         self.size: int = 0
         self.waiting: deque[GroupEffect] = deque(maxlen=MAX_EVENTS)  # delivered, and not read yet
@@ -115,6 +116,21 @@ class GroupRecorder:
         with self._recorder.recording():
             self.viewers = viewers
             self._recorder.mark_changed("presence", "counters")
+
+    def viewers_in(self, scope: str, viewers: int) -> None:
+        """Record the number of viewers in a further scope."""
+        with self._recorder.recording():
+            if scope not in self.others:
+                self._recorder.add_to(scope, self)
+            self.others[scope] = viewers
+            if not viewers:
+                self._recorder.remove_from(scope, self)
+                del self.others[scope]
+            self._recorder.mark_changed("presence")
+
+    def count_in(self, scope: str) -> int:
+        """Return the number of viewers in a scope."""
+        return self.viewers if scope == self.scope else self.others.get(scope, 0)
 
     def read(self, reading: TracedReading) -> None:
         """Match what the group read in the change log to the delivered events."""
@@ -213,7 +229,8 @@ class _Reading:
     def __init__(self, at: float, reading: TracedReading) -> None:
         self.at = at
         self.traced = reading
-        self._changes = {(each.change.audience, each.change.path) for each in reading.changes or ()}
+        changes = [each.change for each in reading.changes or ()]
+        self._changes = {(each.scope, each.audience, each.path) for each in changes}
         self._unclaimed = set(self._changes)
 
     def contains(self, event: ChangeEvent) -> bool:
@@ -229,8 +246,8 @@ class _Reading:
         self._unclaimed -= _keys_of(event)
 
 
-def _keys_of(event: ChangeEvent) -> set[tuple[frozenset[str] | None, str]]:
-    return {(event.audience, path) for path in event.changed_paths}
+def _keys_of(event: ChangeEvent) -> set[tuple[str, frozenset[str] | None, str]]:
+    return {(event.scope, event.audience, path) for path in event.changed_paths}
 
 
 class Recorder:
@@ -267,7 +284,7 @@ class Recorder:
         """Add a group."""
         with self.locked():
             group = GroupRecorder(self, scope, registry, follows=follows)
-            self._groups[scope] = (*self._groups.get(scope, ()), group)
+            self.add_to(scope, group)
             self.mark_changed("presence", "counters")
             if id(registry) not in self.registries:
                 self.registries[id(registry)] = registry
@@ -276,15 +293,22 @@ class Recorder:
 
     def remove(self, group: GroupRecorder) -> None:
         """Remove a group. Its work stays in the totals."""
-        known = self._groups.get(group.scope, ())
-        if group not in known:
+        if group not in self._groups.get(group.scope, ()):
             return
-        self._groups[group.scope] = tuple(each for each in known if each is not group)
-        if not self._groups[group.scope]:
-            del self._groups[group.scope]
-        ended = self._ended
-        self._ended = Totals(0, 0, ended.renders + group.renders, ended.size + group.size)
+        for scope in (group.scope, *group.others):
+            self.remove_from(scope, group)
+        self._ended = Totals(0, 0, self._ended.renders + group.renders, self._ended.size + group.size)
         self.mark_changed("presence", "counters")
+
+    def add_to(self, scope: str, group: GroupRecorder) -> None:
+        """Add a group to those of a scope. Call it while :meth:`locked`."""
+        self._groups[scope] = (*self._groups.get(scope, ()), group)
+
+    def remove_from(self, scope: str, group: GroupRecorder) -> None:
+        """Remove a group from those of a scope. Call it while :meth:`locked`."""
+        self._groups[scope] = tuple(each for each in self._groups.get(scope, ()) if each is not group)
+        if not self._groups[scope]:
+            del self._groups[scope]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -366,7 +390,7 @@ class Recorder:
     def totals(self) -> Totals:
         """Return the totals of all groups, including those that have ended."""
         with self.locked():
-            groups = [group for each in self._groups.values() for group in each]
+            groups = [group for scope, each in self._groups.items() for group in each if group.scope == scope]
             counting = [group for group in groups if not group.follows]
             return Totals(
                 len(counting),

@@ -16,14 +16,14 @@ class SharingRow:
 
     Args:
         page: Its template.
-        scope: Its scope.
+        scopes: Its scopes.
         serves: For whom one render serves.
         shared: The names of the blocks that several viewers share.
         personal: The names of the other blocks that show what belongs to one viewer, each with the reason.
     """
 
     page: str
-    scope: str
+    scopes: Sequence[str]
     serves: Sharing
     shared: Sequence[str]
     personal: Sequence[tuple[str, str]]
@@ -38,5 +38,5 @@ def sharing_rows(app: AppDescription) -> list[SharingRow]:
         shared = [] if page.sharing is Sharing.VIEWER else [name for name in names if name not in reasons]
         personal = [(name, reason.describe(name)) for name, reason in reasons.items()]
         if names:
-            rows.append(SharingRow(page.template_name, page.scope, page.sharing, shared, personal))
+            rows.append(SharingRow(page.template_name, page.scopes, page.sharing, shared, personal))
     return rows

@@ -101,7 +101,7 @@ class View:
         registries = [*map(registry_of, app.all_indexes), *list(self._recorder.registries.values())]
         scopes: dict[str, list[str]] = {}
         for page in app.pages:
-            scopes.setdefault(page.template_name, []).append(page.scope)
+            scopes.setdefault(page.template_name, []).extend(page.scopes)
         return lay_out(build_graph(dict.fromkeys(registries)), scopes)
 
     @property
@@ -167,7 +167,7 @@ class View:
         named = sorted((user, count) for user, count in users.items() if user is not None)
         return ScopeRow(
             scope=scope,
-            viewers=_viewers(groups),
+            viewers=_viewers(scope, groups),
             groups=sum(not group.follows for group in groups),
             connected=len(connections),
             pages=sorted({group.page for group in groups}),
@@ -184,8 +184,8 @@ class View:
 
 def _by_viewers(item: tuple[str, Sequence[GroupRecorder]]) -> tuple[int, str]:
     scope, groups = item
-    return -_viewers(groups), scope
+    return -_viewers(scope, groups), scope
 
 
-def _viewers(groups: Sequence[GroupRecorder]) -> int:
-    return sum(group.viewers for group in groups if not group.follows)
+def _viewers(scope: str, groups: Sequence[GroupRecorder]) -> int:
+    return sum(group.count_in(scope) for group in groups if not group.follows)

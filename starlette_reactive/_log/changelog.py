@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .._core.events import ChangeEvent
@@ -42,6 +43,7 @@ class Change:
         position: Its position in the log.
         origin: Its origin, if the event had one.
         other_position: The position of the newest change of another origin, or 0.
+        scope: The scope that it belongs to.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Change:
     position: int
     origin: str | None
     other_position: int
+    scope: str
 
     @property
     def for_all(self) -> bool:
@@ -57,7 +60,7 @@ class Change:
 
     def of_others(self) -> Change:
         """Return the newest change of another origin. Its own origin is not known."""
-        return Change(self.path, self.audience, self.other_position, None, 0)
+        return Change(self.path, self.audience, self.other_position, None, 0, self.scope)
 
     def position_for(self, user_id: str | None, origin: str | None) -> int:
         """Return the position of the last change that a viewer is entitled to, or 0."""
@@ -72,7 +75,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The changes of a scope up to a position.
+    """The changes of a scope, or of several, up to a position.
 
     Args:
         position: The position.
@@ -141,7 +144,7 @@ class ScopeLog:
                 other = last.other_position
             else:
                 other = last.position
-            self.entries[key] = Change(path, event.audience, position, event.origin, other)
+            self.entries[key] = Change(path, event.audience, position, event.origin, other, event.scope)
         while len(self.entries) > limit:
             oldest = next(iter(self.entries))
             self.floor = self.entries.pop(oldest).position
@@ -220,9 +223,23 @@ class ChangeLog:
         """
         return f"{self._epoch}-{UNKNOWN if position is None else self._permutation.hide(position)}"
 
+    def cursor_of(self, positions: Mapping[str, int]) -> str:
+        """Return the cursor of a reader of several scopes, from its position in each of them."""
+        return self.cursor("", min(positions.values()))
+
+    def common_cursor(self, positions: Mapping[str, int]) -> str:
+        """Return a cursor that is valid for a reader of any of these scopes, from the position in each of them."""
+        return self.cursor_of(positions)
+
     def latest_cursor(self) -> str:
         """Return a cursor that stands for now in every scope."""
         return self.cursor("", self._position)
+
+    def parse_for(self, scopes: Sequence[str], cursor: str) -> list[int] | None:
+        """Return the position of a cursor in each of several scopes, or ``None`` if one is not known."""
+        found = [self.parse(scope, cursor) for scope in scopes]
+        known = [position for position in found if position is not None]
+        return known if len(known) == len(found) else None
 
     def parse(self, scope: str, cursor: str) -> int | None:  # noqa: ARG002 - as above
         """Return the position of a cursor, or ``None`` if it is malformed or from another log."""

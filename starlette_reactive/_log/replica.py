@@ -9,6 +9,8 @@ nothing else. The replica translates between the two:
   the position has a lower stamp.
 - An incoming cursor stands for the position before the first change here with a higher stamp.
 
+A reader of several scopes has a cursor with the stamp of each, unless they are the same.
+
 Both err on the side of reporting a change twice. The stamps of a scope may arrive out of order: those of PostgreSQL
 are transaction numbers, and transactions commit in any order.
 
@@ -19,7 +21,7 @@ history get positions below all those given out since the scope was opened, in a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .._core.events import ChangeEvent
@@ -29,6 +31,7 @@ from .changelog import PATHS_PER_SCOPE, UNKNOWN, Change, ChangeLog, Key, Reading
 __all__ = ["History", "Record", "Replica"]
 
 _HISTORY_POSITIONS = 2 * PATHS_PER_SCOPE  # reserved for a history: each record has two stamps
+_BETWEEN_STAMPS = "."  # in the cursor of a reader of several scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +116,14 @@ class _ScopeReplica(ScopeLog):
         self.level, self.stamp_floor = level, floor
         self.loaded = True
 
-    def add_history(self, history: History, since: int) -> None:
-        """Add a history up to a stamp, at positions below all those given out so far."""
+    def add_history(self, scope: str, history: History, since: int) -> None:
+        """Add the history of a scope up to a stamp, at positions below all those given out so far."""
         stamps = {stamp for record in history.records for stamp in (record.stamp, record.other_stamp)}
         first = self.floor - _HISTORY_POSITIONS
         positions = {stamp: first + number for number, stamp in enumerate(sorted(stamps)) if 0 < stamp <= since}
-        changes = {change: stamps for record in history.records for change, stamps in _changes_at(record, positions)}
+        changes = {
+            change: stamps for record in history.records for change, stamps in _changes_at(record, scope, positions)
+        }
         for change in sorted(changes, key=lambda each: each.position):
             key = (change.audience, change.path)
             self.entries[key] = change
@@ -225,7 +230,7 @@ class Replica(ChangeLog):
             replica.begin_at(history.level, floor=history.level)
             return [(history.level, ChangeEvent(scope, (ALL,)))]
         if not replica.loaded:
-            replica.add_history(history, since)
+            replica.add_history(scope, history, since)
             replica.begin_at(history.level, floor=history.floor)
         replica.level = max(replica.level, history.level)
         return history.events(scope, since)
@@ -262,12 +267,28 @@ class Replica(ChangeLog):
 
     def cursor(self, scope: str, position: int | None) -> str:
         """Return the cursor of a position in a scope: every change up to its stamp had arrived at the position."""
+        return self._cursor_of_stamps([None if position is None else self._stamp_at(scope, position)])
+
+    def cursor_of(self, positions: Mapping[str, int]) -> str:
+        """Return the cursor of a reader of several scopes: one stamp, or the stamps in the order of the scopes."""
+        stamps = [self._stamp_at(scope, position) for scope, position in positions.items()]
+        return self._cursor_of_stamps(stamps[:1] if len({*stamps}) == 1 else stamps)
+
+    def common_cursor(self, positions: Mapping[str, int]) -> str:
+        """Return a cursor that is valid for a reader of any of these scopes: the lowest of their stamps."""
+        stamps = [self._stamp_at(scope, position) for scope, position in positions.items()]
+        known = [stamp for stamp in stamps if stamp is not None]
+        return self._cursor_of_stamps([min(known) if len(known) == len(stamps) else None])
+
+    def _cursor_of_stamps(self, stamps: Sequence[int | None]) -> str:
+        return f"{self._epoch}-{UNKNOWN if None in stamps else _BETWEEN_STAMPS.join(map(str, stamps))}"
+
+    def _stamp_at(self, scope: str, position: int) -> int | None:
+        """Return the stamp up to which every change of a scope had arrived at a position, if that is known."""
         level = self.level(scope)
         stamp = self._level if level is None else level
         replica = self._replicas.get(scope)
-        if replica is not None and position is not None and position < replica.position:
-            stamp = replica.stamp_at(position, stamp)
-        return f"{self._epoch}-{UNKNOWN if stamp is None or position is None else stamp}"
+        return stamp if replica is None or position >= replica.position else replica.stamp_at(position, stamp)
 
     def cursor_of_stamp(self, stamp: int) -> str:
         """Return the cursor of a stamp."""
@@ -275,7 +296,21 @@ class Replica(ChangeLog):
 
     def parse(self, scope: str, cursor: str) -> int | None:
         """Return the position of a cursor, or ``None`` if it is malformed, too old, or from another epoch."""
-        stamp = _stamp_of(self._in_epoch(cursor))
+        return self._position_of(scope, self._in_epoch(cursor))
+
+    def parse_for(self, scopes: Sequence[str], cursor: str) -> list[int] | None:
+        """Return the position of a cursor in each of several scopes, or ``None`` if one is not known."""
+        stamps = (self._in_epoch(cursor) or "").split(_BETWEEN_STAMPS)
+        if len(stamps) == 1:
+            stamps *= len(scopes)
+        if len(stamps) != len(scopes):
+            return None
+        found = [self._position_of(scope, stamp) for scope, stamp in zip(scopes, stamps, strict=True)]
+        known = [position for position in found if position is not None]
+        return known if len(known) == len(found) else None
+
+    def _position_of(self, scope: str, digits: str | None) -> int | None:
+        stamp = _stamp_of(digits)
         replica = self._replicas.get(scope)
         if stamp is None or replica is None or not replica.loaded or stamp < replica.stamp_floor:
             return None
@@ -288,13 +323,16 @@ def _stamp_of(digits: str | None) -> int | None:
     return int(digits)
 
 
-def _changes_at(record: Record, positions: dict[int, int]) -> list[tuple[Change, tuple[int, int]]]:
+def _changes_at(record: Record, scope: str, positions: dict[int, int]) -> list[tuple[Change, tuple[int, int]]]:
     """Return the change of a record that has a position, with its stamps; empty if none has."""
     newest, other = positions.get(record.stamp, 0), positions.get(record.other_stamp, 0)
     if newest:
         return [
-            (Change(record.path, record.audience, newest, record.origin, other), (record.stamp, record.other_stamp))
+            (
+                Change(record.path, record.audience, newest, record.origin, other, scope),
+                (record.stamp, record.other_stamp),
+            )
         ]
     if other:
-        return [(Change(record.path, record.audience, other, None, 0), (record.other_stamp, 0))]
+        return [(Change(record.path, record.audience, other, None, 0, scope), (record.other_stamp, 0))]
     return []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from .._clients import wire_named
 from .._index.index import DependencyIndex, register_elements, registry_of, sibling_of
 from .._streams.live_response import ConnectionCallback
 from .endpoints import Endpoint
 from .page import SINK_NAMES, VIEWER_NAMES, Page, PageSettings, UserOf
-from .scopes import check_scope_format
+from .scopes import scope_formats
 from .share import KeyOf, Share
 from .site import Site
 
@@ -23,7 +23,7 @@ def declare_page(
     viewer_names: frozenset[str],
     template_name: str,
     *,
-    scope: str,
+    scope: str | Sequence[str],
     shared: bool,
     share: KeyOf | None,
     recheck: float | None,
@@ -36,7 +36,7 @@ def declare_page(
 ) -> Callable[[Endpoint], Page]:
     """Return a function that makes an endpoint a page, from the arguments of ``Reactive.page``."""
     known_wire = wire_named(wire)
-    check_scope_format(scope, "board:{board_id}")
+    formats = scope_formats(scope, "board:{board_id}")
     if shared and share is not None:
         raise ValueError(
             f"the page of {template_name!r} has shared=True and share=: keep shared=True if everybody sees the same "
@@ -62,7 +62,7 @@ def declare_page(
             settings=settings,
             key=key,
             template_name=template_name,
-            scope_format=scope,
+            scope_formats=formats,
             shared=shared,
             share=None
             if share is None

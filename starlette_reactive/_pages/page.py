@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -20,7 +20,7 @@ from starlette.templating import Jinja2Templates
 from .._bus.hub import Hub
 from .._checks import DeclaredPage
 from .._clients import Wire
-from .._core.errors import ViewerNameError
+from .._core.errors import ReactiveError, ViewerNameError
 from .._core.events import as_user_id
 from .._index.index import DependencyIndex
 from .._index.personal import personal_blocks
@@ -32,7 +32,7 @@ from .._templates.environments import context_for
 from .browser_session import BrowserSession
 from .declared_response import as_declared, response_to_update, without_tasks
 from .endpoints import Call
-from .scopes import format_scope
+from .scopes import format_scopes
 from .share import Key, Share
 from .update import update_of
 from .viewer_cookies import SiteCookies
@@ -92,7 +92,7 @@ class Page:
         settings: What it has in common with the other pages of the site.
         key: Identifies it among the pages of the application.
         template_name: Its template.
-        scope_format: Its scope, with the endpoint's parameters in braces.
+        scope_formats: Its scopes, with the endpoint's parameters in braces.
         shared: Whether one update serves all viewers of a URL.
         share: Who sees the same as whom. ``None`` if nobody does, or everybody.
         user: Returns the viewer's user id for a request.
@@ -107,7 +107,7 @@ class Page:
     settings: PageSettings
     key: str
     template_name: str
-    scope_format: str
+    scope_formats: tuple[str, ...]
     shared: bool
     share: Share | None
     user: UserOf | None
@@ -122,7 +122,7 @@ class Page:
         """The page as checks and the inspector see it."""
         return DeclaredPage(
             self.template_name,
-            self.scope_format,
+            self.scope_formats,
             self.shared,
             self.wire.name,
             self.index,
@@ -164,12 +164,15 @@ class Page:
         session = None if self.shared and self.user is None else sessions.begin(request)
         cursor = cursor_to_begin(request, self.settings.hub)
         mark, key = sessions.new_mark(session), await self._key_digest(request)
-        visit = make_visit(request, self.key, self.scope(call.values), mark, cursor, key)
+        scopes = self._scopes_or_why_not(request, call.values)  # an object may not be readable after the run
         result = await call.run()
         if isinstance(result, Response):
             return self._accepted(result)
+        if isinstance(scopes, ReactiveError):
+            raise scopes
         if key and await self._key_digest(request) != key:  # what it has read may belong to either
-            visit = replace(visit, key="")
+            key = ""
+        visit = make_visit(request, self.key, scopes, mark, cursor, key)
         html = await self._html(request, visit, self._context(call, result))
         # A second tab from a cache would have the mark of the first.
         page = HTMLResponse(html, headers={"Cache-Control": "no-store"})
@@ -197,13 +200,21 @@ class Page:
             )
         return context_for(self.settings.templates, call.request, result)
 
-    def scope(self, values: Mapping[str, Any]) -> str:
-        """Return the scope for the endpoint's arguments and the path's parameters.
+    def scopes(self, request: Request, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the scopes for a request, the endpoint's arguments and the path's parameters.
 
         Raises:
-            ReactiveError: They do not fit the format.
+            ReactiveError: They do not fit one of the formats.
         """
-        return format_scope(self.scope_format, values, what=f"the page {self.key}", template_name=self.template_name)
+        known, what = {**values, "request": values.get("request", request)}, f"the page {self.key}"
+        return format_scopes(self.scope_formats, known, what=what, template_name=self.template_name)
+
+    def _scopes_or_why_not(self, request: Request, values: Mapping[str, Any]) -> tuple[str, ...] | ReactiveError:
+        """Return the scopes, or what is wrong unless the endpoint answers with a response of its own."""
+        try:
+            return self.scopes(request, values)
+        except ReactiveError as error:
+            return error
 
     async def _html(self, request: Request, visit: Visit, context: Mapping[str, Any]) -> str:
         template = self.settings.templates.env.get_template(self.template_name)

@@ -88,7 +88,7 @@ async def open_stream(
         renders = ViewerRenders(runner, user, ViewerCookies(settings.cookies, page.key, stream, held, asgi_scope))
     group_options = GroupOptions(
         hub=settings.hub,
-        scope=visit.scope,
+        scope=visit.scopes[0],
         registry=page.registry,
         render=renders.render,
         heartbeat_interval=settings.heartbeat,
@@ -97,12 +97,14 @@ async def open_stream(
         authorises=True,
         own_origin=mark_of(page.key),
         renewal=renewal,
+        alone=not page.shared,
         browser=None if page.shared or session is None else stream.session,
     )
     where = (app, page.key, *visit.address, root_path)
     options = ViewerOptions(
         # Shared or not, an update sees no context variable of the stream's request, which would be out of date.
         share=where if page.shared else object(),
+        others=visit.scopes[1:],
         after=visit.cursor,
         origin=visit.origin,
         connection=ConnectionInfo(session_id_of(visit.origin), user, started),

@@ -1,7 +1,8 @@
 """A page that a POST renders again, such as with the errors of a form: its stream is that of the page's GET.
 
 The POST and the page are two endpoints of one path. What routes the GET says which page it is, and what its endpoint
-gets from the path and the query makes the scope. Nothing is run, because templates cannot wait.
+gets from the path and the query makes the scopes, together with the request. Nothing is run, because templates cannot
+wait.
 """
 
 from __future__ import annotations
@@ -53,18 +54,20 @@ def visit_again(request: Request, template_name: str | None) -> tuple[Visit | st
 
 def _visit(request: Request, page: Page, values: Mapping[str, Any] | None) -> Visit | str:
     try:
-        scope = None if values is None else page.scope(values)
+        scopes = None if values is None else page.scopes(request, values)
     except ReactiveError:
-        scope = None
-    if scope is None:
-        return f"the path and the query of {request.url.path} do not make the scope {page.scope_format!r}"
+        scopes = None
+    if scopes is None:
+        formats = " and ".join(map(repr, page.scope_formats))
+        what = f"scope{'' if len(page.scope_formats) == 1 else 's'} {formats}"
+        return f"the path and the query of {request.url.path} do not make the {what}"
     sessions, session = page.settings.sessions, None
     if sessions.cookie_name is not None and (not page.shared or page.user is not None):
         session = sessions.of(request) or _new_session(request, page, sessions)
         if session is None:
             return "the browser has no cookie yet by which its streams can be ended"
     cursor = cursor_at_beginning(request.scope, page.settings.hub) or UNKNOWN_CURSOR
-    return make_visit(request, page.key, scope, sessions.new_mark(session), cursor)
+    return make_visit(request, page.key, scopes, sessions.new_mark(session), cursor)
 
 
 def _new_session(request: Request, page: Page, sessions: BrowserSession) -> str | None:

@@ -1,13 +1,13 @@
-"""The scope of a page or stream, from its format and the endpoint's parameters."""
+"""The scopes of a page or stream, from their formats and the endpoint's parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core.errors import ReactiveError
 
-__all__ = ["check_scope_format", "format_scope"]
+__all__ = ["check_scope_format", "format_scope", "format_scopes", "scope_formats"]
 
 
 def check_scope_format(scope_format: str, example: str) -> None:
@@ -18,10 +18,45 @@ def check_scope_format(scope_format: str, example: str) -> None:
         example: What it could be, for the error message.
 
     Raises:
+        TypeError: It is not a string.
         ValueError: It is empty.
     """
+    if not isinstance(scope_format, str):
+        raise TypeError(f"scope is a format such as {example!r}, not {scope_format!r}")
     if not scope_format:
         raise ValueError(f"scope is empty: it must name something, such as {example!r}")
+
+
+def scope_formats(scope: str | Sequence[str], example: str) -> tuple[str, ...]:
+    """Return the formats of what an application declares as ``scope=`` of a page, each of them once.
+
+    Args:
+        scope: A format, or several.
+        example: What it could be, for the error message.
+
+    Raises:
+        TypeError: It is neither a format nor a list of formats.
+        ValueError: It is empty, or one of the formats is.
+    """
+    formats = (scope,) if isinstance(scope, str) else scope
+    if not isinstance(formats, Sequence):
+        raise TypeError(f"scope is a format such as {example!r} or a list of them, not {scope!r}")
+    if not formats:
+        raise ValueError(f"scope is an empty list: it must name something, such as {example!r}")
+    for each in formats:
+        check_scope_format(each, example)
+    return tuple(dict.fromkeys(formats))
+
+
+def format_scopes(
+    formats: Sequence[str], values: Mapping[str, Any], *, what: str, template_name: str
+) -> tuple[str, ...]:
+    """Return the scopes for an endpoint's arguments, each of them once. The arguments are those of one scope.
+
+    Raises:
+        ReactiveError: A format names something that the parameters do not have, or does not fit their values.
+    """
+    return tuple(dict.fromkeys(format_scope(each, values, what=what, template_name=template_name) for each in formats))
 
 
 def format_scope(scope_format: str, values: Mapping[str, Any], *, what: str, template_name: str) -> str:
@@ -34,10 +69,11 @@ def format_scope(scope_format: str, values: Mapping[str, Any], *, what: str, tem
         template_name: Its template.
 
     Raises:
-        ReactiveError: The format names something that the parameters do not have, or does not fit their values.
+        ReactiveError: The format names something that the parameters do not have, does not fit their values, or makes
+            an empty scope of them.
     """
     try:
-        return scope_format.format_map(values)
+        scope = scope_format.format_map(values)
     except (LookupError, AttributeError, ValueError, TypeError) as error:
         known = ", ".join(values) or "none"
         raise ReactiveError(
@@ -45,3 +81,9 @@ def format_scope(scope_format: str, values: Mapping[str, Any], *, what: str, tem
             f"({type(error).__name__}: {error}): write their names in braces; there are: {known}",
             template=template_name,
         ) from error
+    if not scope:
+        raise ReactiveError(
+            f"the scope {scope_format!r} of {what} is empty for this request: it must name something",
+            template=template_name,
+        )
+    return scope

@@ -153,7 +153,7 @@ class SharedRuns:
         self._share = share
         self._partition = partition
         self._key = key
-        self._read = read
+        self.read: Callable[[int | None], Reading] = read
         self._is_suspected = False  # whether a block differed, and could not be compared again
         self._members: dict[Member, None] = {}  # the one that serves next comes first
         self._failed: set[Member] = set()  # members whose runs have failed since the last one that did not
@@ -184,7 +184,7 @@ class SharedRuns:
             raise no_longer_shared(self._page)
         if not self._is_audited():
             return (await self._run(blocks, audited=False)).rendered
-        started_at = self._read(None).position
+        started_at = self.read(None).position
         run = await self._run(blocks, audited=True)
         await self._audit(blocks, run, started_at)
         return run.rendered
@@ -307,7 +307,7 @@ class SharedRuns:
         """Return the blocks that differed in each run, although nothing that they show has changed meanwhile."""
         if not comparison.open_blocks:
             return set()
-        changes = self._read(started_at).changes
+        changes = self.read(started_at).changes
         paths = (ALL,) if changes is None else [change.path for change in changes]
         return set(comparison.open_blocks) - self._partition.shared.plan(frozenset(paths)).touched
 

@@ -68,7 +68,8 @@ class Signer:
 
     def sign(self, visit: Visit) -> str:
         """Return a visit as text that is safe in a URL."""
-        signed = self._serializer.dumps(list(asdict(visit).values()))
+        values = asdict(visit) | {"scopes": _signed_scopes(visit)}
+        signed = self._serializer.dumps(list(values.values()))
         return signed.decode() if isinstance(signed, bytes) else signed
 
     def read(self, signed: str, renewal: str = "") -> Visit | None:
@@ -171,7 +172,16 @@ def _checked(key: str, what: str) -> str:
 def _visit_of(values: object) -> Visit | None:
     if not isinstance(values, list) or len(values) != len(fields(Visit)):
         return None  # a URL of another version of this package
-    return Visit(*values) if all(isinstance(value, str) for value in values) else None
+    names = dict(zip((field.name for field in fields(Visit)), values, strict=True))
+    scopes = names.pop("scopes")
+    scopes = (scopes,) if isinstance(scopes, str) else tuple(scopes) if isinstance(scopes, list) else ()
+    if not scopes or not all(isinstance(value, str) for value in (*scopes, *names.values())):
+        return None
+    return Visit(scopes=scopes, **names)
+
+
+def _signed_scopes(visit: Visit) -> str | list[str]:
+    return visit.scopes[0] if len(visit.scopes) == 1 else list(visit.scopes)
 
 
 def _subject(visit: Visit) -> str:

@@ -102,6 +102,7 @@ class ViewerShare:
             registry=self._partition.shared,
             render=SharedRuns(self._page.key, self._share, self._partition, key, read),
             authorises=False,
+            alone=False,
             key=self._page.digest_of(key),
             browser=None,
             personal=self._partition.personal,
@@ -114,6 +115,7 @@ class ViewerShare:
         self._value = self._key.value
         self._simple = type(self._value) if type(self._value) in SIMPLE_KEYS else None
         runs = cast("SharedRuns", joint.shared.options.render)
+        runs.read = joint.shared.scopes.read_all
         runs.add(self)
         if runs.have_failed:
             joint.shared.retry()  # the application has just admitted this viewer, so its run may succeed

@@ -47,7 +47,7 @@ class Visit:
         root_path: The application's root path.
         host: The ``Host`` header of the request.
         scheme: ``http`` or ``https``.
-        scope: The scope whose changes concern it.
+        scopes: The scopes whose changes concern it.
         origin: The mark of the page's own requests.
         cursor: The position in the change log before its data was read.
         key: The digest of the viewer's key, if the page is shared by key.
@@ -59,7 +59,7 @@ class Visit:
     root_path: str
     host: str
     scheme: str
-    scope: str
+    scopes: tuple[str, ...]
     origin: str
     cursor: str
     key: str = ""
@@ -70,13 +70,13 @@ class Visit:
         return self.scheme, self.host, self.raw_path, self.query
 
 
-def make_visit(request: Request, page: str, scope: str, mark: str, cursor: str, key: str = "") -> Visit:
+def make_visit(request: Request, page: str, scopes: tuple[str, ...], mark: str, cursor: str, key: str = "") -> Visit:
     """Return the visit that a request is, or is answered as.
 
     Args:
         request: The request.
         page: The page's key.
-        scope: Its scope.
+        scopes: Its scopes.
         mark: The mark of its own requests.
         cursor: The position in the change log before anything was read for the page.
         key: The digest of the viewer's key.
@@ -89,7 +89,7 @@ def make_visit(request: Request, page: str, scope: str, mark: str, cursor: str, 
         root_path=request.scope.get("app_root_path", request.scope.get("root_path", "")),
         host=request.headers.get("host", ""),
         scheme=request.scope.get("scheme", "http"),
-        scope=scope,
+        scopes=scopes,
         origin=mark,
         cursor=cursor,
         key=key,

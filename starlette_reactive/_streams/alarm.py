@@ -1,8 +1,8 @@
-"""What wakes a group: the bus, or another group of the scope that it follows."""
+"""What wakes a group: the bus, or another group of the page that it follows."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 import anyio
 
@@ -34,6 +34,18 @@ class Alarm:
     def is_closed(self) -> bool:
         """Whether the bus has closed the scope, or the alarm is closed."""
         return self._subscription.closed
+
+    def widen(self, scope: str) -> None:
+        """Ring for the events of a further scope, too."""
+        self._subscription.widen(scope)
+
+    def narrow(self, scope: str) -> None:
+        """Ring for the events of a further scope no longer."""
+        self._subscription.narrow(scope)
+
+    def rings_for(self, scopes: Iterable[str]) -> bool:
+        """Return whether it rings for the events of all these scopes: the bus has closed none of them."""
+        return all(map(self._subscription.receives, scopes))
 
     @property
     def follows(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from .._bus.hub import Hub
 from .._index.registry import Registry
 from .._log.changelog import Change, Reading
+from .group_scopes import GroupScopes
 from .viewer import Viewer
 
 __all__ = ["authors_of", "owed_paths", "part_twins", "wake_own_groups"]
@@ -27,10 +28,15 @@ def authors_of(
     return [viewer for viewer in viewers if viewer.origin is not None and (several or viewer.origin in origins)]
 
 
-def owed_paths(changes: Sequence[Change], before: int, viewers: Collection[Viewer]) -> frozenset[str]:
+def owed_paths(
+    changes: Sequence[Change], before: int, viewers: Collection[Viewer], scopes: GroupScopes
+) -> frozenset[str]:
     """Return the paths that changed after a position and that at least one viewer is owed."""
     return frozenset(
-        change.path for change in changes if change.for_all or any(viewer.is_owed(change, before) for viewer in viewers)
+        change.path
+        for change in changes
+        if (change.for_all and scopes.are_of_all((change,), len(viewers)))
+        or any(viewer.is_owed(change, before) for viewer in viewers)
     )
 
 

@@ -18,47 +18,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from .._bus.hub import Hub
 from .._clients import Client
 from .._core.blocks import BlockRef, Patch
 from .._core.loops import Bell
+from .._core.paths import ALL
 from .._core.sse import with_fields
 from .._index.registry import Registry
 from .._index.tables import IndexedBlock, RenderPlan
 from .._log.changelog import Change, Reading
 from .entries import Batch, CatchUp, Entry, Taken
 from .event_ids import EventId
+from .group_scopes import GroupScopes
 from .viewer import Viewer
 
 __all__ = ["Feed"]
 
 
 class Feed:
-    """The newest patch of each block of a scope, for a group of viewers.
+    """The newest patch of each block, for a group of viewers.
 
     Args:
-        hub: The bus whose change log is read.
-        scope: The scope.
+        scopes: The scopes of the viewers, and what changes in them.
         registry: Which blocks show what.
         demand: Called with blocks that a viewer is owed and the feed does not hold, and with the paths they show.
-        ignored_origin: The origin whose changes concern no viewer of the group.
         renewal: Returns what an id adds to its cursor. ``None`` adds nothing.
         key: The digest of the viewers' key, which ids carry.
     """
 
     def __init__(
         self,
-        hub: Hub,
-        scope: str,
+        scopes: GroupScopes,
         registry: Registry,
         demand: Callable[[Iterable[IndexedBlock], frozenset[str]], None],
-        ignored_origin: str | None = None,
         renewal: Callable[[], str] | None = None,
         key: str = "",
     ) -> None:
-        self._hub = hub
-        self._ignored_origin = ignored_origin
-        self._scope = scope
+        self._scopes = scopes
         self._registry = registry
         self._demand = demand
         self._renewal = renewal
@@ -66,8 +61,8 @@ class Feed:
         self._entries: dict[BlockRef, Entry] = {}
         self._batch: Batch | None = None
         self._sequence = 0
-        start = hub.locate(scope, None)
-        self.position: int = start.latest
+        start = scopes.begin()
+        self.position: int = start.position
         self._cursor = start.cursor
         self._settled = self.position
         self._whole = True
@@ -81,11 +76,6 @@ class Feed:
         self.changed.ring()
         if self.on_wake is not None:
             self.on_wake()
-
-    def read(self, after: int | None) -> Reading:
-        """Return what changed after a position, as far as it concerns the group. ``None`` is an unknown position."""
-        reading = self._hub.read(self._scope, after)
-        return reading if self._ignored_origin is None else reading.without(self._ignored_origin, after or 0)
 
     # Written by the group
 
@@ -181,6 +171,17 @@ class Feed:
         """Add a viewer. It is owed what comes from now on, and what changed since its position."""
         viewer.sequence = viewer.whole_since = self._sequence
         viewer.caught_up = viewer.position is not None and viewer.position >= self.position
+        for scope in viewer.others if self._entries else ():
+            self._drop_older(self._scopes.read_further(scope, viewer))
+
+    def _drop_older(self, reading: Reading) -> None:
+        """Drop what was rendered before changes of a scope that the group may not have had then."""
+        changes = reading.changes
+        last = {ALL: reading.position} if changes is None else {change.path: change.position for change in changes}
+        for path, position in last.items():
+            for ref in self._registry.plan(frozenset((path,))).touched:
+                if ref in self._entries and self._entries[ref].position < position:
+                    del self._entries[ref]
 
     def demand_for(self, viewer: Viewer) -> None:
         """Demand what a viewer is owed, before it may be served."""
@@ -246,7 +247,7 @@ class Feed:
                 return self._encoded(batch, viewer.client, with_id=with_id)
             viewer.position = max(batch.start, viewer.position or 0)
         frames = self._catch_up(viewer).frames(viewer.client)
-        return self._join(frames, viewer.position if with_id and viewer.caught_up else None)
+        return self._join(frames, viewer.position if with_id and viewer.caught_up else None, viewer)
 
     def take_apart(self, viewer: Viewer) -> Taken | None:
         """Return what brings a viewer up to date. ``None`` if there is nothing to send yet."""
@@ -277,7 +278,8 @@ class Feed:
         self._forget_held(viewer, blocks)
         viewer.own_after = max(viewer.own_after, self.position)
         if since < self.position:
-            viewer.repeated_paths |= self.read(since).paths_for(since, viewer.user_id, None, up_to=self.position)
+            reading = self._scopes.read_for(viewer, since)
+            viewer.repeated_paths |= reading.paths_for(since, viewer.user_id, None, up_to=self.position)
             viewer.position = None if viewer.position is None else min(since, viewer.position)
             viewer.plan = None
             viewer.caught_up = False
@@ -290,13 +292,13 @@ class Feed:
             encoded = known[client] = self._join(frames, batch.end if with_id else None)
         return encoded
 
-    def _join(self, frames: list[bytes], position: int | None) -> bytes:
+    def _join(self, frames: list[bytes], position: int | None, viewer: Viewer | None = None) -> bytes:
         if not frames:
             return b""
         event_id = None
         if position is not None:
             at_feed = position == self.position
-            event_id = self.event_id(self._cursor if at_feed else self._hub.cursor_at(self._scope, position))
+            event_id = self.event_id(self._cursor if at_feed else self._scopes.cursor_at(position, viewer))
         return with_fields(frames, event_id=event_id)
 
     def event_id(self, cursor: str) -> str:
@@ -337,7 +339,7 @@ class Feed:
             return frozenset()
         if viewer.repeated_paths:  # these blocks are sent again for another reason
             return frozenset()
-        changes = self.read(position).changes
+        changes = self._scopes.read_for(viewer, position).changes
         if changes is None:
             return frozenset()
         others = self._registry.plan(
@@ -350,7 +352,7 @@ class Feed:
 
     def _plan_for(self, viewer: Viewer) -> RenderPlan:
         """Return the plan of all recorded changes that a viewer is owed."""
-        reading, after = self.read(viewer.position), viewer.position or 0
+        reading, after = self._scopes.read_for(viewer, viewer.position), viewer.position or 0
         origin = viewer.skipped_origin
         paths = reading.paths_for(after, viewer.user_id, origin, up_to=self.position) | viewer.repeated_paths
         if origin is not None and after < viewer.connected_at:

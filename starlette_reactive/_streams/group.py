@@ -30,6 +30,7 @@ from .backoff import Backoff
 from .concerned import authors_of, owed_paths, part_twins, wake_own_groups
 from .feed import Feed
 from .group_options import GroupOptions
+from .group_scopes import GroupScopes
 from .past import Past
 from .render_log import RenderLog
 from .rendering import Rendered, patches_of
@@ -47,7 +48,7 @@ CLOSING_GRACE = 10.0
 
 
 class Group:
-    """Renders what changes in a scope, for its viewers.
+    """Renders what changes in the scopes of its viewers, for them.
 
     Args:
         options: How they are served.
@@ -67,15 +68,8 @@ class Group:
         self._mailbox = current_mailbox()
         self.traces: GroupTraces = GroupTraces(options.hub, options.scope, options.registry, follows=options.follows)
         self._alarm = Alarm(options.hub, options.scope, options.own_origin, options.browser)  # before the feed reads
-        self.feed: Feed = Feed(
-            options.hub,
-            options.scope,
-            options.registry,
-            self._demand,
-            ignored_origin=options.own_origin,
-            renewal=options.renewal,
-            key=options.key,
-        )
+        self.scopes: GroupScopes = GroupScopes(options, self._alarm, self.traces)
+        self.feed: Feed = Feed(self.scopes, options.registry, self._demand, options.renewal, options.key)
         self._past = Past(self.feed.position)
         self._is_outdated = False
         self.on_outdate: Callable[[float | None], object] | None = None  # called first when they are outdated
@@ -101,10 +95,14 @@ class Group:
     # Viewers
 
     def join(self, viewer: Viewer) -> None:
-        """Add a viewer."""
+        """Add a viewer. If it has further scopes, the group already expects them."""
         self._viewers[viewer] = None
         viewer.heartbeat = self.heartbeat
+        self.scopes.join(viewer)
         self.feed.join(viewer)
+        if self.scopes.have_news_for(viewer, self.feed.position):
+            self._demanded = True
+            self._alarm.ring()
         if not self._authorised:
             self.feed.demand_for(viewer)  # the render that shows whether the viewer is admitted
             self._demanded = True
@@ -114,13 +112,15 @@ class Group:
         """Wait until the application admits the viewers of the group. Return ``False`` if this one's stream ends."""
         while not self._authorised and viewer.end_reason is None:
             await self.feed.changed.wait()
-        if self._alarm.is_closed:  # the bus has closed the scope meanwhile
+        if not self.scopes.are_open_for(viewer):
             viewer.end("closed")
         return viewer.end_reason is None
 
     def leave(self, viewer: Viewer) -> None:
         """Remove a viewer. The last one closes the group."""
-        self._viewers.pop(viewer, None)
+        if viewer in self._viewers:
+            del self._viewers[viewer]
+            self.scopes.leave(viewer)
         self.traces.viewers_changed(len(self._viewers))
         if not self._viewers:
             self._close()
@@ -308,8 +308,8 @@ class Group:
     def _read_changes(self) -> bool:
         """Read the change log. Return whether there is something new to render."""
         before = self.feed.position
-        reading = self.feed.read(before)
-        if reading.position == before:
+        reading = self.scopes.read(before)
+        if reading.position <= before:
             return False
         self._past.note(before)
         if reading.changes is None:
@@ -323,12 +323,14 @@ class Group:
         else:
             changed = frozenset(change.path for change in reading.changes)
             origins = frozenset(change.origin for change in reading.changes if change.origin is not None)
-            by_updates = all((change.origin or "").startswith(UPDATE_MARK) for change in reading.changes)
-            self._only_by_updates = by_updates and self._only_by_updates is not False
+            if reading.changes:
+                by_updates = all((change.origin or "").startswith(UPDATE_MARK) for change in reading.changes)
+                self._only_by_updates = by_updates and self._only_by_updates is not False
             part_twins(self._viewers, origins, self._options.hub, self._options.scope)
             self._note_own(reading.changes, before, origins)
-            shown = owed_paths(reading.changes, before, self._viewers)
-            whole = all(change.audience is None for change in reading.changes)
+            shown = owed_paths(reading.changes, before, self._viewers, self.scopes)
+            everybody = self.scopes.are_of_all(reading.changes, len(self._viewers))
+            whole = everybody and all(change.audience is None for change in reading.changes)
         plan = self._options.registry.plan(changed, shown)
         wake_own_groups(self._viewers, self._options.personal, reading, changed)
         self.feed.invalidate(plan, reading, whole=whole, origins=origins)

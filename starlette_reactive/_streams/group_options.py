@@ -18,7 +18,7 @@ class GroupOptions:
 
     Args:
         hub: The bus.
-        scope: The scope.
+        scope: The scope. Each viewer may have further ones.
         registry: Which blocks show what.
         render: Renders blocks for changed paths.
         heartbeat_interval: Seconds between heartbeats. 0 sends none.
@@ -28,6 +28,7 @@ class GroupOptions:
             admits it.
         own_origin: The origin of changes that were made while the group's page was updated. They are not shown to it.
         renewal: Returns what an id adds to its cursor, the same for all viewers. ``None`` adds nothing.
+        alone: Whether there is one viewer only.
         key: The digest of the key that all viewers have. Empty if they need none.
         browser: The session of its only viewer's browser. Groups of one browser are woken together. ``None`` if the
             session is not known, or the group is shared.
@@ -46,6 +47,7 @@ class GroupOptions:
     authorises: bool = False
     own_origin: str | None = None
     renewal: Callable[[], str] | None = None
+    alone: bool = False
     key: str = ""
     browser: str | None = None
     follows: bool = False

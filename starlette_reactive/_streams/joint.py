@@ -178,11 +178,11 @@ class Joint:
 
     def _event_id(self) -> str | None:
         """Return the id that stands for all that has been sent. ``None`` if shared blocks are still owed."""
-        feed, options = self.shared.feed, self.shared.options
-        if not feed.is_current(self.viewer) or self.viewer.position is None:
+        feed, viewer = self.shared.feed, self.viewer
+        if not feed.is_current(viewer) or viewer.position is None:
             return None
-        self.viewer.position = max(self.viewer.position, feed.position)
-        return feed.event_id(options.hub.cursor_at(options.scope, self.viewer.position))
+        viewer.position = max(viewer.position, feed.position)
+        return feed.event_id(self.shared.scopes.cursor_at(viewer.position, viewer))
 
     def end(self) -> None:
         """Let the place in the shared group stand for both, for the end of the stream."""
@@ -263,6 +263,7 @@ class JointStream(LiveStream):
             location = replace(location, position=None, cursor=hub.cursor_at(scope, None))
             own_viewer.reset()
         shared = group_for(*self._sharing.group())
+        shared.scopes.expect(own_viewer.others)
         viewer = Viewer(
             own_viewer.user_id,
             own_viewer.origin,
@@ -273,6 +274,8 @@ class JointStream(LiveStream):
             own_viewer.session_id,
             own_viewer.server,
             tells_own=own_viewer.tells_own,
+            scopes=own_viewer.scopes,
+            starts=own_viewer.starts,
         )
         shared.join(viewer)
         joint = Joint(own, own_viewer, shared, viewer, self._sharing, self._toasts.nudge)

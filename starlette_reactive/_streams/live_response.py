@@ -48,6 +48,7 @@ class ViewerOptions:
 
     Args:
         share: Connections with an equal key share their renders. ``None`` shares nothing.
+        others: The scopes that concern the viewer besides that of the group.
         after: The cursor to begin at if the request names none.
         origin: The mark of the viewer's own changes.
         connection: Who is connected.
@@ -65,6 +66,7 @@ class ViewerOptions:
     """
 
     share: Hashable | None = None
+    others: tuple[str, ...] = ()
     after: str | None = None
     origin: str | None = None
     connection: ConnectionInfo | None = None
@@ -126,7 +128,7 @@ class LiveStream(EventStream):
             await _too_many_streams()(asgi_scope, receive, send)
             return
         try:
-            await hub.ready(scope)
+            await hub.ready(scope, *self._options.others)
             with self._viewer(asgi_scope) as (group, viewer, beginning):
                 async with anyio.create_task_group() as tasks:
                     self._ending = tasks.cancel_scope
@@ -146,7 +148,8 @@ class LiveStream(EventStream):
         hub, scope = self._group_options.hub, self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
         self._group_options = group.options  # its own are needed no more if others have made the group
-        location = hub.locate(scope, EventId.requested(asgi_scope).cursor or options.after or None)
+        group.scopes.expect(options.others)
+        location = hub.locate(scope, EventId.requested(asgi_scope).cursor or options.after or None, options.others)
         viewer = Viewer(
             None if connection is None else connection.user_id,
             options.origin,
@@ -157,6 +160,8 @@ class LiveStream(EventStream):
             None if connection is None else connection.session_id,
             self._connection.server,
             tells_own=options.tells_own,
+            scopes=(scope, *options.others),
+            starts=location.starts,
         )
         group.join(viewer)
         on_leave = None if options.on_join is None else options.on_join(group, viewer)
@@ -219,7 +224,8 @@ class LiveStream(EventStream):
                 viewer.become(user_id)
         hub, scope = self._group_options.hub, self._group_options.scope
         show = functools.partial(self._toasts.put, current_mailbox(), hub.counts)
-        member = hub.join(scope, connection, self._ending_of(group, viewer), self._options.session, show)
+        end, session = self._ending_of(group, viewer), self._options.session
+        member = hub.join(scope, connection, end, session, show, viewer.others)
         if member.has_ended:
             viewer.end("signed-out")
             return False
@@ -229,7 +235,7 @@ class LiveStream(EventStream):
     async def _end(self, group: Group, viewer: Viewer, send: Send) -> None:
         if viewer.end_reason in ("restart", "return"):  # at once, or after the usual pause
             pause = RESTART_PAUSE if viewer.end_reason == "restart" else self._options.retry / 1000
-            cursor = group.options.hub.cursor_at(self._group_options.scope, viewer.position)
+            cursor = group.scopes.cursor_at(viewer.position, viewer)
             await self._send_body(send, viewer, restart_frame(pause, group.feed.event_id(cursor)))
         final = viewer.end_reason if viewer.end_reason in FINAL_REASONS else None
         if final is None and not viewer.client.reconnects_after_end:
@@ -253,12 +259,13 @@ class LiveStream(EventStream):
     async def _call(self, callback: ConnectionCallback | None) -> None:
         if callback is None:
             return
-        hub, scope = self._group_options.hub, self._group_options.scope
-        what = f"a connection callback of scope {scope!r}"
-        with hub.failures.logged(what, (name_of(callback), scope)), filtering(gatherer_for(hub)):
-            result = callback(scope, self._options.connection)
-            if inspect.isawaitable(result):
-                await result
+        hub = self._group_options.hub
+        for scope in (self._group_options.scope, *self._options.others):
+            what = f"a connection callback of scope {scope!r}"
+            with hub.failures.logged(what, (name_of(callback), scope)), filtering(gatherer_for(hub)):
+                result = callback(scope, self._options.connection)
+                if inspect.isawaitable(result):
+                    await result
 
     def _close_stalled(self) -> None:
         logger.info("closing a stalled stream of scope %r", self._group_options.scope)

@@ -38,7 +38,7 @@ class TracedChange:
     Args:
         change: The entry of the change log.
         own: How many viewers made it themselves, and so are not notified.
-        outside: How many viewers are outside its audience.
+        outside: How many viewers are outside its audience, or do not have its scope.
         later: How many viewers made it themselves, and are notified a little later.
     """
 
@@ -101,6 +101,9 @@ class GroupTrace(Protocol):
     def viewers_changed(self, viewers: int) -> None:
         """A viewer has joined or left. The group now has this many."""
 
+    def viewers_in(self, scope: str, viewers: int) -> None:
+        """A viewer with a further scope has joined or left. In this scope, the group now has this many."""
+
     def read(self, reading: TracedReading) -> None:
         """The change log was read."""
 
@@ -124,7 +127,7 @@ class Tracer(Protocol):
         """A group starts.
 
         Args:
-            scope: Its scope.
+            scope: The scope that all of its viewers have.
             registry: Its blocks.
             follows: Whether its viewers belong to another group too, which counts them. Then these are the personal
                 blocks of one viewer, and the group may read only the changes that concern them.
@@ -159,6 +162,11 @@ class GroupTraces:
         """Report how many viewers there are now."""
         for trace in self._traces:
             trace.viewers_changed(viewers)
+
+    def viewers_in(self, scope: str, viewers: int) -> None:
+        """Report how many viewers have a further scope now."""
+        for trace in self._traces:
+            trace.viewers_in(scope, viewers)
 
     def read(
         self, reading: Reading, before: int, affected: Sequence[IndexedBlock], viewers: Collection[Viewer]

@@ -20,6 +20,7 @@ from .._clients import Client
 from .._core.blocks import BlockRef
 from .._index.tables import RenderPlan
 from .._log.changelog import Change
+from .._log.several import Starts
 from .connections import FAREWELL_TIMEOUT
 from .servers import Server
 
@@ -45,6 +46,9 @@ class Viewer:
         session_id: The session id of its connection. A second connection with the same one is a duplicated tab.
         server: What serves the stream.
         tells_own: Whether it is told of its own changes, too, as pages are.
+        scopes: The scopes that concern it, of which the first one is that of the group. Empty if all scopes of the
+            group do.
+        starts: Its scopes, each with the position where it begins there. ``None`` if it has one scope.
     """
 
     __slots__ = (
@@ -67,12 +71,14 @@ class Viewer:
         "position",
         "repeat_at",
         "repeated_paths",
+        "scopes",
         "sending_since",
         "sent",
         "sent_own",
         "sequence",
         "server",
         "session_id",
+        "starts",
         "tells_own",
         "user_id",
         "wake_own",
@@ -91,7 +97,11 @@ class Viewer:
         server: Server | None = None,
         *,
         tells_own: bool = False,
+        scopes: tuple[str, ...] = (),
+        starts: Starts | None = None,
     ) -> None:
+        self.scopes: tuple[str, ...] = scopes
+        self.starts: Starts | None = starts
         self.tells_own: bool = tells_own
         self.session_id: str | None = session_id
         self.user_id: str | None = user_id
@@ -123,6 +133,15 @@ class Viewer:
         self.sent_own: dict[BlockRef, int] = {}  # versions that it was sent as its own since it was last caught up
 
     @property
+    def others(self) -> tuple[str, ...]:
+        """Its scopes besides the one that its group has in any case."""
+        return self.scopes[1:]
+
+    def start_in(self, scope: str) -> int:
+        """Return the position where it begins in one of its scopes."""
+        return 0 if self.starts is None else self.starts[scope]
+
+    @property
     def skipped_origin(self) -> str | None:
         """The mark whose changes it is not told of at once."""
         return None if self.tells_own and self.client.own is not None else self.origin
@@ -137,14 +156,18 @@ class Viewer:
     def is_owed(self, change: Change, after: int) -> bool:
         """Return whether a change of a path after a position must be sent to this viewer."""
         if change.position_for(self.user_id, self.skipped_origin) > after:
-            return True
+            return self.has_scope_of(change)
         if change.position <= after or not self.is_in_audience(change):
             return False
         return change.position <= self.connected_at or change.path in self.repeated_paths
 
     def is_in_audience(self, change: Change) -> bool:
-        """Return whether a change is for this viewer's user, whoever made it."""
-        return change.audience is None or self.user_id in change.audience
+        """Return whether a change is in a scope of this viewer and for its user, whoever made it."""
+        return (change.audience is None or self.user_id in change.audience) and self.has_scope_of(change)
+
+    def has_scope_of(self, change: Change) -> bool:
+        """Return whether a change is in a scope of this viewer."""
+        return not self.scopes or change.scope in self.scopes
 
     def is_stalled(self, now: float, timeout: float | None) -> bool:
         """Return whether a send takes longer than the time-out, or longer than a stream that has to end may take."""

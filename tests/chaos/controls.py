@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from starlette_reactive._bus.hub import Hub
+from starlette_reactive._bus.hub import Hub, Location
 from starlette_reactive._pages.viewer_share import ViewerShare
 from starlette_reactive._streams.feed import Feed
 
@@ -12,7 +12,11 @@ from starlette_reactive._streams.feed import Feed
 def _what_changed_before() -> None:
     """Whatever cursor a viewer sends, report nothing as changed before its stream began."""
     locate = Hub.locate
-    Hub.locate = lambda self, scope, cursor: locate(self, scope, None)  # type: ignore[method-assign]
+
+    def locate_now(self: Hub, scope: str, cursor: str | None, others: Sequence[str] = ()) -> Location:
+        return locate(self, scope, None, others)
+
+    Hub.locate = locate_now  # type: ignore[method-assign]
 
 
 def _keys() -> None:

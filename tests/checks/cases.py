@@ -89,7 +89,7 @@ class Case:
             self.register(env, index)
         if self.declare:
             register_elements(own, env, "page", unless_read={"live"})
-        declared = DeclaredPage("page", "room:{id}", self.shared, "htmx", own, share=self.share)
+        declared = DeclaredPage("page", ("room:{id}",), self.shared, "htmx", own, share=self.share)
         pages = [declared] if self.declare else []
         return AppDescription([env], [index], pages, frozenset({"user", "request"}), frozenset({"live"}), self.data)
 

@@ -42,7 +42,7 @@ def issues(
         env.install_gettext_callables(translations, lambda one, more, n: one)  # type: ignore[attr-defined]
     index = DependencyIndex()
     register_elements(index, env, "page", exclude_blocks=exclude, unless_read={"live"})
-    page = DeclaredPage("page", "room", shared, "htmx", index, share=share)
+    page = DeclaredPage("page", ("room",), shared, "htmx", index, share=share)
     app = AppDescription([env], pages=[page], viewer_names=names, context_processors=processors)
     return check(app, read_settings(levels or {}))
 
@@ -176,7 +176,8 @@ def test_each_block_says_for_whom_one_render_serves(sharing: dict[str, bool], on
     env = Environment(loader=DictLoader({"page": TWO}), autoescape=True)
     index = DependencyIndex()
     register_elements(index, env, "page")
-    page = DeclaredPage("page", "room", sharing.get("shared", False), "htmx", index, share=sharing.get("share", False))
+    shared, share = sharing.get("shared", False), sharing.get("share", False)
+    page = DeclaredPage("page", ("room",), shared, "htmx", index, share=share)
     personal = page.personal(NAMES)
     served = [page.render_serves(ref.block_name, personal.get(ref)) for ref in index.blocks()]
     assert served == [one, two]

@@ -116,7 +116,8 @@ async def test_who_is_given_a_task_is_told_and_nobody_else(
     await his.expect("#bell", contains="2 unread")
     await hers.expect("#columns", contains="Ben")
     assert "1 unread" in hers.text("#bell")
-    assert {event.audience for event in captured_changes if "unread" in event.changed_paths} == {frozenset({"ben"})}
+    told = {(event.scope, event.audience) for event in captured_changes if "unread" in event.changed_paths}
+    assert told == {("person:ben", None), ("chat", frozenset({"ben"}))}
     async with app.state.sessions() as session:
         texts = await session.scalars(select(Notification.text).where(Notification.person_id == "ben"))
         assert list(texts)[-1] == "Ada gave you “Order 40 chairs”."

@@ -72,11 +72,11 @@ async def test_several_who_are_mentioned_are_told_and_nobody_twice(
 ) -> None:
     ada = await enter("Ada")
     await ada.post("/chat", data={"text": "@ben @chloé @ben @ada @nobody come here"})
-    told = [event.audience for event in captured_changes if event.scope == "notifications"]
-    assert told == [frozenset({"ben", "chloé"})]
+    told = [event.scope for event in captured_changes if "notices" in event.changed_paths]
+    assert sorted(told) == ["person:ben", "person:chloé"]
 
 
 async def test_presence_knows_who_reads_their_notifications(enter: Enter) -> None:
     ben = await enter("Ben")
     await ben.live("/notifications")
-    assert {each.user_id for each in reactive.presence("notifications")} == {"ben"}
+    assert {each.user_id for each in reactive.presence("person:ben")} == {"ben"}

@@ -379,7 +379,7 @@ def test_a_group_may_report_an_event_before_another_thread_records_it() -> None:
     group = recorder.group("s", Registry())
 
     def note() -> None:
-        group.read(TracedReading([TracedChange(Change("x", None, 1, None, 0), own=0, outside=0)], [], 1))
+        group.read(TracedReading([TracedChange(Change("x", None, 1, None, 0, "s"), own=0, outside=0)], [], 1))
 
     def statuses() -> list[GroupStatus]:
         with recorder.locked():

@@ -48,7 +48,7 @@ class Wall:
         self.view = View(self.recorder, ReactiveBus(), self.describe)
 
     def describe(self) -> AppDescription:
-        page = DeclaredPage("wall.html", "wall:{id}", False, "htmx", self.index, share=True)
+        page = DeclaredPage("wall.html", ("wall:{id}",), False, "htmx", self.index, share=True)
         return AppDescription([], pages=[page], viewer_names=NAMES)
 
     def join(self, viewers: int) -> tuple[GroupRecorder, list[GroupRecorder]]:
@@ -67,7 +67,7 @@ class Wall:
 def work(group: GroupRecorder, path: str, viewers: int = 1, *, retry_in: float | None = None) -> None:
     """Let a group read a change, render its blocks, and send them to its viewers."""
     refs = group.registry.affected(frozenset({path}))
-    change = TracedChange(Change(path, None, 1, None, 0), own=0, outside=0)
+    change = TracedChange(Change(path, None, 1, None, 0, "wall:1"), own=0, outside=0)
     group.read(TracedReading([change], refs, viewers))
     error = None if retry_in is None else ValueError("down")
     group.rendered(RenderTrace([RenderedBlock(ref, 9, False, error) for ref in refs], 0.001, retry_in))
@@ -208,7 +208,7 @@ def test_viewers_who_are_sent_nothing_are_not_counted_twice() -> None:
     shared, own = wall.join(1)
     wall.emit("n")
     for group in (shared, *own):
-        group.read(TracedReading([TracedChange(Change("n", None, 1, None, 0), own=1, outside=0)], [], 1))
+        group.read(TracedReading([TracedChange(Change("n", None, 1, None, 0, "wall:1"), own=1, outside=0)], [], 1))
     (row,) = wall.view.newest
     assert [(effect.personal, effect.status, effect.viewers) for effect in row.effects] == [
         (False, "withheld", 1),
@@ -263,7 +263,7 @@ def test_only_the_last_differences_are_kept() -> None:
 
 def test_each_page_shows_who_shares_its_renders_and_why_a_block_is_personal() -> None:
     (row,) = Wall().view.sharing
-    assert (row.page, row.scope, row.serves) == ("wall.html", "wall:{id}", "once for each key")
+    assert (row.page, row.scopes, row.serves) == ("wall.html", ("wall:{id}",), "once for each key")
     assert row.shared == ["one"]
     assert row.personal == [("own", "reads 'user'")]
     board, news = view_of(Demo().reactive).sharing

@@ -35,6 +35,7 @@ class Club:
         audit: The part of the updates that is audited.
         debug: Whether the application is in debug mode.
         inspector: Whether it has an inspector.
+        scope: The scope of the page, or several.
         options: Further arguments of the page.
     """
 
@@ -47,6 +48,7 @@ class Club:
         audit: float = 0.0,
         debug: bool = False,
         inspector: bool = False,
+        scope: str | list[str] = "all",
         **options: Any,
     ) -> None:
         self.teams: dict[str, Any] = {
@@ -67,7 +69,7 @@ class Club:
         names = ["me", "unread"]
         self.reactive = Reactive(self.env, bus=bus, secret=SECRET, viewer_names=names, debug=debug, inspector=inspector)
         options = {"share": self.team_of, "user": self.name_of, "share_audit": audit, **options}
-        self.page = self.reactive.page("page.html", scope="all", **options)(self.endpoint)
+        self.page = self.reactive.page("page.html", scope=scope, **options)(self.endpoint)
         self.app = Starlette(routes=[*self.reactive.routes, Route("/", self.page)])
 
     def name_of(self, request: Request) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ class Boards:
 
     options: dict[str, Any] = field(default_factory=dict)
     page_options: dict[str, Any] = field(default_factory=dict)
-    scope: str = "board:{board_id}"
+    scope: str | list[str] = "board:{board_id}"
     name: str = "first"
 
     def __post_init__(self) -> None:
@@ -489,3 +490,21 @@ async def test_a_page_for_get_is_accepted_at_startup(methods: list[str] | None) 
 
     async with boards.reactive.lifespan(Starlette(routes=[Route("/{board_id}", boards.page(board), methods=methods)])):
         pass
+
+
+# Several scopes
+
+
+@pytest.mark.parametrize("scope", ["board:7", "user:ada"])
+async def test_a_page_with_several_scopes_is_live_in_each_of_them(scope: str) -> None:
+    boards = Boards(scope=["board:{board_id}", "user:{request.query_params[user]}"])
+    app = boards.starlette()
+    await assert_live(boards, app, await post(app, "/board/7?user=ada"), scope)
+
+
+async def test_a_page_is_not_live_if_one_of_its_scopes_cannot_be_made() -> None:
+    boards = Boards({"debug": True}, scope=["board:{board_id}", "user:{me}"])
+    seen = await post(boards.starlette(), "/board/7")
+    assert "sse-connect" not in seen.text
+    reason = "the path and the query of /board/7 do not make the scopes 'board:{board_id}' and 'user:{me}'"
+    assert f'<body data-reactive-off="{reason}">' in html.unescape(seen.text)

@@ -46,6 +46,8 @@ INDEX = DependencyIndex()
 INDEX.register_template(environment(page=PAGE), "page.html")
 REFS = {ref.block_name: ref for ref in INDEX.blocks()}
 USERS = ("ann", "ben")
+SCOPES = ("scope", "news", "user:ann", "user:ben")
+"""The scopes that changes are in: that of the group, one that all tabs have besides, and one for each user."""
 KINDS = ("stream", "page", "script")
 """An application's own stream, which skips changes of its origin; a page; and a page with the script."""
 
@@ -76,6 +78,7 @@ class Step:
     position: int
     origin: str | None = None
     audience: frozenset[str] | None = None
+    scope: str = "scope"
 
 
 def around_and_inside(block: str) -> set[str]:
@@ -108,7 +111,14 @@ class Tab:
     answers: list[set[str]] = field(default_factory=list)  # which blocks were in the answers to its requests
     answers_before: dict[str, int] = field(default_factory=dict)  # how many there were at the last update of a block
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        return "news", f"user:{self.user}"
+
     def may_know(self, step: Step) -> bool:
+        return step.scope in ("scope", *self.others) and self._is_addressed(step)
+
+    def _is_addressed(self, step: Step) -> bool:
         return step.audience is None or self.user in step.audience
 
     def is_told(self, step: Step) -> bool:
@@ -139,7 +149,8 @@ class Tab:
 class World:
     """The data, the group, and the tabs."""
 
-    def __init__(self, *, small_log: bool, everybody: bool) -> None:
+    def __init__(self, *, small_log: bool, everybody: bool, several: bool) -> None:
+        self.several = several  # changes are in several scopes
         self.everybody = everybody  # all changes are for all, and nobody's own
         self.small_log = small_log
         self.bus = ReactiveBus()
@@ -156,11 +167,11 @@ class World:
         self.own_updates = self.dropped_updates = 0
         options = GroupOptions(self.hub, "scope", registry_of(INDEX), _never, 0, None, debug=False)
         self.group = Group(options)
-        self.group.join(Viewer(None, None, NAMED_EVENTS, 0, lambda: None))  # keeps the group open
+        self.group.join(Viewer(None, None, NAMED_EVENTS, 0, lambda: None, scopes=("scope",)))  # keeps the group open
 
     # What may happen
 
-    def change(self, paths: Iterable[str], old: bool, who: int, audience: int, is_lost: bool) -> None:
+    def change(self, paths: Iterable[str], old: bool, who: int, audience: int, is_lost: bool, where: int) -> None:
         for path in paths:
             if old:
                 self.state[path] = self.steps[max(0, len(self.steps) - 3)].state[path]
@@ -174,10 +185,13 @@ class World:
         if tab is not None and told is not None:
             told = told | {tab.user}
         origin = None if tab is None else tab.origin
-        self.bus.emit_sync(ChangeEvent("scope", paths, origin, told))
+        scope = SCOPES[where] if self.several else "scope"
+        if tab is not None and scope not in tab.others:
+            scope = "scope"
+        self.bus.emit_sync(ChangeEvent(scope, paths, origin, told))
         shown = {block for block, own in SOURCES.items() if set(own) & set(paths)}
-        position = self.hub.locate("scope", None).latest
-        self.steps.append(Step(dict(self.state), frozenset(shown), position, origin, told))
+        position = self.hub.locate(scope, None).latest
+        self.steps.append(Step(dict(self.state), frozenset(shown), position, origin, told, scope))
         if tab is not None and origin is not None:  # the answer to its request
             refs = [] if is_lost and tab.kind != "stream" else INDEX.affected_blocks(paths)
             tab.answer({ref.block_name: rendered(ref.block_name, self.state) for ref in refs})
@@ -216,12 +230,22 @@ class World:
 
     def connect(self, number: int, lost: bool) -> None:
         for tab in self._one_of([tab for tab in self.tabs if tab.viewer is None], number):
-            location = self.hub.locate("scope", tab.cursor or "")
+            others = tab.others if self.several else ()
+            self.group.scopes.expect(others)
+            location = self.hub.locate("scope", tab.cursor or "", others)
             position = None if lost or tab.cursor is None else location.position
             client = SCRIPT if tab.kind == "script" else NAMED_EVENTS
             tells_own = tab.kind != "stream"
             tab.viewer = Viewer(
-                tab.user, tab.origin, client, position, lambda: None, location.latest, tells_own=tells_own
+                tab.user,
+                tab.origin,
+                client,
+                position,
+                lambda: None,
+                location.latest,
+                tells_own=tells_own,
+                scopes=("scope", *others),
+                starts=location.starts,
             )
             tab.got = {}
             self.group.join(tab.viewer)
@@ -284,7 +308,8 @@ class World:
         self.own_updates += 1
         assert served is not None
         steps = [step for step in self.steps if served < step.position <= until]
-        concerning = [step for step in steps if step.blocks & around_and_inside(block)]
+        known = [step for step in steps if step.scope in ("scope", *tab.others)]
+        concerning = [step for step in known if step.blocks & around_and_inside(block)]
         assert {step.origin for step in concerning} == {tab.origin}, f"{block} is not the tab's own"
 
     def _check_entitled(self, tab: Tab, block: str, since: int | None) -> None:
@@ -298,8 +323,8 @@ class World:
         published = self.published[block]
         last, number = tab.got.get(block, ("", 0))
         tab.got[block] = html, len(published)
-        if not self.everybody or (self.small_log and tab.origin) or block not in ("flat", "two"):
-            return  # audience, origin and nesting make for more caution
+        if not self.everybody or self.several or (self.small_log and tab.origin) or block not in ("flat", "two"):
+            return  # audience, origin, several scopes and nesting make for more caution
         assert html != last or {*published[number:]} != {html}, f"{block} was sent twice"
 
     def _deliver(self, tab: Tab) -> None:
@@ -383,7 +408,18 @@ def _draw_move(chance: random.Random) -> tuple[Any, ...]:
     paths = frozenset(chance.sample(PATHS, chance.choice((1, 1, 2))))
     number, failing = chance.randrange(6), chance.choice((0, 0, 0, 1, 2))
     moves: list[tuple[int, tuple[Any, ...]]] = [
-        (12, ("change", paths, chance.random() < 0.3, number, chance.randrange(5), chance.random() < 0.2)),
+        (
+            12,
+            (
+                "change",
+                paths,
+                chance.random() < 0.3,
+                number,
+                chance.randrange(5),
+                chance.random() < 0.2,
+                chance.randrange(4),
+            ),
+        ),
         (9, ("cycle", failing, chance.random() < 0.5)),
         (2, ("take", number)),
         (2, ("deliver", number)),
@@ -399,8 +435,8 @@ def _draw_move(chance: random.Random) -> tuple[Any, ...]:
     return chance.choices([move for _, move in moves], [weight for weight, _ in moves])[0]
 
 
-async def play(moves: list[tuple[Any, ...]], *, small_log: bool, everybody: bool) -> World:
-    world = World(small_log=small_log, everybody=everybody)
+async def play(moves: list[tuple[Any, ...]], *, small_log: bool, everybody: bool, several: bool) -> World:
+    world = World(small_log=small_log, everybody=everybody, several=several)
     for tab, kind in enumerate(KINDS):
         world.load(tab % 2, with_origin=True, kind=kind)
         world.connect(0, lost=False)
@@ -410,14 +446,14 @@ async def play(moves: list[tuple[Any, ...]], *, small_log: bool, everybody: bool
     return world
 
 
-@pytest.mark.parametrize("everybody", [False, True])
+@pytest.mark.parametrize(("everybody", "several"), [(False, False), (True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("small_log", [False, True])
-def test_whoever_is_caught_up_shows_what_is(small_log: bool, everybody: bool) -> None:
+def test_whoever_is_caught_up_shows_what_is(small_log: bool, everybody: bool, several: bool) -> None:
     own_updates = dropped_updates = 0
     for seed in range(300):
         moves = draw_moves(random.Random(seed))
         try:
-            world = asyncio.run(play(moves, small_log=small_log, everybody=everybody))
+            world = asyncio.run(play(moves, small_log=small_log, everybody=everybody, several=several))
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}\nafter {moves}") from error
         own_updates += world.own_updates

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Form, Request
+from fastapi import Depends, FastAPI, Form, Request
 from jinja2 import DictLoader, Environment
 from starlette.applications import Starlette
 from starlette.responses import RedirectResponse
@@ -14,6 +14,7 @@ from starlette_reactive import Reactive
 __all__ = [
     "Annotated",
     "Form",
+    "Me",
     "Mount",
     "Reactive",
     "RedirectResponse",
@@ -25,6 +26,7 @@ __all__ = [
     "shop",
     "tasks_of",
     "templates",
+    "unread_of",
 ]
 
 BOARD = """<ul id="tasks">{% block tasks %}{% for task in tasks %}<li>{{ task }}</li>{% endfor %}{% endblock %}</ul>
@@ -36,6 +38,17 @@ reactive = Reactive(templates)
 app = FastAPI()
 shop = Starlette(routes=reactive.routes)
 app.include_router(reactive.router)
+
+
+def signed_in() -> str:
+    return "ann"
+
+
+Me = Annotated[str, Depends(signed_in)]
+
+
+async def unread_of(person: str) -> int:
+    return len(person)
 
 
 async def tasks_of(board_id: int) -> list[Any]:
