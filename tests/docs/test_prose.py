@@ -9,6 +9,7 @@ import pytest
 from .blocks import PAGES, ROOT
 from .prose import REPLACEMENTS, findings
 
+
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_is_in_plain_english(page: Path) -> None:
     problems = [f"{page.relative_to(ROOT)}:{finding}" for finding in findings(page.read_text())]
