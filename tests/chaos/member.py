@@ -17,7 +17,7 @@ _URL = re.compile(r' sse-connect="([^"]+)"')
 _ORIGIN = re.compile(r'data-reactive-sink="([^"]+)"')
 _BEAT = re.compile(r' data-reactive-beat="([^"]+)"')
 _PARTIAL = re.compile(
-    r'<hx-partial hx-target="#([\w-]+)" hx-swap="innerHTML transition:false">(.*)</hx-partial>', re.DOTALL
+    r'<hx-partial hx-target="#([\w-]+)" hx-swap="inner(?:HTML|Morph) transition:false">(.*)</hx-partial>', re.DOTALL
 )
 _KEY = re.compile(r"key:(\w+)")
 _WHO = re.compile(r"who:([\w-]+)")

@@ -18,7 +18,7 @@ KINDS = ("htmx2", "script", "htmx4")
 """``script`` is the package's own script. It has a wire of its own for pages only."""
 
 _PARTIAL = re.compile(
-    r'<hx-partial hx-target="#(\w+)" hx-swap="innerHTML transition:false">(.*)</hx-partial>', re.DOTALL
+    r'<hx-partial hx-target="#(\w+)" hx-swap="inner(?:HTML|Morph) transition:false">(.*)</hx-partial>', re.DOTALL
 )
 _LONGEST_PAUSE = 0.8  # seconds; browsers wait longer, a test has not the time
 
