@@ -108,7 +108,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     generated.addoption("--template-sites", type=int, default=640, help="number of sites of eight templates each")
     fidelity = parser.getgroup("fidelity")
     fidelity.addoption("--fidelity-pages", type=int, default=50, help="number of random pages for each client")
-    fidelity.addoption("--fidelity-seed", help="seed of the random pages, to repeat a run")
+    fidelity.addoption("--fidelity-seed", default="0", help="seed of the random pages")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -342,6 +342,7 @@ def _change(element: Element, maker: Maker, *, is_root: bool) -> None:
 
 
 TOGGLED = ("checked", "disabled", "selected", "open", "hidden", "multiple")
+DATES = ("2024-01-02", "2024-02-03", "")
 VALUES = {
     "value": ("1", "2", "10", ""),
     "class": ("", "a", "b c"),
@@ -370,7 +371,8 @@ def _change_attributes(element: Element, maker: Maker) -> None:
         if attributes.pop(name, 0) == 0:
             attributes[name] = ""
     else:
-        attributes[name] = chance.choice(VALUES[name])
+        values = DATES if attributes.get("type") == "date" and name == "value" else VALUES[name]
+        attributes[name] = chance.choice(values)
 
 
 def _change_children(element: Element, maker: Maker) -> None:

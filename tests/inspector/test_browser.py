@@ -209,13 +209,13 @@ def test_every_reason_is_explained_in_a_sentence(
     explained("part of overview, which is rendered", "2 blocks")
     post("/emit", scope="board:why", paths="tasks")
     explained("unchanged: same HTML as before", "1 unchanged")
+    post("/emit", scope="board:why", paths="people")
+    explained("rendered, ", "1 viewer")
     post("/fails", value="true")
     post("/emit", scope="board:why", paths="people")
     explained("failed: RuntimeError: the database is down", "1 failed")
     explained("The next attempt is at ", "1 failed")
     post("/fails", value="false")
-    post("/emit", scope="board:why", paths="people")
-    explained("rendered, ", "1 viewer")
     page.close()
 
 

@@ -99,7 +99,7 @@ def test_a_suite_that_uses_no_fixture_is_unaffected(suite: pytest.Pytester) -> N
         import sys
 
         def test_nothing_is_loaded():
-            assert not {"starlette_reactive.testing", "httpx", "httpx2", "justhtml"} & set(sys.modules)
+            assert not {"starlette_reactive.testing", "httpx", "httpx2"} & set(sys.modules)
         """
     )
     result = suite.runpytest_subprocess("-p", "no:asyncio")
