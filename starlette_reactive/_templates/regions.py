@@ -71,7 +71,10 @@ class RegionLibrary(TemplateLibrary):
     def _with_regions(self, plain: ParsedTemplate, regions: list[Region]) -> ParsedTemplate:
         tree = self.parse(plain.name, plain.source, plain.filename).tree
         for region in regions:
-            span = spans(tree, plain.name).get((region.line, region.dom_id))
+            found = spans(tree, plain.name)
+            # an edit of the template may have moved the element to another line
+            moved = (span for (_, dom_id), span in found.items() if dom_id == region.dom_id)
+            span = found.get((region.line, region.dom_id)) or next(moved, None)
             if span is not None:
                 put_block(span, region.block_name, region.placement)
         blocks = blocks_of(tree, plain.name, plain.filename)
@@ -80,7 +83,7 @@ class RegionLibrary(TemplateLibrary):
 
 def region_name(dom_id: str, taken: Container[str]) -> str:
     """Return a name for the block of a region, which Jinja accepts and no other block has."""
-    name = "element_" + re.sub(r"\W", "_", dom_id)
+    name = "element_" + re.sub(r"\W", "_", dom_id, flags=re.ASCII)
     while name in taken:
         name += "_"
     return name

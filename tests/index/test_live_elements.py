@@ -145,6 +145,23 @@ def test_a_page_whose_source_changes_has_its_elements_in_the_new_source() -> Non
     assert compile_block(env, "page.html", "element_x").render({"x": "1"}) == "z1"
 
 
+def test_an_element_that_an_edit_moves_to_another_line_stays_live() -> None:
+    env = page_of('<p id="x">y[x]</p>')
+    register_elements(DependencyIndex(), env, "page.html")
+    env.loader.mapping["page.html"] = '<h1>\nnew\n</h1>\n<p id="x">z{% block x %}{{ x }}{% endblock %}</p>'  # type: ignore[union-attr]
+    assert compile_block(env, "page.html", "element_x").render({"x": "1"}) == "z1"
+
+
+@pytest.mark.parametrize("dom_id", ["1", "a-b", "a.b", "m²", "日本", "e\N{COMBINING ACUTE ACCENT}"])
+def test_an_element_with_any_id_can_be_live(dom_id: str) -> None:
+    env = page_of(f'<p id="{dom_id}">y[x]</p>')
+    index = DependencyIndex()
+    register_elements(index, env, "page.html")
+    (ref,) = index.blocks()
+    assert ref.target_id == dom_id
+    assert compile_block(env, "page.html", ref.block_name).render({"x": "1"}) == "y1"
+
+
 # ── random pages ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
