@@ -20,7 +20,7 @@ DOCS = PACKAGE.parent / "docs"
 
 FLOORS = [
     {"_core"},
-    {"_log", "_templates", "_clients"},
+    {"_log", "_templates", "_clients", "_database"},
     {"_index", "_engines"},
     {"_bus", "_checks"},
     {"_streams"},
@@ -49,7 +49,7 @@ ALLOWED_IN = {
     "pytest": {"pytest_plugin"},
     "pytest_asyncio": {"pytest_plugin"},
     "typer": {"_cli"},
-    "sqlalchemy": {"sqlalchemy"},
+    "sqlalchemy": {"sqlalchemy", "_database"},
     "rich": {"_cli"},
 }
 """Libraries that only the named rooms may import."""

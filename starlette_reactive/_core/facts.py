@@ -1,0 +1,143 @@
+"""What was read from a database, as facts that a change of a row meets or not.
+
+A *fact* is a table, and conditions that hold for each row that matters. A commit emits, for each table that it changes,
+an event of the scope :func:`table_scope`. Its paths are the values of the rows before and after the change: 7 in the
+column ``board_id`` is ``board_id=7``, and ``board_id`` alone stands for any value. So a fact is met if one path of each
+of its conditions has changed. The paths of one event may come from several rows, and a log merges events, so a fact may
+be met without need; it is never missed.
+
+Two more scopes have the events of all tables: :data:`COMMITS`, for readers of who knows what, and :data:`UNKNOWN`, for
+writes to who knows what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote
+
+from .paths import ALL
+
+__all__ = [
+    "COMMITS",
+    "UNKNOWN",
+    "UNNAMED",
+    "Fact",
+    "Facts",
+    "column_path",
+    "condition",
+    "table_path",
+    "table_scope",
+    "value_path",
+]
+
+COMMITS: Final = "db"
+"""The scope of all commits. Its paths are the changed tables."""
+
+UNKNOWN: Final = "db:*"
+"""The scope of writes to tables that are not known. Its path is ``*``."""
+
+UNNAMED: Final = "?"
+"""The path that stands for any value of each column that is no key and that an event does not name."""
+
+
+def table_scope(table: str) -> str:
+    """Return the scope of the changes of a table's rows. Schemas are not told apart."""
+    return f"db:{table}"
+
+
+def table_path(table: str) -> str:
+    """Return the path that stands for a table in :data:`COMMITS`."""
+    return _escaped(table)
+
+
+def column_path(column: str) -> str:
+    """Return the path that stands for any value of a column."""
+    return _escaped(column)
+
+
+def value_path(column: str, value: str | None) -> str:
+    """Return the path that stands for a value of a column.
+
+    Args:
+        column: The column's name.
+        value: The value as PostgreSQL writes it: digits, ``true`` or ``false``, a UUID with hyphens in lower case, the
+            label of an enumeration, an ISO date. ``None`` is NULL.
+    """
+    text = "" if value is None else _escaped(value) or "%"
+    return f"{_escaped(column)}={text}"
+
+
+def _escaped(text: str) -> str:
+    return quote(text, safe="").replace(".", "%2E")
+
+
+def condition(column: str, values: Iterable[str | None], *, is_key: bool) -> frozenset[str]:
+    """Return the paths of which one changes if a row changes that has one of several values in a column.
+
+    Args:
+        column: The column's name.
+        values: The values; see :func:`value_path`.
+        is_key: Whether the column is in the primary key or a foreign key, which each event of the table names.
+    """
+    paths = {column_path(column), *(value_path(column, each) for each in values)}
+    return frozenset(paths if is_key else paths | {UNNAMED})
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Rows of a table.
+
+    Args:
+        table: The table's name.
+        conditions: What holds for each row, as :func:`condition` returns it. Without conditions, all rows matter.
+    """
+
+    table: str
+    conditions: frozenset[frozenset[str]] = frozenset()
+
+    def is_met_by(self, changed: Collection[str]) -> bool:
+        """Return whether a change of the table's rows with these paths may matter."""
+        return ALL in changed or all(not each.isdisjoint(changed) for each in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was read.
+
+    Args:
+        facts: The facts.
+        everything: Whether something was read that is not known, so that every commit matters.
+    """
+
+    facts: frozenset[Fact] = frozenset()
+    everything: bool = False
+    _by_scope: Mapping[str, Sequence[Fact]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_scope: dict[str, list[Fact]] = {}
+        for fact in self.facts:
+            by_scope.setdefault(table_scope(fact.table), []).append(fact)
+        object.__setattr__(self, "_by_scope", by_scope)
+
+    def __or__(self, other: Facts) -> Facts:
+        return Facts(self.facts | other.facts, self.everything or other.everything)
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.facts)
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes whose events may meet one of them."""
+        if self.everything:
+            return frozenset((COMMITS, UNKNOWN))
+        return frozenset((UNKNOWN, *self._by_scope)) if self.facts else frozenset()
+
+    def are_met_by(self, changed: Mapping[str, Collection[str]]) -> bool:
+        """Return whether changes, as paths by scope, may matter."""
+        if self.everything:
+            return bool(changed.get(UNKNOWN) or changed.get(COMMITS))
+        if self.facts and changed.get(UNKNOWN):
+            return True
+        return any(fact.is_met_by(paths) for scope, paths in changed.items() for fact in self._by_scope.get(scope, ()))

@@ -1,0 +1,3 @@
+"""What a run reads from a database, and what a commit writes to it."""
+
+__all__: list[str] = []
