@@ -178,7 +178,9 @@ def _recipe(env: Environment, variant: PageVariant, wanted: _Block) -> BlockReci
     return BlockRecipe(tuple(_compiled(env, prologue, known) for prologue in prologues_of(block)), block.eval_options)
 
 
-def _compiled(env: Environment, prologue: Prologue, known: Mapping[int, Template] = MappingProxyType({})) -> CompiledPrologue:
+def _compiled(
+    env: Environment, prologue: Prologue, known: Mapping[int, Template] = MappingProxyType({})
+) -> CompiledPrologue:
     """Compile a prologue. Some templates are known to be compiled in another way, by the id of their source."""
     levels = (
         _CompiledLevel(

@@ -37,12 +37,14 @@ class BlockRows:
 
     Args:
         loop: The place of the loop.
+        has_ids: Whether rows have ids that vary.
         fault: Why it is not. Empty if it is.
         fix: What would make it one.
         number: The number of its loop among the loops that the block itself shows.
     """
 
     loop: TemplatePlace
+    has_ids: bool
     fault: str = ""
     fix: str = ""
     number: int = 0
@@ -82,21 +84,25 @@ def _find_rows(page: ComposedPage) -> dict[str, BlockRows]:
 
 
 def _rows_of_block(page: ComposedPage, name: str, bodies: Sequence[LoopBody]) -> BlockRows:
-    definitions = {id(found.definition): found for each in page.variants if (found := each.blocks.get(name)) is not None}
+    definitions = {
+        id(found.definition): found for each in page.variants if (found := each.blocks.get(name)) is not None
+    }
     outer = [body for body in bodies if body.depth == min(each.depth for each in bodies)]
     place = outer[0].place
+    has_ids = any(body.has_ids for body in outer)
     if len(definitions) != 1:
-        return BlockRows(place, "its text depends on the parent that values choose", "write the loop in one block")
+        return BlockRows(
+            place, has_ids, "its text depends on the parent that values choose", "write the loop in one block"
+        )
     (block,) = definitions.values()
     own = [id(loop) for loop in _loops_in(block.definition.body)]
     if not all(id(body.node) in own for body in outer):
-        return BlockRows(
-            place, f"its loop is not in the block itself, but in {place}", f"write the loop into the block {name!r}"
-        )
+        reason = f"its loop is not in the block itself, but in {place}"
+        return BlockRows(place, has_ids, reason, f"write the loop into the block {name!r}")
     if len({id(body.node) for body in outer}) > 1:
-        return BlockRows(place, "it has several loops", "put each loop into an element and a block of its own")
+        return BlockRows(place, has_ids, "it has several loops", "put each loop into an element and a block of its own")
     fault = next((fault for body in outer if (fault := body.fault()) is not None), None)
-    return BlockRows(place, *(fault or ("", "")), own.index(id(outer[0].node)))
+    return BlockRows(place, has_ids, *(fault or ("", "")), own.index(id(outer[0].node)))
 
 
 def _loops_in(body: list[nodes.Node]) -> Iterator[nodes.For]:
@@ -141,5 +147,6 @@ def marked_tree(parsed: ParsedTemplate, block_name: str, number: int) -> nodes.T
 
 def _mark(loop: nodes.For) -> nodes.Output:
     output = nodes.Output([nodes.TemplateData(MARK, lineno=loop.lineno)], lineno=loop.lineno)
-    output.set_environment(loop.environment)
+    if loop.environment is not None:
+        output.set_environment(loop.environment)
     return output

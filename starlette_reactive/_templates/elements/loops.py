@@ -63,6 +63,11 @@ class LoopBody:
         self.roots.append(made)
         self.repeats = self.repeats or depth > self.depth
 
+    @property
+    def has_ids(self) -> bool:
+        """Whether elements at its top have an id that depends on a value."""
+        return any(DYNAMIC in (root.start.attributes.get("id") or "") for root in self.roots)
+
     def fault(self) -> tuple[str, str] | None:
         """Return why its output is not a keyed list, and how to fix that. None if it is one."""
         if self.node.recursive:
@@ -84,7 +89,7 @@ def _id_fault(roots: Sequence[RootElement]) -> tuple[str, str] | None:
         if DYNAMIC in tag:
             return "the tag of its rows depends on a value", "write the tag of each row in the template"
         if not dom_id or DYNAMIC not in dom_id:
-            shown = f'the <{tag}> in its loop has {"no id" if not dom_id else "a constant id"}'
+            shown = f"the <{tag}> in its loop has {'no id' if not dom_id else 'a constant id'}"
             return shown, f'give each row an id of its own, such as <{tag} id="row-{{{{ item.id }}}}">'
     return None
 
