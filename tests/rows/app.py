@@ -24,12 +24,14 @@ LISTS = """{% from "row.html" import row %}
 <table><thead><tr><th>name</th></tr></thead><tbody id="table">{% block table -%}
   {% for r in rows %}{{ row(r) }}{% endfor %}
 {%- endblock %}</tbody></table>
-<p id="inline">{% block inline %}{{ prefix }}{% for r in rows %} <span id="inline-{{ r.id }}">{{ r.name }}</span>{% endfor %}.
+<p id="inline">{% block inline %}{{ prefix }}
+{%- for r in rows %} <span id="inline-{{ r.id }}">{{ r.name }}</span>{% endfor %}.
 {% endblock %}</p>
 <select id="options" size="3">{% block options %}{% for r in rows %}<option id="option-{{ r.id }}" value="{{ r.id }}">
 {{- r.name }}</option>{% endfor %}{% endblock %}</select>
 <div id="drawing">{% block drawing %}<svg viewBox="0 0 99 99"><g>{% for r in rows %}
-<circle id="circle-{{ r.id }}" r="{{ r.name|length }}"><title>{{ r.name }}</title></circle>{% endfor %}</g></svg>{% endblock %}</div>
+<circle id="circle-{{ r.id }}" r="{{ r.name|length }}"><title>{{ r.name }}</title></circle>{% endfor %}</g></svg>
+{% endblock %}</div>
 <div id="nested">{% block nested %}{% for r in rows %}<section id="nested-{{ r.id }}"><h2>{{ r.name }}</h2><ul>
 {%- for part in r.parts %}<li id="nested-{{ r.id }}-{{ part }}">{{ part }}</li>{% endfor %}</ul></section>
 {% endfor %}{% endblock %}</div>
@@ -38,7 +40,8 @@ LISTS = """{% from "row.html" import row %}
 <p id="steps">{% block steps %}{{ steps }}{% endblock %}</p>
 """
 ROW = """{% macro row(r) %}
-<tr id="row-{{ r.id }}" data-name="{{ r.name }}"><td>{{ r.name }}</td><td><input type="checkbox"{% if r.done %} checked{% endif %}></td></tr>
+<tr id="row-{{ r.id }}" data-name="{{ r.name }}"><td>{{ r.name }}</td>
+<td><input type="checkbox"{% if r.done %} checked{% endif %}></td></tr>
 {% endmacro %}"""
 ROW_2 = '<tr id="row2-{{ r.id }}"><td>{{ r.name }}</td></tr>\n'
 
@@ -118,7 +121,8 @@ _HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Row
 <meta name="htmx-config" content='{"historyCacheSize": 0}'>
 {% if loads %}{{ live_scripts(htmx=loads) if loads > 1 else live_scripts() }}{% endif %}
 {% for script in scripts %}<script src="{{ script }}"></script>{% endfor %}</head><body>"""
-_SINK = """{% if scripts and scripts[0].startswith("/tests-vendor") %}<turbo-stream-source {{ live() }}></turbo-stream-source>
+_SINK = """
+{% if scripts and scripts[0].startswith("/tests-vendor") %}<turbo-stream-source {{ live() }}></turbo-stream-source>
 {% else %}<div {{ live() }}></div>{% endif %}</body></html>"""
 LIVE = {"live2": 2, "live4": 4, "alone": 1}
 
@@ -141,6 +145,26 @@ def make_app() -> FastAPI:
     @app.post("/fill")
     async def fill(seed: int, count: int) -> int:
         data.fill(seed, count)
+        await reactive.emit("room", "*")
+        return data.steps
+
+    @app.post("/edit")
+    async def edit(number: int, name: str) -> int:
+        data.rows[number]["name"] = name
+        return await changed()
+
+    @app.post("/insert")
+    async def insert(number: int) -> int:
+        data.rows.insert(number, data.row())
+        return await changed()
+
+    @app.post("/remove")
+    async def remove(number: int) -> int:
+        del data.rows[number]
+        return await changed()
+
+    async def changed() -> int:
+        data.steps += 1
         await reactive.emit("room", "*")
         return data.steps
 
