@@ -215,8 +215,8 @@ def _issue_of(error: ReactiveError) -> Issue | None:
     if error.template is None:
         return None
     category = next((name for kind, name in _CATEGORIES.items() if isinstance(error, kind)), "template")
-    mend = "fix it as the message says; until then the application does not start"
-    return Issue(Severity.ERROR, category, error.template, error.line, str(error), mend)
+    fix = "fix it as the message says; until then the application does not start"
+    return Issue(Severity.ERROR, category, error.template, error.line, str(error), fix)
 
 
 def _load(target: str) -> DiscoveredApp:
@@ -252,7 +252,7 @@ def _print_issues(issues: list[Issue]) -> None:
         console.print(
             f"[bold]{escape(issue.place)}[/] [{style}]{issue.severity}[/] {issue.category}: {escape(issue.message)}"
         )
-        console.print(f"    {escape(issue.mend)}", style="dim")
+        console.print(f"    {escape(issue.fix)}", style="dim")
     counts = {severity: sum(1 for issue in issues if issue.severity is severity) for severity in Severity}
     totals = [
         f"{count} {severity}{'s' if count != 1 and severity is not Severity.INFO else ''}"
