@@ -57,7 +57,7 @@ class DifferenceRow:
 
     Args:
         scope: Their scope.
-        message: Where the block is, for whom it was different, and what to do.
+        message: Where the block is, which viewers it was different for, and what to do.
         at: The time of day when it was last found.
         times: How often it was found.
     """
