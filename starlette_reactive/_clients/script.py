@@ -53,7 +53,7 @@ class Script(Client):
 
 
 class RowScript(Script):
-    """The script since it takes rows. It says so in its request."""
+    """The script that takes rows. A parameter of its request asks for them."""
 
     takes_rows = True
 

@@ -27,7 +27,7 @@ class Entry:
 
     def follow(self, last: Entry | None) -> None:
         """Make another entry its base, if both are lists of rows."""
-        if last is not None and isinstance(last.patch.html, KeyedText) and isinstance(self.patch.html, KeyedText):
+        if last is not None and last.is_list and self.is_list:
             self.base = last
             last.base = None
             last.frames.clear()
@@ -54,11 +54,13 @@ class Entry:
         return viewer.whole_since < self.version <= viewer.sequence
 
     def follows_for(self, viewer: Viewer) -> bool:
-        """Return whether a viewer needs only the rows that differ: its client knows what it was sent before it."""
-        base = self.base
-        if base is None or not viewer.client.takes_rows:
-            return False
-        return base.is_held_by(viewer) and base.patch.ref not in viewer.altered_at
+        """Return whether a viewer needs only the rows that differ: its client has what was rendered before it."""
+        return self.base is not None and viewer.texts.get(self.base.patch.ref) == self.base.version
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of rows."""
+        return isinstance(self.patch.html, KeyedText)
 
     def was_sent_as_own(self, viewer: Viewer) -> bool:
         """Return whether a viewer was sent this version as its own since it was last caught up."""
@@ -79,8 +81,13 @@ class Batch:
     encoded_without_id: dict[tuple[Client, bool], bytes] = field(default_factory=dict)
 
     def follows_for(self, viewer: Viewer) -> bool:
-        """Return whether a viewer needs of each list only the rows that differ."""
-        return all(entry.base is None or entry.follows_for(viewer) for entry in self.entries)
+        """Return whether a viewer needs only the rows that differ of each list, and record that it has them."""
+        follows = True
+        for entry in self.entries:
+            if entry.is_list:
+                follows = follows and (entry.base is None or entry.follows_for(viewer))
+                viewer.texts[entry.patch.ref] = entry.version
+        return follows
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ Three rules keep this exact:
 
 - **A cursor is sent only when everything up to it has been sent** to this viewer. While a block that it is owed waits
   to be rendered, its position stays.
-- **A viewer that holds what was rendered before gets only the rows that differ** of a list, and any other the whole
-  block.
+- **Only the rows that differ of a list are sent where the client has the text before**, as this very feed has sent it,
+  and no block inside or around has been rendered since. What the client has done with it does not matter.
 - **Identical HTML is skipped only where the viewer got it from this very feed**, and no update of a block inside or
   around has been rendered since, nor has a change of the viewer's own put something else there. The feed never assumes
   that a page was rendered with it.
@@ -279,7 +279,10 @@ class Feed:
             blocks: The blocks.
             since: A position in the change log. What changed after it may be missing in what they show now.
         """
-        self._forget_held(viewer, blocks)
+        replaced = list(blocks)
+        self._forget_held(viewer, replaced)
+        for ref in replaced:
+            viewer.texts.pop(ref, None)
         viewer.own_after = max(viewer.own_after, self.position)
         if since < self.position:
             reading = self._scopes.read_for(viewer, since)
@@ -321,6 +324,8 @@ class Feed:
             ready = [entry for entry in ready if entry.patch.ref not in own]  # its client may have dropped them
             viewer.sent_own.update((entry.patch.ref, entry.version) for entry in to_send if entry.patch.ref in own)
         known = frozenset(entry.patch.ref for entry in to_send if entry.follows_for(viewer))
+        if viewer.client.takes_rows:
+            viewer.texts.update((entry.patch.ref, entry.version) for entry in to_send if entry.is_list)
         self._note_held(viewer, ready)
         viewer.sequence = viewer.whole_since = self._sequence
         waits = bool(missing) or any(block.ref in self._owed for block in owed)

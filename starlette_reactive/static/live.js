@@ -367,6 +367,8 @@
     const { held: before, last } = update
     update.last = null
     update.held = (last?.shown == element && applyRows(update, last, element) || { held: apply(update, element) }).held
+    for (const each of latest.values())
+      if (each.shown && (element.contains(each.shown) || each.shown.contains(element))) each.shown = null
     // What it shows is exactly this.
     update.shown = !update.held && element
     if (update.held) waiting.set(id, update)
