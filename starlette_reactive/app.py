@@ -19,17 +19,14 @@ from starlette.types import ASGIApp
 from ._bus.bus import ReactiveBus, hub_of
 from ._checks import AppDescription, Issue, check, check_contract_data, find_settings
 from ._core.errors import ReactiveError
-from ._index.index import DependencyIndex, index_of_template
+from ._index.index import DependencyIndex
 from ._inspector import Allow, Inspector, is_local
-from ._pages.answers import respond_with_value, response_for
+from ._pages.answers import Answers
 from ._pages.browser_session import BrowserSession
 from ._pages.cookie_watch import CookieWatch
 from ._pages.declaration import declare_page
-from ._pages.declared_response import response_parameter
 from ._pages.endpoints import Decorated, Endpoint, is_method
-from ._pages.notifying import Notifications
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, PageSettings, UserOf
-from ._pages.scopes import check_scope_format
 from ._pages.share import KeyOf
 from ._pages.signer import Signer
 from ._pages.site import Site
@@ -51,7 +48,7 @@ __all__ = ["Reactive", "describe_app"]
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 
-class Reactive(Notifications):
+class Reactive(Answers):
     """Makes the pages of an application live.
 
     With FastAPI, ``app.include_router(reactive.router)``; with Starlette,
@@ -243,6 +240,8 @@ class Reactive(Notifications):
         wire: str = "htmx",
         on_connect: ConnectionCallback | None = None,
         on_disconnect: ConnectionCallback | None = None,
+        compress: bool | None = None,
+        uncompressed: Iterable[str] = (),
     ) -> Callable[[Endpoint], Endpoint]:
         """Make an endpoint that returns a context the page and its live updates. Write it below the route decorator.
 
@@ -270,10 +269,13 @@ class Reactive(Notifications):
                 here what shows presence. It may be async.
             on_disconnect: Called once for each scope as ``on_disconnect(scope, connection)`` when a viewer is no longer
                 counted, whatever ends the stream. It may be async.
+            compress: Whether streams are compressed, for browsers that accept gzip. Defaults to ``shared``. Where a
+                block shows a secret beside what others have written, its length tells something about the secret.
+            uncompressed: Live blocks that are sent as they are all the same.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.
-            BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
+            BlockNotFoundError: A name in ``exclude_blocks`` or ``uncompressed`` is not such a block of the template.
             ViewerNameError: A live block of a shared page reads viewer data, or may read it.
             TypeError: An argument has the wrong type, or what is decorated cannot be an endpoint, such as a class.
             ValueError: ``wire`` is unknown, ``scope`` is empty, or arguments contradict each other.
@@ -294,6 +296,8 @@ class Reactive(Notifications):
             wire=wire,
             on_connect=on_connect,
             on_disconnect=on_disconnect,
+            compress=compress,
+            uncompressed=uncompressed,
         )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
@@ -305,7 +309,7 @@ class Reactive(Notifications):
 
         return decorate
 
-    # Streams and values
+    # Streams
 
     def stream(self, template_name: str, *, scope: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Make an endpoint that returns a context builder the stream of a template's blocks.
@@ -321,17 +325,16 @@ class Reactive(Notifications):
             TemplateLoadError: The template does not exist or does not parse.
             ValueError: ``scope`` is empty.
         """
-        check_scope_format(scope, "doc:{doc_id}")
-        if not any(ref.template_name == template_name for ref in self.index.blocks()):
-            self.index.register_from_sse_swaps(self.templates, template_name)
-        defaults = {
-            "index": index_of_template(self.index, template_name),
-            "templates": self.templates,
-            "debug": self.debug,
-            "heartbeat_interval": self._heartbeat,
-        }
+        all_options = {"debug": self.debug, "heartbeat_interval": self._heartbeat, **options}
         respond_with_stream = stream_responder(
-            self.bus, template_name, scope, self._sessions, self._site.cookies.watch, {**defaults, **options}
+            self.bus,
+            self.templates,
+            self.index,
+            template_name,
+            scope,
+            self._sessions,
+            self._site.cookies.watch,
+            all_options,
         )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
@@ -339,20 +342,6 @@ class Reactive(Notifications):
             return self._decorated.wrap(endpoint, respond_with_stream)
 
         return decorate
-
-    def html(self, endpoint: Endpoint) -> Endpoint:
-        """Let an endpoint return a ``Fragment``, ``OOB``, ``Action``, ``ValidationError``, ``str`` or ``dict``."""
-        respond_to_call = functools.partial(respond_with_value, self.templates, self._site)
-        return self._decorated.wrap(endpoint, respond_to_call, first=response_parameter())
-
-    def response(self, request: Request, value: Any) -> Response:
-        """Return the response for what an endpoint under :meth:`html` may return.
-
-        Raises:
-            ReactiveError: The environment is asynchronous; use :meth:`html` there.
-            TypeError: There is no response for such a value.
-        """
-        return response_for(self.templates, self._site, request, value)
 
     # Checks
 

@@ -101,6 +101,8 @@ class Page:
         registry: The facts behind the index.
         on_connect: Called when a viewer is counted.
         on_disconnect: Called when a viewer is no longer counted.
+        compress: Whether its streams are compressed.
+        uncompressed: The names of blocks that are sent as they are all the same.
     """
 
     owner: object
@@ -116,6 +118,8 @@ class Page:
     registry: Registry
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
+    compress: bool = False
+    uncompressed: frozenset[str] = frozenset()
 
     @property
     def described(self) -> DeclaredPage:

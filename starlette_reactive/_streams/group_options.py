@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .._bus.hub import Hub
 from .._index.registry import Registry
+from .compression import Segments
 from .rendering import RenderBlocks
 
 __all__ = ["GroupOptions"]
@@ -35,6 +36,8 @@ class GroupOptions:
         follows: Whether its viewer has another place in a group that it shares, which counts the viewer.
         personal: The personal blocks of the viewers, which a group of each viewer's own renders. ``None`` if there are
             none. This group wakes those groups for what concerns them.
+        segments: What the viewers are sent, compressed. ``None`` if their streams are not compressed.
+        uncompressed: The names of blocks that are sent as they are all the same.
     """
 
     hub: Hub
@@ -52,3 +55,5 @@ class GroupOptions:
     browser: str | None = None
     follows: bool = False
     personal: Registry | None = None
+    segments: Segments | None = None
+    uncompressed: frozenset[str] = frozenset()
