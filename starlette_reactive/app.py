@@ -277,7 +277,7 @@ class Reactive(OtherEndpoints):
                 counted, whatever ends the stream. It may be async.
             compress: Whether streams are compressed, for browsers that accept gzip. Defaults to ``shared``. Where a
                 block shows a secret beside what others have written, its length tells something about the secret.
-            uncompressed: Live blocks that are sent as they are all the same.
+            uncompressed: Live blocks that are sent as they are, even in a compressed stream.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.

@@ -109,7 +109,7 @@ class Page:
         on_disconnect: Called when a viewer is no longer counted.
         may_be_tracked: Whether it is live because of what it reads from tracked databases.
         compress: Whether its streams are compressed.
-        uncompressed: The names of blocks that are sent as they are all the same.
+        uncompressed: The names of blocks that are sent as they are, even in a compressed stream.
     """
 
     owner: object

@@ -333,7 +333,7 @@ class Group:
                 self._only_by_updates = by_updates and self._only_by_updates is not False
             part_twins(self._viewers, origins, self._options.hub, self._options.scope)
             if note_own(self.feed, self._options.registry, self._viewers, reading.changes, before, origins):
-                timer().add(self)  # for what they are told of later
+                timer().add(self)  # for what they are sent later
             shown = owed_paths(reading.changes, before, self._viewers, self.scopes)
             everybody = self.scopes.are_of_all(reading.changes, len(self._viewers))
             whole = everybody and all(change.audience is None for change in reading.changes)

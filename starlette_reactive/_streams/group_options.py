@@ -40,7 +40,7 @@ class GroupOptions:
         tracked: The blocks that the first run renders to find out what the page reads from a database, in template
             order. ``None`` if the page is not tracked.
         segments: What the viewers are sent, compressed. ``None`` if their streams are not compressed.
-        uncompressed: The names of blocks that are sent as they are all the same.
+        uncompressed: The names of blocks that are sent as they are, even in a compressed stream.
     """
 
     hub: Hub
