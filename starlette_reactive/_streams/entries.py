@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from .._clients import Client
 from .._core.blocks import BlockRef, Patch
 from .._core.rows import KeyedText
+from .._core.sse import Uncompressed
 from .row_changes import change_of
 from .viewer import Viewer
 
@@ -43,7 +44,7 @@ class Entry:
         if frame is None:
             change = change_of(self.base.patch, self.patch) if rows and self.base is not None else None
             frame = client.encode(self.patch) if change is None else client.encode_rows(self.patch, change)
-            self.frames[client, rows] = frame
+            frame = self.frames[client, rows] = frame if self.patch.compresses else Uncompressed(frame)
         return frame
 
     def is_held_by(self, viewer: Viewer) -> bool:
