@@ -284,6 +284,7 @@
       if (isKept.size < gap.added.length || gap.removed.some(({ row, element }) => element?.id != row.id) ||
         kept.join() != gap.added.map(({ row }) => row.id).filter(id => old.has(id)).join()) return
       gap.old = old
+      gap.first = old.get(kept[0])
       gap.gone = gap.removed.filter(({ row }) => !isKept.has(row.id)).map(({ element }) => element)
       gap.previous = gap.at > 1 && children[start + gap.at - 1]
       gap.following = gap.next < end && children[start + gap.next]
@@ -306,7 +307,7 @@
       if (text && beside?.nodeType == 3) beside.remove()
       node.remove()
     }
-    for (const { added, old, gone, previous, following } of gaps) {
+    for (const { added, old, gone, first, previous, following } of gaps) {
       for (const node of gone) {
         remove(rendered.get(node), !following)
         remove(node, !following)
@@ -321,12 +322,13 @@
           node = byId(row.id)
         } else {
           node = document.importNode(row, true)
-          const copy = rendered.get(before || following)
+          // Before the first row stands what precedes all rows.
+          const anchor = before || first || following, copy = rendered.get(anchor)
           if (before) {
-            before.after(text, node)
+            anchor.after(text, node)
             copy.after(text, row)
           } else {
-            following.before(node, text)
+            anchor.before(node, text)
             copy.before(row, text)
           }
           learn(node, row)

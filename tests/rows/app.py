@@ -149,8 +149,10 @@ def make_app() -> FastAPI:
         return data.steps
 
     @app.post("/edit")
-    async def edit(number: int, name: str) -> int:
+    async def edit(number: int, name: str, insert: bool = False) -> int:
         data.rows[number]["name"] = name
+        if insert:
+            data.rows.insert(number, data.row())
         return await changed()
 
     @app.post("/insert")
