@@ -160,6 +160,11 @@ def make_app() -> FastAPI:
         data.rows.insert(number, data.row())
         return await changed()
 
+    @app.post("/move")
+    async def move(number: int, to: int) -> int:
+        data.rows.insert(to, data.rows.pop(number))
+        return await changed()
+
     @app.post("/remove")
     async def remove(number: int) -> int:
         del data.rows[number]
