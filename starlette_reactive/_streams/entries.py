@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .._clients import Client
 from .._core.blocks import BlockRef, Patch
-from .._core.rows import KeyedText
+from .._core.rows import KeyedText, RowChange
 from .._core.sse import Uncompressed
 from .row_changes import change_of
 from .viewer import Viewer
@@ -23,15 +23,15 @@ class Entry:
     position: int  # the feed's when it was rendered
     offered: int  # the sequence in which it was rendered last, perhaps the same again
     current: bool = True
-    base: Entry | None = None  # the one before it, of which some rows may differ
+    base: int | None = None  # the version before it, if only some rows differ
+    change: RowChange | None = None  # these rows
     frames: dict[tuple[Client, bool], bytes] = field(default_factory=dict)
 
     def follow(self, last: Entry | None) -> None:
-        """Make another entry its base, if both are lists of rows."""
-        if last is not None and last.is_list and self.is_list:
-            self.base = last
-            last.base = None
-            last.frames.clear()
+        """Record which rows differ from the entry before it, if both are lists of rows."""
+        self.change = None if last is None else change_of(last.patch, self.patch)
+        if last is not None and self.change is not None:
+            self.base = last.version
 
     def frame(self, client: Client, *, rows: bool = False) -> bytes:
         """Return the patch as a frame for a client.
@@ -42,7 +42,7 @@ class Entry:
         """
         frame = self.frames.get((client, rows))
         if frame is None:
-            change = change_of(self.base.patch, self.patch) if rows and self.base is not None else None
+            change = self.change if rows else None
             frame = client.encode(self.patch) if change is None else client.encode_rows(self.patch, change)
             frame = self.frames[client, rows] = frame if self.patch.compresses else Uncompressed(frame)
         return frame
@@ -56,7 +56,7 @@ class Entry:
 
     def follows_for(self, viewer: Viewer) -> bool:
         """Return whether a viewer needs only the rows that differ: its client has what was rendered before it."""
-        return self.base is not None and viewer.texts.get(self.base.patch.ref) == self.base.version
+        return self.base is not None and viewer.texts.get(self.patch.ref) == self.base
 
     @property
     def is_list(self) -> bool:

@@ -62,6 +62,7 @@ class Feed:
         self._key = key
         self._entries: dict[BlockRef, Entry] = {}
         self._batch: Batch | None = None
+        self._takes_rows = False  # whether the client of any viewer does
         self._sequence = 0
         start = scopes.begin()
         self.position: int = start.position
@@ -142,7 +143,8 @@ class Feed:
                 repeated.append(last)
             else:
                 entry = self._entries[patch.ref] = Entry(patch, version, self.position, version)
-                entry.follow(last)
+                if self._takes_rows:
+                    entry.follow(last)
                 fresh.append(entry)
         for block, _ in done:
             self._settle(block)
@@ -173,6 +175,7 @@ class Feed:
     def join(self, viewer: Viewer) -> None:
         """Add a viewer. It is owed what comes from now on, and what changed since its position."""
         viewer.sequence = viewer.whole_since = self._sequence
+        self._takes_rows = self._takes_rows or viewer.client.takes_rows
         viewer.caught_up = viewer.position is not None and viewer.position >= self.position
         for scope in viewer.others if self._entries else ():
             self._drop_older(self._scopes.read_further(scope, viewer))
