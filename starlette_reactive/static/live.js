@@ -359,6 +359,8 @@
         before = node
       }
     }
+    // The copies of what is around the rows may be older than these.
+    markAltered(parent)
     return { held }
   }
 
@@ -390,6 +392,8 @@
     const { held: before, last } = update
     update.last = null
     update.held = (last?.shown == element && applyRows(update, last, element) || { held: apply(update, element) }).held
+    // The copies of elements around this one still have what it showed before.
+    markAltered(element.parentElement)
     for (const each of latest.values())
       if (each.shown && (element.contains(each.shown) || each.shown.contains(element))) each.shown = null
     // What it shows is exactly this.

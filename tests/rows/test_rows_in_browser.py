@@ -25,8 +25,13 @@ def server() -> Iterator[Server]:
 # Keeps what comes over the stream.
 WATCH = """
 window.events = []
+window.sources = []
 const Native = window.EventSource
 window.EventSource = class extends Native {
+  constructor(url) {
+    super(url)
+    window.sources.push(this)
+  }
   set onmessage(listener) {
     super.onmessage = event => {
       listener(event)
@@ -59,6 +64,13 @@ class Tab:
         expect(self.page.locator("#steps")).to_have_text(self.post(path))
         events: list[str] = self.page.evaluate(f"window.events.slice({before})")
         return events
+
+    def reconnect(self, path: str) -> None:
+        """Make a change while the page is not connected, and wait until it shows the change."""
+        self.page.evaluate("window.sources.at(-1).close()")
+        steps = self.post(path)
+        self.page.evaluate("window.dispatchEvent(new Event('online'))")
+        expect(self.page.locator("#steps")).to_have_text(steps)
 
 
 def of_list(events: list[str]) -> str:
@@ -123,6 +135,21 @@ def test_a_held_row_is_changed_when_it_is_released(server: Server, context: Brow
     expect(tab.page.locator("#list b").nth(4)).to_have_text("held")
     assert '"rows":' in of_list(tab.change("edit?number=5&name=next"))
     expect(tab.page.locator("#list b").nth(5)).to_have_text("next")
+
+
+def test_a_whole_list_that_is_as_it_was_before_a_row_changed_is_shown(
+    server: Server,
+    context: BrowserContext,  # noqa: F811 - the fixture
+    client: str,
+) -> None:
+    tab = Tab(server, context, client, 20)
+    row = tab.page.locator("#whole td").first
+    tab.change("edit?number=0&name=before")
+    tab.reconnect("edit?number=0&name=before")
+    tab.change("edit?number=0&name=after")
+    expect(row).to_have_text("after")
+    tab.reconnect("edit?number=0&name=before")
+    expect(row).to_have_text("before")
 
 
 def test_rows_that_a_script_has_moved_are_put_right(server: Server, context: BrowserContext, client: str) -> None:  # noqa: F811 - the fixture
