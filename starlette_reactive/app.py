@@ -271,7 +271,7 @@ class Reactive(Answers):
                 counted, whatever ends the stream. It may be async.
             compress: Whether streams are compressed, for browsers that accept gzip. Defaults to ``shared``. Where a
                 block shows a secret beside what others have written, its length tells something about the secret.
-            uncompressed: Live blocks that are sent as they are all the same.
+            uncompressed: Live blocks that are never compressed, because they show such secrets.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.

@@ -102,7 +102,7 @@ class Page:
         on_connect: Called when a viewer is counted.
         on_disconnect: Called when a viewer is no longer counted.
         compress: Whether its streams are compressed.
-        uncompressed: The names of blocks that are sent as they are all the same.
+        uncompressed: The names of blocks that are never compressed.
     """
 
     owner: object

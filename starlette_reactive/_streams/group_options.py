@@ -37,7 +37,7 @@ class GroupOptions:
         personal: The personal blocks of the viewers, which a group of each viewer's own renders. ``None`` if there are
             none. This group wakes those groups for what concerns them.
         segments: What the viewers are sent, compressed. ``None`` if their streams are not compressed.
-        uncompressed: The names of blocks that are sent as they are all the same.
+        uncompressed: The names of blocks that are never compressed.
     """
 
     hub: Hub
