@@ -192,7 +192,7 @@ class Joint:
         own, viewer = self.own_viewer, self.viewer
         if not self._is_behind:
             return
-        if own.position is None:
+        if own.position is None or own.repeated_paths:
             viewer.position = None
         elif viewer.position is not None:
             viewer.position = min(viewer.position, own.position)
@@ -279,6 +279,7 @@ class JointStream(LiveStream):
             tells_own=own_viewer.tells_own,
             scopes=own_viewer.scopes,
             starts=own_viewer.starts,
+            owed_paths=self._options.owed_paths,
         )
         shared.join(viewer)
         self._encode_for(shared)
