@@ -21,17 +21,16 @@ from ._checks import AppDescription, Issue, check, check_contract_data, find_set
 from ._core.errors import ReactiveError
 from ._index.index import DependencyIndex
 from ._inspector import Allow, Inspector, is_local
-from ._pages.answers import Answers
 from ._pages.browser_session import BrowserSession
 from ._pages.cookie_watch import CookieWatch
 from ._pages.declaration import declare_page
 from ._pages.endpoints import Decorated, Endpoint, is_method
+from ._pages.other_endpoints import OtherEndpoints
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, PageSettings, UserOf
 from ._pages.share import KeyOf
 from ._pages.signer import Signer
 from ._pages.site import Site
 from ._pages.template_functions import install_template_functions
-from ._pages.template_streams import stream_responder
 from ._pages.viewer_cookies import SiteCookies
 from ._pages.visits import cursor_parameter
 from ._streams.groups import end_streams, finish_renders
@@ -48,7 +47,7 @@ __all__ = ["Reactive", "describe_app"]
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 
-class Reactive(Answers):
+class Reactive(OtherEndpoints):
     """Makes the pages of an application live.
 
     With FastAPI, ``app.include_router(reactive.router)``; with Starlette,
@@ -145,6 +144,7 @@ class Reactive(Answers):
             limits=StreamLimits(max_streams, max_streams_per_user, max_streams_per_address),
             sessions=self._sessions,
             cookies=self._site.cookies,
+            databases=self._databases,
         )
         self._decorated = Decorated()
         self._stream_endpoints: list[Endpoint] = []
@@ -209,8 +209,10 @@ class Reactive(Answers):
         Raises:
             TypeError: An endpoint's decorators are in the wrong order, FastAPI cannot find out its parameters, or the
                 route of a page is not for GET alone.
-            ReactiveError: Another Reactive object of the application has the same path for its streams.
+            ReactiveError: Another Reactive object of the application has the same path for its streams, or nothing
+                updates a page: it has no scope, and no database is tracked.
         """
+        self._site.check_scopes()
         self._decorated.check_routes(app)
         self._site.check_path(app)
         self.bus.start()
@@ -230,7 +232,8 @@ class Reactive(Answers):
         self,
         template_name: str,
         *,
-        scope: str | Sequence[str],
+        scope: str | Sequence[str] | None = None,
+        tracked: bool = True,
         shared: bool = False,
         share: KeyOf | None = None,
         recheck: float | None = None,
@@ -246,13 +249,16 @@ class Reactive(Answers):
     ) -> Callable[[Endpoint], Endpoint]:
         """Make an endpoint that returns a context the page and its live updates. Write it below the route decorator.
 
-        A GET renders the page. Each change of a scope runs the endpoint again, as a request through the application,
+        A GET renders the page. Each change of a scope, and each commit that changes what the page has read from a
+        database that is tracked, runs the endpoint again, as a request through the application,
         and sends the blocks that show the change. In the page, ``<div {{ live() }}></div>`` receives them.
 
         Args:
             template_name: The page's template.
             scope: The scope whose changes concern the page, with parameters of the endpoint or ``request`` in braces:
-                ``"board:{board_id}"``. Or a list of scopes.
+                ``"board:{board_id}"``. Or a list of scopes. Not needed for what the page reads from a database that
+                :meth:`track` tracks.
+            tracked: Whether the page is live because of what it reads from these databases.
             shared: Whether one run per change serves all viewers of a URL. It then has no cookie, no credentials and
                 no other header of a viewer, and no live block may read viewer data.
             share: A function or coroutine function of a viewer's request that returns a hashable key, such as a role or
@@ -272,7 +278,7 @@ class Reactive(Answers):
                 counted, whatever ends the stream. It may be async.
             compress: Whether streams are compressed, for browsers that accept gzip. Defaults to ``shared``. Where a
                 block shows a secret beside what others have written, its length tells something about the secret.
-            uncompressed: Live blocks that are never compressed, because they show such secrets.
+            uncompressed: Live blocks that are sent as they are, even in a compressed stream.
             deferred: Variables for which the endpoint returns a function, perhaps asynchronous, that takes long. The
                 page does not wait for it: ``{% if NAME is deferred %}`` is true there, and the stream brings the
                 blocks that show the value that the function returns.
@@ -292,6 +298,7 @@ class Reactive(Answers):
             self._viewer_names,
             template_name,
             scope=scope,
+            tracked=tracked,
             shared=shared,
             share=share,
             recheck=recheck,
@@ -312,40 +319,6 @@ class Reactive(Answers):
             wrapped = self._decorated.wrap(endpoint, page.respond, first=first)
             self._site.add(page, wrapped)
             return wrapped
-
-        return decorate
-
-    # Streams
-
-    def stream(self, template_name: str, *, scope: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Make an endpoint that returns a context builder the stream of a template's blocks.
-
-        The blocks are those registered in :attr:`index`. If none of the template is, those with ``sse-swap`` are.
-
-        Args:
-            template_name: The template.
-            scope: The scope whose changes concern it, with the endpoint's parameters in braces.
-            **options: Further arguments of :func:`reactive_stream`.
-
-        Raises:
-            TemplateLoadError: The template does not exist or does not parse.
-            ValueError: ``scope`` is empty.
-        """
-        all_options = {"debug": self.debug, "heartbeat_interval": self._heartbeat, **options}
-        respond_with_stream = stream_responder(
-            self.bus,
-            self.templates,
-            self.index,
-            template_name,
-            scope,
-            self._sessions,
-            self._site.cookies.watch,
-            all_options,
-        )
-
-        def decorate(endpoint: Endpoint) -> Endpoint:
-            self._stream_endpoints.append(endpoint)
-            return self._decorated.wrap(endpoint, respond_with_stream)
 
         return decorate
 

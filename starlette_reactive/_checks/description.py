@@ -56,6 +56,7 @@ class DeclaredPage:
         share: Whether one render serves all viewers with an equal key, apart from personal blocks.
         deferred: The names of values that its visits do without.
         differing: Shared blocks that were different for two viewers with an equal key, and so are personal.
+        is_tracked: Whether it is live because of what it reads from a database.
     """
 
     template_name: str
@@ -67,6 +68,7 @@ class DeclaredPage:
     share: bool = False
     differing: frozenset[BlockRef] = frozenset()
     deferred: frozenset[str] = frozenset()
+    is_tracked: bool = False
 
     @property
     def sharing(self) -> Sharing:

@@ -77,6 +77,7 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "deferred_value": "A deferred value has no placeholder, or is shown where no update brings it.",
     "autoescape": "A template with live blocks is rendered without autoescaping.",
     "block_unknown": "The paths that a live block reads are unknown, so every change renders it.",
+    "unkeyed_rows": "A live list whose rows have ids is sent whole when one of its rows changes.",
     "viewer_name": "A shared page shows data that belongs to one viewer.",
     "cookie_middleware": "Open streams do not notice that the cookies of their browser change.",
     "shared_request": "A live block of a shared page may show what depends on the request of a viewer.",

@@ -6,8 +6,6 @@ the answer. So the page's script can tell what its stream brings and the answer 
 
 from __future__ import annotations
 
-import functools
-from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -18,36 +16,14 @@ from .._answers.responses import respond, respond_async
 from .._answers.values import Action, fragments_of
 from .._core.origins import emitting_as
 from .browser_session import ORIGIN_HEADER
-from .declared_response import as_declared, response_parameter
-from .endpoints import Call, Decorated, Endpoint
-from .notifying import Notifications
+from .declared_response import as_declared
+from .endpoints import Call
 from .site import Site
 
-__all__ = ["BLOCKS_HEADER", "Answers", "respond_with_value", "response_for"]
+__all__ = ["BLOCKS_HEADER", "respond_with_value", "response_for"]
 
 BLOCKS_HEADER = "Reactive-Blocks"
 """The header: the ids of the blocks' elements, each percent-encoded, separated by spaces."""
-
-
-class Answers(Notifications):
-    """Answers with the values that endpoints return, emits changes, and sends toasts."""
-
-    _site: Site
-    _decorated: Decorated
-
-    def html(self, endpoint: Endpoint) -> Endpoint:
-        """Let an endpoint return a ``Fragment``, ``OOB``, ``Action``, ``ValidationError``, ``str`` or ``dict``."""
-        respond_to_call = functools.partial(respond_with_value, self.templates, self._site)
-        return self._decorated.wrap(endpoint, respond_to_call, first=response_parameter())
-
-    def response(self, request: Request, value: Any) -> Response:
-        """Return the response for what an endpoint under :meth:`html` may return.
-
-        Raises:
-            ReactiveError: The environment is asynchronous; use :meth:`html` there.
-            TypeError: There is no response for such a value.
-        """
-        return response_for(self.templates, self._site, request, value)
 
 
 async def respond_with_value(templates: Jinja2Templates, site: Site, call: Call) -> Response:

@@ -6,11 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.responses import Response
-from starlette.templating import Jinja2Templates
 
 from .._bus.bus import ReactiveBus
 from .._clients import CLOSE_EVENT
-from .._index.index import DependencyIndex, index_of_template
 from .._streams.live_response import LiveStream
 from .._streams.stream import reactive_stream
 from .browser_session import BrowserSession, name_of_session
@@ -18,15 +16,13 @@ from .cookie_watch import CookieWatch, Watched, digest_of
 from .cookies import cookie_header
 from .endpoints import Call
 from .held_answer import held_answer
-from .scopes import check_scope_format, format_scope
+from .scopes import format_scope
 
 __all__ = ["stream_responder"]
 
 
 def stream_responder(
     bus: ReactiveBus,
-    templates: Jinja2Templates,
-    index: DependencyIndex,
     template_name: str,
     scope_format: str,
     sessions: BrowserSession,
@@ -37,22 +33,12 @@ def stream_responder(
 
     Args:
         bus: The event bus.
-        templates: Its environment.
-        index: Which blocks show what. If it has none of the template, those with ``sse-swap`` are added.
         template_name: The template.
         scope_format: The scope, with the endpoint's parameters in braces.
         sessions: Recognises the mark of a request.
         watch: Notices that a browser has other cookies.
         options: Further arguments of :func:`reactive_stream`.
-
-    Raises:
-        TemplateLoadError: The template does not exist or does not parse.
-        ValueError: The scope is empty.
     """
-    check_scope_format(scope_format, "doc:{doc_id}")
-    if not any(ref.template_name == template_name for ref in index.blocks()):
-        index.register_from_sse_swaps(templates, template_name)
-    blocks = {"index": index_of_template(index, template_name), "templates": templates}
 
     async def respond(call: Call) -> Response:
         builder = await call.run()
@@ -65,7 +51,7 @@ def stream_responder(
             "close_event": CLOSE_EVENT,
             "origin": sessions.origin(call.request),
         }
-        response = reactive_stream(bus, **{**defaults, **blocks, **options})
+        response = reactive_stream(bus, **{**defaults, **options})
         session = sessions.of(call.request)
         if session is not None and isinstance(response, LiveStream):
             name = name_of_session(session)

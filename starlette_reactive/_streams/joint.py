@@ -7,6 +7,9 @@ rules keep the page exact:
 - **An id is sent only when both groups have sent everything up to it.**
 - **What replaces a block that the other group has sent may be older.** A personal block contains the shared blocks
   nested in it, as its own run has read them. Those that have changed since that run began are sent again after it.
+
+The group of its own is woken by the shared one, only for changes that its blocks show. If the page is tracked, each run
+decides by itself what matters to it, so the bus wakes both groups.
 """
 
 from __future__ import annotations
@@ -69,7 +72,17 @@ class Joint:
         nudge: What wakes its stream.
     """
 
-    __slots__ = ("_has_personal", "_is_behind", "_nested", "_nudge", "own", "own_viewer", "shared", "viewer")
+    __slots__ = (
+        "_has_personal",
+        "_is_behind",
+        "_is_tracked",
+        "_nested",
+        "_nudge",
+        "own",
+        "own_viewer",
+        "shared",
+        "viewer",
+    )
 
     def __init__(
         self,
@@ -88,12 +101,13 @@ class Joint:
         self._nested = sharing.nested
         self._nudge = nudge
         self._is_behind = sharing.has_personal  # whether the personal blocks may be behind the shared ones
+        self._is_tracked = sharing.has_personal and own.scopes.reads is not None  # its own runs read something else
 
     def connect(self) -> None:
         """Let either place know from now on what concerns the stream in the other one."""
         own, viewer = self.own, self.viewer
         viewer.is_outdated = own.outdated() is not None
-        viewer.wake_own = self._wake_own if self._has_personal else None
+        viewer.wake_own = self._wake_own if self._has_personal and not self._is_tracked else None
         own.on_outdate = self._outdate
         own.feed.on_wake = self._own_woke
 
@@ -137,9 +151,11 @@ class Joint:
 
         Empty if there is nothing to send yet.
         """
+        if self._is_tracked:
+            self.own.look()  # the bus may not have woken it yet
         if self._is_behind and self.own.is_behind(self.own_viewer):
             return self._take_both()
-        self._is_behind = False
+        self._is_behind = self._is_tracked
         frames = self.shared.feed.take(self.viewer)
         if frames:
             self.shared.traces.sent(self.viewer, len(frames))
@@ -155,7 +171,7 @@ class Joint:
             self.shared.traces.sent(self.viewer, len(frames))
             if self._nested:
                 self.own.feed.note_altered(self.own_viewer)
-        self._is_behind = is_behind
+        self._is_behind = is_behind or self._is_tracked
         if not taken:
             return b"", frames
         event_id = None if frames or is_behind else self._event_id()
@@ -265,8 +281,12 @@ class JointStream(LiveStream):
             hub, scope = own.options.hub, own.options.scope
             location = replace(location, position=None, cursor=hub.cursor_at(scope, None))
             own_viewer.reset()
-        shared = group_for(*self._sharing.group())
+        shared, cursor = group_for(*self._sharing.group()), own_viewer.cursor
         shared.scopes.expect(own_viewer.others)
+        if shared.scopes.reads is not None and own.scopes.reads is not None:
+            shared.scopes.reads.adopt(own.scopes.reads)
+            found = shared.scopes.locate(cursor, own_viewer.others)
+            location = replace(found, position=None) if location.position is None else found
         viewer = Viewer(
             own_viewer.user_id,
             own_viewer.origin,
@@ -278,7 +298,8 @@ class JointStream(LiveStream):
             own_viewer.server,
             tells_own=own_viewer.tells_own,
             scopes=own_viewer.scopes,
-            starts=own_viewer.starts,
+            starts=location.starts,
+            cursor=cursor,
             owed_paths=self._options.owed_paths,
         )
         shared.join(viewer)
@@ -286,10 +307,10 @@ class JointStream(LiveStream):
         joint = Joint(own, own_viewer, shared, viewer, self._sharing, self._toasts.nudge)
         joint.connect()
         on_leave = self._sharing.joined(joint)
-        if self._sharing.has_personal:
-            own.follow(shared)
-        else:
+        if not self._sharing.has_personal:
             own.leave(own_viewer)
+        elif own.scopes.reads is None:
+            own.follow(shared)
         try:
             yield joint, replace(beginning, location=location)
         finally:

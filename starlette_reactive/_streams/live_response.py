@@ -160,14 +160,15 @@ class LiveStream(EventStream):
     @contextmanager
     def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, Beginning]]:
         options, connection = self._options, self._options.connection
-        hub, scope = self._group_options.hub, self._group_options.scope
+        scope = self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
         self._group_options = group.options  # its own are needed no more if others have made the group
         group.scopes.expect(options.others)
         requested = EventId.requested(asgi_scope).cursor
         if requested:  # an id is sent only after what was owed
             self._options = options = replace(options, owed_paths=frozenset())
-        location = hub.locate(scope, requested or options.after or None, options.others)
+        cursor = requested or options.after or None
+        location = group.scopes.locate(cursor, options.others)
         viewer = Viewer(
             None if connection is None else connection.user_id,
             options.origin,
@@ -180,6 +181,7 @@ class LiveStream(EventStream):
             tells_own=options.tells_own,
             scopes=(scope, *options.others),
             starts=location.starts,
+            cursor=cursor,
             owed_paths=options.owed_paths,
         )
         group.join(viewer)
@@ -208,7 +210,9 @@ class LiveStream(EventStream):
 
     async def _send_first(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
         await self._call(self._options.on_connect)
-        event_id = None if self._options.owed_paths else group.feed.event_id(beginning.location.cursor)
+        tracked = group.scopes.reads is not None  # it has scopes now that it had not when it began
+        cursor = group.scopes.cursor_at(viewer.position, viewer) if tracked else beginning.location.cursor
+        event_id = None if self._options.owed_paths else group.feed.event_id(cursor)
         await self._send_own(send, viewer, first_frame(event_id, self._retry))
 
     async def _send_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:

@@ -50,6 +50,7 @@ class Viewer:
             group do.
         owed_paths: Paths that it is owed besides what changes, because its page shows them as deferred.
         starts: Its scopes, each with the position where it begins there. ``None`` if it has one scope.
+        cursor: The cursor that it has come with.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class Viewer:
         "client",
         "connected_at",
         "crossed_paths",
+        "cursor",
         "end_reason",
         "heartbeat",
         "held_versions",
@@ -101,7 +103,9 @@ class Viewer:
         scopes: tuple[str, ...] = (),
         starts: Starts | None = None,
         owed_paths: frozenset[str] = frozenset(),
+        cursor: str | None = None,
     ) -> None:
+        self.cursor: str | None = cursor
         self.scopes: tuple[str, ...] = scopes
         self.starts: Starts | None = starts
         self.tells_own: bool = tells_own
@@ -216,6 +220,21 @@ class Viewer:
         self.position = self.began_at
         self.plan = None
         self.caught_up = False
+
+    def begin_at(self, position: int | None, latest: int, starts: Starts | None, fed: int) -> None:
+        """Begin elsewhere, before it is sent anything, because it has further scopes.
+
+        Args:
+            position: The position up to which its page is known to be current. ``None`` means unknown.
+            latest: The position in the change log now.
+            starts: Its scopes, each with the position where it begins there.
+            fed: The position of the feed.
+        """
+        self.position = self.began_at = position
+        self.connected_at = self.own_after = latest
+        self.starts = starts
+        self.plan = None
+        self.caught_up = position is not None and position >= fed
 
     def reset(self) -> None:
         """Owe it all blocks: which changes were its own is no longer known."""
