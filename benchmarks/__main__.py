@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from . import machine
-from .experiments import Settings, commits, delivery, engines, parts, service, signed_in, triggers
+from .experiments import Settings, commits, compression, delivery, engines, parts, service, signed_in, triggers
 from .figures import Experiment, Table
 from .plot import draw
 
@@ -24,6 +24,7 @@ EXPERIMENTS = {
     "blocks": delivery.blocks,
     "size": delivery.block_size,
     "scopes": delivery.scopes,
+    "compression": compression.compression,
     "memory": service.memory,
     "burst": service.burst,
     "fairness": service.fairness,

@@ -245,6 +245,7 @@ class Reactive(OtherEndpoints):
         on_disconnect: ConnectionCallback | None = None,
         compress: bool | None = None,
         uncompressed: Iterable[str] = (),
+        deferred: Iterable[str] = (),
     ) -> Callable[[Endpoint], Endpoint]:
         """Make an endpoint that returns a context the page and its live updates. Write it below the route decorator.
 
@@ -278,13 +279,17 @@ class Reactive(OtherEndpoints):
             compress: Whether streams are compressed, for browsers that accept gzip. Defaults to ``shared``. Where a
                 block shows a secret beside what others have written, its length tells something about the secret.
             uncompressed: Live blocks that are sent as they are, even in a compressed stream.
+            deferred: Variables for which the endpoint returns a function, perhaps asynchronous, that takes long. The
+                page does not wait for it: ``{% if NAME is deferred %}`` is true there, and the stream brings the
+                blocks that show the value that the function returns.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.
             BlockNotFoundError: A name in ``exclude_blocks`` or ``uncompressed`` is not such a block of the template.
             ViewerNameError: A live block of a shared page reads viewer data, or may read it.
             TypeError: An argument has the wrong type, or what is decorated cannot be an endpoint, such as a class.
-            ValueError: ``wire`` is unknown, ``scope`` is empty, or arguments contradict each other.
+            ValueError: ``wire`` is unknown, ``scope`` is empty, no live block shows a value in ``deferred``, or
+                arguments contradict each other.
         """
         declare = declare_page(
             self._site,
@@ -305,6 +310,7 @@ class Reactive(OtherEndpoints):
             on_disconnect=on_disconnect,
             compress=compress,
             uncompressed=uncompressed,
+            deferred=deferred,
         )
 
         def decorate(endpoint: Endpoint) -> Endpoint:

@@ -54,6 +54,7 @@ class DeclaredPage:
         index: Its live blocks.
         knows_user: Whether its streams know their users.
         share: Whether one render serves all viewers with an equal key, apart from personal blocks.
+        deferred: The names of values that its visits do without.
         differing: Shared blocks that were different for two viewers with an equal key, and so are personal.
         is_tracked: Whether it is live because of what it reads from a database.
     """
@@ -66,6 +67,7 @@ class DeclaredPage:
     knows_user: bool = False
     share: bool = False
     differing: frozenset[BlockRef] = frozenset()
+    deferred: frozenset[str] = frozenset()
     is_tracked: bool = False
 
     @property

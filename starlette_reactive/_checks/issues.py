@@ -74,6 +74,7 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "csrf_token": "A live block contains a CSRF token.",
     "appended_items": "A request appends to a live block, and the next update removes what it appended.",
     "query_without_script": "A request shows a live block for a query that the updates of the block do not have.",
+    "deferred_value": "A deferred value has no placeholder, or is shown where no update brings it.",
     "autoescape": "A template with live blocks is rendered without autoescaping.",
     "block_unknown": "The paths that a live block reads are unknown, so every change renders it.",
     "unkeyed_rows": "A live list whose rows have ids is sent whole when one of its rows changes.",

@@ -170,7 +170,8 @@ class Feed:
     def join(self, viewer: Viewer) -> None:
         """Add a viewer. It is owed what comes from now on, and what changed since its position."""
         viewer.sequence = viewer.whole_since = self._sequence
-        viewer.caught_up = viewer.position is not None and viewer.position >= self.position
+        is_current = viewer.position is not None and viewer.position >= self.position
+        viewer.caught_up = is_current and not viewer.repeated_paths
         for scope in viewer.others if self._entries else ():
             self._drop_older(self._scopes.read_further(scope, viewer))
 
