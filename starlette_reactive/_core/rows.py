@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-__all__ = ["DuplicateIdError", "KeyedText", "RowChange", "changed_rows", "keyed_text"]
+__all__ = ["SEPARATOR", "DuplicateIdError", "KeyedText", "RowChange", "changed_rows", "keyed_text"]
 
 SEPARATOR: Final = "\x1e"
 """Separates parts where they are sent. A text that contains it has no parts."""

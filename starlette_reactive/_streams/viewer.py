@@ -83,6 +83,7 @@ class Viewer:
         "session_id",
         "starts",
         "tells_own",
+        "texts",
         "user_id",
         "wake_own",
         "whole_since",
@@ -129,6 +130,7 @@ class Viewer:
         self.sequence: int = 0
         self.whole_since: int = 0  # it took every batch after this one and up to `sequence` whole
         self.held_versions: dict[BlockRef, int] = {}  # versions it was sent in other ways
+        self.texts: dict[BlockRef, int] = {}  # versions of the lists whose text its client has
         self.altered_at: dict[BlockRef, int] = {}  # the sequence in which something else altered what it holds
         self.connected_at: int = connected_at
         self.own_after: int = connected_at  # up to this position, what is sent to it does not count as its own
@@ -241,6 +243,7 @@ class Viewer:
         self.held_versions.clear()
         self.sent_own.clear()
         self.altered_at.clear()
+        self.texts.clear()
         self.whole_since = self.sequence
         self.position = None
         self.plan = None
