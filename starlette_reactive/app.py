@@ -371,9 +371,9 @@ class Reactive(Notifications):
         """Declare what :meth:`check` cannot see by itself.
 
         Args:
-            key: ``"reactive_emitted_paths"``: every path that is emitted; ``"reactive_audience_scopes"``: scopes of
-                changes with an audience; ``"reactive_connection_scopes"``: scopes whose streams are given a
-                :class:`ConnectionInfo`; ``"reactive_index"``: an index of its own.
+            key: ``"reactive_emitted_paths"``, ``"reactive_emitted_scopes"``: all that are emitted;
+                ``"reactive_audience_scopes"``: scopes of changes with an audience; ``"reactive_connection_scopes"``:
+                scopes whose streams are given a :class:`ConnectionInfo`; ``"reactive_index"``: an index of its own.
             value: A set of strings; for ``"reactive_index"`` a :class:`DependencyIndex`.
 
         Raises:

@@ -260,7 +260,9 @@ def test_a_page_that_loads_the_live_script_in_its_layout_may_fetch_another_query
     for call, categories in {"live_scripts()": [], "live_scripts": ["query_without_script"]}.items():
         templates = {
             "page.html": "{% extends 'layout.html' %}{% block body %}" + body + "{% endblock %}",
-            "layout.html": "<html><head>{{ " + call + " }}</head><body>{% block body %}{% endblock %}</body></html>",
+            "layout.html": "<html><head>{{ "
+            + call
+            + " }}<script src='/a.js'></script></head><body>{% block body %}{% endblock %}",
         }
         reactive = Reactive(Environment(loader=DictLoader(templates), autoescape=True), secret="a secret for tests")
         reactive.page("page.html", scope="all")(lambda: {"x": 1})
