@@ -1,4 +1,4 @@
-"""The command ``starlette-reactive``: check, doctor, explain, graph and new.
+"""The command ``starlette-reactive``: check, doctor, explain, graph, new and triggers.
 
 ``module:app`` names a Starlette or FastAPI application, a factory function without arguments, or a ``Reactive`` object.
 The templates and indexes of an application without a ``Reactive`` object are read from the global variables of the
@@ -198,6 +198,39 @@ def new(
     )
 
 
+@app.command()
+def triggers(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="MODULE:APP", help="The application, or its metadata, such as module:Base.metadata."),
+    ],
+    table: Annotated[list[str] | None, typer.Option(help="A table. Repeat it for several; by default all.")] = None,
+    check_url: Annotated[
+        str | None, typer.Option("--check", metavar="URL", help="Compare a database, and exit with 1 if it differs.")
+    ] = None,
+    *,
+    drop: Annotated[bool, typer.Option("--drop", help="Write the migration that drops the triggers.")] = False,
+) -> None:
+    """Write a migration for PostgreSQL: triggers that emit what anybody changes in the application's tables."""
+    try:
+        from .triggers import drop_sql, faults_of, find_tables, triggers_sql  # noqa: PLC0415 - SQLAlchemy is optional
+
+        tables = find_tables(_value_of(target), target, table or ())
+        faults = None if check_url is None else faults_of(check_url, tables)
+    except ModuleNotFoundError as error:
+        message = f"triggers needs the package {error.name!r}: install 'starlette-reactive[sqlalchemy,postgres]'"
+        raise _could_not_run(message) from error
+    except ReactiveError as error:
+        raise _could_not_run(str(error)) from error
+    if faults is None:
+        typer.echo(drop_sql(tables) if drop else triggers_sql(tables))
+        return
+    for fault in faults:
+        typer.echo(fault)
+    typer.echo("Run the migration that this command writes." if faults else "The triggers are up to date.")
+    raise typer.Exit(1 if faults else 0)
+
+
 def _issues(target: str) -> list[Issue]:
     try:
         settings = find_settings(Path.cwd())
@@ -227,6 +260,10 @@ def _load(target: str) -> DiscoveredApp:
 
 
 def _import(target: str) -> DiscoveredApp:
+    return discover(_value_of(target), target)
+
+
+def _value_of(target: str) -> Any:
     module_name, _, attributes = target.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -237,7 +274,7 @@ def _import(target: str) -> DiscoveredApp:
         raise
     except Exception as error:
         raise _could_not_run(f"{target!r} cannot be imported: {type(error).__name__}: {error}") from error
-    return discover(value, target)
+    return value
 
 
 def _could_not_run(message: str) -> typer.Exit:
