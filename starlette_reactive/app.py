@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -27,6 +26,7 @@ from ._pages.cookie_watch import CookieWatch
 from ._pages.declaration import declare_page
 from ._pages.declared_response import response_parameter
 from ._pages.endpoints import Decorated, Endpoint, is_method
+from ._pages.first_run import FirstRun
 from ._pages.notifying import Notifications
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, PageSettings, UserOf
 from ._pages.scopes import check_scope_format
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reactive", "describe_app"]
 
-logger: logging.Logger = logging.getLogger("starlette_reactive")
-
 
 class Reactive(Notifications):
     """Makes the pages of an application live.
@@ -63,8 +61,9 @@ class Reactive(Notifications):
         index: Which blocks show what, for :meth:`stream`, and the derived paths of all pages. Defaults to a new one.
         secret: Signs live URLs: at least 16 characters, or several such secrets, of which the first signs and all
             verify. Defaults to the environment variable ``REACTIVE_SECRET``, which holds one, else to a random one,
-            with a warning: streams of an older process or another worker then answer 403.
-        debug: Whether a block that fails to render shows its error in the page.
+            with a warning unless ``debug`` keeps it: streams of an older process or another worker then answer 403.
+        debug: For development: a block that fails shows its error in the page, findings of the check appear in the log
+            and in the browser's console, and a secret is kept in the folder ``.reactive`` if none is set.
         heartbeat: Seconds of silence after which a stream sends a heartbeat.
         prefix: The path prefix of this object's routes.
         viewer_names: Context variables that belong to one viewer, in addition to the usual ones, such as ``user``.
@@ -127,7 +126,7 @@ class Reactive(Notifications):
                 "inspector shows scopes, users and changes, so it is for development only: pass debug=True as well, "
                 "or remove inspector"
             )
-        signer = Signer(secret, max_age, purpose=prefix, app_name=app_name)
+        signer = Signer(secret, max_age, purpose=prefix, app_name=app_name, keep_in=Path.cwd() if debug else None)
         super().__init__(ReactiveBus() if bus is None else bus, BrowserSession(signer, session_cookie))
         self.templates: Jinja2Templates = jinja2_templates(templates, parents)
         self.index: DependencyIndex = DependencyIndex(self.templates.env) if index is None else index
@@ -138,6 +137,7 @@ class Reactive(Notifications):
         cookies = SiteCookies(CookieWatch(hub_of(self.bus)), session_cookie, one_time_cookies)
         self._site = Site(signer, prefix, live_path, self._sessions, cookies, hub_of(self.bus))
         self._site.app = app
+        self._site.first_run = FirstRun(prefix, self.check, self._site.scopes) if debug else None
         self._page_settings = PageSettings(
             hub=hub_of(self.bus),
             templates=self.templates,
@@ -158,17 +158,13 @@ class Reactive(Notifications):
     # Wiring
 
     def _make_inspector(self, allow: Allow) -> Inspector:
-        logger.warning(
-            "the inspector is on, at %s/inspector: it shows scopes, users and changes to %s; it is for development",
-            self._prefix,
-            "this machine" if allow is is_local else "those that its function allows",
-        )
         return Inspector(
             self.bus,
             self.index,
             functools.partial(describe_app, self),
             live_pages=lambda env, secret: Reactive(env, secret=secret, prefix="/own"),
             allow=allow,
+            path=f"{self._prefix}/inspector",
         )
 
     @property
@@ -183,7 +179,7 @@ class Reactive(Notifications):
     @property
     def routes(self) -> list[BaseRoute]:
         """The routes of this object, for Starlette."""
-        inspector = () if self._inspector is None else self._inspector.routes(f"{self._prefix}/inspector")
+        inspector = () if self._inspector is None else self._inspector.routes()
         return [*self._site.routes(self._live), *inspector]
 
     async def _live(self, request: Request) -> Response:
@@ -217,8 +213,9 @@ class Reactive(Notifications):
         self._decorated.check_routes(app)
         self._site.check_path(app)
         self.bus.start()
+        inspecting = nullcontext() if self._inspector is None else self._inspector.lifespan()
         try:
-            async with nullcontext() if self._inspector is None else self._inspector.lifespan():
+            async with self._site.reporting(self.bus), inspecting:
                 yield
         finally:
             end_streams(hub_of(self.bus))  # first, so that browsers reconnect when the application is back
@@ -336,6 +333,7 @@ class Reactive(Notifications):
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             self._stream_endpoints.append(endpoint)
+            self._site.stream_scopes.append(scope)
             return self._decorated.wrap(endpoint, respond_with_stream)
 
         return decorate
