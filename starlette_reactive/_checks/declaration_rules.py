@@ -183,7 +183,7 @@ def _check_scopes(app: AppDescription) -> Iterator[Issue]:
         return
     shapes = {_shape(scope) for scope in emitted}
     for page in app.pages:
-        for scope in page.scopes:
+        for scope in () if page.is_tracked else page.scopes:
             if _shape(scope) not in shapes:
                 message = f"nothing is emitted to the scope {scope!r} of the page{did_you_mean(scope, sorted(emitted))}"
                 fix = "write the same scope in @reactive.page and in the emit, or add it to reactive_emitted_scopes"
