@@ -16,7 +16,13 @@ from .._index.personal import Personal, personal_blocks
 __all__ = ["CONTRACT_KEYS", "AppDescription", "DeclaredPage", "Sharing", "check_contract_data"]
 
 CONTRACT_KEYS = frozenset(
-    {"reactive_audience_scopes", "reactive_connection_scopes", "reactive_emitted_paths", "reactive_index"}
+    {
+        "reactive_audience_scopes",
+        "reactive_connection_scopes",
+        "reactive_emitted_paths",
+        "reactive_emitted_scopes",
+        "reactive_index",
+    }
 )
 """The keys of ``Reactive.set_contract_check_data``."""
 

@@ -83,6 +83,10 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "shared_request": "A live block of a shared page may show what depends on the request of a viewer.",
     "personal_block": "A block is rendered for each viewer only because of what is in it, or of what it may read.",
     "could_share": "A page is rendered for each viewer, and reads no name that belongs to one viewer.",
+    "client_script": "A page calls live() and does not load what applies its updates.",
+    "htmx_version": "The version of htmx that a page loads cannot be determined.",
+    "reactive_scopes": "A page has a scope that nothing is emitted to.",
+    "package_version": "An installed package is older than supported.",
     "yield_dependency": "A stream's endpoint keeps a dependency with yield open for the life of the stream.",
 }
 """Every category with its description."""

@@ -53,7 +53,10 @@ def install_template_functions(env: Environment, *, debug: bool) -> None:
     @declare_reads()
     @pass_context
     def live_scripts(context: Context, *, htmx: object = None, nonce: object = None) -> Markup:
-        return script_tags(context, htmx, nonce)
+        tags = script_tags(context, htmx, nonce)
+        visited = _visited(context)
+        first_run = None if isinstance(visited, str) else visited[0].first_run
+        return tags if first_run is None else tags + first_run.script_tag(context["request"], nonce)
 
     env.tests["deferred"] = is_deferred
     env.globals["complete_url"] = declare_reads()(pass_context(complete_url))
