@@ -115,6 +115,9 @@ MACROS = (
     "{% macro sees() %}{{ text }}{% endmacro %}{% set const = 'C' %}{% set local = text %}"
 )
 
+STATE = (
+    "{% macro m() %}{% set ns = namespace(x='') %}{% set ns.x = caller() if caller else 'x' %}{{ ns.x }}{% endmacro %}"
+)
 LIST = "{% set l = [] %}"
 L = B("{{ l|join }}")
 
@@ -329,6 +332,9 @@ ROWS = [
     Row("change after a break", LIST + "{% for t in tasks %}{% if flag %}{% break %}{% endif %}{% do l.append(1) %}{% endfor %}" + L, "tasks flag", ""),
     Row("change in a recursive loop", LIST + "{% for t in [tree] recursive %}{% do l.append(1) %}{{ loop(doc.tags) if loop.first and loop.depth < 2 }}{% endfor %}" + L, "tree doc.tags", "111"),
     Row("change in a call block", LIST + "{% macro m(x) %}{{ caller() if x }}{% endmacro %}{% call m(flag) %}{% do l.append(1) %}{% endcall %}" + L, "flag", "1"),
+    Row("state of a macro that call blocks in a loop call", B(STATE + "{% for t in tasks %}{% call m() %}{{ t.title }}{% endcall %}{% endfor %}"), "tasks", "onetwo"),
+    Row("state of a macro that an include in a loop calls", B("{% for t in tasks %}{% include 'i' %}{% endfor %}"), "tasks", "xx", {"i": "{% from 'k' import m %}{{ m() }}", "k": STATE}),
+    Row("include in a macro that calls itself", B("{% macro m(d, n) %}{{ d }}{% include 'i' %}{{ m(d, n - 1) if n }}{% endmacro %}{{ m(text, 1) }}"), "text", "hey1hey1", {"i": "{% set y = 1 %}{{ y }}"}),
     Row("change in a macro that is called again", LIST + "{% macro m() %}{% do l.append(1) %}{% endmacro %}{% with x = 1 %}{{ m() }}{{ m() }}{{ m() }}{% if flag %}{{ m() }}{% endif %}{% endwith %}" + L, "flag", "1111"),
     Row("change by a method as a value", LIST + "{% set add = l.append %}{% do add(n) %}" + L, "n", "2"),
     Row("change of a value of the context by a method as a value", "{% set add = doc.tags.append %}{% do add(text) if flag %}" + B("{{ doc.tags|join }}"), "doc.tags flag text", "xyhey"),

@@ -256,6 +256,8 @@ class InterpreterState(NodeDispatcher, ABC):
     # Counters
     changes: int = field(init=False, default=0)
     """Counts changes that bodies in progress may have missed."""
+    oldest_counted: float = field(init=False, default=NEVER)
+    """The number of the oldest object of which such a change was counted in the loop's body in progress."""
     placements: int = field(init=False, default=0)
     """Counts blocks placed in the page."""
     work: int = field(init=False, default=0)
