@@ -44,16 +44,20 @@ class Tracking(InterpreterState):
         """Record that anything may be read here, with the reason. Return a value that may come from anything."""
         self.read_set.reads.add(ALL)
         self.read_set.notes[note] = None
-        run: TemplateRun | None = self.run
-        while run is not None:
-            self.read_set.needs.update(run.effective)
-            run = run.around
+        self.need_all_statements()
         context: ContextLayer | None = self.frame.context
         while context is not None:
             for name, binding in context.handed.items():
                 self.bind_open_blocks(context, name, binding)
             context = context.parent
         return Value(reads=frozenset((ALL,)))
+
+    def need_all_statements(self) -> None:
+        """Record that whatever the templates have bound so far may be looked up here."""
+        run: TemplateRun | None = self.run
+        while run is not None:
+            self.read_set.needs.update(run.effective)
+            run = run.around
 
     def generic_visit(self, node: nodes.Node, *_args: Any, **_kwargs: Any) -> Value:
         """Widen to everything for a node that no visitor handles."""
