@@ -40,6 +40,7 @@ class Task(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     board_id: Mapped[int | None] = mapped_column(ForeignKey("board.id"))
+    parent_id: Mapped[int | None]
     title: Mapped[str]
     done: Mapped[bool] = mapped_column(default=False)
     state: Mapped[State] = mapped_column(default=State.OPEN)

@@ -87,6 +87,15 @@ STATEMENTS: list[tuple[Any, set[str]]] = [
         ),
         {"task(board_id=7)", "board(id=7)"},
     ),
+    # What ON decides matters for boards whose tasks are not kept, too.
+    (
+        select(board)
+        .outerjoin_from(
+            board, task, and_(task.c.board_id == board.c.id, exists().where(other.c.parent_id == task.c.id))
+        )
+        .where(task.c.id == 7),
+        {"task()", "board()"},
+    ),
     # A table in a subquery hides that of the same name around it.
     (
         select(task).where(seven, task.c.id == select(func.max(task.c.id)).correlate(None).scalar_subquery()),
