@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -49,10 +49,10 @@ class Task(Base):
     board: Mapped[Board | None] = relationship(back_populates="tasks")
 
 
-def watched_engine(**options: Any) -> Engine:
+def watched_engine(views: Mapping[str, Iterable[str]] | None = None, **options: Any) -> Engine:
     engine = create_engine("sqlite://", poolclass=StaticPool, **options)
     Base.metadata.create_all(engine)
-    watch_reads(engine)
+    watch_reads(engine, views)
     return engine
 
 
