@@ -44,10 +44,11 @@ class SelectRecord:
     tables: list[TableClause] = field(default_factory=list)
     children: list[SelectRecord] = field(default_factory=list)
 
-    def all_tables(self) -> Iterator[TableClause]:
-        """Yield the tables that it and the SELECTs in it read."""
-        yield from self.tables
-        yield from (table for each in self.children for table in each.all_tables())
+    def all_selects(self) -> Iterator[SelectRecord]:
+        """Yield it and all SELECTs in it."""
+        yield self
+        for each in self.children:
+            yield from each.all_selects()
 
 
 @dataclass(eq=False, slots=True)
@@ -69,7 +70,12 @@ class Recording:
     def all_tables(self) -> Iterator[TableClause]:
         """Yield all tables that it reads."""
         yield from self.tables
-        yield from (table for each in self.selects for table in each.all_tables())
+        yield from (table for each in self.all_selects() for table in each.tables)
+
+    def all_selects(self) -> Iterator[SelectRecord]:
+        """Yield all its SELECTs."""
+        for each in self.selects:
+            yield from each.all_selects()
 
 
 def record(compiled: SQLCompiler) -> Recording:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from ..._core.facts import Fact, Facts
@@ -85,7 +86,10 @@ class _Watcher:
 
     def _undeclared_view(self, recording: Recording, connection: Connection) -> str | None:
         names = [(connection.schema_for_object(cast("Table", each)), each.name) for each in recording.all_tables()]
-        view = self._views.first_undeclared(names, connection)
+        try:
+            view = self._views.first_undeclared(names, connection)
+        except SQLAlchemyError as error:
+            return f"may read views, which cannot be listed: {error!r}"
         if view is None:
             return None
         return f'reads the view {view}; name its tables with views={{"{view}": ["…"]}}'

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, and_, bindparam, exists, func, lambda_stmt, literal, not_, or_, select
-from sqlalchemy.orm import Session, aliased, joinedload, selectinload
+from sqlalchemy.orm import Session, aliased, joinedload, selectinload, subqueryload
 
 from .models import Board, State, Task, facts_of, watched_engine
 
@@ -27,6 +27,7 @@ def engine() -> Engine:
 
 board, task, other = Board.__table__, Task.__table__, Task.__table__.alias()
 seven = task.c.board_id == 7
+of_seven = select(task.c.board_id.label("of")).where(seven).limit(3).cte()
 first_three = select(task).limit(3).subquery()
 
 STATEMENTS: list[tuple[Any, set[str]]] = [
@@ -102,6 +103,9 @@ STATEMENTS: list[tuple[Any, set[str]]] = [
         {"task()"},
     ),
     (select(select(task).where(seven).subquery()), {"task(board_id=7)"}),
+    (select(board).join(of_seven, of_seven.c.of == board.c.id), {"task(board_id=7)", "board(id=7)"}),
+    (select(board).outerjoin(of_seven, of_seven.c.of == board.c.id), {"task(board_id=7)", "board()"}),
+    (select(of_seven).outerjoin(board, of_seven.c.of == board.c.id), {"task(board_id=7)", "board(id=7)"}),
     (select(first_three).where(first_three.c.board_id == 7), {"task()"}),
     (select(task).where(seven).union_all(select(task).where(task.c.id == 3)), {"task(board_id=7)", "task(id=3)"}),
     # what comes after WHERE
@@ -159,6 +163,7 @@ ORM = [
     (in_lambda, {"task(board_id=7)", "task(board_id=8)"}),
     (aliased_twice, {"task(board_id=7)", "task(id=7)"}),
     (loaded(selectinload(Board.tasks)), {"board(id=7)", "task(board_id=7)"}),
+    (loaded(subqueryload(Board.tasks)), {"board(id=7)", "task(board_id=7)"}),
     (loaded(joinedload(Board.tasks)), {"board(id=7)", "task(board_id=7)"}),
     (lambda session: session.scalars(select(Task).where(Task.board.has(id=7))).all(), {"board(id=7)", "task()"}),
 ]
