@@ -19,7 +19,7 @@ Aggregates, windows, DISTINCT and LIMIT see the kept combinations only, so they 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import CTE, Alias, Column, FromClause, Join, Label, Subquery, Table
@@ -41,13 +41,14 @@ def fact_shapes(recording: Recording) -> Iterator[FactShape]:
     records = {id(each.original): each for each in recording.all_selects()}
     yield from (FactShape(table.name, ()) for table in recording.tables)
     for entry in recording.selects:
-        yield from _Analysis(records, recording.names).of_select(entry, ())
+        yield from _Analysis(records, recording.names, recording.restated).of_select(entry, ())
 
 
 class _Analysis:
-    def __init__(self, records: Mapping[int, SelectRecord], names: Names) -> None:
+    def __init__(self, records: Mapping[int, SelectRecord], names: Names, restated: Collection[str]) -> None:
         self._records = records
         self._names = names
+        self._restated = restated
 
     def of_select(self, entry: SelectRecord, around: Iterable[Term]) -> Iterator[FactShape]:
         """Yield what a SELECT reads, where terms hold for the rows of the SELECT around it."""
@@ -70,6 +71,8 @@ class _Analysis:
         """Yield what holds for the columns of a subquery in FROM, unless they are NULL."""
         entry = self._records.get(id(_selected_in(source)))
         if entry is None or entry.select is None or entry.froms is None:
+            return
+        if isinstance(source, CTE) and source.name in self._restated:
             return
         holding = (*terms(entry.select.whereclause, self._names), *_terms_of_joins(entry.froms, self._names))
         values: dict[Place, list[Among]] = {}

@@ -60,12 +60,14 @@ class Recording:
         tables: The tables outside any SELECT that it reads.
         unknown: Why it may read anything. ``None`` if it does not.
         names: The names of its parameters.
+        restated: The names of the common table expressions that are not what they select first, such as recursive ones.
     """
 
     selects: list[SelectRecord] = field(default_factory=list)
     tables: list[TableClause] = field(default_factory=list)
     unknown: str | None = None
     names: Mapping[BindParameter[Any], str] = field(default_factory=dict)
+    restated: set[str] = field(default_factory=set)
 
     def all_tables(self) -> Iterator[TableClause]:
         """Yield all tables that it reads."""
@@ -133,6 +135,8 @@ class _Recorder(SQLCompiler):
         return froms
 
     def visit_cte(self, cte: Any, *args: Any, **kwargs: Any) -> Any:
+        if cte.recursive or getattr(cte, "_restates", None) is not None:
+            self.recording.restated.add(cte.name)
         with self._inside(None):
             return super().visit_cte(cte, *args, **kwargs)
 

@@ -197,8 +197,17 @@ class Statements:
         if depth > 1 and self._chance.random() < 0.2:
             inner = self._select(depth - 1)
             return inner.cte() if self._chance.random() < 0.4 else inner.subquery()
+        if depth > 1 and self._chance.random() < 0.1:
+            return self._children()
         table = self._chance.choice(self._tables)
         return table if self._chance.random() < 0.6 else table.alias()
+
+    def _children(self) -> FromClause:
+        """Return tasks with the tasks below them."""
+        child = TASK.alias()
+        found = select(TASK.c.id, TASK.c.board_id).where(self._condition((TASK,), 0)).cte(recursive=True)
+        below = select(child.c.id, child.c.board_id).where(child.c.parent_id == found.c.id)
+        return found.union(below)
 
     def _columns(self, sources: list[FromClause] | tuple[FromClause, ...]) -> list[ColumnElement[Any]]:
         return [column for each in sources for column in self._columns_of(each)]
