@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
@@ -12,13 +13,18 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from .._core.events import ChangeEvent
 from .factories import session_class_of
+from .reads import watch_reads
 from .writes import watch_writes
 
 __all__ = ["Tracking", "track"]
 
 
 def track(
-    target: Any, emit: Callable[[ChangeEvent], None], *, views: Mapping[str, Iterable[str]] | None = None
+    target: Any,
+    emit: Callable[[ChangeEvent], None],
+    *,
+    views: Mapping[str, Iterable[str]] | None = None,
+    writes: bool = True,
 ) -> Tracking:
     """Record what is read through an engine, and emit what is written through it.
 
@@ -28,11 +34,12 @@ def track(
             are tracked, and those that it is given later too.
         emit: Emits an event after a commit, in the thread or task that commits.
         views: The tables of each view.
+        writes: Whether to emit what is written. Without, something else has to, such as triggers in the database.
 
     Raises:
         TypeError: ``target`` is none of these.
     """
-    tracking = Tracking(emit, {} if views is None else {name: tuple(tables) for name, tables in views.items()})
+    tracking = Tracking(emit, {name: tuple(tables) for name, tables in (views or {}).items()}, writes=writes)
     engine = _engine_of(target)
     if engine is not None:
         tracking.add(engine)
@@ -50,11 +57,15 @@ class Tracking:
     Args:
         emit: Emits an event after a commit.
         views: The tables of each view.
+        writes: Whether to emit what is written.
     """
 
-    def __init__(self, emit: Callable[[ChangeEvent], None], views: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self, emit: Callable[[ChangeEvent], None], views: Mapping[str, tuple[str, ...]], *, writes: bool = True
+    ) -> None:
         self._emit = emit
         self._views = views
+        self._writes = writes
         self._stops: dict[Engine, list[Callable[[], None]]] = {}
         self._stop_following: Callable[[], None] | None = None
 
@@ -66,7 +77,9 @@ class Tracking:
     def add(self, engine: Engine) -> None:
         """Track an engine. Idempotent."""
         if engine not in self._stops:
-            self._stops[engine] = [watch_writes(engine, self._emit, self._views)]
+            self._stops[engine] = [_watch_reads_once(engine, self._views)]
+            if self._writes:
+                self._stops[engine].append(watch_writes(engine, self._emit, self._views))
 
     def follow(self, session_class: type[Session]) -> None:
         """Track each engine that sessions of a class use."""
@@ -90,6 +103,23 @@ class Tracking:
     def __repr__(self) -> str:
         engines = ", ".join(str(each.url) for each in self._stops) or "no engine yet"
         return f"<Tracking of {engines}>"
+
+
+_readers: WeakKeyDictionary[Engine, dict[Any, list[Callable[[], None]]]] = WeakKeyDictionary()
+"""What watches the reads of an engine, by views: a function that stops it, once for each time that it was asked for."""
+
+
+def _watch_reads_once(engine: Engine, views: Mapping[str, tuple[str, ...]]) -> Callable[[], None]:
+    """Watch the reads of an engine, unless they are watched with these views. Return a function that stops."""
+    stops = _readers.setdefault(engine, {}).setdefault(tuple(sorted(views.items())), [])
+    stops.append(stops[0] if stops else watch_reads(engine, views))
+
+    def stop() -> None:
+        stop_reading = stops.pop()
+        if not stops:
+            stop_reading()
+
+    return stop
 
 
 def _engine_of(target: Any) -> Engine | None:
