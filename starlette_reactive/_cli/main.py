@@ -1,4 +1,4 @@
-"""The command ``starlette-reactive``: check, doctor, explain, graph and triggers.
+"""The command ``starlette-reactive``: check, doctor, explain, graph, new and triggers.
 
 ``module:app`` names a Starlette or FastAPI application, a factory function without arguments, or a ``Reactive`` object.
 The templates and indexes of an application without a ``Reactive`` object are read from the global variables of the
@@ -8,6 +8,7 @@ modules that define its endpoints, and of the modules that these import.
 from __future__ import annotations
 
 import importlib
+import shlex
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
@@ -23,6 +24,7 @@ from .._index.graph import build_graph, to_dot, to_html, to_mermaid
 from .._index.index import registry_of
 from .discovery import DiscoveredApp, discover
 from .explanation import Row, affected_rows, block_rows
+from .new_project import write_project
 from .versions import installed_packages
 
 try:
@@ -40,6 +42,16 @@ __all__ = ["app", "main"]
 
 COULD_NOT_RUN = 2
 _PIPE_WIDTH = 240
+_NEXT = "\n    ".join(
+    (
+        "cd {folder}",
+        "python3 -m venv .venv",
+        ".venv/bin/pip install -U pip",
+        ".venv/bin/pip install -e . --group dev",
+        "DEBUG=1 .venv/bin/python -m uvicorn app.main:app --reload",
+    )
+)
+"""The commands that start a new project."""
 
 app: typer.Typer = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Check and inspect live pages."
@@ -173,6 +185,20 @@ def graph(
 
 
 @app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="NAME", help="The folder to write, and the name of the project.")],
+) -> None:
+    """Write a small project with a live page: FastAPI, SQLModel, htmx, tests and a Dockerfile."""
+    try:
+        files = write_project(folder)
+    except (ReactiveError, OSError) as error:
+        raise _could_not_run(str(error)) from error
+    typer.echo(
+        f"{len(files)} files written to {folder}. To start it:\n\n    {_NEXT.format(folder=shlex.quote(str(folder)))}"
+    )
+
+
+@app.command()
 def triggers(
     target: Annotated[
         str,
@@ -222,8 +248,8 @@ def _issue_of(error: ReactiveError) -> Issue | None:
     if error.template is None:
         return None
     category = next((name for kind, name in _CATEGORIES.items() if isinstance(error, kind)), "template")
-    mend = "fix it as the message says; until then the application does not start"
-    return Issue(Severity.ERROR, category, error.template, error.line, str(error), mend)
+    fix = "fix it as the message says; until then the application does not start"
+    return Issue(Severity.ERROR, category, error.template, error.line, str(error), fix)
 
 
 def _load(target: str) -> DiscoveredApp:
@@ -263,7 +289,7 @@ def _print_issues(issues: list[Issue]) -> None:
         console.print(
             f"[bold]{escape(issue.place)}[/] [{style}]{issue.severity}[/] {issue.category}: {escape(issue.message)}"
         )
-        console.print(f"    {escape(issue.mend)}", style="dim")
+        console.print(f"    {escape(issue.fix)}", style="dim")
     counts = {severity: sum(1 for issue in issues if issue.severity is severity) for severity in Severity}
     totals = [
         f"{count} {severity}{'s' if count != 1 and severity is not Severity.INFO else ''}"

@@ -49,7 +49,7 @@ UNNAMED: Final = "?"
 
 
 def table_scope(table: str) -> str:
-    """Return the scope of the changes of a table's rows. Schemas are not told apart."""
+    """Return the scope of the changes of a table's rows. Schemas are not distinguished."""
     return f"db:{table}"
 
 

@@ -109,7 +109,7 @@ class Group:
         self.traces.viewers_changed(len(self._viewers))
 
     async def admit(self, viewer: Viewer) -> bool:
-        """Wait until the application admits the viewers of the group. Return ``False`` if this one's stream ends."""
+        """Wait until the application admits the viewers of the group. Return ``False`` if the viewer's stream ends."""
         while not self._authorised and viewer.end_reason is None:
             await self.feed.changed.wait()
         if not self.scopes.are_open_for(viewer):
@@ -354,7 +354,7 @@ class Group:
         }
         for viewer in authors:
             self.feed.note_own(viewer, touched, before)
-        timer().add(self)  # for what they are told of later
+        timer().add(self)  # for what they are sent later
 
     async def _render(self) -> None:
         blocks = self.feed.owed_blocks()

@@ -3,7 +3,7 @@
 A row of a table matters if it takes part in a combination of rows that the statement keeps. So what a term says of a
 column holds for each row that matters, where the term holds for all such combinations:
 
-- Terms of WHERE, and of the ON clauses of inner joins, hold for all tables outside of outer joins.
+- Terms of WHERE, and of the ON clauses of inner joins, hold for all tables outside outer joins.
 - A row on the right side of a LEFT JOIN matters if it matches: the terms of ON hold. It may also matter because it
   matches, so that a combination with NULLs is gone; then the terms of WHERE that name columns of the right side do not
   hold for it. The other terms do.

@@ -56,7 +56,7 @@ class Recording:
 
     Args:
         selects: Its SELECTs that have no SELECT around them.
-        tables: The tables outside of any SELECT that it reads.
+        tables: The tables outside any SELECT that it reads.
         unknown: Why it may read anything. ``None`` if it does not.
         names: The names of its parameters.
     """

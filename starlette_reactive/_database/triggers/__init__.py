@@ -1,4 +1,4 @@
-"""Triggers of PostgreSQL that emit which rows a statement changes, whoever executes it.
+"""Triggers of PostgreSQL that emit which rows a statement changes, no matter who executes it.
 
 Three modules: the migration that creates them (``migration``), the function of a table (``function``), and the origin
 that an application's own writes have in them (``origin``).

@@ -4,7 +4,7 @@ A function runs once for a statement, with its old and new rows as *transition t
 primary key and of a foreign key the values of the changed rows, and :data:`UNNAMED` for all other columns. An UPDATE
 emits the rows that differ. They are found by their primary key: a key that has other values now, or none, differs.
 
-Whoever writes must never fail because of a trigger. So the function runs with its owner's rights, compares rows by
+No write must ever fail because of a trigger. So the function runs with its owner's rights, compares rows by
 their bytes and keys by their text where a type may have no operators, and fails for nothing that a table may contain.
 """
 
