@@ -159,8 +159,12 @@ class GroupReads:
         for viewer in viewers:
             located = self._hub.locate(self._scope, viewer.cursor, (*viewer.others, *self.starts))
             viewer.begin_at(located.position if is_quiet else None, located.latest, located.starts, position)
-            for scope in self.starts:
-                self.starts[scope] = min(self.starts[scope], viewer.start_in(scope))
+            self.begin_where(viewer)
+
+    def begin_where(self, viewer: Viewer) -> None:
+        """Begin where a viewer begins, who has the scopes of what was read."""
+        for scope in self.starts:
+            self.starts[scope] = min(self.starts[scope], viewer.start_in(scope))
 
     def may_be_older_than(self, position: int) -> bool:
         """Return whether the page of a viewer that joins may have read something else, at the position of the feed."""

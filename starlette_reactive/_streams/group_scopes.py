@@ -79,8 +79,10 @@ class GroupScopes:
             viewer: The viewer.
             position: The position of the feed.
         """
-        if self._is_shared and self.reads is not None and self.reads.may_be_older_than(position):
-            viewer.position = None
+        if self.reads is not None and self.reads.are_known:
+            if self._is_shared and self.reads.may_be_older_than(position):
+                viewer.position = None
+            self.reads.begin_where(viewer)
         for scope in viewer.others:
             start = viewer.start_in(scope)
             self._starts[scope] = min(start, self._starts.get(scope, start))
