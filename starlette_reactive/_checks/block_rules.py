@@ -130,16 +130,16 @@ def _check_unique(nodes: Sequence[Node], dom_id: str, effect: str) -> Iterator[I
     first = nodes[0]
     if first.element.in_loop:
         message = f"the id {dom_id!r} is in a loop, so the page may contain it more than once; {effect}"
-        mend = "put the element to update around the loop"
-        yield element_issue(Severity.ERROR, "swap_target", first, message, mend, "id")
+        fix = "put the element to update around the loop"
+        yield element_issue(Severity.ERROR, "swap_target", first, message, fix, "id")
     for number, other in enumerate(nodes):
         if any(not are_exclusive(other, each) for each in nodes[:number]):
-            location, mend = first.element.place("id"), "give one of them another id"
+            location, fix = first.element.place("id"), "give one of them another id"
             again = f"after {location}"
             if other.element.place("id") == location:
-                again, mend = "because the macro that writes it is called again", "pass the id to the macro"
+                again, fix = "because the macro that writes it is called again", "pass the id to the macro"
             message = f"the id {dom_id!r} occurs a second time, {again}; {effect}"
-            yield element_issue(Severity.ERROR, "swap_target", other, message, mend, "id")
+            yield element_issue(Severity.ERROR, "swap_target", other, message, fix, "id")
             return
 
 

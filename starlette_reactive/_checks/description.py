@@ -35,7 +35,7 @@ def check_contract_data(key: str, value: Any) -> None:
 
 
 class Sharing(StrEnum):
-    """For whom one render of a block serves."""
+    """The viewers that one render of a block serves."""
 
     ALL = "once for all"
     KEY = "once for each key"
@@ -70,13 +70,13 @@ class DeclaredPage:
 
     @property
     def sharing(self) -> Sharing:
-        """For whom one render of its blocks serves. With ``share``, personal blocks are rendered for each viewer."""
+        """The viewers that one render of its blocks serves. Personal blocks are rendered for each viewer."""
         if self.shared:
             return Sharing.ALL
         return Sharing.KEY if self.share else Sharing.VIEWER
 
     def render_serves(self, block: str, personal: Personal | None) -> str:
-        """Return for whom one render of a block serves, and why it serves no more viewers.
+        """Return the viewers that one render of a block serves, and why it serves no others.
 
         Args:
             block: The name of the block.

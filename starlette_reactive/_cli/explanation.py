@@ -14,7 +14,7 @@ __all__ = ["Row", "affected_rows", "block_rows"]
 
 
 class Row(NamedTuple):
-    """A block: its template and name, its element, whether it is live and for whom one render serves, what it reads."""
+    """A block: its template and name, its element, whether it is live and for which viewers, what it reads."""
 
     block: str
     element: str

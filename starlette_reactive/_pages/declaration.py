@@ -1,4 +1,4 @@
-"""Declaring a page: what ``@reactive.page`` is told is checked here, before there is an endpoint."""
+"""Declaring a page: the arguments of ``@reactive.page`` are checked here, before there is an endpoint."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class Page:
         scope_formats: Its scopes, with the endpoint's parameters in braces. Empty if it is live only because of what it
             reads.
         shared: Whether one update serves all viewers of a URL.
-        share: Who sees the same as whom. ``None`` if nobody does, or everybody.
+        share: Which viewers see the same. ``None`` if none do, or all.
         user: Returns the viewer's user id for a request.
         wire: How its browsers are connected.
         index: Which of its blocks show what.
@@ -208,7 +208,7 @@ class Page:
         raise TypeError(
             f"the page {self.key} returned {what}, from which no update can be rendered: return the variables of "
             f"{self.template_name!r} as a dict, without a response, and @reactive.page renders the template. Another "
-            "page needs a route of its own, or a status outside of 200 to 299"
+            "page needs a route of its own, or a status outside 200 to 299"
         )
 
     def _context(self, call: Call, result: object) -> dict[str, Any]:

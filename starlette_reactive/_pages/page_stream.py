@@ -1,4 +1,4 @@
-"""The stream of a visit: who its viewer is, whom its updates belong to, and what they are rendered by."""
+"""The stream of a visit: who its viewer is, what its updates count for, and what they are rendered by."""
 
 from __future__ import annotations
 

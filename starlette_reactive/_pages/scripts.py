@@ -72,7 +72,7 @@ _SPACE = re.compile(r"""("[^"]*"|`[^`]*`)|(?<=[=&|?:+<>,{([*])\s+|\s+(?=[)}])| *
 
 
 def _condensed(path: Path) -> bytes:
-    """Return a script without lines of comment, and without white space beside operators outside of strings."""
+    """Return a script without lines of comment, and without white space beside operators outside strings."""
     lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     code = "\n".join(line for line in lines if line and not line.startswith("//"))
     return _SPACE.sub(r"\1\2", code).encode()

@@ -10,7 +10,7 @@ From then on, each render tries as few as the first one, until one succeeds.
 
 Equal keys are a claim of the application. An audit checks it: the endpoint runs for a second member too, and what it
 renders must be the same. Data may change between the two runs, so a difference counts only if the first member's run,
-repeated, again differs from the second one's.
+repeated, again differs from that of the second member.
 """
 
 from __future__ import annotations

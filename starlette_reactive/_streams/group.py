@@ -107,7 +107,7 @@ class Group:
         self.traces.viewers_changed(len(self._viewers))
 
     async def admit(self, viewer: Viewer) -> bool:
-        """Wait until the application admits the viewers of the group. Return ``False`` if this one's stream ends."""
+        """Wait until the application admits the viewers of the group. Return ``False`` if the viewer's stream ends."""
         while not self._authorised and viewer.end_reason is None:
             await self.feed.changed.wait()
         if not self.scopes.are_open_for(viewer):
@@ -333,7 +333,7 @@ class Group:
                 self._only_by_updates = by_updates and self._only_by_updates is not False
             part_twins(self._viewers, origins, self._options.hub, self._options.scope)
             if note_own(self.feed, self._options.registry, self._viewers, reading.changes, before, origins):
-                timer().add(self)  # for what they are told of later
+                timer().add(self)  # for what they are sent later
             shown = owed_paths(reading.changes, before, self._viewers, self.scopes)
             everybody = self.scopes.are_of_all(reading.changes, len(self._viewers))
             whole = everybody and all(change.audience is None for change in reading.changes)

@@ -101,7 +101,7 @@ class GroupScopes:
         return not self._alarm.is_closed and self._alarm.rings_for(viewer.others)
 
     def are_of_all(self, changes: Sequence[Change], viewers: int) -> bool:
-        """Return whether changes are in scopes that all viewers have, of whom there are this many."""
+        """Return whether changes are in scopes that all of this number of viewers have."""
         if not self._viewers:
             return True
         return all(change.scope == self._scope or self._viewers[change.scope] == viewers for change in changes)

@@ -37,7 +37,7 @@ __all__ = ["Joint", "JointStream", "Sharing"]
 
 
 class Sharing(Protocol):
-    """What a viewer shares, and with whom. It is asked once the application has admitted the viewer."""
+    """What a viewer shares, and with which others. It is asked once the application has admitted the viewer."""
 
     @property
     def has_personal(self) -> bool:
@@ -48,7 +48,7 @@ class Sharing(Protocol):
         """The shared blocks that are nested in each personal block, as far as there are any."""
 
     def group(self) -> tuple[GroupOptions, Hashable]:
-        """Return how the viewers are served with whom it shares, and what identifies their group."""
+        """Return how the viewers that share with it are served, and what identifies their group."""
 
     def joined(self, joint: Joint) -> Callable[[], object]:
         """Take note that the viewer has joined. Return what to call when it leaves."""

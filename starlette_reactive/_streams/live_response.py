@@ -62,7 +62,7 @@ class ViewerOptions:
         sink: A CSS selector of the client's connected element, if the end of the stream removes it.
         retry: Milliseconds that clients wait before they reconnect, before jitter.
         client: Returns the client for the ASGI scope of the request.
-        tells_own: Whether it is told of its own changes, too, as pages are.
+        tells_own: Whether it receives its own changes, too, as pages are.
     """
 
     share: Hashable | None = None

@@ -58,7 +58,7 @@ class PageStream:
         address: The stream's address, as the element has it.
         by_live_script: Whether the live script connects it, and not htmx.
         closed: Whether the closing event came or the element is gone, so that the stream is not connected again.
-        end_reason: Why it ended for good, as the live script is told. Empty otherwise.
+        end_reason: Why it ended for good, as the live script receives it. Empty otherwise.
         state: The state, in words.
         last_event_id: The id of the last event, from which the next request resumes.
         opened_at: The id from which the live script resumed when it opened the stream.

@@ -7,6 +7,8 @@ import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from tests.support import eventually
+
 from .board import Board
 from .checks import Checks
 from .club import KEYS
@@ -53,6 +55,9 @@ class Chaos:
         self.stage.frozen.clear()
         self.stage.proxy.forget_left()
         await self._cross(chance, number)
+        for board in self.stage.clubs:
+            await self._change_as_member(board, chance)
+        await self.checks.expect_convergence(number)
         await self._fail_for_some(chance, number)
         self.checks.expect_nothing_foreign(number)
 
@@ -103,6 +108,15 @@ class Chaos:
                 await asyncio.sleep(chance.uniform(0, 0.1))
             await self.stage.post(board, "trouble", {"failing": 0.0, "delay": 0.0})
         await self.checks.expect_convergence(number)
+
+    async def _change_as_member(self, board: Board, chance: random.Random) -> None:
+        """Make a change in a tab with the script, and see that the script learns whose change it is."""
+        members = [each for each in self.stage.members if each.scope == board.name and each.key is not None]
+        member = next((each for each in members if each.kind == "script"), None)
+        if member is not None:
+            before = member.own_updates
+            await self.stage.change_own(board, chance, list(PATHS), member)
+            await eventually(lambda: member.own_updates > before)
 
     async def _fail_for_some(self, chance: random.Random, number: int) -> None:
         """Let the endpoint fail for most members, and see that they and all others are shown what is shared."""

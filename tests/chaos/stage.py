@@ -129,9 +129,11 @@ class Stage:
 
     # Changes
 
-    async def change_own(self, board: Board, chance: random.Random, paths: list[str]) -> None:
-        """Change values as a form in a tab of the board does."""
-        viewer = chance.choice(board.viewers)
+    async def change_own(
+        self, board: Board, chance: random.Random, paths: list[str], viewer: Viewer | None = None
+    ) -> None:
+        """Change values as a form in a tab of the board does, or in the given tab."""
+        viewer = viewer or chance.choice(board.viewers)
         member = viewer if isinstance(viewer, Member) else None
         if member is not None and member.lock.locked():
             return  # as long as it has no access, it asks for its page in vain

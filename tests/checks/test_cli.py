@@ -86,7 +86,7 @@ def test_json_contains_the_issues_and_their_number(run: Run) -> None:
     assert list(found) == ["issues", "summary"]
     assert found["summary"] == {"error": 1, "warning": 0, "info": 0}
     (issue,) = found["issues"]
-    assert list(issue) == ["severity", "category", "template", "line", "message", "mend"]
+    assert list(issue) == ["severity", "category", "template", "line", "message", "fix"]
     assert (issue["severity"], issue["template"], issue["line"]) == ("error", "page.html", 4)
 
 

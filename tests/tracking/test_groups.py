@@ -146,7 +146,8 @@ async def test_what_only_one_viewer_has_read_updates_its_personal_block() -> Non
 
 async def test_a_viewer_who_comes_back_gets_a_personal_block_that_was_not_rendered_yet() -> None:
     site = team_site()
-    site.read = (lambda read: lambda: {**read(), "status": site.db.rows["task"][1]["name"]})(site.read)
+    read = site.read
+    site.read = lambda: {**read(), "status": site.db.rows["task"][1]["name"]}
     async with AsyncExitStack() as stack:
         seen = await site.visit("ada")
         async with site.stream(seen) as ada:
@@ -187,21 +188,20 @@ async def test_tabs_of_one_browser_share_runs_and_what_they_have_read() -> None:
     first = await site.visit()
     cookies = {"cookie": f"name=ada; {first.cookies['Cookie']}"}
     second = await request(site.app, "/1", headers=cookies)
-    async with site.stream(first) as one:
-        async with site.stream(second, cookies=first.cookies) as other:
-            await site.change("task", 1, name="weed")
-            await shows(one, "weed")
-            await shows(other, "weed")
-            await quiet(one)  # groups that have just run wait for a moment, each as long as it has to
-            site.runs.clear()
-            await site.change("setting", 1, board=2)
-            await shows(one, "second board")
-            await shows(other, "second board")
-            await quiet(one)
-            await site.change("task", 2, name="harvest")
-            await shows(one, "harvest")
-            await shows(other, "harvest")
-            assert len(site.runs) == 2
+    async with site.stream(first) as one, site.stream(second, cookies=first.cookies) as other:
+        await site.change("task", 1, name="weed")
+        await shows(one, "weed")
+        await shows(other, "weed")
+        await quiet(one)  # groups that have just run wait for a moment, each as long as it has to
+        site.runs.clear()
+        await site.change("setting", 1, board=2)
+        await shows(one, "second board")
+        await shows(other, "second board")
+        await quiet(one)
+        await site.change("task", 2, name="harvest")
+        await shows(one, "harvest")
+        await shows(other, "harvest")
+        assert len(site.runs) == 2
 
 
 # Own changes, and changes of updates
