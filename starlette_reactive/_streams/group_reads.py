@@ -181,24 +181,52 @@ class GroupReads:
 
     # Changes
 
-    def judged(self, found: Reading, after: int, *, notes: bool = False) -> Reading:
+    def judged(self, found: Reading, after: int) -> Reading:
         """Return a reading with one change in place of those that meet the facts, and without those that do not.
 
         Args:
             found: The reading.
             after: The position that was read after.
-            notes: Whether the group renders what it finds, so that each viewer before it is owed all blocks.
         """
         if found.changes is None:
-            if notes:
-                self._note(Change(ALL, None, found.position, None, 0, self._scope))
             return found
-        met, known = self._met([change for change in found.changes if change.scope in self.starts], after), self._newest
-        if notes and met is not None:
+        return self._with(found, self._met(self._tracked(found), after))
+
+    def judged_for_group(self, found: Reading, after: int) -> Reading:
+        """Return the reading of the group, which renders what it finds. Each viewer before that is owed all blocks."""
+        if found.changes is None:
+            self._note(Change(ALL, None, found.position, None, 0, self._scope))
+            return found
+        met = self._met(self._tracked(found), after)
+        if met is not None:
             self._note(met)
-        elif known is not None and known.position > after:
+        return self._with(found, met)
+
+    def judged_for_viewer(self, found: Reading, after: int, up_to: int) -> Reading:
+        """Return the reading of a viewer, with what the group has found since its position.
+
+        Args:
+            found: The reading.
+            after: The position of the viewer.
+            up_to: The position of the feed. What the group finds later is left to it.
+        """
+        if found.changes is None:
+            return found
+        tracked, known = self._tracked(found), self._newest
+        met = self._met(tracked, after)
+        if met is not None and met.position > up_to:
+            later = [change for change in tracked if change.position > up_to]
+            if self._met(later, up_to) is None:  # it takes an earlier change, too, so the group does not find it
+                met = replace(met, position=up_to, other_position=min(met.other_position, up_to))
+        if known is not None and known.position > after:
             met = known if met is None else _merged(known, met)
-        changes = [change for change in found.changes if change.scope not in self.starts]
+        return self._with(found, met)
+
+    def _tracked(self, found: Reading) -> list[Change]:
+        return [change for change in found.changes or () if change.scope in self.starts]
+
+    def _with(self, found: Reading, met: Change | None) -> Reading:
+        changes = [change for change in found.changes or () if change.scope not in self.starts]
         if met is not None:
             changes = sorted((*changes, met), key=lambda change: change.position)
         return replace(found, changes=tuple(changes))

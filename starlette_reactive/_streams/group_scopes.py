@@ -123,17 +123,28 @@ class GroupScopes:
 
         ``None`` is an unknown position.
         """
-        reading = self._hub.read(self._scope, after, self._all_starts, exact=self._exact)
-        return self._concerning(reading, after, notes=True)
+        reading = self._concerning(self._read_all(after), after)
+        return reading if self.reads is None else self.reads.judged_for_group(reading, after or 0)
 
     def read_all(self, after: int | None) -> Reading:
         """Return everything that changed after a position."""
-        reading = self._hub.read(self._scope, after, self._all_starts, exact=self._exact)
+        reading = self._read_all(after)
         return reading if self.reads is None else self.reads.judged(reading, after or 0)
 
-    def read_for(self, viewer: Viewer, after: int | None) -> Reading:
-        """Return what changed after a position in the scopes of a viewer, as far as it concerns the group."""
-        return self._concerning(self._hub.read(self._scope, after, self._starts_of(viewer), exact=self._exact), after)
+    def _read_all(self, after: int | None) -> Reading:
+        return self._hub.read(self._scope, after, self._all_starts, exact=self._exact)
+
+    def read_for(self, viewer: Viewer, after: int | None, up_to: int) -> Reading:
+        """Return what changed after a position in the scopes of a viewer, as far as it concerns the group.
+
+        Args:
+            viewer: The viewer.
+            after: The position. ``None`` is an unknown one.
+            up_to: The position of the feed. The group itself finds what has changed later.
+        """
+        found = self._hub.read(self._scope, after, self._starts_of(viewer), exact=self._exact)
+        reading = self._concerning(found, after)
+        return reading if self.reads is None else self.reads.judged_for_viewer(reading, after or 0, up_to)
 
     def read_further(self, scope: str, viewer: Viewer) -> Reading:
         """Return what changed in a further scope of a viewer since its page was rendered."""
@@ -164,7 +175,5 @@ class GroupScopes:
         own = {scope: known.get(scope, 0) for scope in (self._scope, *viewer.others)}
         return {**{scope: known.get(scope, start) for scope, start in self.reads.starts.items()}, **own}
 
-    def _concerning(self, reading: Reading, after: int | None, *, notes: bool = False) -> Reading:
-        if self._ignored_origin is not None:
-            reading = reading.without(self._ignored_origin, after or 0)
-        return reading if self.reads is None else self.reads.judged(reading, after or 0, notes=notes)
+    def _concerning(self, reading: Reading, after: int | None) -> Reading:
+        return reading if self._ignored_origin is None else reading.without(self._ignored_origin, after or 0)

@@ -21,6 +21,7 @@ LIVE = '<div id="{0}">{{% block {0} %}}{1}{{% endblock %}}</div>'
 TITLE = LIVE.format("title", "{{ title }}")
 TASKS = LIVE.format("tasks", "{% for task in tasks %}<li>{{ task.name }}</li>{% endfor %}")
 OWNERS = LIVE.format("owners", "{% for task in tasks %}<b>{{ db.one('person', id=task.owner).name }}</b>{% endfor %}")
+HELLO = LIVE.format("hello", "{{ me }} is {{ status }}")
 BELL = LIVE.format("bell", "{{ bell }}")
 SINK = "<div {{ live() }}></div><p {{ live_origin() }}></p>"
 

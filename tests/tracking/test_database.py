@@ -220,7 +220,7 @@ async def test_a_statement_that_is_not_understood_is_followed_by_each_commit(ses
 async def test_tracking_ends_when_it_is_stopped(sessions: sessionmaker[Session]) -> None:
     reactive = Reactive(environment(page=LIVE.format("names", "{{ names }}") + SINK), secret=SECRET)
     stop = reactive.track(sessions)
-    events = []
+    events: list[Any] = []
     with_events = reactive.bus.observe(events.append)
     stop()
     stop()

@@ -15,11 +15,11 @@ from tests.pages.support import quiet, request
 from tests.pages.test_own_changes import updates_of
 from tests.support import Connection, eventually
 
-from .site import OWNERS, TASKS, TITLE, Site, last_id, shows, text
+from .site import HELLO, OWNERS, TASKS, TITLE, Site, last_id, shows, text
 
 pytestmark = pytest.mark.anyio
 
-HELLO = '<div id="hello">{% block hello %}{{ me }} is {{ status }}{% endblock %}</div>'
+
 NAMES = {"ada": 1, "ben": 2}
 
 
