@@ -55,6 +55,7 @@ class DeclaredPage:
         knows_user: Whether its streams know their users.
         share: Whether one render serves all viewers with an equal key, apart from personal blocks.
         differing: Shared blocks that were different for two viewers with an equal key, and so are personal.
+        is_tracked: Whether it is live because of what it reads from a database.
     """
 
     template_name: str
@@ -65,6 +66,7 @@ class DeclaredPage:
     knows_user: bool = False
     share: bool = False
     differing: frozenset[BlockRef] = frozenset()
+    is_tracked: bool = False
 
     @property
     def sharing(self) -> Sharing:

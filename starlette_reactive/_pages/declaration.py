@@ -23,7 +23,8 @@ def declare_page(
     viewer_names: frozenset[str],
     template_name: str,
     *,
-    scope: str | Sequence[str],
+    scope: str | Sequence[str] | None,
+    tracked: bool,
     shared: bool,
     share: KeyOf | None,
     recheck: float | None,
@@ -37,6 +38,11 @@ def declare_page(
     """Return a function that makes an endpoint a page, from the arguments of ``Reactive.page``."""
     known_wire = wire_named(wire)
     formats = scope_formats(scope, "board:{board_id}")
+    if not formats and not tracked:
+        raise ValueError(
+            f"the page of {template_name!r} has tracked=False and no scope=: nothing would update it; write "
+            'scope="board:{board_id}", or declare no page'
+        )
     if shared and share is not None:
         raise ValueError(
             f"the page of {template_name!r} has shared=True and share=: keep shared=True if everybody sees the same "
@@ -73,6 +79,7 @@ def declare_page(
             registry=registry,
             on_connect=on_connect,
             on_disconnect=on_disconnect,
+            may_be_tracked=tracked,
         )
         if shared:
             page.refuse_viewer_names(names)

@@ -99,6 +99,7 @@ async def open_stream(
         renewal=renewal,
         alone=not page.shared,
         browser=None if page.shared or session is None else stream.session,
+        tracked=page.outermost_blocks if page.is_tracked else None,
     )
     where = (app, page.key, *visit.address, root_path)
     options = ViewerOptions(

@@ -27,6 +27,7 @@ import anyio
 from .._core.blocks import BlockRef
 from .._core.errors import ReactiveError, StreamRestartError
 from .._core.paths import ALL
+from .._core.reads import untracked
 from .._log.changelog import Reading
 from .._streams.rendering import Rendered
 from .share import Key, Partition, Share
@@ -295,7 +296,7 @@ class SharedRuns:
     async def _run_again(self, member: Member, blocks: list[BlockRef], first: _Run) -> Rendered | None:
         """Return what a run for a comparison renders. ``None`` if it fails, is refused or takes too long."""
         try:
-            with anyio.move_on_after(_PATIENCE):
+            with anyio.move_on_after(_PATIENCE), untracked():
                 return await member.run(blocks, first.varying)
         except StreamRestartError as restart:
             member.restart(restart)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .._bus.hub import Hub
+from .._core.blocks import BlockRef
 from .._index.registry import Registry
 from .rendering import RenderBlocks
 
@@ -35,6 +36,8 @@ class GroupOptions:
         follows: Whether its viewer has another place in a group that it shares, which counts the viewer.
         personal: The personal blocks of the viewers, which a group of each viewer's own renders. ``None`` if there are
             none. This group wakes those groups for what concerns them.
+        tracked: The blocks that the first run renders to find out what the page reads from a database, in template
+            order. ``None`` if the page is not tracked.
     """
 
     hub: Hub
@@ -52,3 +55,4 @@ class GroupOptions:
     browser: str | None = None
     follows: bool = False
     personal: Registry | None = None
+    tracked: Sequence[BlockRef] | None = None

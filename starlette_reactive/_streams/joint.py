@@ -7,6 +7,9 @@ rules keep the page exact:
 - **An id is sent only when both groups have sent everything up to it.**
 - **What replaces a block that the other group has sent may be older.** A personal block contains the shared blocks
   nested in it, as its own run has read them. Those that have changed since that run began are sent again after it.
+
+The group of its own is woken by the shared one, only for changes that its blocks show. If the page is tracked, each run
+decides by itself what matters to it, so the bus wakes both groups.
 """
 
 from __future__ import annotations
@@ -69,7 +72,18 @@ class Joint:
         nudge: What wakes its stream.
     """
 
-    __slots__ = ("_has_personal", "_is_behind", "_nested", "_nudge", "own", "own_viewer", "shared", "viewer")
+    __slots__ = (
+        "_has_personal",
+        "_is_behind",
+        "_is_tracked",
+        "_nested",
+        "_nudge",
+        "_owes_id",
+        "own",
+        "own_viewer",
+        "shared",
+        "viewer",
+    )
 
     def __init__(
         self,
@@ -88,12 +102,14 @@ class Joint:
         self._nested = sharing.nested
         self._nudge = nudge
         self._is_behind = sharing.has_personal  # whether the personal blocks may be behind the shared ones
+        self._owes_id = False  # whether something was sent without an id
+        self._is_tracked = sharing.has_personal and own.scopes.reads is not None  # its own runs read something else
 
     def connect(self) -> None:
         """Let either place know from now on what concerns the stream in the other one."""
         own, viewer = self.own, self.viewer
         viewer.is_outdated = own.outdated() is not None
-        viewer.wake_own = self._wake_own if self._has_personal else None
+        viewer.wake_own = self._wake_own if self._has_personal and not self._is_tracked else None
         own.on_outdate = self._outdate
         own.feed.on_wake = self._own_woke
 
@@ -134,31 +150,43 @@ class Joint:
 
     def take(self) -> bytes:
         """Return the frames that bring the viewer up to date. Empty if there is nothing to send yet."""
+        if self._is_tracked:
+            self.own.look()  # the bus may not have woken it yet
         if self._is_behind and self.own.is_behind(self.own_viewer):
             return self._take_both()
-        self._is_behind = False
+        self._is_behind = self._is_tracked
         frames = self.shared.feed.take(self.viewer)
         if frames:
+            self._owes_id = False
             self.shared.traces.sent(self.viewer, len(frames))
             if self._nested:
                 self.own.feed.note_altered(self.own_viewer)
         return frames
 
     def _take_both(self) -> bytes:
-        taken = self._take_own()
+        taken, owes_id = self._take_own(), self._owes_id
         is_behind = self.own.is_behind(self.own_viewer)
         frames = self.shared.feed.take(self.viewer, with_id=not is_behind)
         if frames:
             self.shared.traces.sent(self.viewer, len(frames))
             if self._nested:
                 self.own.feed.note_altered(self.own_viewer)
-        self._is_behind = is_behind
+        self._is_behind = is_behind or self._is_tracked
+        self._owes_id = is_behind and (self._owes_id or bool(frames))
         if not taken:
-            return frames
+            return frames or self._owed_id(owes_id and not is_behind)
         event_id = None if frames or is_behind else self._event_id()
         personal = with_fields(taken, event_id=event_id)
         self.own.traces.sent(self.own_viewer, len(personal))
         return personal + frames
+
+    def _owed_id(self, is_due: bool) -> bytes:
+        """Return a frame with the id of what was sent without one, if it is due and the page is tracked.
+
+        Most runs of its own then show the same as before, so no frame of theirs would bring the id.
+        """
+        event_id = self._event_id() if is_due and self._is_tracked else None
+        return b"" if event_id is None else f"id: {event_id}\n\n".encode()
 
     def _advance(self) -> None:
         """Record that the personal blocks are as current as the shared ones, as they are until they fall behind."""
@@ -262,8 +290,12 @@ class JointStream(LiveStream):
             hub, scope = own.options.hub, own.options.scope
             location = replace(location, position=None, cursor=hub.cursor_at(scope, None))
             own_viewer.reset()
-        shared = group_for(*self._sharing.group())
+        shared, cursor = group_for(*self._sharing.group()), own_viewer.cursor
         shared.scopes.expect(own_viewer.others)
+        if shared.scopes.reads is not None and own.scopes.reads is not None:
+            shared.scopes.reads.adopt(own.scopes.reads)
+            found = shared.scopes.locate(cursor, own_viewer.others)
+            location = replace(found, position=None) if location.position is None else found
         viewer = Viewer(
             own_viewer.user_id,
             own_viewer.origin,
@@ -275,16 +307,17 @@ class JointStream(LiveStream):
             own_viewer.server,
             tells_own=own_viewer.tells_own,
             scopes=own_viewer.scopes,
-            starts=own_viewer.starts,
+            starts=location.starts,
+            cursor=cursor,
         )
         shared.join(viewer)
         joint = Joint(own, own_viewer, shared, viewer, self._sharing, self._toasts.nudge)
         joint.connect()
         on_leave = self._sharing.joined(joint)
-        if self._sharing.has_personal:
-            own.follow(shared)
-        else:
+        if not self._sharing.has_personal:
             own.leave(own_viewer)
+        elif own.scopes.reads is None:
+            own.follow(shared)
         try:
             yield joint, replace(beginning, location=location)
         finally:

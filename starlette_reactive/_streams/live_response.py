@@ -145,11 +145,12 @@ class LiveStream(EventStream):
     @contextmanager
     def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, Beginning]]:
         options, connection = self._options, self._options.connection
-        hub, scope = self._group_options.hub, self._group_options.scope
+        scope = self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
         self._group_options = group.options  # its own are needed no more if others have made the group
         group.scopes.expect(options.others)
-        location = hub.locate(scope, EventId.requested(asgi_scope).cursor or options.after or None, options.others)
+        cursor = EventId.requested(asgi_scope).cursor or options.after or None
+        location = group.scopes.locate(cursor, options.others)
         viewer = Viewer(
             None if connection is None else connection.user_id,
             options.origin,
@@ -162,6 +163,7 @@ class LiveStream(EventStream):
             tells_own=options.tells_own,
             scopes=(scope, *options.others),
             starts=location.starts,
+            cursor=cursor,
         )
         group.join(viewer)
         on_leave = None if options.on_join is None else options.on_join(group, viewer)
@@ -183,7 +185,9 @@ class LiveStream(EventStream):
 
     async def _send_first(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
         await self._call(self._options.on_connect)
-        event_id = group.feed.event_id(beginning.location.cursor)
+        tracked = group.scopes.reads is not None  # it has scopes now that it had not when it began
+        cursor = group.scopes.cursor_at(viewer.position, viewer) if tracked else beginning.location.cursor
+        event_id = group.feed.event_id(cursor)
         await self._send_body(send, viewer, first_frame(event_id, self._retry))
 
     async def _send_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:

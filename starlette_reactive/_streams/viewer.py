@@ -49,6 +49,7 @@ class Viewer:
         scopes: The scopes that concern it, of which the first one is that of the group. Empty if all scopes of the
             group do.
         starts: Its scopes, each with the position where it begins there. ``None`` if it has one scope.
+        cursor: The cursor that it has come with.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Viewer:
         "client",
         "connected_at",
         "crossed_paths",
+        "cursor",
         "end_reason",
         "heartbeat",
         "held_versions",
@@ -99,7 +101,9 @@ class Viewer:
         tells_own: bool = False,
         scopes: tuple[str, ...] = (),
         starts: Starts | None = None,
+        cursor: str | None = None,
     ) -> None:
+        self.cursor: str | None = cursor
         self.scopes: tuple[str, ...] = scopes
         self.starts: Starts | None = starts
         self.tells_own: bool = tells_own
@@ -214,6 +218,21 @@ class Viewer:
         self.position = self.began_at
         self.plan = None
         self.caught_up = False
+
+    def begin_at(self, position: int | None, latest: int, starts: Starts | None, fed: int) -> None:
+        """Begin elsewhere, before it is sent anything, because it has further scopes.
+
+        Args:
+            position: The position up to which its page is known to be current. ``None`` means unknown.
+            latest: The position in the change log now.
+            starts: Its scopes, each with the position where it begins there.
+            fed: The position of the feed.
+        """
+        self.position = self.began_at = position
+        self.connected_at = self.own_after = latest
+        self.starts = starts
+        self.plan = None
+        self.caught_up = position is not None and position >= fed
 
     def reset(self) -> None:
         """Owe it all blocks: which changes were its own is no longer known."""
