@@ -1,7 +1,7 @@
 """A net under what is tracked: a page runs again after changes that it does not seem to depend on, and is compared.
 
-The facts of a page decide which changes it never sees. If they are wrong, nothing else notices. So in debug mode, and in
-tests with the package's clients, a part of the changes that meet no fact cause a run whose HTML is only compared. A
+The facts of a page decide which changes it never sees. If they are wrong, nothing else notices. So in debug mode, and
+in tests with the package's clients, a part of the changes that meet no fact cause a run whose HTML is only compared. A
 block that differs is reported, with the statements that have read the changed tables.
 
 Two runs must agree before a block is reported, because HTML may differ by nature. Then the net waits for changes that
@@ -22,7 +22,7 @@ from .._core.blocks import BlockRef
 from .._core.facts import COMMITS, UNKNOWN
 from .._core.paths import ALL
 from .._core.reads import Read, Reads, reading
-from .rendering import Rendered, RenderBlocks
+from .rendering import RenderBlocks, Rendered
 
 __all__ = ["Misjudged", "Net", "watch_misjudged"]
 
@@ -51,10 +51,10 @@ class Misjudged:
     def __str__(self) -> str:
         names = ", ".join(f"{each.block_name!r} of {each.template_name!r}" for each in self.blocks)
         return (
-            f"the block {names} has changed, and no change that its page depends on was emitted; the last changes were "
-            f"in {', '.join(self.scopes)}. Either something that is not tracked has written to the database or to "
-            "another source, or the block shows the time or a random value, or the package has misjudged a statement: "
-            f"report it with {'; '.join(self.statements) or 'the statements of the page'}"
+            f"the block {names} shows something else, although no change that its page depends on was emitted. The "
+            f"last changes were in {', '.join(self.scopes)}. Either something that is not tracked has written to the "
+            "database, or the block shows the time or another source, or the package has misjudged a statement: then "
+            f"report {'; '.join(self.statements) or 'the statements of the page'}"
         )
 
 

@@ -38,7 +38,7 @@ class Reader:
 
     def __init__(self, url: str, isolation: str, stack: ExitStack) -> None:
         self.engine = create_engine(url.replace("postgresql", "postgresql+psycopg", 1), isolation_level=isolation)
-        stack.callback(self.engine.dispose)
+        stack.callback(self._clear)
         Base.metadata.create_all(self.engine)
         with self.engine.begin() as connection:
             fill(connection, Random(0))
@@ -55,6 +55,12 @@ class Reader:
         self.runs = 0
         for page in PAGES:
             self._run(page)
+
+    def _clear(self) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text("drop schema reactive cascade"))
+            Base.metadata.drop_all(connection)
+        self.engine.dispose()
 
     def _run(self, page: str) -> None:
         reads = Reads()
@@ -101,6 +107,3 @@ def test_pages_of_one_process_show_what_others_commit(
             reader.take_events()
         assert reader.texts == truth
         assert reader.texts != first
-    with create_engine(reader.engine.url).begin() as connection:
-        connection.execute(text("drop schema reactive cascade"))
-        Base.metadata.drop_all(connection)
