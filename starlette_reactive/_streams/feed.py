@@ -286,7 +286,7 @@ class Feed:
             viewer.texts.pop(ref, None)
         viewer.own_after = max(viewer.own_after, self.position)
         if since < self.position:
-            reading = self._scopes.read_for(viewer, since)
+            reading = self._scopes.read_for(viewer, since, self.position)
             viewer.repeated_paths |= reading.paths_for(since, viewer.user_id, None, up_to=self.position)
             viewer.position = None if viewer.position is None else min(since, viewer.position)
             viewer.plan = None
@@ -350,7 +350,7 @@ class Feed:
             return frozenset()
         if viewer.repeated_paths:  # these blocks are sent again for another reason
             return frozenset()
-        changes = self._scopes.read_for(viewer, position).changes
+        changes = self._scopes.read_for(viewer, position, self.position).changes
         if changes is None:
             return frozenset()
         others = self._registry.plan(
@@ -363,7 +363,7 @@ class Feed:
 
     def _plan_for(self, viewer: Viewer) -> RenderPlan:
         """Return the plan of all recorded changes that a viewer is owed."""
-        reading, after = self._scopes.read_for(viewer, viewer.position), viewer.position or 0
+        reading, after = self._scopes.read_for(viewer, viewer.position, self.position), viewer.position or 0
         origin = viewer.skipped_origin
         paths = reading.paths_for(after, viewer.user_id, origin, up_to=self.position) | viewer.repeated_paths
         if origin is not None and after < viewer.connected_at:
