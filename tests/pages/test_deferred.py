@@ -197,6 +197,28 @@ async def test_a_stream_that_restarts_before_the_value_comes_brings_it_the_next_
         await shows(connection, "Sum: 1")
 
 
+@pytest.mark.parametrize("options", [{}, {"share": lambda _: "all"}])
+async def test_a_stream_that_restarts_for_another_user_before_the_value_comes_brings_it_the_next_time(
+    options: dict[str, Any],
+) -> None:
+    users = ["ann"]
+    shop = Shop(user=lambda _: users[0], **options)
+    shop.ready.set()
+    shop.fails = True
+    url = await shop.url()
+    async with stream(shop.app, url) as connection:
+        await shop.change_title("two")
+        await shows(connection, "Title: two")
+        users[0] = "ben"
+        await shop.change_title("three")
+        await eventually(lambda: connection.complete)
+        assert connection.updates[-1].event == "reactive-restart"
+    shop.fails = False
+    headers = {"Last-Event-ID": last_id(connection)} if ids(connection) else {}
+    async with stream(shop.app, url, headers=headers) as connection:
+        await shows(connection, "Sum: 1", "Title: three")
+
+
 @each_kind
 async def test_a_value_that_cannot_be_computed_keeps_only_its_own_block_back(options: dict[str, Any]) -> None:
     shop = Shop(**options)
