@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from . import machine
-from .experiments import Settings, commits, compression, delivery, engines, parts, service, signed_in, triggers
+from .experiments import Settings, commits, compression, delivery, engines, parts, rows, service, signed_in, triggers
 from .figures import Experiment, Table
 from .plot import draw
 
@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "viewers": delivery.viewers,
     "blocks": delivery.blocks,
     "size": delivery.block_size,
+    "rows": rows.rows,
     "scopes": delivery.scopes,
     "compression": compression.compression,
     "memory": service.memory,

@@ -51,6 +51,7 @@ SIGNED_IN = {
     "share": "benchmarks.variants.pages:Share",
     "share-async": "benchmarks.variants.pages:ShareAsync",
     "shared": "benchmarks.variants.pages:Shared",
+    "rows": "benchmarks.variants.pages:Rows",
     "sse-template": "benchmarks.variants.own_streams:PartialTemplate",
     "sse-fragments": "benchmarks.variants.own_streams:Fragments",
     "pyview": "benchmarks.variants.pyview_live:PyViewBoard",

@@ -258,41 +258,59 @@
     if (swapped.size || parent?.closest("select") || !element.contains(parent) || copy?.childElementCount != parent.childElementCount) return
     const children = [...parent.children], copies = [...copy.children], start = children.indexOf(first) - 1
     if (!children.every((child, i) => rendered.get(child) == copies[i])) return
+    // The rows that are most and keep their order stay where they are. All others are moved.
+    const runs = update.rows.filter(piece => piece.length), staying = new Set
+    runs.forEach((run, i) => {
+      run.before = runs.slice(0, i).reduce((best, each) => each[0] < run[0] && each.sum > (best?.sum ?? 0) ? each : best, null)
+      run.sum = run[1] + (run.before?.sum ?? 0)
+    })
+    for (let run = runs.at(-1); run; run = run.before) staying.add(run)
     // What is removed and what is added between two rows that stay.
     const gaps = [], fresh = [...update.fresh]
     let at = 0, added = []
     for (const piece of update.rows) {
-      if (piece.length) {
-        // Something has been moved.
-        if (piece[0] < at) return
-        if (piece[0] > at || added.length) gaps.push({ removed: last.parts.slice(at, piece[0]), added, at, next: piece[0] })
+      const [from, count] = piece.length ? piece : []
+      if (!piece.length) added.push(...fresh.splice(0, piece))
+      else if (!staying.has(piece)) added.push(...last.parts.slice(from, from + count))
+      else {
+        if (from > at || added.length) gaps.push({ removed: last.parts.slice(at, from), added, at, next: from })
         added = []
-        at = piece[0] + piece[1]
-      } else added.push(...fresh.splice(0, piece))
+        at = from + count
+      }
     }
-    if (at <= end || added.length || !update.rows[0].length || update.rows[0][0]) return
+    if (at <= end || added.length || update.rows[0][0] !== 0) return
+    // The ids of rows that are removed or moved -> their elements.
+    const old = new Map, wanted = new Set, read = part => rowOf(parent, part)
     let space
     for (const gap of gaps) {
-      const read = part => rowOf(parent, part)
       gap.removed = gap.removed.map(read)
       gap.added = gap.added.map(read)
-      if (![...gap.removed, ...gap.added].every(each => each && (space ??= each) &&
-        space.before == each.before && space.after == each.after)) return
-      gap.removed.forEach((each, i) => { each.element = children[start + gap.at + i] })
-      const old = new Map(gap.removed.map(each => [each.row.id, each.element]))
-      const isKept = new Set(gap.added.map(({ row }) => row.id)), kept = [...old.keys()].filter(id => isKept.has(id))
-      if (isKept.size < gap.added.length || gap.removed.some(({ row, element }) => element?.id != row.id) ||
-        kept.join() != gap.added.map(({ row }) => row.id).filter(id => old.has(id)).join()) return
-      gap.old = old
-      gap.gone = gap.removed.filter(({ row }) => !isKept.has(row.id)).map(({ element }) => element)
+      for (const each of [...gap.removed, ...gap.added])
+        if (!each || (space ??= each).before != each.before || space.after != each.after) return
+      for (const [i, { row }] of gap.removed.entries()) {
+        const element = children[start + gap.at + i]
+        if (element?.id != row.id || old.has(row.id)) return
+        old.set(row.id, element)
+      }
+      for (const { row } of gap.added) {
+        if (wanted.has(row.id)) return
+        wanted.add(row.id)
+      }
+    }
+    for (const gap of gaps) {
+      const names = rows => rows.map(({ row }) => row.id), left = names(gap.removed), right = names(gap.added)
+      const kept = left.filter(id => right.includes(id))
+      if (kept.join() != right.filter(id => left.includes(id)).join()) return
+      const leaving = left.filter(id => !kept.includes(id))
+      Object.assign(gap, { kept, leaving, first: old.get(kept[0]) })
       gap.previous = gap.at > 1 && children[start + gap.at - 1]
       gap.following = gap.next < end && children[start + gap.next]
       if (gap.added.some(({ row }) => old.has(row.id) ? isHeld(old.get(row.id), row) : byId(row.id)) ||
-        gap.gone.some(node => mustStay(node, copy))) return
+        leaving.some(id => wanted.has(id) ? old.get(id).contains(document.activeElement) : mustStay(old.get(id), copy))) return
       // White space is as a reload shows it if it is the same around all rows.
-      if (gap.gone[0] || gap.added.length > kept.length) {
+      if (leaving[0] || gap.added.length > kept.length) {
         const stays = (node, part) => {
-          const found = node && rowOf(parent, part)
+          const found = node && read(part)
           return !node || found?.row.id == node.id && found.before == space.before && found.after == space.after
         }
         if (!gap.previous && !gap.following || !stays(gap.previous, last.parts[gap.at - 1]) ||
@@ -306,29 +324,34 @@
       if (text && beside?.nodeType == 3) beside.remove()
       node.remove()
     }
-    for (const { added, old, gone, previous, following } of gaps) {
-      for (const node of gone) {
+    for (const { leaving, following } of gaps) {
+      for (const node of leaving.map(id => old.get(id))) {
         remove(rendered.get(node), !following)
         remove(node, !following)
       }
-      discard(gone)
+      discard(leaving.filter(id => !wanted.has(id)).map(id => old.get(id)))
+    }
+    for (const { added, kept, first, previous, following } of gaps) {
       let before = previous
       for (const { row } of added) {
         let node = old.get(row.id)
-        if (node) {
-          rendered.get(node).replaceWith(row)
+        if (kept.includes(row.id)) rendered.get(node).replaceWith(row)
+        else {
+          node ||= document.importNode(row, true)
+          // Before the first row stands what precedes all rows.
+          const anchor = before || first || following, copy = rendered.get(anchor)
+          if (before) {
+            anchor.after(text, node)
+            copy.after(text, row)
+          } else {
+            anchor.before(node, text)
+            copy.before(row, text)
+          }
+        }
+        if (old.has(row.id)) {
           held += morph(node, row)
           node = byId(row.id)
         } else {
-          node = document.importNode(row, true)
-          const copy = rendered.get(before || following)
-          if (before) {
-            before.after(text, node)
-            copy.after(text, row)
-          } else {
-            following.before(node, text)
-            copy.before(row, text)
-          }
           learn(node, row)
           attachAll(node)
           process(node)

@@ -149,13 +149,20 @@ def make_app() -> FastAPI:
         return data.steps
 
     @app.post("/edit")
-    async def edit(number: int, name: str) -> int:
+    async def edit(number: int, name: str, insert: bool = False) -> int:
         data.rows[number]["name"] = name
+        if insert:
+            data.rows.insert(number, data.row())
         return await changed()
 
     @app.post("/insert")
     async def insert(number: int) -> int:
         data.rows.insert(number, data.row())
+        return await changed()
+
+    @app.post("/move")
+    async def move(number: int, to: int) -> int:
+        data.rows.insert(to, data.rows.pop(number))
         return await changed()
 
     @app.post("/remove")

@@ -85,6 +85,31 @@ def test_other_rows_keep_their_nodes_focus_and_typed_text(server: Server, contex
     expect(page.locator("#list input").nth(10)).to_be_focused()
 
 
+def test_a_row_is_added_before_the_first_one_as_that_changes(
+    server: Server,
+    context: BrowserContext,  # noqa: F811 - the fixture
+    client: str,
+) -> None:
+    tab = Tab(server, context, client, 20)
+    ids = "[...document.querySelectorAll('#list li')].map(node => node.id)"
+    before = tab.page.evaluate(ids)
+    assert '"rows":' in of_list(tab.change("edit?number=0&name=changed&insert=true"))
+    expect(tab.page.locator("#list b").nth(1)).to_have_text("changed")
+    after = tab.page.evaluate(ids)
+    assert [after[0], *after[2:]] == before
+
+
+def test_a_moved_row_is_the_same_element(server: Server, context: BrowserContext, client: str) -> None:  # noqa: F811 - the fixture
+    tab = Tab(server, context, client, 20)
+    ids = "[...document.querySelectorAll('#list li')].map(node => node.id)"
+    before = tab.page.evaluate(ids)
+    tab.page.evaluate("window.all = [...document.querySelectorAll('#list li')]")
+    assert len(of_list(tab.change("move?number=15&to=2"))) < 150
+    moved = before.pop(16)
+    assert tab.page.evaluate(ids) == [*before[:3], moved, *before[3:]]
+    assert tab.page.evaluate("window.all.every(node => node == document.getElementById(node.id) || !node.id)")
+
+
 def test_a_held_row_is_changed_when_it_is_released(server: Server, context: BrowserContext, client: str) -> None:  # noqa: F811 - the fixture
     tab = Tab(server, context, client, 20)
     row = tab.page.locator("#list li").nth(5)
