@@ -56,10 +56,17 @@ Value: TypeAlias = Parameter | str | None
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """A column has one of several values."""
+    """A column has one of several values.
+
+    Args:
+        place: The column.
+        values: The values.
+        or_null: Whether it may be NULL instead.
+    """
 
     place: Place
     values: tuple[Value, ...]
+    or_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +122,13 @@ def _terms_of_flag(condition: AsBoolean) -> Iterator[Term]:
 
 
 def _terms_of_comparison(condition: BinaryExpression[Any], names: Names) -> Iterator[Term]:
-    if condition.operator in (operators.eq, operators.is_):
+    if condition.operator is operators.is_:
+        if isinstance(condition.right, (Null, True_, False_)) and (place := place_of(condition.left)) is not None:
+            yield from _among(place, [condition.right], names)
+    elif condition.operator is operators.eq:
         one, other = place_of(condition.left), place_of(condition.right)
         if one is not None and other is not None:
-            if condition.operator is operators.eq and one.kind == other.kind:
+            if one.kind == other.kind:
                 yield Equal(one, other)
         elif one is not None:
             yield from _among(one, [condition.right], names)

@@ -217,6 +217,14 @@ def test_a_view_that_is_not_declared_reads_everything_and_says_how_to_declare_it
     assert read.unknown == 'reads the view open_task; name its tables with views={"open_task": ["…"]}'
 
 
+def test_a_virtual_table_is_a_view(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE VIRTUAL TABLE found USING fts5(title)"))
+    virtual = Table("found", MetaData(), Column("title", String))
+    (read,) = reads_of(engine, lambda session: session.execute(select(virtual)))
+    assert read.facts.everything
+
+
 def test_a_declared_view_reads_its_tables() -> None:
     engine = watched_engine({"open_task": ["task", "board"]})
     with engine.begin() as connection:
