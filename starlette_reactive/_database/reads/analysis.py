@@ -8,6 +8,7 @@ column holds for each row that matters, where the term holds for all such combin
   matches, so that a combination with NULLs is gone; then the terms of WHERE that name columns of the right side do not
   hold for it. The other terms do.
 - A row on the left side may match nothing, so terms of ON do not hold for it.
+- If a term that is false for NULL names a column of the right side, a LEFT JOIN is an inner join.
 - In a FULL JOIN, only terms that name neither side hold.
 - A subquery in FROM passes on what its own terms say of its columns. That holds for its rows wherever they are joined,
   except that a column may be NULL instead; then it equals nothing.
@@ -80,9 +81,8 @@ class _Analysis:
             values.setdefault(place, []).append(among)
         for column in source.columns:
             if (inner := _place_within(column)) is not None:
-                yield from (
-                    Among(Place(source, column.name, inner.kind), each.values) for each in values.get(inner, ())
-                )
+                place = Place(source, column.name, inner.kind)
+                yield from (Among(place, each.values, or_null=True) for each in values.get(inner, ()))
 
 
 def _selected_in(source: FromClause) -> object:
@@ -131,9 +131,10 @@ def _with_terms(
         yield from _with_terms(source.right, left, names)
     else:
         on = tuple(terms(source.onclause, names))
-        if source.isouter:
+        right = set(_leaves(source.right))
+        if source.isouter and not any(_refuses_nulls(each, right) for each in holding):
             yield from _with_terms(source.left, holding, names)
-            yield from _with_terms(source.right, (*_without(holding, set(_leaves(source.right))), *on), names)
+            yield from _with_terms(source.right, (*_without(holding, right), *on), names)
         else:
             yield from _with_terms(source.left, (*holding, *on), names)
             yield from _with_terms(source.right, (*holding, *on), names)
@@ -158,6 +159,13 @@ def _without(holding: Iterable[Term], sources: set[FromClause]) -> tuple[Term, .
 def _mentions(term: Term, sources: set[FromClause]) -> bool:
     places = (term.place,) if isinstance(term, Among) else (term.one, term.other)
     return any(place.source in sources for place in places)
+
+
+def _refuses_nulls(term: Term, sources: set[FromClause]) -> bool:
+    """Return whether a term is false if the columns of some elements of FROM are NULL."""
+    if isinstance(term, Among) and (term.or_null or None in term.values):
+        return False
+    return _mentions(term, sources)
 
 
 def _table(source: FromClause) -> TableClause | None:

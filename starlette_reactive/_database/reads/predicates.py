@@ -56,10 +56,17 @@ Value: TypeAlias = Parameter | str | None
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """A column has one of several values."""
+    """A column has one of several values.
+
+    Args:
+        place: The column.
+        values: The values.
+        or_null: Whether it may be NULL instead.
+    """
 
     place: Place
     values: tuple[Value, ...]
+    or_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +122,13 @@ def _terms_of_flag(condition: AsBoolean) -> Iterator[Term]:
 
 
 def _terms_of_comparison(condition: BinaryExpression[Any], names: Names) -> Iterator[Term]:
-    if condition.operator in (operators.eq, operators.is_):
+    if condition.operator is operators.is_:
+        if isinstance(condition.right, (Null, True_, False_)) and (place := place_of(condition.left)) is not None:
+            yield from _among(place, [condition.right], names)
+    elif condition.operator is operators.eq:
         one, other = place_of(condition.left), place_of(condition.right)
         if one is not None and other is not None:
-            if condition.operator is operators.eq and one.kind == other.kind:
+            if one.kind == other.kind:
                 yield Equal(one, other)
         elif one is not None:
             yield from _among(one, [condition.right], names)
@@ -143,8 +153,8 @@ def _among(place: Place, values: Sequence[Any], names: Names) -> Iterator[Among]
             found.append(None)
         elif isinstance(each, (True_, False_)) and place.kind.name == "boolean":
             found.append("true" if isinstance(each, True_) else "false")
-        elif isinstance(each, BindParameter) and each in names and kind_of_type(each.type) == place.kind:
-            found.append(Parameter(names[each], place.kind))
+        elif isinstance(each, BindParameter) and each in names and (kind := kind_of_type(each.type)) == place.kind:
+            found.append(Parameter(names[each], kind))  # its own kind: two enumerations may have the same labels
         else:
             return
     yield Among(place, tuple(found))

@@ -17,7 +17,7 @@ _MISSING: Final = object()
 _MOST_VALUES: Final = 1000
 """More values in one list are not named: the column may have any value."""
 
-_MOST_READS: Final = 64
+_MOST_READS: Final = 16
 """How many executions of a statement are remembered, by their values."""
 
 

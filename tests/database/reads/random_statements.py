@@ -129,12 +129,57 @@ class Statements:
         self._names = chance.choice([NUMBERS, NUMBERS, {"id", "board_id", "owner_id", "done", "archived"}, None])
 
     def statement(self) -> Select[Any] | CompoundSelect[Any]:
+        if self._chance.random() < 0.5:
+            return self._joined()
         if self._chance.random() < 0.1:
             one, other = self._select(1).subquery(), self._select(1).subquery()
             for column in other.columns:
                 if type(column.type) is type((first := self._some_column(one)).type):
                     return self._chance.choice([union, union_all])(select(first), select(column))
         return self._select(2)
+
+    def _joined(self) -> Select[Any]:
+        """Return a statement of joins and conditions on numbers, of which many matter."""
+        sources = [self._numbers()]
+        joined = sources[0]
+        for _ in range(self._chance.choice([1, 1, 2])):
+            other = self._numbers()
+            on = [self._number(sources) == self._number([other])]
+            if self._chance.random() < 0.3:
+                on.append(self._condition_on_numbers([*sources, other]))
+            kind = self._chance.choice(["inner", "left", "left", "full"])
+            joined = joined.join(other, and_(*on), isouter=kind == "left", full=kind == "full")
+            sources.append(other)
+        where = [self._condition_on_numbers(sources) for _ in range(self._chance.choice([0, 1, 1, 2]))]
+        if self._chance.random() < 0.3:
+            inner = self._numbers()
+            correlated = self._number([inner]) == self._number(sources)
+            found = exists(select(literal(1)).select_from(inner).where(correlated, self._condition_on_numbers([inner])))
+            where.append(self._chance.choice([found, not_(found)]))
+        return select(self._number(sources), self._number(sources).label("other")).select_from(joined).where(*where)
+
+    def _numbers(self) -> FromClause:
+        table = self._chance.choice(self._tables).alias()
+        if self._chance.random() < 0.7:
+            return table
+        inner = select(*self._columns_of(table, NUMBERS)).where(self._condition_on_numbers([table]))
+        return inner.cte() if self._chance.random() < 0.5 else inner.subquery()
+
+    def _number(self, sources: list[FromClause]) -> ColumnElement[Any]:
+        return self._chance.choice(self._columns_of(self._chance.choice(sources), NUMBERS))
+
+    def _condition_on_numbers(self, sources: list[FromClause]) -> ColumnElement[Any]:
+        one, other = self._number(sources), self._number(sources)
+        kind, value = self._chance.random(), self._chance.choice([1, 2])
+        if kind < 0.4:
+            return one == value
+        if kind < 0.55:
+            return one.is_(None)
+        if kind < 0.7:
+            return or_(one == value, self._chance.choice([one, other]).is_(None))
+        if kind < 0.85:
+            return one == other
+        return self._chance.choice([one.in_([1, value]), one != value, and_(one == value, other == value)])
 
     def _select(self, depth: int, around: tuple[FromClause, ...] = ()) -> Select[Any]:
         from_, sources = self._from(depth)
@@ -212,9 +257,10 @@ class Statements:
     def _columns(self, sources: list[FromClause] | tuple[FromClause, ...]) -> list[ColumnElement[Any]]:
         return [column for each in sources for column in self._columns_of(each)]
 
-    def _columns_of(self, source: FromClause) -> list[ColumnElement[Any]]:
+    def _columns_of(self, source: FromClause, only: set[str] | None = None) -> list[ColumnElement[Any]]:
         columns: list[ColumnElement[Any]] = list(source.columns)
-        return [each for each in columns if self._names is None or each.key in self._names] or columns
+        names = only or self._names
+        return [each for each in columns if names is None or each.key in names] or columns
 
     def _some_column(self, source: FromClause) -> ColumnElement[Any]:
         return self._chance.choice(self._columns_of(source))

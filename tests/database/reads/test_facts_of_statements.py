@@ -85,6 +85,15 @@ STATEMENTS: list[tuple[Any, set[str]]] = [
     (select(task).join(board).where(seven), {"task(board_id=7)", "board(id=7)"}),
     (select(task, board).where(task.c.board_id == board.c.id, seven), {"task(board_id=7)", "board(id=7)"}),
     (select(board).outerjoin(task).where(board.c.id == 7), {"task(board_id=7)", "board(id=7)"}),
+    # A condition that is false for NULL makes an outer join an inner one.
+    (select(board).outerjoin(task).where(seven), {"task(board_id=7)", "board(id=7)"}),
+    (select(board).outerjoin(task).where(task.c.board_id.in_([7])), {"task(board_id=7)", "board(id=7)"}),
+    (select(board).outerjoin(task).where(or_(seven, task.c.board_id.is_(None))), {"task()", "board()"}),
+    (
+        select(board).outerjoin(of_seven, of_seven.c.of == board.c.id).where(board.c.id == 7),
+        {"task(board_id=7)", "board(id=7)"},
+    ),
+    (select(board).outerjoin(of_seven, of_seven.c.of == board.c.id), {"task(board_id=7)", "board()"}),
     # A task that gets into the join takes a board out of the result.
     (select(board).outerjoin(task).where(task.c.id.is_(None)), {"task()", "board()"}),
     (select(board).outerjoin(task, and_(task.c.board_id == board.c.id, seven)), {"task(board_id=7)", "board()"}),
@@ -116,8 +125,8 @@ STATEMENTS: list[tuple[Any, set[str]]] = [
         .outerjoin_from(
             board, task, and_(task.c.board_id == board.c.id, exists().where(other.c.parent_id == task.c.id))
         )
-        .where(task.c.id == 7),
-        {"task()", "board()"},
+        .where(board.c.id == 7, task.c.id.is_(None)),
+        {"task()", "board(id=7)"},
     ),
     # A table in a subquery hides that of the same name around it.
     (
