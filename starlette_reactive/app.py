@@ -243,6 +243,8 @@ class Reactive(OtherEndpoints):
         wire: str = "htmx",
         on_connect: ConnectionCallback | None = None,
         on_disconnect: ConnectionCallback | None = None,
+        compress: bool | None = None,
+        uncompressed: Iterable[str] = (),
     ) -> Callable[[Endpoint], Endpoint]:
         """Make an endpoint that returns a context the page and its live updates. Write it below the route decorator.
 
@@ -273,10 +275,13 @@ class Reactive(OtherEndpoints):
                 here what shows presence. It may be async.
             on_disconnect: Called once for each scope as ``on_disconnect(scope, connection)`` when a viewer is no longer
                 counted, whatever ends the stream. It may be async.
+            compress: Whether streams are compressed, for browsers that accept gzip. Defaults to ``shared``. Where a
+                block shows a secret beside what others have written, its length tells something about the secret.
+            uncompressed: Live blocks that are sent as they are, even in a compressed stream.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.
-            BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
+            BlockNotFoundError: A name in ``exclude_blocks`` or ``uncompressed`` is not such a block of the template.
             ViewerNameError: A live block of a shared page reads viewer data, or may read it.
             TypeError: An argument has the wrong type, or what is decorated cannot be an endpoint, such as a class.
             ValueError: ``wire`` is unknown, ``scope`` is empty, or arguments contradict each other.
@@ -298,6 +303,8 @@ class Reactive(OtherEndpoints):
             wire=wire,
             on_connect=on_connect,
             on_disconnect=on_disconnect,
+            compress=compress,
+            uncompressed=uncompressed,
         )
 
         def decorate(endpoint: Endpoint) -> Endpoint:

@@ -13,6 +13,7 @@ from .live_blocks import LiveBlock, block_shown_by, listeners_for, live_blocks, 
 from .liveness_rules import check_liveness
 from .page_tree import Node, PageTree, are_exclusive
 from .request_rules import check_requests
+from .row_rules import check_rows
 from .script_rules import check_without_script
 from .shared_rules import check_sharing
 from .token_rules import check_tokens
@@ -58,6 +59,7 @@ def check_blocks(tree: PageTree, app: AppDescription, *, escapes: bool, is_page:
     yield from _check_hx_targets(tree)
     if declared:
         yield from _check_loops(tree, blocks)
+        yield from check_rows(tree, blocks)
     if blocks and not escapes:
         yield _autoescape_issue(tree)
     morphs = tree.htmx.major >= 4 or (

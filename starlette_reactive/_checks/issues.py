@@ -77,6 +77,7 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "query_without_script": "A request shows a live block for a query that the updates of the block do not have.",
     "autoescape": "A template with live blocks is rendered without autoescaping.",
     "block_unknown": "The paths that a live block reads are unknown, so every change renders it.",
+    "unkeyed_rows": "A live list whose rows have ids is sent whole when one of its rows changes.",
     "viewer_name": "A shared page shows data that belongs to one viewer.",
     "cookie_middleware": "Open streams do not notice that the cookies of their browser change.",
     "shared_request": "A live block of a shared page may show what depends on the request of a viewer.",

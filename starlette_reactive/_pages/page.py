@@ -108,6 +108,8 @@ class Page:
         on_connect: Called when a viewer is counted.
         on_disconnect: Called when a viewer is no longer counted.
         may_be_tracked: Whether it is live because of what it reads from tracked databases.
+        compress: Whether its streams are compressed.
+        uncompressed: The names of blocks that are sent as they are, even in a compressed stream.
     """
 
     owner: object
@@ -124,6 +126,8 @@ class Page:
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
     may_be_tracked: bool = True
+    compress: bool = False
+    uncompressed: frozenset[str] = frozenset()
 
     @property
     def is_tracked(self) -> bool:

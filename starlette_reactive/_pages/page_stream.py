@@ -15,6 +15,7 @@ from .._clients.htmx import sink_selector
 from .._core.blocks import BlockRef
 from .._core.errors import StreamEndedError
 from .._core.events import ConnectionInfo
+from .._streams.compression import Segments
 from .._streams.group_options import GroupOptions
 from .._streams.joint import JointStream
 from .._streams.live_response import LiveStream, ViewerOptions
@@ -100,6 +101,8 @@ async def open_stream(
         alone=not page.shared,
         browser=None if page.shared or session is None else stream.session,
         tracked=page.outermost_blocks if page.is_tracked else None,
+        segments=_segments_for(page),
+        uncompressed=page.uncompressed,
     )
     where = (app, page.key, *visit.address, root_path)
     options = ViewerOptions(
@@ -124,6 +127,12 @@ async def open_stream(
         return LiveStream(group_options, options)
     sharing = ViewerShare(page, page.share, visit, where, renders, stream, group_options)
     return JointStream(sharing.own_options(), options, sharing)
+
+
+def _segments_for(page: Page) -> Segments | None:
+    if not page.compress:
+        return None
+    return Segments() if page.shared or page.share is not None else Segments(1)  # one viewer has use for no more
 
 
 @dataclass(frozen=True, slots=True)

@@ -379,7 +379,7 @@ class Group:
             self.feed.wake()
 
     def _publish(self, blocks: Sequence[IndexedBlock], rendered: Rendered) -> Sequence[Patch]:
-        patches, failed = patches_of(blocks, rendered)
+        patches, failed = patches_of(blocks, rendered, self._options.uncompressed)
         shown = failed if self._options.debug else []
         repeated: Sequence[Patch] = ()
         if patches or shown:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .._bus.hub import Hub
 from .._core.blocks import BlockRef
 from .._index.registry import Registry
+from .compression import Segments
 from .rendering import RenderBlocks
 
 __all__ = ["GroupOptions"]
@@ -38,6 +39,8 @@ class GroupOptions:
             none. This group wakes those groups for what concerns them.
         tracked: The blocks that the first run renders to find out what the page reads from a database, in template
             order. ``None`` if the page is not tracked.
+        segments: What the viewers are sent, compressed. ``None`` if their streams are not compressed.
+        uncompressed: The names of blocks that are sent as they are, even in a compressed stream.
     """
 
     hub: Hub
@@ -56,3 +59,5 @@ class GroupOptions:
     follows: bool = False
     personal: Registry | None = None
     tracked: Sequence[BlockRef] | None = None
+    segments: Segments | None = None
+    uncompressed: frozenset[str] = frozenset()

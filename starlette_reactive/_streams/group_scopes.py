@@ -73,7 +73,7 @@ class GroupScopes:
             self._traces.viewers_in(scope, self._viewers[scope])
 
     def join(self, viewer: Viewer, position: int) -> None:
-        """Begin where an expected viewer begins. It knows nothing of its page if the group's facts may not hold for it.
+        """Begin where an expected viewer begins. Its page is unknown if the group's facts may not hold for it.
 
         Args:
             viewer: The viewer.

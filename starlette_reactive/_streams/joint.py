@@ -26,7 +26,7 @@ from .._core.blocks import BlockRef
 from .._core.errors import StreamRestartError
 from .._core.loops import Nudge
 from .._core.sse import with_fields
-from .event_ids import EventId
+from .event_ids import EventId, retry_field
 from .group import Group
 from .group_options import GroupOptions
 from .groups import group_for
@@ -148,8 +148,11 @@ class Joint:
         """Return whether there may be personal blocks to send."""
         return self._is_behind and self.own.feed.has_news(self.own_viewer)
 
-    def take(self) -> bytes:
-        """Return the frames that bring the viewer up to date. Empty if there is nothing to send yet."""
+    def take(self) -> tuple[bytes, bytes]:
+        """Return the frames that bring the viewer up to date: personal ones, and after them those that it shares.
+
+        Empty if there is nothing to send yet.
+        """
         if self._is_tracked:
             self.own.look()  # the bus may not have woken it yet
         if self._is_behind and self.own.is_behind(self.own_viewer):
@@ -161,9 +164,9 @@ class Joint:
             self.shared.traces.sent(self.viewer, len(frames))
             if self._nested:
                 self.own.feed.note_altered(self.own_viewer)
-        return frames
+        return b"", frames
 
-    def _take_both(self) -> bytes:
+    def _take_both(self) -> tuple[bytes, bytes]:
         taken, owes_id = self._take_own(), self._owes_id
         is_behind = self.own.is_behind(self.own_viewer)
         frames = self.shared.feed.take(self.viewer, with_id=not is_behind)
@@ -174,11 +177,11 @@ class Joint:
         self._is_behind = is_behind or self._is_tracked
         self._owes_id = is_behind and (self._owes_id or bool(frames))
         if not taken:
-            return frames or self._owed_id(owes_id and not is_behind)
+            return self._owed_id(owes_id and not (is_behind or frames)), frames
         event_id = None if frames or is_behind else self._event_id()
         personal = with_fields(taken, event_id=event_id)
         self.own.traces.sent(self.own_viewer, len(personal))
-        return personal + frames
+        return personal, frames
 
     def _owed_id(self, is_due: bool) -> bytes:
         """Return a frame with the id of what was sent without one, if it is due and the page is tracked.
@@ -244,22 +247,22 @@ class JointStream(LiveStream):
             await self._send_first(joint.shared, joint.viewer, first, send)
             del beginning, first  # they last for the whole stream
             shared, viewer, feed = joint.shared, joint.viewer, joint.shared.feed
-            check, retry = self._sharing.check, self._retry
+            check, retry = self._sharing.check, retry_field(self._retry)
             while viewer.end_reason is None:
-                frames = b""
+                own = frames = toasts = b""
                 if feed.has_news(viewer) or joint.has_personal_news() or self._toasts:
                     found = (viewer.is_outdated and joint.own.outdated()) or check()
                     if found is not None:
                         await self._restart_for(joint, found)
                         if viewer.end_reason is not None:
                             break
-                    frames = joint.take() + self._toasts.take(viewer.client)
-                if frames:
-                    if retry is not None:
-                        frames, retry = with_fields([frames], retry=retry), None
-                    await self._send_body(send, viewer, frames)
+                    own, frames = joint.take()
+                    toasts = self._toasts.take(viewer.client)
+                if own or frames or toasts:
+                    await self._send_body(send, viewer, self._encoder.encode(retry + own, frames, toasts))
+                    retry = b""
                 elif viewer.heartbeat != shared.heartbeat:
-                    await self._send_body(send, viewer, viewer.client.heartbeat)
+                    await self._send_body(send, viewer, self._encoder.encode_heartbeat(viewer.client.heartbeat))
                 else:
                     await feed.changed.wait(self._toasts.nudge)  # nothing is awaited between `take` and this
                     continue
@@ -311,6 +314,7 @@ class JointStream(LiveStream):
             cursor=cursor,
         )
         shared.join(viewer)
+        self._encode_for(shared)
         joint = Joint(own, own_viewer, shared, viewer, self._sharing, self._toasts.nudge)
         joint.connect()
         on_leave = self._sharing.joined(joint)

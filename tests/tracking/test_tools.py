@@ -82,7 +82,8 @@ async def test_the_log_names_once_in_debug_mode_what_makes_a_page_run_after_each
 
     def read() -> Any:
         if (reads := current_reads()) is not None:
-            reads.add(Read(Facts(everything=True), f"select pg_now('{anyio_backend}')", "calls pg_now(), which may read anything"))
+            why = "calls pg_now(), which may read anything"
+            reads.add(Read(Facts(everything=True), f"select pg_now('{anyio_backend}')", why))
         return {"names": site.db.rows["person"][1]["name"]}
 
     site.read = read

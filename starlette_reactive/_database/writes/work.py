@@ -1,7 +1,7 @@
 """What a connection has written in its open transaction, by savepoint and by origin.
 
 It is kept with the connection of the driver, so that it goes with the transaction of the database: a connection of the
-pool may be left in a transaction whose COMMIT was refused, and whoever commits next commits that.
+pool may be left in a transaction whose COMMIT was refused, and the next COMMIT on it commits that.
 """
 
 from __future__ import annotations
