@@ -26,6 +26,7 @@ def check_declarations(app: AppDescription) -> Iterator[Issue]:
     yield from _check_cycles(app)
     yield from _check_paths(app)
     yield from _check_audiences(app)
+    yield from _check_scopes(app)
     for endpoint in app.endpoints:
         yield from check_endpoint(endpoint)
     yield from check_middleware(app)
@@ -163,6 +164,14 @@ def _check_audiences(app: AppDescription) -> Iterator[Issue]:
                 f"so nobody receives them{did_you_mean(scope, sorted(with_users))}",
                 "pass connection=ConnectionInfo(session_id, user_id) to its streams, or user= to its page",
             )
+
+
+def _check_scopes(app: AppDescription) -> Iterator[Issue]:
+    for page in app.pages:
+        if not page.scopes and not page.is_tracked:
+            message = f"a page of {page.template_name} has no scope, and no database is tracked, so nothing updates it"
+            fix = 'call reactive.track(engine), or declare the page with scope="board:{board_id}"'
+            yield Issue(Severity.ERROR, "reactive_scope", page.template_name, None, message, fix)
 
 
 def _shape(scope: str) -> str:
