@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from . import machine
-from .experiments import Settings, commits, delivery, engines, parts, service, signed_in, triggers
+from .experiments import Settings, commits, delivery, engines, parts, reads, service, signed_in, triggers
 from .figures import Experiment, Table
 from .plot import draw
 
@@ -36,6 +36,7 @@ EXPERIMENTS = {
     "postgres-scopes": engines.postgres_scopes,
     "commits": commits.commits,
     "triggers": triggers.triggers,
+    "reads": reads.reads,
     "soak": service.soak,
 }
 
