@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
@@ -105,21 +105,47 @@ class Tracking:
         return f"<Tracking of {engines}>"
 
 
-_readers: WeakKeyDictionary[Engine, dict[Any, list[Callable[[], None]]]] = WeakKeyDictionary()
-"""What watches the reads of an engine, by views: a function that stops it, once for each time that it was asked for."""
+class _Reading:
+    """The record of what is read through an engine, for everybody who tracks it with the same views.
+
+    Args:
+        stop: Ends it.
+    """
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._users = 0
+
+    def join(self) -> Callable[[], None]:
+        """Use it. Return a function that ends the use, and the record with the last one."""
+        self._users += 1
+
+        def leave() -> None:
+            self._users -= 1
+            if not self._users:
+                self._stop()
+
+        return leave
+
+
+_readings: WeakKeyDictionary[Engine, dict[Any, ref[_Reading]]] = WeakKeyDictionary()
 
 
 def _watch_reads_once(engine: Engine, views: Mapping[str, tuple[str, ...]]) -> Callable[[], None]:
-    """Watch the reads of an engine, unless they are watched with these views. Return a function that stops."""
-    stops = _readers.setdefault(engine, {}).setdefault(tuple(sorted(views.items())), [])
-    stops.append(stops[0] if stops else watch_reads(engine, views))
+    """Record what is read through an engine, unless that is done already. Return a function that stops."""
+    known = _readings.setdefault(engine, {})
+    key = tuple(sorted(views.items()))
+    reading = known[key]() if key in known else None
+    if reading is None:
 
-    def stop() -> None:
-        stop_reading = stops.pop()
-        if not stops:
-            stop_reading()
+        def stop() -> None:
+            del known[key]
+            stop_watching()
 
-    return stop
+        stop_watching = watch_reads(engine, views)
+        reading = _Reading(stop)
+        known[key] = ref(reading)
+    return reading.join()
 
 
 def _engine_of(target: Any) -> Engine | None:

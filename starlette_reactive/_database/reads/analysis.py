@@ -28,6 +28,7 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.expression import BindParameter, TableClause
 from sqlalchemy.sql.selectable import FromGrouping, SelectStatementGrouping
 
+from ..._core.facts import note_condition
 from .predicates import Among, Equal, Place, Term, place_of, terms
 from .recorder import Recording, SelectRecord
 from .shapes import ConditionShape, FactShape, condition_shape
@@ -181,6 +182,7 @@ def _conditions(source: FromClause, table: TableClause, holding: Iterable[Term])
     for place, among in _values(holding):
         if place.source == source and (column := columns.get(place.column)) is not None:
             is_key = column.primary_key or bool(column.foreign_keys)
+            note_condition(table.name, column.name)
             yield condition_shape(column.name, among.values, is_key=is_key)
 
 
