@@ -107,7 +107,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     generated = parser.getgroup("generated templates")
     generated.addoption("--template-sites", type=int, default=640, help="number of sites of eight templates each")
     tracking = parser.getgroup("tracking")
-    tracking.addoption("--tracking-commits", type=int, default=75, help="number of random commits of each test")
+    tracking.addoption("--tracking-commits", type=int, default=40, help="number of random commits of each test")
     tracking.addoption("--tracking-seed", default="0", help="seed of the random commits")
     fidelity = parser.getgroup("fidelity")
     fidelity.addoption("--fidelity-pages", type=int, default=50, help="number of random pages for each client")

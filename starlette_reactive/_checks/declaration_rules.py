@@ -175,7 +175,15 @@ def _check_audiences(app: AppDescription) -> Iterator[Issue]:
 
 
 def _check_scopes(app: AppDescription) -> Iterator[Issue]:
-    """Check that something is emitted to the scopes of each page, if the application declares the scopes."""
+    """Check that each page has a scope or follows the database, and that something is emitted to its scopes.
+
+    The scopes that are emitted to are known if the application declares them.
+    """
+    for page in app.pages:
+        if not page.scopes and not page.is_tracked:
+            message = f"a page of {page.template_name} has no scope, and no database is tracked, so nothing updates it"
+            fix = 'call reactive.track(engine), or declare the page with scope="board:{board_id}"'
+            yield Issue(Severity.ERROR, "no_scope", page.template_name, None, message, fix)
     emitted, issue = _names(app.data.get("reactive_emitted_scopes"), "reactive_emitted_scopes")
     if issue is not None:
         yield issue

@@ -54,6 +54,7 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "reactive_block": "A BlockRef names a block or a template that does not exist.",
     "reactive_cycle": "Derived paths are derived from each other in a cycle.",
     "reactive_paths": "An emitted path is not shown by any live block.",
+    "no_scope": "A page has no scope, and no database is tracked.",
     "reactive_audience": "Changes are emitted to an audience in a scope whose streams do not know their users.",
     "sse_self_swap": "An element with sse-connect swaps away its own content or itself.",
     "sse_scope": "The messages of a stream are swapped into an element outside those that show them.",

@@ -115,7 +115,7 @@ def doctor(target: Target) -> None:
         for page, _ in _load(target).pages:
             others = registry_of(page.index).not_live.get(page.template_name, {}).keys()
             counts = f"{len(page.index.blocks())} live blocks; not live: {', '.join(sorted(others)) or 'none'}"
-            _console().print(escape(f"{page.template_name}, scope {_scopes(page)}: {counts}"))
+            _console().print(escape(f"{page.template_name}, {_scopes(page)}: {counts}"))
     _print_issues(issues)
     raise typer.Exit(1 if outdated or any(issue.severity is Severity.ERROR for issue in issues) else 0)
 
@@ -151,12 +151,13 @@ def explain(
 
 
 def _print_page(page: DeclaredPage, rows: Iterable[Row]) -> None:
-    _console().print(f"[bold]{escape(page.template_name)}[/bold], scope {escape(_scopes(page))}")
+    _console().print(f"[bold]{escape(page.template_name)}[/bold], {escape(_scopes(page))}")
     _print_rows(rows)
 
 
 def _scopes(page: DeclaredPage) -> str:
-    return ", ".join(page.scopes)
+    scopes = [f"scope {', '.join(page.scopes)}"] if page.scopes else ["no scope"]
+    return ", ".join([*scopes, *(["live because of what it reads from the database"] if page.is_tracked else [])])
 
 
 def _print_rows(rows: Iterable[Row]) -> None:

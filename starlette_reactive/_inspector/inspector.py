@@ -45,7 +45,8 @@ SCOPE = "inspector"
 """The scope of the page, on the inspector's own bus."""
 
 _PARTS = {
-    part: f"view.{part}" for part in ("newest", "older", "graph", "presence", "counters", "engine", "differences")
+    part: f"view.{part}"
+    for part in ("newest", "older", "graph", "presence", "counters", "engine", "differences", "reads")
 }
 _REFRESH = 2.0  # seconds between updates of facts that nothing reports, such as viewers in other processes
 _LINGER = 5.0  # seconds to wait for a page that is being opened

@@ -18,6 +18,7 @@ Three rules keep this exact:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -31,11 +32,15 @@ from .alarm import Alarm
 from .group_options import GroupOptions
 from .net import Net
 from .rendering import Rendered
+from .trace import GroupTraces
 from .viewer import Viewer
 
 __all__ = ["GroupReads"]
 
+logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
+
 _MAX_READS = 4096  # that runs of some blocks may add up to
+_reported: set[tuple[str, str]] = set()  # pages, each with a statement
 
 
 class GroupReads:
@@ -44,6 +49,7 @@ class GroupReads:
     Args:
         options: How the group is served.
         alarm: Rings for the events of its scopes.
+        traces: Report what is read.
         look_later: Called when something may have changed in scopes that are new.
     """
 
@@ -57,13 +63,17 @@ class GroupReads:
         "_newest",
         "_options",
         "_scope",
+        "_traces",
         "are_known",
         "entries",
         "since",
         "starts",
     )
 
-    def __init__(self, options: GroupOptions, alarm: Alarm, look_later: Callable[[], object]) -> None:
+    def __init__(
+        self, options: GroupOptions, alarm: Alarm, traces: GroupTraces, look_later: Callable[[], object]
+    ) -> None:
+        self._traces = traces
         self._options = options
         self._hub = options.hub
         self._scope = options.scope
@@ -163,6 +173,9 @@ class GroupReads:
         for scope in scopes - self.starts.keys():
             self.starts[scope] = self._hub.locate(scope, since).position or 0
         self._facts, self.entries = facts, tuple(entries)
+        self._traces.reads(self.entries)
+        if self._options.debug:
+            _report_unknown(self._options, self.entries)
 
     # Viewers
 
@@ -275,6 +288,22 @@ _TOO_MANY = Read(Facts(everything=True), "many different statements", "are more 
 def _read_of_failed(ref: BlockRef) -> Read:
     what = f"the block {ref.block_name!r} of {ref.template_name!r}"
     return Read(Facts(everything=True), what, "failed, so what it would have read is not known")
+
+
+def _report_unknown(options: GroupOptions, entries: Iterable[Read]) -> None:
+    """Log once for each page which statements read who knows what."""
+    page = next((ref.template_name for ref in options.tracked or ()), options.scope)
+    for read in entries:
+        if read.facts.everything and (page, read.statement) not in _reported and len(_reported) < _MAX_READS:
+            _reported.add((page, read.statement))
+            logger.warning(
+                "the page of %s runs again after each commit, because %s %s: select from tables with expressions of "
+                "SQLAlchemy, declare views with reactive.track(…, views=…), or name what is read with reactive.reads() "
+                "and select it in reactive.untracked()",
+                page,
+                read.statement,
+                read.unknown or "may read anything",
+            )
 
 
 def _position_of_others(change: Change, origin: str | None) -> int:

@@ -55,7 +55,7 @@ class GroupScopes:
         self._alarm = alarm
         self._traces = traces
         tracked = options.tracked is not None
-        self.reads: GroupReads | None = GroupReads(options, alarm, look_later) if tracked else None
+        self.reads: GroupReads | None = GroupReads(options, alarm, traces, look_later) if tracked else None
         """What the group's runs read. ``None`` if the page is not tracked."""
         self._exact = options.alone and not tracked  # the group then has no scope that a viewer does not have
         self._is_shared = not options.alone

@@ -177,7 +177,7 @@ class Joint:
         self._is_behind = is_behind or self._is_tracked
         self._owes_id = is_behind and (self._owes_id or bool(frames))
         if not taken:
-            return b"", frames or self._owed_id(owes_id and not is_behind)
+            return self._owed_id(owes_id and not (is_behind or frames)), frames
         event_id = None if frames or is_behind else self._event_id()
         personal = with_fields(taken, event_id=event_id)
         self.own.traces.sent(self.own_viewer, len(personal))

@@ -75,6 +75,8 @@ class Site:
         bus: The bus.
         scope: The scope of the page.
         track: Whether the database is tracked.
+        debug: Whether the application is in debug mode.
+        inspector: Whether it has an inspector.
         options: Further arguments of the page.
     """
 
@@ -86,6 +88,7 @@ class Site:
         scope: Any = None,
         track: bool = True,
         debug: bool = False,
+        inspector: bool = False,
         **options: Any,
     ) -> None:
         names = ["me"]
@@ -95,6 +98,7 @@ class Site:
             secret=SECRET,
             viewer_names=names,
             debug=debug,
+            inspector=inspector,
         )
         self.db = Database(self.reactive)
         if track:

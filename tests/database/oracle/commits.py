@@ -32,7 +32,7 @@ from .models import (
     task_tags,
 )
 
-__all__ = ["COMMITS", "UNIT_OF_WORK", "Commit"]
+__all__ = ["COMMITS", "KNOWN_ROWS", "Commit"]
 
 Commit = Callable[[Session, Random], None]
 
@@ -264,8 +264,21 @@ def bulk_methods_of_the_session(session: Session, random: Random) -> None:
     session.bulk_insert_mappings(Comment, [{"text": "bulk", "task_id": some(session, Task, random).id}])
 
 
-UNIT_OF_WORK = tuple(COMMITS)
-"""Kinds of commit that only a session's unit of work writes."""
+KNOWN_ROWS = (
+    "insert a row",
+    "insert rows of several tables",
+    "change a row",
+    "change other tables",
+    "change nothing",
+    "change a row that was not loaded",
+    "change a row after it expired",
+    "move a row",
+    "move a board",
+    "set a key to null",
+    "add and remove many to many",
+    "answer a comment",
+)
+"""Kinds of commit whose rows the application writes itself: no cascades of the database, and no expressions."""
 
 
 # Statements

@@ -15,7 +15,8 @@ from starlette_reactive._core.events import ChangeEvent
 from starlette_reactive._core.facts import Facts
 from starlette_reactive._core.reads import Reads, reading
 
-from .pages import PAGES, Page
+from .harder_pages import PAGES
+from .pages import Page
 
 __all__ = ["Miss", "Oracle", "RunPage", "Tally", "changes_of"]
 

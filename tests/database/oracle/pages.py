@@ -36,7 +36,7 @@ from .models import (
     Task,
 )
 
-__all__ = ["FOREIGN_KEYS", "PAGES", "Page"]
+__all__ = ["FOREIGN_KEYS", "PAGES", "Page", "board_of", "page", "shown"]
 
 Page = Callable[[Session, int], str]
 
@@ -46,6 +46,8 @@ FOREIGN_KEYS = {"selectin", "lazy", "get", "in list", "several statements"}
 
 
 def page(name: str) -> Callable[[Page], Page]:
+    """Return a decorator that names a kind of page."""
+
     def keep(function: Page) -> Page:
         PAGES[name] = function
         return function

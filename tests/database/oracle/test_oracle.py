@@ -6,17 +6,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import StaticPool, create_engine
 
 from starlette_reactive._database.triggers import triggers_sql
 from starlette_reactive.engines import POSTGRES_DDL
 
 from ...engines.servers import PostgresServer
-from .commits import UNIT_OF_WORK
+from .commits import KNOWN_ROWS
 from .judge import Oracle
-from .models import Base
+from .models import Base, enforce_foreign_keys
 from .pages import FOREIGN_KEYS
-from .worlds import SESSIONS, TriggerWorld, check, check_rows, open_world
+from .worlds import SESSIONS, ExactWorld, TriggerWorld, check, check_rows, open_world
 
 ISOLATION = ("READ COMMITTED", "REPEATABLE READ")
 
@@ -68,6 +68,13 @@ def test_triggers_miss_no_change_of_a_page(postgres: PostgresServer, number: int
     Base.metadata.drop_all(engine)
 
 
+def test_facts_suffice_if_events_are_exact(number: int, seed: str) -> None:
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    enforce_foreign_keys(engine)
+    with ExactWorld(engine) as world:
+        assert_sound(check(world, 2 * number, seed), 2 * number)
+
+
 def test_each_row_that_changes_is_emitted(number: int, seed: str) -> None:
     with open_world("sqlite://", "sync") as world:
         assert not check_rows(world, 4 * number, seed)
@@ -76,13 +83,13 @@ def test_each_row_that_changes_is_emitted(number: int, seed: str) -> None:
 @pytest.mark.slow
 def test_no_page_changes_without_notice_in_many_commits(number: int, seed: str) -> None:
     with open_world("sqlite://", "sync") as world:
-        assert_sound(check(world, 50 * number, seed, size=6), 50 * number)
+        assert_sound(check(world, 125 * number, seed, size=6), 125 * number)
 
 
 @pytest.mark.slow
 def test_pages_of_selects_by_keys_run_for_little_else(number: int, seed: str) -> None:
-    """Commits of the unit of work name each row, so what a page reads decides how often it runs for nothing."""
+    """Commits whose rows are known show how precise the facts are."""
     with open_world("sqlite://", "sync") as world:
-        oracle = check(world, 20 * number, seed, commits=UNIT_OF_WORK, pages=FOREIGN_KEYS)
-    assert_sound(oracle, 20 * number)
+        oracle = check(world, 25 * number, seed, commits=KNOWN_ROWS, pages=FOREIGN_KEYS)
+    assert_sound(oracle, 25 * number)
     assert oracle.precision >= 0.85, oracle.report()

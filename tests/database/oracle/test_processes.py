@@ -19,9 +19,9 @@ from starlette_reactive._core.reads import Reads, reading
 from starlette_reactive._database.tracking import track
 
 from ...engines.servers import PostgresServer
+from .harder_pages import PAGES
 from .judge import changes_of
 from .models import Base, fill
-from .pages import PAGES
 
 WRITERS = 2
 PATIENCE = 30.0

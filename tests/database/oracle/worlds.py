@@ -21,12 +21,23 @@ from starlette_reactive._database.reads import watch_reads
 from starlette_reactive._database.writes import watch_writes
 
 from .commits import COMMITS
+from .harder_pages import PAGES
 from .judge import Oracle, changes_of
 from .models import Base, enforce_foreign_keys, fill
-from .pages import PAGES, Page
-from .reference import Rows, facts_of_changed_rows, rows_of_all_tables
+from .pages import Page
+from .reference import Rows, exact_events, facts_of_changed_rows, rows_of_all_tables
 
-__all__ = ["SESSIONS", "AsyncWorld", "SyncWorld", "TriggerWorld", "World", "check", "check_rows", "open_world"]
+__all__ = [
+    "SESSIONS",
+    "AsyncWorld",
+    "ExactWorld",
+    "SyncWorld",
+    "TriggerWorld",
+    "World",
+    "check",
+    "check_rows",
+    "open_world",
+]
 
 SESSIONS = ("sync", "sync-sqlmodel", "async", "async-sqlmodel")
 REFILL, CHOOSE = 200, 20
@@ -107,6 +118,23 @@ class SyncWorld(World):
     def __exit__(self, *exc: object) -> None:
         super().__exit__(*exc)
         self.engine.dispose()
+
+
+class ExactWorld(SyncWorld):
+    """Synchronous sessions, whose writes are known exactly because all tables are compared: no event hides a miss.
+
+    Args:
+        engine: The engine.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine, Session)
+        self._stops.pop()()  # what the engine writes
+        self._before = self.rows()
+
+    def emitted(self) -> list[ChangeEvent]:
+        before, self._before = self._before, self.rows()
+        return list(exact_events(before, self._before))
 
 
 class TriggerWorld(SyncWorld):
