@@ -32,6 +32,8 @@ VARIANTS = {
     "reactive": "benchmarks.variants.reactive:Reactive",
     "reactive-origin": "benchmarks.variants.reactive:ReactiveOrigin",
     "reactive-engine": "benchmarks.variants.reactive:ReactiveEngine",
+    "reactive-gzip": "benchmarks.variants.reactive:ReactiveGzip",
+    "reactive-gzip-each": "benchmarks.variants.reactive:ReactiveGzipEach",
     "reactive-sql": "benchmarks.variants.reactive:ReactiveQuery",
     "starlette": "benchmarks.variants.queues:StreamingBytes",
     "sse": "benchmarks.variants.queues:SseBytes",

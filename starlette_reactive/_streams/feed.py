@@ -176,7 +176,8 @@ class Feed:
         """Add a viewer. It is owed what comes from now on, and what changed since its position."""
         viewer.sequence = viewer.whole_since = self._sequence
         self._takes_rows = self._takes_rows or viewer.client.takes_rows
-        viewer.caught_up = viewer.position is not None and viewer.position >= self.position
+        is_current = viewer.position is not None and viewer.position >= self.position
+        viewer.caught_up = is_current and not viewer.repeated_paths
         for scope in viewer.others if self._entries else ():
             self._drop_older(self._scopes.read_further(scope, viewer))
 
@@ -288,7 +289,7 @@ class Feed:
             viewer.texts.pop(ref, None)
         viewer.own_after = max(viewer.own_after, self.position)
         if since < self.position:
-            reading = self._scopes.read_for(viewer, since)
+            reading = self._scopes.read_for(viewer, since, self.position)
             viewer.repeated_paths |= reading.paths_for(since, viewer.user_id, None, up_to=self.position)
             viewer.position = None if viewer.position is None else min(since, viewer.position)
             viewer.plan = None
@@ -352,7 +353,7 @@ class Feed:
             return frozenset()
         if viewer.repeated_paths:  # these blocks are sent again for another reason
             return frozenset()
-        changes = self._scopes.read_for(viewer, position).changes
+        changes = self._scopes.read_for(viewer, position, self.position).changes
         if changes is None:
             return frozenset()
         others = self._registry.plan(
@@ -365,7 +366,7 @@ class Feed:
 
     def _plan_for(self, viewer: Viewer) -> RenderPlan:
         """Return the plan of all recorded changes that a viewer is owed."""
-        reading, after = self._scopes.read_for(viewer, viewer.position), viewer.position or 0
+        reading, after = self._scopes.read_for(viewer, viewer.position, self.position), viewer.position or 0
         origin = viewer.skipped_origin
         paths = reading.paths_for(after, viewer.user_id, origin, up_to=self.position) | viewer.repeated_paths
         if origin is not None and after < viewer.connected_at:

@@ -48,6 +48,7 @@ class Viewer:
         tells_own: Whether it receives its own changes, too, as pages are.
         scopes: The scopes that concern it, of which the first one is that of the group. Empty if all scopes of the
             group do.
+        owed_paths: Paths that it is owed besides what changes, because its page shows them as deferred.
         starts: Its scopes, each with the position where it begins there. ``None`` if it has one scope.
         cursor: The cursor that it has come with.
     """
@@ -102,6 +103,7 @@ class Viewer:
         tells_own: bool = False,
         scopes: tuple[str, ...] = (),
         starts: Starts | None = None,
+        owed_paths: frozenset[str] = frozenset(),
         cursor: str | None = None,
     ) -> None:
         self.cursor: str | None = cursor
@@ -134,7 +136,7 @@ class Viewer:
         self.own_after: int = connected_at  # up to this position, what is sent to it does not count as its own
         self.crossed_paths: dict[str, float] = {}  # paths of its own changes, and when it receives them
         self.repeat_at: float = math.inf  # when the first of those is due
-        self.repeated_paths: frozenset[str] = frozenset()  # paths of its own changes that it is owed
+        self.repeated_paths: frozenset[str] = owed_paths  # with paths of its own changes that it is owed
         self.sent: set[BlockRef] = set()  # the blocks that it was sent, if that decides what it receives
         self.sent_own: dict[BlockRef, int] = {}  # versions that it was sent as its own since it was last caught up
 
