@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from .._core.events import ChangeEvent
 from .factories import session_class_of
 from .reads import watch_reads
+from .triggers import pass_origin
 from .writes import watch_writes
 
 __all__ = ["Tracking", "track"]
@@ -34,7 +35,7 @@ def track(
             are tracked, and those that it is given later too.
         emit: Emits an event after a commit, in the thread or task that commits.
         views: The tables of each view.
-        writes: Whether to emit what is written. Without, something else has to, such as triggers in the database.
+        writes: Whether to emit what is written. Without, triggers of the database do, and know the origin of a write.
 
     Raises:
         TypeError: ``target`` is none of these.
@@ -77,9 +78,8 @@ class Tracking:
     def add(self, engine: Engine) -> None:
         """Track an engine. Idempotent."""
         if engine not in self._stops:
-            self._stops[engine] = [_watch_reads_once(engine, self._views)]
-            if self._writes:
-                self._stops[engine].append(watch_writes(engine, self._emit, self._views))
+            writes = watch_writes(engine, self._emit, self._views) if self._writes else pass_origin(engine)
+            self._stops[engine] = [_watch_reads_once(engine, self._views), writes]
 
     def follow(self, session_class: type[Session]) -> None:
         """Track each engine that sessions of a class use."""
