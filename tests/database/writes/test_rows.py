@@ -101,6 +101,7 @@ def test_a_table_that_others_know_with_more_columns_gives_these_too(engine: Engi
         connection.execute(select(Task).where(Task.board_id == 1))
     partial = Table("tasks", MetaData(), Column("id", Integer, primary_key=True), Column("title", String))
     with engine.begin() as connection:
+        connection.execute(insert(Task).values(title="y", board_id=2))
         connection.execute(update(partial).where(partial.c.id == 1).values(title="x"))
     assert reads.facts.are_met_by(emitted.paths())
     fact = fact_by_hand("tasks", {"title": 7})
