@@ -17,8 +17,12 @@ _SQLITE_REFUSALS: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.S
 
 
 def autocommits(connection: Connection) -> bool:
-    """Return whether each statement on a connection is committed at once, as SQLAlchemy sees it."""
-    return connection._is_autocommit_isolation()  # noqa: SLF001 - SQLAlchemy has no public way to ask
+    """Return whether each statement on a connection is committed at once, as SQLAlchemy or the driver sees it."""
+    if connection._is_autocommit_isolation():  # noqa: SLF001 - SQLAlchemy has no public way to ask
+        return True
+    if connection.closed or connection.invalidated:
+        return False
+    return getattr(connection.connection.driver_connection, "autocommit", None) is True
 
 
 def commits_at_once(connection: Connection) -> bool:

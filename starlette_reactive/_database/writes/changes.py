@@ -46,13 +46,12 @@ class Changes:
         return self.is_unknown or bool(self.tables)
 
     def add(self, table: str, image: Image) -> None:
-        """Add rows of a table."""
-        known = self.tables.get(table, {})
-        if known is not None:
-            self.tables[table] = {
-                **known,
-                **{name: united(known.get(name, frozenset()), values) for name, values in image.items()},
-            }
+        """Add rows of a table. A column that only some of them have may have any value."""
+        if table not in self.tables:
+            self.tables[table] = dict(image)
+        elif (known := self.tables[table]) is not None:
+            names = dict.fromkeys((*known, *image))
+            self.tables[table] = {name: united(known.get(name), image.get(name)) for name in names}
 
     def add_all(self, table: str) -> None:
         """Add whatever rows of a table."""

@@ -19,10 +19,17 @@ from .plans import plan_of
 from .texts import Effect, effect_of
 from .work import Statement, work_of
 
-__all__ = ["statement_of"]
+__all__ = ["is_plain_select", "statement_of"]
 
 _TRANSACTIONAL = frozenset(("postgresql", "sqlite", "mssql"))
 """Dialects on which a definition does not commit."""
+
+
+def is_plain_select(compiled: Any) -> bool:
+    """Return whether a statement is a SELECT that nothing else is part of."""
+    if not isinstance(compiled, SQLCompiler) or compiled.ctes:
+        return False
+    return isinstance(compiled.statement, (Select, CompoundSelect))
 
 
 def statement_of(connection: Connection, context: ExecutionContext, text: str, views: Views) -> Statement | None:
@@ -35,10 +42,12 @@ def statement_of(connection: Connection, context: ExecutionContext, text: str, v
         views: The views of the database.
     """
     compiled = context.compiled
+    if is_plain_select(compiled):
+        return None
     element = compiled.statement if isinstance(compiled, SQLCompiler) else None
     if isinstance(compiled, SQLCompiler):
         if isinstance(element, (Select, CompoundSelect)):
-            return _of_parts(context, compiled) if compiled.ctes else None
+            return _of_parts(context, compiled)
         if isinstance(element, UpdateBase):
             return _of_rows(connection, context, compiled, views)
     return _of_text(connection, context, text)

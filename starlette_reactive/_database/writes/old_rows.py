@@ -29,7 +29,7 @@ _DIALECTS: Final = frozenset(("postgresql", "sqlite"))
 _ROW_LIMIT: Final = 1_000
 _CHUNK: Final = 500
 
-_selects: WeakKeyDictionary[Plan, Select[Any]] = WeakKeyDictionary()
+_selects: WeakKeyDictionary[Plan, dict[bool, Select[Any]]] = WeakKeyDictionary()
 _locks: WeakKeyDictionary[Plan, str] = WeakKeyDictionary()
 
 
@@ -117,32 +117,32 @@ def _lock_database(connection: Connection, plan: Plan, options: Mapping[str, Any
 def _read(connection: Connection, plan: Plan, keys: Sequence[Any], options: Mapping[str, Any]) -> OldRows | None:
     kinds = kinds_of(plan.table)
     columns = [column for column in plan.table.columns if column.name in kinds]
-    statement = _select(plan, columns)
     image: dict[str, Values] = dict.fromkeys(kinds, frozenset())
     found = 0
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
+        statement, name = _select(plan, columns, len(chunk))
+        values: Any = chunk if name == "reactive_keys" else chunk[0]
         try:
-            rows = connection.execute(statement, {"reactive_keys": chunk}, execution_options=options).all()
+            rows = connection.execute(statement, {name: values}, execution_options=options).all()
         except (LookupError, ValueError):  # a stored value that the column's type cannot read
             return None
         found += len(rows)
         for position, column in enumerate(columns):
-            values = values_of(kinds[column.name], (row[position] for row in rows))
-            image[column.name] = united(image[column.name], values)
+            found_values = values_of(kinds[column.name], (row[position] for row in rows))
+            image[column.name] = united(image[column.name], found_values)
     return OldRows(image, found, len(keys))
 
 
-def _select(plan: Plan, columns: Sequence[Column[Any]]) -> Select[Any]:
-    statement = _selects.get(plan)
+def _select(plan: Plan, columns: Sequence[Column[Any]], count: int) -> tuple[Select[Any], str]:
+    """Return the statement that reads rows, and the name of its parameter: one key, or a list of keys."""
+    keys = list(plan.table.primary_key)
+    is_one = count == 1 and len(keys) == 1
+    statement = _selects.setdefault(plan, {}).get(is_one)
     if statement is None:
-        keys = list(plan.table.primary_key)
         key: Any = keys[0] if len(keys) == 1 else sqlalchemy.tuple_(*keys)
         is_kept = plan.verb is Verb.UPDATE and plan.assigned.keys().isdisjoint(column.name for column in keys)
-        statement = _selects[plan] = (
-            select(*columns)
-            .where(key.in_(bindparam("reactive_keys", expanding=True)))
-            .order_by(*keys)
-            .with_for_update(key_share=is_kept)
-        )
-    return statement
+        is_wanted = key == bindparam("reactive_key") if is_one else key.in_(bindparam("reactive_keys", expanding=True))
+        statement = select(*columns).where(is_wanted).order_by(*keys).with_for_update(key_share=is_kept)
+        _selects[plan][is_one] = statement
+    return statement, "reactive_key" if is_one else "reactive_keys"

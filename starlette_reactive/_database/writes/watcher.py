@@ -24,7 +24,7 @@ from ..reads.views import Views
 from ..suppression import is_suppressed
 from .changes import Changes
 from .commits import Phase, fetch_rows, watch_commits
-from .effects import statement_of
+from .effects import is_plain_select, statement_of
 from .work import work_of, work_on
 
 __all__ = ["Emit", "watch_writes"]
@@ -136,7 +136,9 @@ class _Watcher:
         """Note the end of what was executed otherwise than as text for the driver."""
         if isinstance(element, SavepointClause | RollbackToSavepointClause | ReleaseSavepointClause):
             self._note_savepoint(connection, element)
-        self._ended(connection, getattr(result, "context", None), result)
+        context = getattr(result, "context", None)
+        if context is None or not is_plain_select(context.compiled):
+            self._ended(connection, context, result)
 
     def _note_savepoint(self, connection: Connection, element: Any) -> None:
         if (work := work_of(connection)) is not None:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Engine, delete, insert, update
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    column,
+    delete,
+    insert,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from starlette_reactive import ChangeEvent
+from starlette_reactive._core.facts import fact_by_hand
+from starlette_reactive._core.reads import Reads, reading
 
-from .models import Board, Task
+from .models import Board, Tag, Task, task_tags
 from .support import Emitted, only
 
 
@@ -78,3 +93,42 @@ def test_what_a_savepoint_has_rolled_back_gives_nothing(engine: Engine, emitted:
             session.add(Board(id=4, name="d"))
         session.commit()
     assert emitted.paths() == {"db:boards": {"id=3", "id=4"}, "db": {"boards"}}
+
+
+def test_a_table_that_others_know_with_more_columns_gives_these_too(engine: Engine, emitted: Emitted) -> None:
+    reads = Reads()
+    with engine.connect() as connection, reading(reads):
+        connection.execute(select(Task).where(Task.board_id == 1))
+    partial = Table("tasks", MetaData(), Column("id", Integer, primary_key=True), Column("title", String))
+    with engine.begin() as connection:
+        connection.execute(insert(Task).values(title="y", board_id=2))
+        connection.execute(update(partial).where(partial.c.id == 1).values(title="x"))
+    assert reads.facts.are_met_by(emitted.paths())
+    fact = fact_by_hand("tasks", {"title": 7})
+    with engine.begin() as connection:
+        connection.execute(update(Task).where(Task.id == 1).values(title="7"))
+    assert fact.is_met_by(emitted.of("tasks"))
+
+
+def test_a_table_whose_columns_are_not_known_may_change_anything(engine: Engine, emitted: Emitted) -> None:
+    with engine.begin() as connection:
+        connection.execute(update(table("tasks", column("id"), column("title"))).values(title="x"))
+    assert emitted.paths() == {"db:*": {"*"}}
+
+
+def test_rows_that_refer_to_a_deleted_one_change_with_it(engine: Engine, emitted: Emitted) -> None:
+    with engine.begin() as connection:
+        connection.execute(delete(Board).where(Board.id == 1))
+    paths = emitted.paths()
+    assert only(paths["db:tasks"], "board_id", "id") == {"board_id=1", "id"}
+    assert paths["db:task_tags"] == {"task_id", "tag_id"}
+    assert only(paths["db:documents"], "board_id") == {"board_id=1"}
+    assert "db:reports" in paths
+
+
+def test_rows_that_refer_to_a_changed_key_change_with_it(engine: Engine, emitted: Emitted) -> None:
+    with engine.begin() as connection:
+        connection.execute(insert(task_tags).values(task_id=1, tag_id=1))
+        emitted.take()
+        connection.execute(update(Tag).where(Tag.id == 1).values(id=9))
+    assert only(emitted.of("task_tags"), "tag_id") == {"tag_id=1", "tag_id=9"}

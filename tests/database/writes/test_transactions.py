@@ -134,6 +134,19 @@ def test_a_page_that_is_read_at_an_event_shows_what_was_committed(
     assert seeing.counts == []
 
 
+def test_what_the_driver_commits_at_once_is_emitted_although_it_is_rolled_back(postgresql: Engine) -> None:
+    engine = create_engine(postgresql.url, connect_args={"autocommit": True})
+    emitted = Emitted()
+    tracking = track(engine, emitted.emit)
+    with engine.connect() as connection:
+        connection.execute(insert(Board).values(name="c"))
+        connection.rollback()
+        assert connection.scalar(select(func.count()).select_from(Board)) == 3
+    assert emitted.paths() == BOARD_3
+    tracking.stop()
+    engine.dispose()
+
+
 def test_a_transaction_of_two_phases_emits_after_the_second(postgresql: Engine) -> None:
     emitted = Emitted()
     tracking = track(postgresql, emitted.emit)
