@@ -30,6 +30,7 @@ from .._core.reads import Read, Reads, reading
 from .._log.changelog import Change, Reading
 from .alarm import Alarm
 from .group_options import GroupOptions
+from .net import Net
 from .rendering import Rendered
 from .trace import GroupTraces
 from .viewer import Viewer
@@ -58,6 +59,7 @@ class GroupReads:
         "_hub",
         "_is_pending",
         "_look_later",
+        "_net",
         "_newest",
         "_options",
         "_scope",
@@ -79,6 +81,7 @@ class GroupReads:
         self._look_later = look_later
         self._facts = Facts()
         self._is_pending = False  # whether changes have met the facts since the last run of all blocks
+        self._net = Net(options.render, options.tracked or (), is_debug=options.debug)
         self._newest: Change | None = None  # the newest change that has met them, whatever the facts are now
         self.entries: tuple[Read, ...] = ()
         """What was read."""
@@ -102,7 +105,11 @@ class GroupReads:
             paths: What the blocks show.
             owed: The blocks.
         """
+        if not owed and self.is_in_doubt:
+            await self._net.compare(self.entries, lambda: self._have_changed(position))
+            return {}
         self.since, reads = self._hub.latest_cursor(), Reads()
+        self._net.forget()
         blocks = owed if self.are_known else list(dict.fromkeys((*(self._options.tracked or ()), *owed)))
         try:
             with reading(reads):
@@ -112,6 +119,7 @@ class GroupReads:
         except Exception:
             await self._add(reads.entries)
             raise
+        self._net.keep(rendered)
         failed = [ref for ref in blocks if isinstance(rendered[ref.key], Exception)]
         if not self.are_known:
             await self._replace((*reads.entries, *map(_read_of_failed, failed)))
@@ -123,6 +131,11 @@ class GroupReads:
             await self._replace(reads.entries)
         self.are_known, self._is_pending = True, False
         return {ref.key: rendered[ref.key] for ref in owed}
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether all blocks are rendered again to find out whether changes were rightly ignored."""
+        return self._net.is_due
 
     def _are_all(self, blocks: Iterable[BlockRef]) -> bool:
         return {block.ref for block in self._options.registry.plan(frozenset((ALL,))).affected} <= {*blocks}
@@ -210,9 +223,12 @@ class GroupReads:
         if found.changes is None:
             self._note(Change(ALL, None, found.position, None, 0, self._scope))
             return found
-        met = self._met(self._tracked(found), after)
+        tracked = self._tracked(found)
+        met = self._met(tracked, after)
         if met is not None:
             self._note(met)
+        elif not self._is_pending:
+            self._net.rule_out(change.scope for change in tracked)
         return self._with(found, met)
 
     def judged_for_viewer(self, found: Reading, after: int, up_to: int) -> Reading:
@@ -246,6 +262,7 @@ class GroupReads:
 
     def _note(self, met: Change) -> None:
         self._is_pending = True
+        self._net.forget()
         self._newest = met if self._newest is None else _merged(self._newest, met)
 
     def _met(self, changes: Sequence[Change], after: int) -> Change | None:

@@ -150,6 +150,11 @@ class GroupScopes:
         """Return what changed in a further scope of a viewer since its page was rendered."""
         return self._hub.read(scope, None if viewer.position is None else viewer.start_in(scope))
 
+    @property
+    def are_in_doubt(self) -> bool:
+        """Whether a run is due that only compares what is shown."""
+        return self.reads is not None and self.reads.is_in_doubt
+
     def have_news_for(self, viewer: Viewer, position: int) -> bool:
         """Return whether a viewer's further scopes may have events after a position that have woken nobody here."""
         others = viewer.others
