@@ -10,6 +10,7 @@ import pytest
 
 from starlette_reactive import ChangeEvent
 from starlette_reactive._core.facts import table_scope, value_path
+from starlette_reactive._streams.group import Group
 from starlette_reactive.testing import TestClient
 from tests.pages.support import quiet, request
 from tests.pages.test_own_changes import updates_of
@@ -173,6 +174,33 @@ async def test_a_viewer_who_comes_back_gets_a_personal_block_that_was_not_render
             await shows(again, "<li>weed</li>", "ada is weed")
         again = await stack.enter_async_context(site.stream(seen, ids[-1]))
         await quiet(again)
+
+
+async def test_no_id_is_sent_before_a_viewers_own_group_has_read_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_wake, wait = anyio.Event(), Group._wait
+    may_wake.set()
+
+    async def wait_longer(group: Group) -> bool:
+        found = await wait(group)
+        if group.options.follows:
+            await may_wake.wait()
+        return found
+
+    monkeypatch.setattr(Group, "_wait", wait_longer)
+    site = team_site()
+    read = site.read
+    site.read = lambda: {**read(), "status": site.db.rows["task"][1]["name"]}
+    async with AsyncExitStack() as stack:
+        (ada,) = await opened(stack, site, "ada")
+        await quiet(ada)
+        may_wake, before = anyio.Event(), last_id(ada)
+        await site.change("task", 1, name="weed")
+        await shows(ada, "<li>weed</li>")
+        await quiet(ada)
+        assert last_id(ada) == before
+        may_wake.set()
+        await shows(ada, "ada is weed")
+        await eventually(lambda: last_id(ada) != before)
 
 
 async def test_what_shared_blocks_read_as_they_are_rendered_matters() -> None:
