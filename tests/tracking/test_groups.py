@@ -10,12 +10,13 @@ import pytest
 
 from starlette_reactive import ChangeEvent
 from starlette_reactive._core.facts import table_scope, value_path
+from starlette_reactive._streams.group import Group
 from starlette_reactive.testing import TestClient
 from tests.pages.support import quiet, request
 from tests.pages.test_own_changes import updates_of
 from tests.support import Connection, eventually
 
-from .site import HELLO, OWNERS, TASKS, TITLE, Site, last_id, shows, text
+from .site import BELL, HELLO, OWNERS, TASKS, TITLE, Site, last_id, shows, text
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +35,17 @@ def team_site(template: str = TITLE + TASKS + HELLO, **options: Any) -> Site:
 
     site.read = read_as_member
     return site
+
+
+class Hold:
+    """Holds up a run."""
+
+    def __init__(self) -> None:
+        self.started, self.may_end = anyio.Event(), anyio.Event()
+
+    async def wait(self) -> None:
+        self.started.set()
+        await self.may_end.wait()
 
 
 async def opened(stack: AsyncExitStack, site: Site, *names: str) -> list[Connection]:
@@ -73,24 +85,26 @@ async def test_a_viewer_who_joins_a_shared_page_gets_what_has_changed_since_its_
 
 
 async def test_a_viewer_who_joins_and_has_read_something_else_than_the_group_gets_all_blocks() -> None:
-    site = Site(shared=True)
+    site = Site(TITLE + TASKS + BELL, shared=True)
     async with AsyncExitStack() as stack:
         (ada,) = await opened(stack, site, "ada")
-        started, may_end = anyio.Event(), anyio.Event()
-
-        async def hold() -> None:
-            site.before_reading = None
-            started.set()
-            await may_end.wait()
-
-        site.before_reading = hold
-        await site.change("setting", 1, board=2)  # the group begins to run
-        await started.wait()
+        await site.change("task", 1, name="weed")
+        await shows(ada, "weed")
+        first, second = Hold(), Hold()
+        site.after_reading = first.wait
+        await site.change("task", 1, name="hoe")  # the group runs, and reads the log no more until that has ended
+        await first.started.wait()
+        site.after_reading = None
+        site.change_meanwhile("setting", 1, board=2)
         seen = await site.visit("ben")  # it shows the second board, which no run of the group has read
-        await site.change("task", 2, name="harvest")
+        site.change_meanwhile("task", 2, name="harvest")
+        site.before_reading = second.wait
+        first.may_end.set()
+        await second.started.wait()  # the group has read the log up to here, and runs with what it has read before
+        site.before_reading = None
         ben = await stack.enter_async_context(site.stream(seen, name="ben"))
         await quiet(ben)
-        may_end.set()
+        second.may_end.set()
         await shows(ada, "harvest")
         await shows(ben, "harvest")
 
@@ -135,6 +149,7 @@ async def test_what_only_one_viewer_has_read_updates_its_personal_block() -> Non
     site = team_site()
     async with AsyncExitStack() as stack:
         ada, ben = await opened(stack, site, "ada", "ben")
+        await quiet(ada)  # their groups sleep
         await site.change("person", 2, name="away")
         await shows(ben, "ben is away")
         await quiet(ada)
@@ -159,6 +174,33 @@ async def test_a_viewer_who_comes_back_gets_a_personal_block_that_was_not_render
             await shows(again, "<li>weed</li>", "ada is weed")
         again = await stack.enter_async_context(site.stream(seen, ids[-1]))
         await quiet(again)
+
+
+async def test_no_id_is_sent_before_a_viewers_own_group_has_read_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_wake, wait = anyio.Event(), Group._wait
+    may_wake.set()
+
+    async def wait_longer(group: Group) -> bool:
+        found = await wait(group)
+        if group.options.follows:
+            await may_wake.wait()
+        return found
+
+    monkeypatch.setattr(Group, "_wait", wait_longer)
+    site = team_site()
+    read = site.read
+    site.read = lambda: {**read(), "status": site.db.rows["task"][1]["name"]}
+    async with AsyncExitStack() as stack:
+        (ada,) = await opened(stack, site, "ada")
+        await quiet(ada)
+        may_wake, before = anyio.Event(), last_id(ada)
+        await site.change("task", 1, name="weed")
+        await shows(ada, "<li>weed</li>")
+        await quiet(ada)
+        assert last_id(ada) == before
+        may_wake.set()
+        await shows(ada, "ada is weed")
+        await eventually(lambda: last_id(ada) != before)
 
 
 async def test_what_shared_blocks_read_as_they_are_rendered_matters() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from starlette_reactive._core.facts import COMMITS, UNKNOWN, Facts
 from starlette_reactive._core.reads import Read, current_reads
+from starlette_reactive._streams import backoff
 from tests.pages.support import quiet
 from tests.support import Connection, eventually
 
@@ -135,7 +136,9 @@ async def test_a_change_during_the_run_that_admits_the_viewer_is_sent() -> None:
         await shows(page, "weed")
 
 
-async def test_what_a_run_that_fails_has_read_matters_too() -> None:
+async def test_what_a_run_that_fails_has_read_matters_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST_RETRY", 600.0)
+    monkeypatch.setattr(backoff, "LAST_RETRY", 600.0)
     site = Site()
     async with site.stream(await site.visit()) as page:
 
