@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 from .._checks import DeclaredPage, Issue, Severity, check, find_settings
 from .._checks.reports import to_json, to_sarif
+from .._checks.versions import installed_packages
 from .._core.errors import BlockNotFoundError, BlockRenderError, ReactiveError, ViewerNameError
 from .._core.paths import freeze_paths
 from .._index.graph import build_graph, to_dot, to_html, to_mermaid
@@ -25,7 +26,6 @@ from .._index.index import registry_of
 from .discovery import DiscoveredApp, discover
 from .explanation import Row, affected_rows, block_rows
 from .new_project import write_project
-from .versions import installed_packages
 
 try:
     import typer
@@ -108,7 +108,7 @@ def doctor(target: Target) -> None:
     _console().print(f"Python {sys.version.split()[0]}, starlette-reactive {version('starlette-reactive')}")
     _console().print(", ".join(f"{each.name} {each.version}" for each in packages))
     outdated = [each for each in packages if each.is_too_old]
-    for each in outdated:
+    for each in (package for package in outdated if not package.carries_pages):  # the check reports the others
         _console().print(f"[bold red]{each.name} {each.version} is older than {each.oldest}: upgrade it[/]")
     issues = _issues(target)
     if not any(issue.category == "template" for issue in issues):

@@ -220,7 +220,7 @@ class Joint:
         own, viewer = self.own_viewer, self.viewer
         if not self._is_behind:
             return
-        if own.position is None:
+        if own.position is None or own.repeated_paths:
             viewer.position = None
         elif viewer.position is not None:
             viewer.position = min(viewer.position, own.position)
@@ -312,6 +312,7 @@ class JointStream(LiveStream):
             scopes=own_viewer.scopes,
             starts=location.starts,
             cursor=cursor,
+            owed_paths=self._options.owed_paths,
         )
         shared.join(viewer)
         self._encode_for(shared)

@@ -17,6 +17,7 @@ from .analysis.findings import AnalysedBlock, ParentChoice, TemplateRun, require
 from .analysis.frames import Macro
 from .analysis.interpreter import Interpreter
 from .analysis.interpreter_state import ABSENT
+from .analysis.template_names import NamePattern, matching_names
 from .block_reads import join_blocks
 from .declared_parents import DeclaredParents, parents_of
 from .environment_cache import PerEnvironment
@@ -72,6 +73,7 @@ class ComposedPage:
         missing: The names of templates that do not exist.
         lookups: The globals, filters and tests that were looked up in the environment.
         parents: What is declared of parents.
+        computed_names: The templates of the loader that computed names may be.
     """
 
     reads: PageReads
@@ -80,6 +82,7 @@ class ComposedPage:
     missing: frozenset[str]
     lookups: Mapping[tuple[str, str], object]
     parents: DeclaredParents
+    computed_names: Mapping[NamePattern, tuple[str, ...]]
 
 
 def analyse(
@@ -132,7 +135,7 @@ def compose(
         pages = _pages.of(env)
         key = (template_name, frozenset(regions), taken)
         page = pages.get(key)
-        if page is None or not is_page_current(env, page):
+        if page is None or not is_page_current(env, page) or not _is_list_current(env, page):
             if regions:
                 library = RegionLibrary(env, library, regions)
             page = pages[key] = _compose(env, library, library.template(template_name), taken)
@@ -149,6 +152,13 @@ def is_page_current(env: Environment, page: ComposedPage) -> bool:
     if page.missing and env.auto_reload and any(map(library_of(env).exists, page.missing)):
         return False
     return all(getattr(env, kind).get(name, ABSENT) is found for (kind, name), found in page.lookups.items())
+
+
+def _is_list_current(env: Environment, page: ComposedPage) -> bool:
+    if not env.auto_reload:
+        return True
+    # where no templates were found, everything counts as read
+    return all(not names or matching_names(env, each) == names for each, names in page.computed_names.items())
 
 
 def _compose(
@@ -170,7 +180,8 @@ def _compose(
     used = {each.name: each for interpreter in interpreters for each in interpreter.used_templates.values()}
     missing = frozenset(name for interpreter in interpreters for name in interpreter.missing_templates)
     lookups = {key: found for interpreter in interpreters for key, found in interpreter.environment_lookups.items()}
-    return ComposedPage(reads, tuple(variants), tuple(used.values()), missing, lookups, declared)
+    computed = {each: names for interpreter in interpreters for each, names in interpreter.computed_names.items()}
+    return ComposedPage(reads, tuple(variants), tuple(used.values()), missing, lookups, declared, computed)
 
 
 def _variant(interpreter: Interpreter, placed: frozenset[str]) -> PageVariant:

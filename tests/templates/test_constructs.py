@@ -115,6 +115,9 @@ MACROS = (
     "{% macro sees() %}{{ text }}{% endmacro %}{% set const = 'C' %}{% set local = text %}"
 )
 
+STATE = (
+    "{% macro m() %}{% set ns = namespace(x='') %}{% set ns.x = caller() if caller else 'x' %}{{ ns.x }}{% endmacro %}"
+)
 LIST = "{% set l = [] %}"
 L = B("{{ l|join }}")
 
@@ -268,6 +271,16 @@ ROWS = [
     row("include by a choice", "{% include 'i' if flag else 'j' %}", "flag text n", "<hey>", i="<{{ text }}>", j="{{ n }}"),
     row("include by a constant name", "{% set x = 'i' %}{% include x %}", "text", "<hey>", i="<{{ text }}>"),
     row("include by a joined name", "{% include 'dir/' ~ 'i' %}", "text", "<hey>", **{"dir/i": "<{{ text }}>"}),
+    row("include by a prefix and a suffix", "{% include 'dir/' ~ key ~ '.x' %}", "key text n", "<hey>", **{"dir/title.x": "<{{ text }}>", "dir/o.x": "{{ n }}", "dir/o": "{{ off }}", "p.x": "{{ off }}"}),
+    row("include by a sum", "{% include 'dir/' + key %}", "key text", "<hey>", **{"dir/title": "<{{ text }}>"}),
+    row("include by a constant in a loop", "{% for x in ['i', 'j'] %}{% include x ~ '.x' %}{% endfor %}", "text n", "hey2", **{"i.x": "{{ text }}", "j.x": "{{ n }}"}),
+    row("import by a prefix", "{% import 'm/' ~ key as m %}{{ m.f }}{{ m.g(n) }}", "key n", "12", **{"m/title": "{% set f = 1 %}{% macro g(x) %}{{ x }}{% endmacro %}", "m/body": "{% set f = 3 %}"}),
+    row("items by constants in a loop", "{% for k in ['title', 'body'] %}{{ doc[k] }}{% endfor %}", "doc.title doc.body", "TB"),
+    row("items by constants in pairs", "{% for k, label in [('title', 'A'), ('body', 'B')] %}{{ label }}{{ doc[k] }}{% endfor %}", "doc.title doc.body", "ATBB"),
+    row("items by a list that changes", "{% set l = ['title'] %}{% do l.extend(['body']) %}{% for k in l %}{{ doc[k] }}{% endfor %}", "doc", "TB"),
+    row("items by the keys of a dict", "{% for k in {'title': 'body'} %}{{ doc[k] }}{% endfor %}", "doc", "T"),
+    row("items by a list or something else", "{% for k in (['title'] if off else [key]) %}{{ doc[k] }}{% endfor %}", "off doc key", "T"),
+    row("include by a list or something else", "{% include ['i'] if off else doc.full('p') %}", "*", "<hey>", i="", Fp="<{{ text }}>"),
     row("include in branches", "{% if flag %}{% include 'i' %}{% else %}{% include 'j' %}{% endif %}", "flag text", "<hey1>", i="<{{ text }}{% block x %}1{% endblock %}>", j="{% block x %}{{ n }}{% endblock %}"),
     row("include of an unknown template", "{% set layout = 'i' if off else layout %}{% include layout %}", "*", "<hey>", parent="<{{ text }}>", i=""),
     row("include of a child", "{% include 'i' %}", "text", "<2hey>", i="{% extends 'p' %}{% block x %}{{ n }}{% endblock %}", p="<{% block x %}{% endblock %}{{ text }}>"),
@@ -329,6 +342,9 @@ ROWS = [
     Row("change after a break", LIST + "{% for t in tasks %}{% if flag %}{% break %}{% endif %}{% do l.append(1) %}{% endfor %}" + L, "tasks flag", ""),
     Row("change in a recursive loop", LIST + "{% for t in [tree] recursive %}{% do l.append(1) %}{{ loop(doc.tags) if loop.first and loop.depth < 2 }}{% endfor %}" + L, "tree doc.tags", "111"),
     Row("change in a call block", LIST + "{% macro m(x) %}{{ caller() if x }}{% endmacro %}{% call m(flag) %}{% do l.append(1) %}{% endcall %}" + L, "flag", "1"),
+    Row("state of a macro that call blocks in a loop call", B(STATE + "{% for t in tasks %}{% call m() %}{{ t.title }}{% endcall %}{% endfor %}"), "tasks", "onetwo"),
+    Row("state of a macro that an include in a loop calls", B("{% for t in tasks %}{% include 'i' %}{% endfor %}"), "tasks", "xx", {"i": "{% from 'k' import m %}{{ m() }}", "k": STATE}),
+    Row("include in a macro that calls itself", B("{% macro m(d, n) %}{{ d }}{% include 'i' %}{{ m(d, n - 1) if n }}{% endmacro %}{{ m(text, 1) }}"), "text", "hey1hey1", {"i": "{% set y = 1 %}{{ y }}"}),
     Row("change in a macro that is called again", LIST + "{% macro m() %}{% do l.append(1) %}{% endmacro %}{% with x = 1 %}{{ m() }}{{ m() }}{{ m() }}{% if flag %}{{ m() }}{% endif %}{% endwith %}" + L, "flag", "1111"),
     Row("change by a method as a value", LIST + "{% set add = l.append %}{% do add(n) %}" + L, "n", "2"),
     Row("change of a value of the context by a method as a value", "{% set add = doc.tags.append %}{% do add(text) if flag %}" + B("{{ doc.tags|join }}"), "doc.tags flag text", "xyhey"),

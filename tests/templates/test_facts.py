@@ -6,11 +6,22 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jinja2 import DictLoader, Environment, FileSystemLoader, ModuleLoader, UndefinedError, pass_context
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    DictLoader,
+    Environment,
+    FileSystemLoader,
+    ModuleLoader,
+    PrefixLoader,
+    UndefinedError,
+    pass_context,
+)
 from jinja2.ext import Extension
 from jinja2.nodes import CallBlock, Node
 from jinja2.parser import Parser
@@ -221,6 +232,67 @@ def test_a_template_that_is_added_later_is_noticed() -> None:
     assert analyse(env, "page").blocks["b"].paths == frozenset()
     templates["i"] = "{{ x }}"
     assert analyse(env, "page").blocks["b"].paths == {"x"}
+
+
+def test_a_template_that_a_computed_name_may_be_is_noticed_when_it_is_added() -> None:
+    templates = {"page": "{% block b %}{% include 'i/' ~ name %}{% endblock %}", "i/a": "{{ x }}"}
+    env = Environment(loader=DictLoader(templates))
+    assert analyse(env, "page").blocks["b"].paths == {"name", "x"}
+    templates["i/b"] = "{{ y }}"
+    assert analyse(env, "page").blocks["b"].paths == {"name", "x", "y"}
+
+
+def test_a_block_with_a_computed_include_shows_what_a_new_file_looks_up() -> None:
+    templates = {"page": "{% set y = z %}{% block b %}{% include 'i/' ~ name %}{% endblock %}", "i/a": "{{ x }}"}
+    block = compile_block(Environment(loader=DictLoader(templates)), "page", "b")
+    assert block.render({"name": "a", "x": 1, "z": 2}) == "1"
+    templates["i/b"] = "{{ y }}"
+    assert block.render({"name": "b", "x": 1, "z": 2}) == "2"
+
+
+class Themes(DictLoader):
+    """Has more templates than it lists."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, None, Callable[[], bool]]:
+        return super().get_source(environment, template.removeprefix("i/theme-"))
+
+
+def linked(folder: Path) -> FileSystemLoader:
+    """Return a loader of a folder with a link to another folder, which the loader does not list."""
+    for name in ("other/a", "templates/i/a", "templates/page"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{% block b %}{% include 'i/' ~ name %}{% endblock %}" * (name[-4:] == "page"))
+    (folder / "templates" / "i" / "link").symlink_to(folder / "other")
+    return FileSystemLoader(folder / "templates")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda _: Themes({"page": "{% block b %}{% include 'i/' ~ name %}{% endblock %}", "i/a": ""}),
+        lambda folder: ChoiceLoader([linked(folder)]),
+        lambda _: DictLoader({"page": "{% block b %}{% include 'i/' ~ name %}{% endblock %}", "i/a": "{% if %}"}),
+        lambda _: DictLoader({"page": "{% block b %}{% include name ~ '.x' %}{% endblock %}", "i.x": ""}),
+        lambda _: DictLoader(
+            {"page": "{% block b %}{% include 'i/' ~ name %}{% endblock %}", **{f"i/{n}": "" for n in range(51)}}
+        ),
+        lambda _: DictLoader(
+            {"page": "{% block b %}{% include 'i/' ~ n %}{% endblock %}", "i/a": "{% include 'page' %}"}
+        ),
+    ],
+    ids=["unlisted", "linked", "no template", "no prefix", "many", "within itself"],
+)
+def test_what_a_computed_name_may_be_is_unknown(make: Callable[[Path], BaseLoader], tmp_path: Path) -> None:
+    assert analyse(Environment(loader=make(tmp_path)), "page").blocks["b"].paths == {"*"}
+
+
+def test_a_computed_name_may_be_any_template_of_a_choice_of_loaders() -> None:
+    page = "{% block b %}{% include './i//' ~ name ~ '/x.HTML' %}{% endblock %}"
+    loaders = [
+        DictLoader({"page": page}),
+        PrefixLoader({"i": DictLoader({"a/x.html": "{{ x }}", "b/y.html": "{{ y }}"})}),
+    ]
+    assert analyse(Environment(loader=ChoiceLoader(loaders)), "page").blocks["b"].paths == {"name", "x"}
 
 
 def test_a_replaced_global_is_noticed() -> None:

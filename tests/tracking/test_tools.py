@@ -31,11 +31,11 @@ def declare(**options: Any) -> Reactive:
 
 def test_the_check_reports_a_page_that_nothing_updates() -> None:
     reactive = declare()
-    (issue,) = [issue for issue in reactive.check() if issue.category == "reactive_scope"]
+    (issue,) = [issue for issue in reactive.check() if issue.category == "no_scope"]
     assert "no database is tracked" in issue.message
     assert "reactive.track(engine)" in issue.fix
     reactive._databases.add(lambda: None)
-    assert not [issue for issue in reactive.check() if issue.category == "reactive_scope"]
+    assert not [issue for issue in reactive.check() if issue.category == "no_scope"]
 
 
 async def test_an_application_with_a_page_that_nothing_updates_does_not_start() -> None:

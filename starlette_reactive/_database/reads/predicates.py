@@ -153,8 +153,8 @@ def _among(place: Place, values: Sequence[Any], names: Names) -> Iterator[Among]
             found.append(None)
         elif isinstance(each, (True_, False_)) and place.kind.name == "boolean":
             found.append("true" if isinstance(each, True_) else "false")
-        elif isinstance(each, BindParameter) and each in names and kind_of_type(each.type) == place.kind:
-            found.append(Parameter(names[each], place.kind))
+        elif isinstance(each, BindParameter) and each in names and (kind := kind_of_type(each.type)) == place.kind:
+            found.append(Parameter(names[each], kind))  # its own kind: two enumerations may have the same labels
         else:
             return
     yield Among(place, tuple(found))

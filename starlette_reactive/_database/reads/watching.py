@@ -70,7 +70,7 @@ class _Watcher:
             reads.add(shape.read(values, expanded))
 
     def _shape(self, compiled: SQLCompiler, connection: Connection) -> StatementShape:
-        text = _EXPANDED.sub(r":\1", compiled.string)
+        text = without_literals(_EXPANDED.sub(r":\1", compiled.string))
         try:
             recording = record(compiled)
             shapes = list(dict.fromkeys(fact_shapes(recording)))

@@ -96,8 +96,11 @@ class Attributes(Tracking):
         return Value(objects=frozenset((parent,)))
 
     def element(self, base: Value) -> Value:
-        """Return what any item of ``base`` may be. The caller records that ``base`` itself is read."""
-        result = Value(reads=base.aliases | base.reads)
+        """Return what any item of ``base`` may be. The caller records that ``base`` itself is read.
+
+        The constants among the items are known if ``base`` is nothing but a list that is written in the template.
+        """
+        result = Value(reads=base.aliases | base.reads, constants=frozenset())
         for found in base.objects:
             if isinstance(found, Container):
                 self.touch(found)
@@ -109,7 +112,9 @@ class Attributes(Tracking):
                 result = join(result, join_all(self._block_by_name(found, name) for name in found.run.blocks))
             elif not isinstance(found, Global):
                 result = result._replace(objects=result.objects | {found})
-        return result._replace(constants=None)
+        written = base.constants is not None and not base.constants and not base.aliases
+        known = written and all(isinstance(found, Container) and not found.changed for found in base.objects)
+        return result if known else result._replace(constants=None)
 
     def method(self, base: Value, name: object) -> Value:
         """Return what ``base.name()`` calls. The call reads the whole object, not a path named after the method."""

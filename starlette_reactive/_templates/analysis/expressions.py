@@ -130,7 +130,7 @@ class Expressions(Functions):
         container = self.container(node)
         for position, item in enumerate(node.items):
             self.fill(container, position, self.keep(item))
-        return Value(objects=frozenset((container,)))
+        return Value(objects=frozenset((container,)), constants=frozenset())
 
     visit_Tuple = visit_List
 

@@ -70,7 +70,9 @@ class ReadSet:
         return self._sizes() != before
 
     def _sizes(self) -> tuple[int, ...]:
-        return (len(self.reads), len(self.seen), len(self.needs), len(self.notes), self.translates)
+        # each time a template is included, its statements are new ones, of the same nodes
+        needs = {id(statement.node) for statement in self.needs}
+        return (len(self.reads), len(self.seen), len(needs), len(self.notes), self.translates)
 
     def paths(self) -> frozenset[str]:
         """Return all paths that count."""

@@ -21,6 +21,7 @@ from ..node_dispatcher import NodeDispatcher
 from ..sources import ParsedTemplate, TemplateLibrary
 from .findings import AnalysedBlock, ParentChoice, ReadSet, TemplateRun, TopLevelStatement
 from .frames import BlockBody, Container, Frame, Macro, content_of
+from .template_names import NamePattern
 from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, join, sealed
 from .versions import Versioned
 
@@ -214,6 +215,8 @@ class InterpreterState(NodeDispatcher, ABC):
     """The key of the innermost call, so that the containers of different calls are distinct."""
     active_includes: list[tuple[str, Any]] = field(init=False, default_factory=list)
     """The includes and imports in progress: the name, and the values passed in."""
+    active_computed: list[int] = field(init=False, default_factory=list)
+    """The ids of the nodes of the includes in progress."""
     provisional_reads: dict[tuple[object, ...], ReadSet] = field(init=False, default_factory=dict)
     """What recursive calls are known to read so far."""
     written_in: tuple[int, ...] = field(init=False, default=())
@@ -256,6 +259,8 @@ class InterpreterState(NodeDispatcher, ABC):
     # Counters
     changes: int = field(init=False, default=0)
     """Counts changes that bodies in progress may have missed."""
+    oldest_counted: float = field(init=False, default=NEVER)
+    """The number of the oldest object of which such a change was counted in the loop's body in progress."""
     placements: int = field(init=False, default=0)
     """Counts blocks placed in the page."""
     work: int = field(init=False, default=0)
@@ -268,6 +273,8 @@ class InterpreterState(NodeDispatcher, ABC):
     """The blocks of the page by name, in document order."""
     resolved_names: dict[int, list[str]] = field(init=False, default_factory=dict)
     """The templates that each include, import and ``extends`` may take, by the id of its node."""
+    computed_names: dict[NamePattern, tuple[str, ...]] = field(init=False, default_factory=dict)
+    """The templates of the loader that computed names may be."""
     called_macros: dict[int, set[Macro | None]] = field(init=False, default_factory=dict)
     """The macros that each call may call, by the id of its node. None stands for anything else."""
     environment_lookups: dict[tuple[str, str], Any] = field(init=False, default_factory=dict)

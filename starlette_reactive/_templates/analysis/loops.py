@@ -11,6 +11,7 @@ from .findings import Binding
 from .frames import Frame, Loop
 from .statements import Statements
 from .values import NO_PATHS, Value, join
+from .versions import next_number
 
 __all__ = ["Loops"]
 
@@ -43,6 +44,7 @@ class Loops(Statements):
     def loop_body(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> frozenset[str]:
         """Interpret the body of a loop with its target bound to ``item``, until another pass changes nothing.
 
+        What a pass makes and then changes does not count: the next iteration makes another one.
         Return the paths that the loop's test reads.
         """
         outer, autoescape_depth = self.deciding_paths, self.autoescape_depth_outside
@@ -50,9 +52,9 @@ class Loops(Statements):
         self.autoescape_depth_outside = self.autoescape_depth
         try:
             for _ in range(MAX_PASSES):
-                changes, exits = self.changes, len(self.loop_exits[-1])
-                tests = self._iteration(node, frame, item, reads)
-                if changes == self.changes and exits == len(self.loop_exits[-1]):
+                begin, exits = next_number(), len(self.loop_exits[-1])
+                tests, oldest = self.with_oldest_count(lambda: self._iteration(node, frame, item, reads))
+                if oldest > begin and exits == len(self.loop_exits[-1]):
                     return tests
                 self.deciding_paths = outer | self.loop_exits[-1]
             self.read_everything(f"the loop at {self.location(node)} takes too many rounds to follow")

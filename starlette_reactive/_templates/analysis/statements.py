@@ -127,6 +127,7 @@ class Statements(Expressions, CallEvaluation):
             if exact and all(position in container.items for container in containers):
                 part = join_all(container.at(position) for container in containers)
                 part = part._replace(reads=part.reads | value.reads)
+                part = part if value.constants is not None else part._replace(constants=None)
             else:
                 part = self.element(value)
             self.bind(each, part, how)

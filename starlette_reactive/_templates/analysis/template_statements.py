@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from jinja2 import nodes
@@ -12,8 +12,9 @@ from ..._core.paths import ALL
 from ..sources import ParsedTemplate
 from .block_statements import BlockStatements
 from .findings import Binding, ContextLayer, ParentChoice, TemplateRun
-from .frames import BlockBody, Container, Frame, ImportedModule, SelfReference
-from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, join, join_all, sealed, with_reads
+from .frames import BlockBody, Frame, ImportedModule, SelfReference
+from .template_names import containers_in, matching_names, names_in, pattern_of
+from .values import NO_PATHS, UNKNOWN, Value, join, join_all, sealed, with_reads
 
 __all__ = ["TemplateStatements"]
 
@@ -96,7 +97,7 @@ class TemplateStatements(BlockStatements):
 
         The flag is true if the first of the templates that exists is the chosen one.
         """
-        found = _template_names(value)
+        found = names_in(value)
         if found is None:
             return None
         names, in_order = found
@@ -111,6 +112,9 @@ class TemplateStatements(BlockStatements):
         """Return the templates that may be chosen, or None if they are unknown."""
         found = self._names_of(node, value)
         if found is None:
+            computed = self._computed_templates(node)
+            if computed is not None:
+                return computed
             if node.with_context:
                 self._follow_nothing(
                     node, f"the {what} at {self.location(node)} uses a template known only at run time"
@@ -120,6 +124,30 @@ class TemplateStatements(BlockStatements):
         templates = [parsed for name in names if (parsed := self.load(name)) is not None]
         return templates[:1] if in_order else templates
 
+    def _computed_templates(self, node: nodes.Include | nodes.Import | nodes.FromImport) -> list[ParsedTemplate] | None:
+        """Return the templates of the loader that a computed name may be, or None if these are unknown or too many.
+
+        Another file may be added later, which may look up whatever the page binds.
+        """
+        pattern = pattern_of(node.template, self._text_of)
+        if pattern is None or id(node) in self.active_computed:
+            return None
+        names = self.computed_names.get(pattern)
+        if names is None:
+            names = self.computed_names[pattern] = matching_names(self.env, pattern)
+        try:
+            found = [parsed for name in names if (parsed := self.load(name)) is not None]
+        except (TemplateLoadError, UnicodeError):
+            return None  # not all of these files are templates
+        self.need_all_statements()
+        return found or None
+
+    def _text_of(self, node: nodes.Expr) -> str | None:
+        """Return the text that an expression is, if it can only be one."""
+        constants = self.evaluate(node).constants or ()
+        texts = [each for each in constants if isinstance(each, str)]
+        return texts[0] if len(texts) == len(constants) == 1 else None
+
     def _follow_nothing(self, node: nodes.Node, why: str) -> None:
         """Record that an unknown template may read everything, and change whatever it can look up."""
         everything = self.read_everything(why)
@@ -128,7 +156,7 @@ class TemplateStatements(BlockStatements):
         while context is not None:
             bindings += [*context.names.values(), *context.handed.values()]
             context = context.parent
-        for container in _containers(binding.value for binding in bindings):
+        for container in containers_in(binding.value for binding in bindings):
             self.put(container, None, everything, node.lineno, known=False)
 
     # ── includes ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -136,8 +164,11 @@ class TemplateStatements(BlockStatements):
     def visit_Include(self, node: nodes.Include) -> None:
         name = self.use(node.template)
         with self.decided_by(self.paths_of(name)):
-            for parsed in self._candidates(node, name, "include") or ():
+            found = self._candidates(node, name, "include") or ()
+            self.active_computed.append(id(node))
+            for parsed in found:
                 self._include(node, parsed)
+            self.active_computed.pop()
 
     def _include(self, node: nodes.Include, parsed: ParsedTemplate) -> None:
         if self.give_up("include", node) is not None:
@@ -317,36 +348,3 @@ class TemplateStatements(BlockStatements):
             self.active_includes.pop()
         self.read_set.add(read_set)
         return Value(objects=frozenset((ImportedModule(context, frozenset(read_set.reads)),)))
-
-
-def _containers(values: Iterable[Value]) -> list[Container]:
-    """Return the containers in ``values``, and those within them."""
-    found: list[Container] = []
-    pending = [each for value in values for each in value.objects]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, Container) and each not in found:
-            found.append(each)
-            pending.extend(each.content().objects)
-    return found
-
-
-def _template_names(value: Value) -> tuple[list[str], bool] | None:
-    """Return the template names that ``value`` may be, and whether it is a list of which the first counts.
-
-    Return None if some are unknown.
-    """
-    if value.constants is None and (value.aliases or not value.objects):
-        return None
-    containers = [found for found in value.objects if isinstance(found, Container)]
-    if len(containers) != len(value.objects) or any(container.rest is not BOTTOM for container in containers):
-        return None
-    names = sorted(each for each in value.constants or () if isinstance(each, str))
-    in_order = len(containers) == 1 and not names
-    for container in containers:
-        for item in container.items.values():
-            if not item.constants:
-                return None
-            in_order = in_order and len(item.constants) == 1
-            names.extend(sorted(str(each) for each in item.constants))
-    return names, in_order

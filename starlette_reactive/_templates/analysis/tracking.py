@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jinja2 import nodes
 
 from ..._core.paths import ALL, overlap
 from .findings import AnalysedBlock, Binding, ContextLayer, ReadSet, TemplateRun
 from .frames import Container, ImportedModule
-from .interpreter_state import InterpreterState
+from .interpreter_state import NEVER, InterpreterState
 from .values import BOTTOM, Value, join, with_reads
 from .versions import Versioned
 
 __all__ = ["Tracking"]
 
+T = TypeVar("T")
 MAX_WORK: Final = 200_000
 """After this many visited nodes, calls and includes count as reading everything and are no longer followed."""
 
@@ -43,16 +44,20 @@ class Tracking(InterpreterState):
         """Record that anything may be read here, with the reason. Return a value that may come from anything."""
         self.read_set.reads.add(ALL)
         self.read_set.notes[note] = None
-        run: TemplateRun | None = self.run
-        while run is not None:
-            self.read_set.needs.update(run.effective)
-            run = run.around
+        self.need_all_statements()
         context: ContextLayer | None = self.frame.context
         while context is not None:
             for name, binding in context.handed.items():
                 self.bind_open_blocks(context, name, binding)
             context = context.parent
         return Value(reads=frozenset((ALL,)))
+
+    def need_all_statements(self) -> None:
+        """Record that whatever the templates have bound so far may be looked up here."""
+        run: TemplateRun | None = self.run
+        while run is not None:
+            self.read_set.needs.update(run.effective)
+            run = run.around
 
     def generic_visit(self, node: nodes.Node, *_args: Any, **_kwargs: Any) -> Value:
         """Widen to everything for a node that no visitor handles."""
@@ -162,7 +167,7 @@ class Tracking(InterpreterState):
 
     def container_key(self, node: nodes.Node, kind: str = "") -> tuple[object, ...]:
         """Return what distinguishes the container that ``node`` makes here from those that it makes elsewhere."""
-        return (id(node), kind, self.active_key, self.open_blocks[-1] if self.open_blocks else None)
+        return (id(node), kind, self.active_key, self.open_blocks[-1] if self.open_blocks else None, self.statement)
 
     def fill(self, container: Container, key: Any, value: Value, *, known: bool = True) -> None:
         """Put an item into a container that is being made and that nothing else can hold yet."""
@@ -259,3 +264,12 @@ class Tracking(InterpreterState):
         """Record that ``found`` changes in a way that bodies in progress may have missed."""
         self.bump(found)
         self.changes += 1
+        self.oldest_counted = min(self.oldest_counted, found.born)
+
+    def with_oldest_count(self, interpret: Callable[[], T]) -> tuple[T, float]:
+        """Return the result of ``interpret``, and the number of the oldest object of which it counts a change."""
+        outer, self.oldest_counted = self.oldest_counted, NEVER
+        try:
+            return interpret(), self.oldest_counted
+        finally:
+            self.oldest_counted = min(outer, self.oldest_counted)

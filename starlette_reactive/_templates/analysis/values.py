@@ -34,7 +34,10 @@ MAX_SEGMENTS: Final = 12
 
 
 class Value(NamedTuple):
-    """An abstract value. ``constants`` is None if they are unknown, and empty for a value that never exists."""
+    """An abstract value.
+
+    ``constants`` is None if they are unknown, and empty for a value that never exists or is one of its ``objects``.
+    """
 
     aliases: frozenset[str] = NO_PATHS
     reads: frozenset[str] = NO_PATHS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Engine,
+    Enum,
     Integer,
     MetaData,
     String,
@@ -66,7 +68,7 @@ def _open_tasks(element: Any, compiler: Any, **kwargs: Any) -> str:
 @pytest.mark.parametrize(
     ("run", "reason"),
     [
-        (lambda session: session.execute(text("SELECT * FROM task")), "has text() in it"),
+        (lambda session: session.execute(text("SELECT * FROM task WHERE title = 'secret'")), "has text() in it"),
         (lambda session: session.execute(text("WITH t AS (SELECT * FROM task) SELECT * FROM t")), "has text() in it"),
         (lambda session: session.execute(select(Task).from_statement(text("SELECT * FROM task"))), "has text() in it"),
         (
@@ -152,8 +154,9 @@ class Shifted(TypeDecorator[int]):
         return None if value is None else value + 1
 
 
-class Text(String):
-    pass
+class Mirrored(enum.Enum):
+    OPEN = "is done"
+    DONE = "is open"
 
 
 ODD = Table(
@@ -173,6 +176,7 @@ ODD = Table(
         (select(ODD).where(ODD.c.id == type_coerce(7, Shifted)), {"odd()"}),
         (select(ODD).where(ODD.c.id == bindparam("x", 7, type_=Shifted)), {"odd()"}),
         (select(ODD).where(ODD.c.flag == 1), {"odd()"}),
+        (select(TASK).where(TASK.c.state == bindparam("x", Mirrored.OPEN, type_=Enum(Mirrored))), {"task(state=OPEN)"}),
         (select(ODD).where(ODD.c.big == 7), {"odd(big=7)"}),
         (select(ODD).where(ODD.c.id == ODD.c.shifted, ODD.c.id == 7), {"odd(id=7)"}),
         (select(table("odd", column("id", Integer))).where(column("id", Integer) == 7), {"odd()"}),
