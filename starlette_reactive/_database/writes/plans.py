@@ -137,7 +137,7 @@ def _insert(compiled: SQLCompiler, state: Any, statement: Insert, table: Table) 
     return _upsert(table, assigned, clauses)
 
 
-def _prefixes(statement: Insert) -> str:
+def _prefixes(statement: Insert | Update) -> str:
     prefixes: Iterable[Any] = statement._prefixes  # noqa: SLF001
     return " ".join(str(each[0] if isinstance(each, tuple) else each) for each in prefixes).upper()
 
@@ -205,7 +205,8 @@ def _update(compiled: SQLCompiler, state: Any, statement: Update, table: Table) 
         if isinstance(key, Column) and isinstance(key.table, Table) and key.table.key != table.key
     }
     matched = _matched(compiled, statement.whereclause, table)
-    return Plan(Verb.REPLACE if _replaces(table) else Verb.UPDATE, table, assigned, matched, others=(*others.values(),))
+    replaces = _replaces(table) or "REPLACE" in _prefixes(statement)
+    return Plan(Verb.REPLACE if replaces else Verb.UPDATE, table, assigned, matched, others=(*others.values(),))
 
 
 def _assigned(compiled: SQLCompiler, state: Any, table: Table) -> dict[str, Source | None]:

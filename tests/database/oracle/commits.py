@@ -342,6 +342,13 @@ def update_a_key_that_cascades(session: Session, random: Random) -> None:
 
 
 @kind
+def update_or_replace(session: Session, random: Random) -> None:
+    one, other = random.sample(TASKS, 2)
+    statement = update(Task).prefix_with("OR REPLACE", dialect="sqlite").where(Task.id == one).values(id=other)
+    session.execute(statement, execution_options={"synchronize_session": False})
+
+
+@kind
 def delete_many_rows(session: Session, random: Random) -> None:
     session.execute(delete(Task).where(condition(random), Task.points == random.randrange(5)))
 

@@ -14,6 +14,7 @@ from starlette_reactive._core.emit_filters import filtering
 from starlette_reactive._core.facts import table_scope
 from starlette_reactive._core.origins import emitting_as
 from starlette_reactive._core.reads import Reads, reading
+from starlette_reactive._database.tracking import track
 from starlette_reactive._database.triggers import pass_origin
 
 from .conftest import Database
@@ -110,4 +111,14 @@ async def test_asynchronous_engines_pass_it_too(database: Database, driver: str)
             await connection.execute(insert(board).values(id=1))
     stop()
     await engine.dispose()
+    assert origins(database) == {"tab"}
+
+
+def test_an_engine_whose_writes_are_left_to_triggers_emits_nothing_itself(database: Database) -> None:
+    emitted: list[ChangeEvent] = []
+    tracking = track(database.engine, emitted.append, writes=False)
+    with emitting_as("tab"):
+        write(database.engine, 1)
+    tracking.stop()
+    assert not emitted
     assert origins(database) == {"tab"}
