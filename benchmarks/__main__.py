@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from . import machine
-from .experiments import Settings, commits, delivery, engines, parts, service, signed_in
+from .experiments import Settings, commits, delivery, engines, parts, service, signed_in, triggers
 from .figures import Experiment, Table
 from .plot import draw
 
@@ -35,6 +35,7 @@ EXPERIMENTS = {
     "redis-scopes": engines.redis_scopes,
     "postgres-scopes": engines.postgres_scopes,
     "commits": commits.commits,
+    "triggers": triggers.triggers,
     "soak": service.soak,
 }
 

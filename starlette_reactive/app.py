@@ -19,22 +19,18 @@ from starlette.types import ASGIApp
 from ._bus.bus import ReactiveBus, hub_of
 from ._checks import AppDescription, Issue, check, check_contract_data, find_settings
 from ._core.errors import ReactiveError
-from ._index.index import DependencyIndex, index_of_template
+from ._index.index import DependencyIndex
 from ._inspector import Allow, Inspector, is_local
-from ._pages.answers import respond_with_value, response_for
 from ._pages.browser_session import BrowserSession
 from ._pages.cookie_watch import CookieWatch
 from ._pages.declaration import declare_page
-from ._pages.declared_response import response_parameter
 from ._pages.endpoints import Decorated, Endpoint, is_method
-from ._pages.notifying import Notifications
+from ._pages.other_endpoints import OtherEndpoints
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, PageSettings, UserOf
-from ._pages.scopes import check_scope_format
 from ._pages.share import KeyOf
 from ._pages.signer import Signer
 from ._pages.site import Site
 from ._pages.template_functions import install_template_functions
-from ._pages.template_streams import stream_responder
 from ._pages.viewer_cookies import SiteCookies
 from ._pages.visits import cursor_parameter
 from ._streams.groups import end_streams, finish_renders
@@ -51,7 +47,7 @@ __all__ = ["Reactive", "describe_app"]
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 
-class Reactive(Notifications):
+class Reactive(OtherEndpoints):
     """Makes the pages of an application live.
 
     With FastAPI, ``app.include_router(reactive.router)``; with Starlette,
@@ -148,6 +144,7 @@ class Reactive(Notifications):
             limits=StreamLimits(max_streams, max_streams_per_user, max_streams_per_address),
             sessions=self._sessions,
             cookies=self._site.cookies,
+            databases=self._databases,
         )
         self._decorated = Decorated()
         self._stream_endpoints: list[Endpoint] = []
@@ -212,8 +209,10 @@ class Reactive(Notifications):
         Raises:
             TypeError: An endpoint's decorators are in the wrong order, FastAPI cannot find out its parameters, or the
                 route of a page is not for GET alone.
-            ReactiveError: Another Reactive object of the application has the same path for its streams.
+            ReactiveError: Another Reactive object of the application has the same path for its streams, or nothing
+                updates a page: it has no scope, and no database is tracked.
         """
+        self._site.check_scopes()
         self._decorated.check_routes(app)
         self._site.check_path(app)
         self.bus.start()
@@ -233,7 +232,8 @@ class Reactive(Notifications):
         self,
         template_name: str,
         *,
-        scope: str | Sequence[str],
+        scope: str | Sequence[str] | None = None,
+        tracked: bool = True,
         shared: bool = False,
         share: KeyOf | None = None,
         recheck: float | None = None,
@@ -243,16 +243,21 @@ class Reactive(Notifications):
         wire: str = "htmx",
         on_connect: ConnectionCallback | None = None,
         on_disconnect: ConnectionCallback | None = None,
+        compress: bool | None = None,
+        uncompressed: Iterable[str] = (),
     ) -> Callable[[Endpoint], Endpoint]:
         """Make an endpoint that returns a context the page and its live updates. Write it below the route decorator.
 
-        A GET renders the page. Each change of a scope runs the endpoint again, as a request through the application,
+        A GET renders the page. Each change of a scope, and each commit that changes what the page has read from a
+        database that is tracked, runs the endpoint again, as a request through the application,
         and sends the blocks that show the change. In the page, ``<div {{ live() }}></div>`` receives them.
 
         Args:
             template_name: The page's template.
             scope: The scope whose changes concern the page, with parameters of the endpoint or ``request`` in braces:
-                ``"board:{board_id}"``. Or a list of scopes.
+                ``"board:{board_id}"``. Or a list of scopes. Not needed for what the page reads from a database that
+                :meth:`track` tracks.
+            tracked: Whether the page is live because of what it reads from these databases.
             shared: Whether one run per change serves all viewers of a URL. It then has no cookie, no credentials and
                 no other header of a viewer, and no live block may read viewer data.
             share: A function or coroutine function of a viewer's request that returns a hashable key, such as a role or
@@ -270,10 +275,13 @@ class Reactive(Notifications):
                 here what shows presence. It may be async.
             on_disconnect: Called once for each scope as ``on_disconnect(scope, connection)`` when a viewer is no longer
                 counted, whatever ends the stream. It may be async.
+            compress: Whether streams are compressed, for browsers that accept gzip. Defaults to ``shared``. Where a
+                block shows a secret beside what others have written, its length tells something about the secret.
+            uncompressed: Live blocks that are sent as they are, even in a compressed stream.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.
-            BlockNotFoundError: A name in ``exclude_blocks`` is not a block of the template.
+            BlockNotFoundError: A name in ``exclude_blocks`` or ``uncompressed`` is not such a block of the template.
             ViewerNameError: A live block of a shared page reads viewer data, or may read it.
             TypeError: An argument has the wrong type, or what is decorated cannot be an endpoint, such as a class.
             ValueError: ``wire`` is unknown, ``scope`` is empty, or arguments contradict each other.
@@ -285,6 +293,7 @@ class Reactive(Notifications):
             self._viewer_names,
             template_name,
             scope=scope,
+            tracked=tracked,
             shared=shared,
             share=share,
             recheck=recheck,
@@ -294,6 +303,8 @@ class Reactive(Notifications):
             wire=wire,
             on_connect=on_connect,
             on_disconnect=on_disconnect,
+            compress=compress,
+            uncompressed=uncompressed,
         )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
@@ -304,55 +315,6 @@ class Reactive(Notifications):
             return wrapped
 
         return decorate
-
-    # Streams and values
-
-    def stream(self, template_name: str, *, scope: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Make an endpoint that returns a context builder the stream of a template's blocks.
-
-        The blocks are those registered in :attr:`index`. If none of the template is, those with ``sse-swap`` are.
-
-        Args:
-            template_name: The template.
-            scope: The scope whose changes concern it, with the endpoint's parameters in braces.
-            **options: Further arguments of :func:`reactive_stream`.
-
-        Raises:
-            TemplateLoadError: The template does not exist or does not parse.
-            ValueError: ``scope`` is empty.
-        """
-        check_scope_format(scope, "doc:{doc_id}")
-        if not any(ref.template_name == template_name for ref in self.index.blocks()):
-            self.index.register_from_sse_swaps(self.templates, template_name)
-        defaults = {
-            "index": index_of_template(self.index, template_name),
-            "templates": self.templates,
-            "debug": self.debug,
-            "heartbeat_interval": self._heartbeat,
-        }
-        respond_with_stream = stream_responder(
-            self.bus, template_name, scope, self._sessions, self._site.cookies.watch, {**defaults, **options}
-        )
-
-        def decorate(endpoint: Endpoint) -> Endpoint:
-            self._stream_endpoints.append(endpoint)
-            return self._decorated.wrap(endpoint, respond_with_stream)
-
-        return decorate
-
-    def html(self, endpoint: Endpoint) -> Endpoint:
-        """Let an endpoint return a ``Fragment``, ``OOB``, ``Action``, ``ValidationError``, ``str`` or ``dict``."""
-        respond_to_call = functools.partial(respond_with_value, self.templates, self._site)
-        return self._decorated.wrap(endpoint, respond_to_call, first=response_parameter())
-
-    def response(self, request: Request, value: Any) -> Response:
-        """Return the response for what an endpoint under :meth:`html` may return.
-
-        Raises:
-            ReactiveError: The environment is asynchronous; use :meth:`html` there.
-            TypeError: There is no response for such a value.
-        """
-        return response_for(self.templates, self._site, request, value)
 
     # Checks
 

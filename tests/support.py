@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import socket
+import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -99,9 +100,17 @@ class Connection:
     _read: int = 0
 
     @property
+    def encoding(self) -> str | None:
+        """The content coding of the response."""
+        return dict(self.start.get("headers", ())).get(b"content-encoding", b"").decode() or None
+
+    @property
     def frames(self) -> list[Frame]:
         """Every frame sent so far."""
-        return parse(b"".join(self.chunks).decode())
+        body = b"".join(self.chunks)
+        if self.encoding == "gzip":
+            body = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body)
+        return parse(body.decode())
 
     @property
     def updates(self) -> list[Frame]:

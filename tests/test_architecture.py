@@ -49,7 +49,7 @@ ALLOWED_IN = {
     "pytest": {"pytest_plugin"},
     "pytest_asyncio": {"pytest_plugin"},
     "typer": {"_cli"},
-    "sqlalchemy": {"sqlalchemy", "_database"},
+    "sqlalchemy": {"sqlalchemy", "_database", "_cli.triggers"},
     "rich": {"_cli"},
 }
 """Libraries that only the named rooms may import."""

@@ -20,7 +20,7 @@ from ..figures import Experiment, Rounds, comparison
 from ..machine import CORES, pin
 from . import Settings
 
-__all__ = ["commits"]
+__all__ = ["CONNECTIONS", "commits", "commits_a_second", "server_that_loses_nothing"]
 
 CONNECTIONS = 8
 PLAIN = "a row alone"
@@ -40,19 +40,19 @@ def commits(settings: Settings) -> Experiment:
     """Commits a second on eight connections, with and without an event in the transaction."""
     rounds, seconds = settings.pick(10, 2), settings.pick(5, 1)
     found: Rounds = {name: [] for name in _SCRIPTS}
-    with _server() as server:
+    with server_that_loses_nothing() as server:
         for _ in range(rounds):
             for name, script in _SCRIPTS.items():
                 if name == LOGGED:
                     _set_log(server, "logged")
-                found[name].append(_commits_a_second(server, script, seconds))
+                found[name].append(commits_a_second(server, script, seconds))
             _set_log(server, "unlogged")
     table = comparison(f"commits on {CONNECTIONS} connections", found, "commits/s", PLAIN)
     return Experiment("commits", [table], [], {"commits_a_second": found})
 
 
 @contextlib.contextmanager
-def _server() -> Iterator[PostgresServer]:
+def server_that_loses_nothing() -> Iterator[PostgresServer]:
     """Run a server that loses nothing, with a bus that listens, on all cores."""
     before = os.sched_getaffinity(0)
     pin(*CORES)
@@ -75,7 +75,8 @@ def _set_log(server: PostgresServer, persistence: str) -> None:
         connection.execute(f"alter table reactive.log set {persistence}".encode())
 
 
-def _commits_a_second(server: PostgresServer, script: str, seconds: int) -> float:
+def commits_a_second(server: PostgresServer, script: str, seconds: int) -> float:
+    """Run a script of pgbench on all connections, and return its transactions a second."""
     binaries = postgres_binaries()
     assert binaries is not None, "PostgreSQL is not installed"
     command = [str(binaries / "pgbench"), "--no-vacuum", "-c", str(CONNECTIONS), "-j", "2", "-T", str(seconds)]

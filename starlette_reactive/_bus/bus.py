@@ -179,8 +179,8 @@ class ReactiveBus:
     def presence(self, scope: str) -> frozenset[ConnectionInfo]:
         """Return the connections of a scope: those that were given a :class:`ConnectionInfo`.
 
-        With an engine this includes other processes, as far as this process knows them. It knows nothing of others in
-        a scope that nobody views here: use :meth:`presence_now`.
+        With an engine this includes other processes, as far as this process knows them. In a scope that nobody views
+        here, it does not know others: use :meth:`presence_now`.
         """
         return self._hub.presence(scope)
 
@@ -208,7 +208,7 @@ class ReactiveBus:
         self._hub.stop()
 
     async def ready(self, scope: str) -> bool:
-        """Wait until this process knows what the engine knows of a scope. It stays so for a while, viewed or not.
+        """Wait until this process has all that the engine has about a scope. It stays so for a while, viewed or not.
 
         Returns:
             ``False`` if the engine does not answer in time. ``True`` at once without an engine.

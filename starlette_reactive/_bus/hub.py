@@ -37,7 +37,7 @@ _SESSION = RESERVED  # before the name of a session, where engines and the roste
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a reader stands in the history of a scope, or of several.
+    """The position of a reader in the history of a scope, or of several.
 
     Args:
         position: The position of its cursor. ``None`` if the cursor is malformed or too old.

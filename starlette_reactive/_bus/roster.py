@@ -173,8 +173,9 @@ class Roster:
     def viewer_count(self) -> int:
         """The number of members, and of subscribers that do not merely watch."""
         with self._inbox:
-            scopes = [(name, scope) for name, scope in self._scopes.items() if not name.startswith(RESERVED)]
-            readers = sum(not each.watches for _, scope in scopes for each in scope.subscribers)
+            scopes = self._scopes.items()
+            own = [scope for name, scope in scopes if not name.startswith(RESERVED)]  # the package reads its own scopes
+            readers = sum(not each.watches for scope in own for each in scope.subscribers)
             return readers + sum(each.scopes[0] == name for name, scope in scopes for each in scope.members)
 
     @property

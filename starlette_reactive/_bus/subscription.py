@@ -35,7 +35,7 @@ class Subscriber:
         origin: Events of this origin are skipped.
         on_disconnect: Called when the subscription has ended.
         watches: Receive every event, whatever its origin and audience.
-        turn: Whom it reads for. Watchers of one event loop are woken at its pace, in turns of these.
+        turn: The viewer that it reads for. Watchers of one event loop are woken at its pace, in turns of these.
         together: What it has in common with other watchers of the same turn that are woken together with it.
     """
 
@@ -126,7 +126,7 @@ class Subscriber:
             await self._signal.wait()
 
     def ring(self, sleepers: Sleepers) -> None:
-        """Post the wake-up of a sleeping reader to its loop, and add it to those whose loops are to be woken."""
+        """Post the wake-up of a sleeping reader to its loop, and add it to those whose loops must be woken."""
         mailbox, self.mailbox = self.mailbox, None
         if mailbox is not None:
             mailbox.post(self._wake_in_turn if self.watches else self.rouse)

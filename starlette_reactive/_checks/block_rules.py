@@ -13,6 +13,7 @@ from .live_blocks import LiveBlock, block_shown_by, listeners_for, live_blocks, 
 from .liveness_rules import check_liveness
 from .page_tree import Node, PageTree, are_exclusive
 from .request_rules import check_requests
+from .row_rules import check_rows
 from .script_rules import check_without_script
 from .shared_rules import check_sharing
 from .token_rules import check_tokens
@@ -58,6 +59,7 @@ def check_blocks(tree: PageTree, app: AppDescription, *, escapes: bool, is_page:
     yield from _check_hx_targets(tree)
     if declared:
         yield from _check_loops(tree, blocks)
+        yield from check_rows(tree, blocks)
     if blocks and not escapes:
         yield _autoescape_issue(tree)
     morphs = tree.htmx.major >= 4 or (
@@ -130,16 +132,16 @@ def _check_unique(nodes: Sequence[Node], dom_id: str, effect: str) -> Iterator[I
     first = nodes[0]
     if first.element.in_loop:
         message = f"the id {dom_id!r} is in a loop, so the page may contain it more than once; {effect}"
-        mend = "put the element to update around the loop"
-        yield element_issue(Severity.ERROR, "swap_target", first, message, mend, "id")
+        fix = "put the element to update around the loop"
+        yield element_issue(Severity.ERROR, "swap_target", first, message, fix, "id")
     for number, other in enumerate(nodes):
         if any(not are_exclusive(other, each) for each in nodes[:number]):
-            location, mend = first.element.place("id"), "give one of them another id"
+            location, fix = first.element.place("id"), "give one of them another id"
             again = f"after {location}"
             if other.element.place("id") == location:
-                again, mend = "because the macro that writes it is called again", "pass the id to the macro"
+                again, fix = "because the macro that writes it is called again", "pass the id to the macro"
             message = f"the id {dom_id!r} occurs a second time, {again}; {effect}"
-            yield element_issue(Severity.ERROR, "swap_target", other, message, mend, "id")
+            yield element_issue(Severity.ERROR, "swap_target", other, message, fix, "id")
             return
 
 

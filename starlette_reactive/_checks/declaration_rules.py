@@ -56,9 +56,9 @@ def _check_blocks_exist(index: DependencyIndex, app: AppDescription) -> Iterator
 
 
 def _missing_issue(template: str | None, message: str, name: str, known: set[str]) -> Issue:
-    mend = "correct the name where the block is registered"
+    fix = "correct the name where the block is registered"
     suggestion = did_you_mean(name, sorted(known))
-    return Issue(Severity.ERROR, "reactive_block", template, None, f"{message}{suggestion}", mend)
+    return Issue(Severity.ERROR, "reactive_block", template, None, f"{message}{suggestion}", fix)
 
 
 def _check_cycles(app: AppDescription) -> Iterator[Issue]:

@@ -35,7 +35,7 @@ def check_contract_data(key: str, value: Any) -> None:
 
 
 class Sharing(StrEnum):
-    """For whom one render of a block serves."""
+    """The viewers that one render of a block serves."""
 
     ALL = "once for all"
     KEY = "once for each key"
@@ -55,6 +55,7 @@ class DeclaredPage:
         knows_user: Whether its streams know their users.
         share: Whether one render serves all viewers with an equal key, apart from personal blocks.
         differing: Shared blocks that were different for two viewers with an equal key, and so are personal.
+        is_tracked: Whether it is live because of what it reads from a database.
     """
 
     template_name: str
@@ -65,16 +66,17 @@ class DeclaredPage:
     knows_user: bool = False
     share: bool = False
     differing: frozenset[BlockRef] = frozenset()
+    is_tracked: bool = False
 
     @property
     def sharing(self) -> Sharing:
-        """For whom one render of its blocks serves. With ``share``, personal blocks are rendered for each viewer."""
+        """The viewers that one render of its blocks serves. Personal blocks are rendered for each viewer."""
         if self.shared:
             return Sharing.ALL
         return Sharing.KEY if self.share else Sharing.VIEWER
 
     def render_serves(self, block: str, personal: Personal | None) -> str:
-        """Return for whom one render of a block serves, and why it serves no more viewers.
+        """Return the viewers that one render of a block serves, and why it serves no others.
 
         Args:
             block: The name of the block.

@@ -66,16 +66,16 @@ def _scope_issue(connect: Node, target: ResolvedAttribute, nodes: list[Node]) ->
     if target.node is connect and target.value == "this":
         attribute = "hx-target"
         what = 'hx-target="this" on the connect element: each message replaces its whole content'
-        mend = 'remove it, and give each element with sse-swap its own hx-target="this"'
+        fix = 'remove it, and give each element with sse-swap its own hx-target="this"'
     else:
         what = (
             f"{', '.join(node.opening_tag for node in nodes)} would swap into {target.value!r}, the hx-target of "
             f"{target.source}"
         )
-        mend = 'write hx-disinherit="hx-target hx-swap" (one space, no comma) on the connect element, or give each '
-        mend += 'element with sse-swap its own hx-target="this"'
+        fix = 'write hx-disinherit="hx-target hx-swap" (one space, no comma) on the connect element, or give each '
+        fix += 'element with sse-swap its own hx-target="this"'
         attribute = "hx-target" if target.node is connect else attribute
-    return element_issue(Severity.ERROR, "sse_scope", connect, what, mend, attribute)
+    return element_issue(Severity.ERROR, "sse_scope", connect, what, fix, attribute)
 
 
 def _swaps_nothing(tree: PageTree, node: Node) -> bool:
@@ -180,9 +180,9 @@ def _check_style(
         message = f"hx-swap={style.value!r}{source if inherited else ''} puts the element into itself, because its "
         message += "block contains the element"
     if message:
-        mend = 'write hx-swap="outerHTML"' if _shows_around(node) else 'write hx-swap="innerHTML"'
+        fix = 'write hx-swap="outerHTML"' if _shows_around(node) else 'write hx-swap="innerHTML"'
         attribute = "hx-swap" if node.get("hx-swap") else "sse-swap"
-        yield element_issue(Severity.WARNING, "swap_safety", node, message, f"{mend} on this element", attribute)
+        yield element_issue(Severity.WARNING, "swap_safety", node, message, f"{fix} on this element", attribute)
 
 
 def _morphs_nothing(tree: PageTree, node: Node, style: ResolvedAttribute) -> bool:

@@ -31,7 +31,7 @@ class Issue:
         template: The template to change. ``None`` if the issue is not in a template.
         line: The line there, counted from 1. ``None`` for the template as a whole.
         message: What is wrong, and what follows from it.
-        mend: How to fix it.
+        fix: How to fix it.
     """
 
     severity: Severity
@@ -39,7 +39,7 @@ class Issue:
     template: str | None
     line: int | None
     message: str
-    mend: str
+    fix: str
 
     @property
     def place(self) -> str:
@@ -76,6 +76,7 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "query_without_script": "A request shows a live block for a query that the updates of the block do not have.",
     "autoescape": "A template with live blocks is rendered without autoescaping.",
     "block_unknown": "The paths that a live block reads are unknown, so every change renders it.",
+    "unkeyed_rows": "A live list whose rows have ids is sent whole when one of its rows changes.",
     "viewer_name": "A shared page shows data that belongs to one viewer.",
     "cookie_middleware": "Open streams do not notice that the cookies of their browser change.",
     "shared_request": "A live block of a shared page may show what depends on the request of a viewer.",
@@ -87,13 +88,13 @@ CATEGORIES: Final[Mapping[str, str]] = {
 
 
 def element_issue(
-    severity: Severity, category: str, element: Element | Node, message: str, mend: str, attribute: str | None = None
+    severity: Severity, category: str, element: Element | Node, message: str, fix: str, attribute: str | None = None
 ) -> Issue:
     """Return an issue at an attribute of an element, or at its tag if it lacks the attribute or none is given."""
     location = (element.element if isinstance(element, Node) else element).place(attribute)
-    return Issue(severity, category, location.template, location.line, message, mend)
+    return Issue(severity, category, location.template, location.line, message, fix)
 
 
-def block_issue(severity: Severity, category: str, reads: BlockReads, message: str, mend: str) -> Issue:
+def block_issue(severity: Severity, category: str, reads: BlockReads, message: str, fix: str) -> Issue:
     """Return an issue at a block's tag."""
-    return Issue(severity, category, reads.template, reads.line, message, mend)
+    return Issue(severity, category, reads.template, reads.line, message, fix)

@@ -77,7 +77,7 @@ def _check_not_live(
 ) -> Iterator[Issue]:
     reads = tree.reads.blocks.get(name)
     if reads is None or reads.alone is not None:
-        return  # the latter has an issue of its own
+        return  # a block that cannot be rendered alone has an issue of its own
     if name in {ref.block_name for ref in page.index.blocks()}:
         if _may_change(reason, app):
             message = f"the block {name!r} is live only in part: it {reason.reason}"

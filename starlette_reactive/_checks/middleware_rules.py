@@ -21,7 +21,7 @@ def check_middleware(app: AppDescription) -> Iterator[Issue]:
     if _OURS not in names:
         message = f"{sessions[0]} keeps sessions in cookies, but no {_OURS} tells open streams when these change"
     elif names.index(_OURS) > names.index(sessions[-1]):
-        message = f"{_OURS} is inside of {sessions[-1]}, so it does not see the cookies that this one sets"
+        message = f"{_OURS} is inside {sessions[-1]}, so it does not see the cookies that {sessions[-1]} sets"
     else:
         return
     yield Issue(

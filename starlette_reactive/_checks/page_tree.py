@@ -6,10 +6,10 @@ htmx 4.0.1. A value that is known only when the page is rendered stays unknown, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .._templates import DYNAMIC, Element, PageReads, TemplatePlace
+from .._templates import DYNAMIC, BlockRows, Element, PageReads, TemplatePlace
 from .htmx_setup import HtmxSetup
 
 __all__ = ["Node", "PageTree", "ResolvedAttribute", "are_exclusive", "build_nodes", "is_appending"]
@@ -108,6 +108,7 @@ class PageTree:
         text: The source text of all its templates.
         live_script: Whether it loads the live script.
         sink: The place where it calls ``live()``. None if it does not.
+        rows: Its blocks with lists, by name.
     """
 
     name: str
@@ -117,6 +118,7 @@ class PageTree:
     text: str
     live_script: bool = False
     sink: TemplatePlace | None = None
+    rows: Mapping[str, BlockRows] = field(default_factory=dict)
 
     def closest(self, node: Node, name: str) -> ResolvedAttribute | None:
         """Return the value that htmx uses for an attribute, inherited or not. ``None`` if there is none."""

@@ -13,7 +13,7 @@ from .issues import CATEGORIES, Issue, Severity
 __all__ = ["to_json", "to_sarif"]
 
 _SARIF_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
-_FIELDS = ("severity", "category", "template", "line", "message", "mend")
+_FIELDS = ("severity", "category", "template", "line", "message", "fix")
 
 
 def to_json(issues: Sequence[Issue]) -> str:
@@ -36,7 +36,7 @@ def _result(issue: Issue) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": issue.category,
         "level": _SARIF_LEVELS[issue.severity],
-        "message": {"text": f"{issue.message}. Fix: {issue.mend}"},
+        "message": {"text": f"{issue.message}. Fix: {issue.fix}"},
     }
     if issue.template is not None:
         location: dict[str, Any] = {"artifactLocation": {"uri": issue.template}}

@@ -94,7 +94,7 @@ def _appended_issue(node: Node, style: str, block: str) -> Issue:
         node,
         f"the answer is added to the live block {block!r} ({style}), and the next update of the block removes it, "
         "because it shows what the page's own request shows",
-        "append to an element outside of live blocks, or fetch the page with a query that says how many items it "
+        "append to an element outside live blocks, or fetch the page with a query that says how many items it "
         "shows, so that the block has them all",
         "hx-swap" if node.get("hx-swap") else "hx-get",
     )

@@ -10,7 +10,7 @@ from jinja2 import Environment
 from .._clients import WIRES
 from .._core.errors import ReactiveError
 from .._index.index import registry_of
-from .._templates import Element, PageReads, TemplatePlace, analyse, elements, regions_of
+from .._templates import Element, PageReads, TemplatePlace, analyse, elements, regions_of, rows_of_page
 from .._templates.survey import SurveyedTemplate, call_lines, calls_in, ignores, list_names, survey
 from .block_rules import check_blocks
 from .declaration_rules import check_declarations
@@ -107,7 +107,8 @@ class _EnvironmentCheck:
         loaded = next((call["htmx"] for call in calls if "htmx" in call), None)
         htmx = detect_htmx(found, sources, self._settings.htmx, loaded)
         sink = _sink(self._env, sources, self._app) if _uses(reads, self._app.sink_names) else None
-        return PageTree(name, reads, build_nodes(found), htmx, "\n".join(sources.values()), bool(calls), sink)
+        rows = rows_of_page(self._env, name)
+        return PageTree(name, reads, build_nodes(found), htmx, "\n".join(sources.values()), bool(calls), sink, rows)
 
     def _survey(self, name: str) -> SurveyedTemplate:
         return self._templates.get(name) or survey(self._env, name)

@@ -76,7 +76,7 @@ def _check_element(block: LiveBlock, node: Node, advice: str) -> Iterator[Issue]
 
 
 def _foreign(node: Node, *, is_inside: bool) -> Node | None:
-    """Return the SVG or MathML that an element is a part of. If the block is inside of it, it may be that itself."""
+    """Return the SVG or MathML that an element is a part of. If the block is inside it, it may be that itself."""
     for each in node.self_and_ancestors():
         if each.tag in ("svg", "math") and (is_inside or each is not node):
             return each
@@ -102,11 +102,11 @@ def _check_content(name: str, node: Node, advice: str, *, is_htmx_2: bool) -> It
         return
     elif node.tag in ("details", "dialog"):
         message = f"the live block {name!r} contains a <{node.tag}>, and without the live script an update closes it"
-        yield _issue(node, advice, message, f"keep the <{node.tag}> outside of the block")
+        yield _issue(node, advice, message, f"keep the <{node.tag}> outside the block")
     elif _is_custom(node) or (is_htmx_2 and node.has("x-data")):
         what = "a custom element" if _is_custom(node) else "an Alpine component"
         message = f"the live block {name!r} contains {what}, and without the live script an update resets its state"
-        yield _issue(node, advice, message, f"keep the <{node.tag}> outside of the block")
+        yield _issue(node, advice, message, f"keep the <{node.tag}> outside the block")
     elif is_htmx_2 and _is_inline_script(node):
         yield _issue(
             node,
@@ -130,6 +130,6 @@ def _is_inline_script(node: Node) -> bool:
     return node.tag == "script" and not node.has("src") and kind in _EXECUTED and DYNAMIC not in kind
 
 
-def _issue(node: Node, advice: str, message: str, fix: str = "") -> Issue:
-    mend = f"{advice}, or {fix}" if fix else advice
-    return element_issue(Severity.WARNING, "live_script_needed", node, message, mend)
+def _issue(node: Node, advice: str, message: str, other: str = "") -> Issue:
+    fix = f"{advice}, or {other}" if other else advice
+    return element_issue(Severity.WARNING, "live_script_needed", node, message, fix)

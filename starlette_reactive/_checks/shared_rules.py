@@ -71,7 +71,7 @@ def _could_share(tree: PageTree, page: DeclaredPage) -> Issue:
         line,
         f"the page with the {scopes} could be shared: no live block of it reads a name that belongs to one "
         "viewer, and each change runs its endpoint for each viewer",
-        "add share=, a function of the request, if viewers with an equal role or tenant, say, see the same; declare it "
+        "add share=, a function of the request, if viewers with, for example, an equal role see the same; declare it "
         "with shared=True if everybody sees the same without credentials; otherwise leave it as it is, and ignore this",
     )
 
@@ -92,16 +92,16 @@ def _check_personal(reads: BlockReads, page: DeclaredPage, ref: BlockRef, reason
     if (reason.name is not None and reason.block == ref.block_name) or not page.index.block_dependencies(*ref.key):
         return
     if reason.block != ref.block_name:
-        mend = f"move the block {reason.block!r} out of the block {ref.block_name!r}"
+        fix = f"move the block {reason.block!r} out of the block {ref.block_name!r}"
     else:
-        mend = "write the template's name as a constant, or pass values to the function as arguments"
+        fix = "write the template's name as a constant, or pass values to the function as arguments"
     yield block_issue(
         Severity.INFO,
         "personal_block",
         reads,
         f"changes render the block {ref.block_name!r} for each viewer, and not once for each key of share=, because it "
         f"{reason.describe(ref.block_name)}",
-        mend,
+        fix,
     )
 
 
@@ -117,7 +117,7 @@ def _check_processors(reads: BlockReads, page: DeclaredPage, names: set[str], ap
                 f"the live block {reads.name!r} of the shared page reads {name!r}, {found}, and an update of a shared "
                 "page has the request of no viewer: all viewers are shown what it returns without one"
             )
-            mend = (
+            fix = (
                 "move what differs between viewers out of live blocks, or exclude the block with exclude_blocks=, or "
                 "declare the page without shared=True; return what is the same for everybody from the endpoint"
             )
@@ -126,11 +126,11 @@ def _check_processors(reads: BlockReads, page: DeclaredPage, names: set[str], ap
                 f"the live block {reads.name!r} of the page with share= reads {name!r}, {found}: all viewers with an "
                 "equal key are shown what it returns for one of them"
             )
-            mend = (
+            fix = (
                 f"add {name!r} to viewer_names=, so that the block is rendered for each viewer, or let the key contain "
                 "what it depends on, and ignore this"
             )
-        yield block_issue(Severity.WARNING, "shared_request", reads, message, mend)
+        yield block_issue(Severity.WARNING, "shared_request", reads, message, fix)
 
 
 def _check_translations(tree: PageTree, page: DeclaredPage, personal: Set[BlockRef]) -> Iterator[Issue]:
@@ -148,7 +148,7 @@ def _check_translations(tree: PageTree, page: DeclaredPage, personal: Set[BlockR
                 f"the live block {reads.name!r} of the shared page is translated, and an update of a shared page has "
                 "no cookie and no header that names a language: all viewers are shown the language of the update"
             )
-            mend = (
+            fix = (
                 "let the path or the query of the page name the language, or exclude the block with exclude_blocks=, "
                 "or declare the page without shared=True"
             )
@@ -157,8 +157,8 @@ def _check_translations(tree: PageTree, page: DeclaredPage, personal: Set[BlockR
                 f"the live block {reads.name!r} of the page with share= is translated: all viewers with an equal key "
                 "are shown the language of one of them"
             )
-            mend = "let the key contain the language, and ignore this"
-        yield block_issue(Severity.WARNING, "shared_request", reads, message, mend)
+            fix = "let the key contain the language, and ignore this"
+        yield block_issue(Severity.WARNING, "shared_request", reads, message, fix)
 
 
 def _translates_by_request(env: Environment) -> bool:

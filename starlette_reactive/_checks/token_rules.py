@@ -17,8 +17,8 @@ _EFFECT = (
     "an update renders it with the token of its own request. Where each request has a new token, the browser does not "
     "have its cookie, and the form is refused"
 )
-_MEND = (
-    "keep the token outside of live blocks, such as in hx-headers on an element around them, or use one token for as "
+_FIX = (
+    "keep the token outside live blocks, such as in hx-headers on an element around them, or use one token for as "
     "long as the session lasts, and ignore this"
 )
 
@@ -38,14 +38,14 @@ def check_tokens(tree: PageTree, live: Set[str]) -> Iterator[Issue]:
         seen.add(block)
         if not any(each.has("hx-preserve") for each in node.self_and_ancestors()):
             message = f"the live block {block!r} contains the field {node.get('name')!r}: {_EFFECT}"
-            yield element_issue(Severity.WARNING, "csrf_token", node, message, _MEND, "name")
+            yield element_issue(Severity.WARNING, "csrf_token", node, message, _FIX, "name")
     for reads in tree.reads.blocks.values():
         block = next((name for name in tree.blocks_around(reads.name) if name in live), None)
         path = next((each for each in sorted(reads.paths) if any(map(_TOKEN.fullmatch, each.split(".")))), None)
         if block is not None and path is not None and block not in seen:
             seen.add(block)
             message = f"the live block {block!r} reads {path!r}, a CSRF token: {_EFFECT}"
-            yield block_issue(Severity.WARNING, "csrf_token", reads, message, _MEND)
+            yield block_issue(Severity.WARNING, "csrf_token", reads, message, _FIX)
 
 
 def _is_token_field(node: Node) -> bool:

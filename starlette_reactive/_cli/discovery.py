@@ -18,7 +18,7 @@ from .._core.errors import ReactiveError
 from .._index.index import DependencyIndex
 from ..app import Reactive, describe_app
 
-__all__ = ["DiscoveredApp", "discover"]
+__all__ = ["DiscoveredApp", "discover", "globals_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,7 @@ def discover(value: Any, name: str) -> DiscoveredApp:
     """
     if isinstance(value, Reactive):
         return DiscoveredApp([value], [], [], [])
-    if not hasattr(value, "routes") and inspect.isfunction(value):
-        value = _call_factory(value, name)
-    if not hasattr(value, "routes"):
-        raise ReactiveError(
-            f"{name!r} is {type(value).__name__}: name a Starlette or FastAPI application, a factory function without "
-            "arguments, or a Reactive object"
-        )
+    value = _application(value, name)
     endpoints = list(_endpoints(value.routes))
     values = list(_globals_of(endpoints))
     reactives = _unique(
@@ -106,6 +100,33 @@ def discover(value: Any, name: str) -> DiscoveredApp:
             "variable of the module that defines the endpoints"
         )
     return found
+
+
+def globals_of(value: Any, name: str) -> list[Any]:
+    """Return the global variables of the modules that define an application's endpoints, and of those they import.
+
+    Args:
+        value: An application, a factory function without arguments, or a ``Reactive`` object.
+        name: The name that the user wrote, for error messages.
+
+    Raises:
+        ReactiveError: It is none of these.
+    """
+    if isinstance(value, Reactive):
+        return list(_globals_of(describe_app(value).endpoints))
+    return list(_globals_of(list(_endpoints(_application(value, name).routes))))
+
+
+def _application(value: Any, name: str) -> Any:
+    """Return an application that was named itself, or by its factory function."""
+    if not hasattr(value, "routes") and inspect.isfunction(value):
+        value = _call_factory(value, name)
+    if not hasattr(value, "routes"):
+        raise ReactiveError(
+            f"{name!r} is {type(value).__name__}: name a Starlette or FastAPI application, a factory function without "
+            "arguments, or a Reactive object"
+        )
+    return value
 
 
 def _merged(data: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from .._checks import DeclaredPage
 from .._index.index import registry_of
-from .._templates import PageReads
+from .._templates import BlockRows, PageReads, rows_of_page
 from .discovery import DiscoveredApp
 
 __all__ = ["Row", "affected_rows", "block_rows"]
 
 
 class Row(NamedTuple):
-    """A block: its template and name, its element, whether it is live and for whom one render serves, what it reads."""
+    """A block: its template and name, its element, whether it is live and for which viewers, what it reads."""
 
     block: str
     element: str
@@ -49,16 +49,25 @@ def block_rows(page: DeclaredPage, viewer_names: Set[str]) -> Iterator[Row]:
     elements = {ref.block_name: ref.target_id for ref in page.index.blocks()}
     personal = {ref.block_name: reason for ref, reason in page.personal(viewer_names).items()}
     reasons = {name: each.reason for name, each in registry.not_live.get(page.template_name, {}).items()}
+    environment = registry.environment(page.template_name)
+    rows = rows_of_page(environment, page.template_name) if environment is not None else {}
     reasons |= dict.fromkeys(registry.excluded(page.template_name), "is named in exclude_blocks=")
     for name, block in reads.blocks.items():
         if name in elements:
             state = f"live, {page.render_serves(name, personal.get(name))}"
             if name in reasons:
                 state += f"; it {reasons[name]}"
+            state += _by_rows(rows.get(name))
             paths = page.index.block_dependencies(page.template_name, name)
         else:
             state, paths = _why_not_live(reads, name, elements.keys(), reasons.get(name)), block.paths
         yield Row(f"{block.template}:{name}", f"#{elements[name]}" if name in elements else "", state, _listed(paths))
+
+
+def _by_rows(rows: BlockRows | None) -> str:
+    if rows is None:
+        return ""
+    return f"; sent whole, because {rows.fault}: {rows.fix}" if rows.fault else "; sent row by row"
 
 
 def _why_not_live(reads: PageReads, name: str, live: Set[str], reason: str | None) -> str:

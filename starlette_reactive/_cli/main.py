@@ -1,4 +1,4 @@
-"""The command ``starlette-reactive``: check, doctor, explain and graph.
+"""The command ``starlette-reactive``: check, doctor, explain, graph, new and triggers.
 
 ``module:app`` names a Starlette or FastAPI application, a factory function without arguments, or a ``Reactive`` object.
 The templates and indexes of an application without a ``Reactive`` object are read from the global variables of the
@@ -8,6 +8,7 @@ modules that define its endpoints, and of the modules that these import.
 from __future__ import annotations
 
 import importlib
+import shlex
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
@@ -23,6 +24,7 @@ from .._index.graph import build_graph, to_dot, to_html, to_mermaid
 from .._index.index import registry_of
 from .discovery import DiscoveredApp, discover
 from .explanation import Row, affected_rows, block_rows
+from .new_project import write_project
 from .versions import installed_packages
 
 try:
@@ -40,6 +42,16 @@ __all__ = ["app", "main"]
 
 COULD_NOT_RUN = 2
 _PIPE_WIDTH = 240
+_NEXT = "\n    ".join(
+    (
+        "cd {folder}",
+        "python3 -m venv .venv",
+        ".venv/bin/pip install -U pip",
+        ".venv/bin/pip install -e . --group dev",
+        "DEBUG=1 .venv/bin/python -m uvicorn app.main:app --reload",
+    )
+)
+"""The commands that start a new project."""
 
 app: typer.Typer = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Check and inspect live pages."
@@ -172,6 +184,53 @@ def graph(
     typer.echo(render(dependencies))
 
 
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="NAME", help="The folder to write, and the name of the project.")],
+) -> None:
+    """Write a small project with a live page: FastAPI, SQLModel, htmx, tests and a Dockerfile."""
+    try:
+        files = write_project(folder)
+    except (ReactiveError, OSError) as error:
+        raise _could_not_run(str(error)) from error
+    typer.echo(
+        f"{len(files)} files written to {folder}. To start it:\n\n    {_NEXT.format(folder=shlex.quote(str(folder)))}"
+    )
+
+
+@app.command()
+def triggers(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="MODULE:APP", help="The application, or its metadata, such as module:Base.metadata."),
+    ],
+    table: Annotated[list[str] | None, typer.Option(help="A table. Repeat it for several; by default all.")] = None,
+    check_url: Annotated[
+        str | None, typer.Option("--check", metavar="URL", help="Compare a database, and exit with 1 if it differs.")
+    ] = None,
+    *,
+    drop: Annotated[bool, typer.Option("--drop", help="Write the migration that drops the triggers.")] = False,
+) -> None:
+    """Write a migration for PostgreSQL: triggers that emit what anybody changes in the application's tables."""
+    try:
+        from .triggers import drop_sql, faults_of, find_tables, triggers_sql  # noqa: PLC0415 - SQLAlchemy is optional
+
+        tables = find_tables(_value_of(target), target, table or ())
+        faults = None if check_url is None else faults_of(check_url, tables)
+    except ModuleNotFoundError as error:
+        message = f"triggers needs the package {error.name!r}: install 'starlette-reactive[sqlalchemy,postgres]'"
+        raise _could_not_run(message) from error
+    except ReactiveError as error:
+        raise _could_not_run(str(error)) from error
+    if faults is None:
+        typer.echo(drop_sql(tables) if drop else triggers_sql(tables))
+        return
+    for fault in faults:
+        typer.echo(fault)
+    typer.echo("Run the migration that this command writes." if faults else "The triggers are up to date.")
+    raise typer.Exit(1 if faults else 0)
+
+
 def _issues(target: str) -> list[Issue]:
     try:
         settings = find_settings(Path.cwd())
@@ -189,8 +248,8 @@ def _issue_of(error: ReactiveError) -> Issue | None:
     if error.template is None:
         return None
     category = next((name for kind, name in _CATEGORIES.items() if isinstance(error, kind)), "template")
-    mend = "fix it as the message says; until then the application does not start"
-    return Issue(Severity.ERROR, category, error.template, error.line, str(error), mend)
+    fix = "fix it as the message says; until then the application does not start"
+    return Issue(Severity.ERROR, category, error.template, error.line, str(error), fix)
 
 
 def _load(target: str) -> DiscoveredApp:
@@ -201,6 +260,10 @@ def _load(target: str) -> DiscoveredApp:
 
 
 def _import(target: str) -> DiscoveredApp:
+    return discover(_value_of(target), target)
+
+
+def _value_of(target: str) -> Any:
     module_name, _, attributes = target.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -211,7 +274,7 @@ def _import(target: str) -> DiscoveredApp:
         raise
     except Exception as error:
         raise _could_not_run(f"{target!r} cannot be imported: {type(error).__name__}: {error}") from error
-    return discover(value, target)
+    return value
 
 
 def _could_not_run(message: str) -> typer.Exit:
@@ -226,7 +289,7 @@ def _print_issues(issues: list[Issue]) -> None:
         console.print(
             f"[bold]{escape(issue.place)}[/] [{style}]{issue.severity}[/] {issue.category}: {escape(issue.message)}"
         )
-        console.print(f"    {escape(issue.mend)}", style="dim")
+        console.print(f"    {escape(issue.fix)}", style="dim")
     counts = {severity: sum(1 for issue in issues if issue.severity is severity) for severity in Severity}
     totals = [
         f"{count} {severity}{'s' if count != 1 and severity is not Severity.INFO else ''}"

@@ -34,8 +34,8 @@ class Client(ABC):
     """What keeps an idle connection open."""
 
     own: Client | None = None
-    """What encodes the patches that only changes of the viewer's own tab have caused. ``None`` if it is all the same to
-    the client; such a client is told of its own changes later."""
+    """What encodes the patches that only changes of the viewer's own tab have caused. ``None`` if the client does not
+    distinguish them; such a client receives its own changes later."""
 
     @abstractmethod
     def encode(self, patch: Patch) -> bytes:
@@ -51,7 +51,7 @@ class Client(ABC):
         Args:
             close_event: The event's name. ``None`` sends nothing.
             sink: A CSS selector of the connected element, if that element also retries by itself.
-            reason: Why the stream ends, in one word, for clients that are told so.
+            reason: Why the stream ends, in one word, for clients that report it.
         """
         return b"" if close_event is None else encode_event(SSEEvent("close", event=close_event))
 

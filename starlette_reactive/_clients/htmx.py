@@ -67,7 +67,7 @@ class Htmx2(Client):
     """htmx 2.0.11 and later.
 
     A style that it does not know, such as ``innerMorph``, means the page's own ``defaultSwapStyle``, which may be any.
-    Out-of-band elements inside of a partial make it drop the partial.
+    Out-of-band elements inside a partial make it drop the partial.
     """
 
     instructions: ClassVar[Collection[str]] = frozenset({"autofocus", "hx-swap-oob", "data-hx-swap-oob"})

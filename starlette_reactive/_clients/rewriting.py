@@ -1,6 +1,6 @@
 """HTML that htmx puts into a page as it is.
 
-htmx reads some markup as instructions to itself, also inside of what it swaps. This module writes the same in a way
+htmx reads some markup as instructions to itself, also inside what it swaps. This module writes the same in a way
 that htmx leaves alone, where HTML has one, and leaves out the attribute where it has none.
 """
 
@@ -15,7 +15,7 @@ from itertools import accumulate
 __all__ = ["without_instructions"]
 
 _INSTRUCTIONS = ("<hx-", "hx-swap-oob", "autofocus")
-_TEXT = frozenset({"textarea", "title"})  # what the parser knows of scripts and styles
+_TEXT = frozenset({"textarea", "title"})  # how the parser treats scripts and styles
 _HX_TAG = re.compile(r"hx-[a-z]+", re.IGNORECASE)
 
 

@@ -68,6 +68,8 @@ class Patch:
     ref: BlockRef
     html: str
     placement: Placement = Placement.INSIDE
+    compresses: bool = True
+    """Whether streams may send it compressed."""
 
 
 class Fragment:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from .events import ChangeEvent
 
-__all__ = ["UPDATE_MARK", "EmitFilter", "caused_by_update", "emit_filter", "filtering"]
+__all__ = ["UPDATE_MARK", "EmitFilter", "as_emitted", "caused_by_update", "emit_filter", "filtering"]
 
 EmitFilter = Callable[[ChangeEvent], ChangeEvent | None]
 """Returns the event to emit instead. ``None`` emits nothing now."""
@@ -31,3 +31,10 @@ def filtering(function: EmitFilter) -> Iterator[None]:
         yield
     finally:
         emit_filter.reset(token)
+
+
+def as_emitted(event: ChangeEvent) -> ChangeEvent | None:
+    """Return an event as this context emits it, to emit it in another thread. ``None`` if it is for nobody."""
+    allowed = emit_filter.get()
+    filtered = event if allowed is None else allowed(event)
+    return None if filtered is None and caused_by_update.get() else filtered or event

@@ -12,10 +12,14 @@ writes to who knows what.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import Enum
 from typing import Final
 from urllib.parse import quote
+from uuid import UUID
 
 from .paths import ALL
 
@@ -25,8 +29,10 @@ __all__ = [
     "UNNAMED",
     "Fact",
     "Facts",
+    "bounded",
     "column_path",
     "condition",
+    "fact_by_hand",
     "table_path",
     "table_scope",
     "value_path",
@@ -43,7 +49,7 @@ UNNAMED: Final = "?"
 
 
 def table_scope(table: str) -> str:
-    """Return the scope of the changes of a table's rows. Schemas are not told apart."""
+    """Return the scope of the changes of a table's rows. Schemas are not distinguished."""
     return f"db:{table}"
 
 
@@ -141,3 +147,72 @@ class Facts:
         if self.facts and changed.get(UNKNOWN):
             return True
         return any(fact.is_met_by(paths) for scope, paths in changed.items() for fact in self._by_scope.get(scope, ()))
+
+
+def bounded(facts: Iterable[Fact], most: int = 256) -> frozenset[Fact]:
+    """Return facts that are met whenever one of many is, and are not too many.
+
+    Args:
+        facts: The facts.
+        most: The largest number of facts of one table. If there are more, facts that have one condition on the same
+            column become one; if these are too many as well, the table alone remains.
+    """
+    by_table: defaultdict[str, set[Fact]] = defaultdict(set)
+    for each in facts:
+        by_table[each.table].add(each)
+    kept: set[Fact] = set()
+    for table, found in by_table.items():
+        united = found if len(found) <= most else _united(table, found)
+        kept.update(united if len(united) <= most else {Fact(table)})
+    return frozenset(kept)
+
+
+def _united(table: str, facts: Iterable[Fact]) -> set[Fact]:
+    """Unite the values of facts that have one condition on the same column."""
+    paths: defaultdict[str, set[str]] = defaultdict(set)
+    others: set[Fact] = set()
+    for fact in facts:
+        if len(fact.conditions) == 1:
+            (only,) = fact.conditions
+            paths[next(path for path in only if path != UNNAMED and "=" not in path)] |= only
+        else:
+            others.add(fact)
+    return others | {Fact(table, frozenset((frozenset(each),))) for each in paths.values()}
+
+
+def fact_by_hand(table: str, columns: Mapping[str, object]) -> Fact:
+    """Return a fact that the application states.
+
+    Args:
+        table: The table's name.
+        columns: The value of each column that all rows have which matter, or a list of values. The columns must be of
+            integer, boolean, UUID, enumeration or date type.
+
+    Raises:
+        TypeError: A value is of a type that facts do not name.
+    """
+    conditions = (condition(column, _texts(column, value), is_key=False) for column, value in columns.items())
+    return Fact(table, frozenset(conditions))
+
+
+def _texts(column: str, value: object) -> Iterator[str | None]:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for each in value:
+            yield from _texts(column, each)
+    elif isinstance(value, bool):
+        yield "true" if value else "false"
+    elif isinstance(value, Enum):
+        yield value.name
+        if isinstance(value.value, str):  # the label, if the column stores values instead of names
+            yield value.value
+        elif isinstance(value.value, int):  # the column may be of integer type
+            yield from _texts(column, value.value)
+    elif isinstance(value, (int, UUID)):
+        yield str(value)
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        yield value.isoformat()
+    elif value is None:
+        yield None
+    else:
+        allowed = "an int, bool, UUID, Enum, date or None, or a list of them"
+        raise TypeError(f"{column}={value!r} cannot be watched: pass {allowed}, or leave the column out")

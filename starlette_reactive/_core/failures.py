@@ -95,7 +95,7 @@ class Failures:
         return owner in self._failing
 
     def recover(self, what: str, owner: Hashable, *, part: Hashable = None) -> None:
-        """Record that something works. If it was the last that had failed in its way, say so."""
+        """Record that something works. If it was the last that had failed in its way, log it."""
         if not self.has_failed(owner):
             return
         with self._lock:

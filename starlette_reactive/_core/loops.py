@@ -281,7 +281,7 @@ class Pace:
         """Begin a piece of work: now, or in its turn.
 
         Args:
-            key: Whom it is for.
+            key: The viewer or group that it is for.
             work: Begins it. It must not raise.
             together: What it has in common with others of the same key that it must begin together with. Those that
                 are begun in one iteration of the loop are then one piece. ``None`` if it has nothing.

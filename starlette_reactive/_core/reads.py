@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from .facts import Facts
+from .facts import Facts, bounded
 
 __all__ = ["Read", "Reads", "current_reads", "reading", "untracked"]
 
@@ -47,10 +47,10 @@ class Reads:
 
     @property
     def facts(self) -> Facts:
-        """The facts of all reads."""
+        """The facts of all reads. If there are many of one table, fewer and wider ones."""
         entries = self.entries
         return Facts(
-            frozenset().union(*(read.facts.facts for read in entries)),
+            bounded(fact for read in entries for fact in read.facts.facts),
             everything=any(read.facts.everything for read in entries),
         )
 

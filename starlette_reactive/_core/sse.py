@@ -11,10 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["HEARTBEAT", "SSEEvent", "encode_data", "encode_event", "with_fields"]
+__all__ = ["HEARTBEAT", "SSEEvent", "Uncompressed", "encode_data", "encode_event", "with_fields"]
 
 HEARTBEAT = b": heartbeat\n\n"
 """A comment that keeps proxies from closing an idle connection."""
+
+
+class Uncompressed(bytes):
+    """Frames that are not compressed, because their length would then tell something about what they hold."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +80,15 @@ def encode_data(data: str) -> bytes:
 
 
 def with_fields(frames: Sequence[bytes], *, event_id: str | None = None, retry: int | None = None) -> bytes:
-    """Join frames. The last one carries ``event_id`` as its id, the first one ``retry`` in milliseconds."""
+    """Join frames. The last one carries ``event_id`` as its id, the first one ``retry`` in milliseconds.
+
+    If one of them is :class:`Uncompressed`, all are.
+    """
     parts = list(frames)
+    is_uncompressed = any(isinstance(part, Uncompressed) for part in parts)
     if event_id is not None:
         parts[-1] = b"id: %b\n" % event_id.encode("ascii") + parts[-1]
     if retry is not None:
         parts[0] = b"retry: %d\n" % retry + parts[0]
-    return b"".join(parts)
+    joined = b"".join(parts)
+    return Uncompressed(joined) if is_uncompressed else joined

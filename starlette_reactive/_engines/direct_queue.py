@@ -37,7 +37,7 @@ class DirectQueue:
     Args:
         engine: The engine.
         patience: How long to wait for the engine, in seconds.
-        owner: What must exist as long as something is to be sent.
+        owner: What must exist as long as something is waiting.
 
     Attributes:
         last_error: Why the last attempt has failed. ``None`` if it has succeeded.
@@ -92,7 +92,7 @@ class DirectQueue:
         """Send a toast, and wait until the engine has accepted it. It is tried once and not kept.
 
         Raises:
-            EmitTimeoutError: The engine has not accepted it in time. It may have passed it on all the same.
+            EmitTimeoutError: The engine has not accepted it in time. It may have passed it on nevertheless.
         """
         seconds = min(self._patience, _LOOP_SECONDS) if loop_is_running() else self._patience
         deadline = time.monotonic() + seconds

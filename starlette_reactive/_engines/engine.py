@@ -40,7 +40,7 @@ class Sender(Protocol):
 class Session(Protocol):
     """One life of the connections to an engine. Every method raises if a connection fails; nothing is retried.
 
-    No message ends a session, whoever has sent it: what is malformed is ignored, and counted in ``Engine.ignored``.
+    No message ends a session: what is malformed is ignored, and counted in ``Engine.ignored``.
 
     One task calls ``receive`` while other tasks call the other methods. The first messages include the users whose
     streams were ended during the last minutes while this process had no session.

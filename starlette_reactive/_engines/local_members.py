@@ -19,7 +19,7 @@ class LocalMembers:
 
     @property
     def has_changes(self) -> bool:
-        """Whether any member is to be announced."""
+        """Whether any member must be announced."""
         return bool(self._changed)
 
     def add(self, scope: str, key: str, connection: ConnectionInfo) -> None:

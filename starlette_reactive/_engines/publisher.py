@@ -66,7 +66,7 @@ class Publisher:
             audience: The ids of the users that the change is for. Defaults to everybody.
 
         Raises:
-            EmitTimeoutError: The engine has not confirmed the change in time. It may have accepted it all the same.
+            EmitTimeoutError: The engine has not confirmed the change in time. It may have accepted it nevertheless.
                 The publisher does not keep it.
             RuntimeError: An event loop is running in this thread. Use a bus there.
         """

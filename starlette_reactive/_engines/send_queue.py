@@ -24,7 +24,7 @@ StampCallback = Callable[[int | None], None]
 
 
 class SendQueue:
-    """Collects what is to be sent, and sends it. Everything runs in the relay's event loop.
+    """Collects what must be sent, and sends it. Everything runs in the relay's event loop.
 
     Args:
         outbox: The events and the ended users to send.

@@ -17,7 +17,7 @@ _MOST = 1000  # that wait; the oldest are dropped
 
 @dataclass(frozen=True, slots=True)
 class WaitingToast:
-    """A toast that is to be sent.
+    """A toast that must be sent.
 
     Args:
         toast: The toast.

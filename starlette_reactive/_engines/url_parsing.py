@@ -32,7 +32,7 @@ def parsed_url(url: str, parse: Callable[[str], _T], name: str) -> _T:
             return parse(url)
     except Exception:  # noqa: BLE001, S110 - whatever a driver raises may quote the URL
         pass
-    raise ValueError(  # outside of the handler, so that the driver's exception is not in its chain
+    raise ValueError(  # outside the handler, so that the driver's exception is not in its chain
         f"the URL of {name} is invalid: check its host, port and options, and percent-encode the characters / ? # @ : "
         "& = % in its user, password and other parts, such as %2F for /"
     )

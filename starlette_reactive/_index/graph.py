@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from .registry import Registry
 
@@ -20,25 +20,30 @@ class DependencyGraph:
         reads: Each path with each block that shows it, as (path, template, block), in template order. A block that
             shows no path has the path ``""``.
         derived: Each source with each path derived from it.
+        origins: The template that defines each block, by (template, block).
     """
 
     reads: Sequence[tuple[str, str, str]]
     derived: Sequence[tuple[str, str]]
+    origins: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def build_graph(registries: Iterable[Registry]) -> DependencyGraph:
     """Return the graph of registered blocks."""
     reads: dict[tuple[str, str, str], None] = {}
     derived: set[tuple[str, str]] = set()
+    origins: dict[tuple[str, str], str] = {}
     for registry in registries:
         for path, sources in registry.derivations.sources.items():
             derived.update((source, path) for source in sources)
+        for ref in registry.blocks():
+            origins[ref.key] = registry.reads(ref).template
         for template, block in dict.fromkeys(ref.key for ref in registry.blocks()):
             for path in sorted(registry.dependencies(template, block)):
                 reads[path, template, block] = None
             if not registry.dependencies(template, block):
                 reads["", template, block] = None
-    return DependencyGraph(tuple(reads), tuple(sorted(derived)))
+    return DependencyGraph(tuple(reads), tuple(sorted(derived)), origins)
 
 
 def _numbers(names: Iterable[object], letter: str) -> dict[object, str]:

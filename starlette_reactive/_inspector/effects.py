@@ -108,12 +108,12 @@ class GroupEffect:
     Args:
         event: The event.
         page: The template of the group's blocks.
-        personal: Whether these are the personal blocks of one viewer, whom another group counts.
+        personal: Whether these are the personal blocks of one viewer, which another group counts.
         status: How far the group has processed it.
         viewers: The number of viewers in the group.
-        own: How many of them made the change themselves, and are not told of it.
+        own: How many of them made the change themselves, and are not sent it.
         outside: How many of them are outside its audience, or do not have its scope.
-        later: How many of them made the change themselves, and are told of it a little later.
+        later: How many of them made the change themselves, and are sent it a little later.
         blocks: The blocks that show its paths.
         render: The render that covers it.
         retry_at: When a failed render is retried, in seconds of :func:`time.time`.

@@ -21,7 +21,7 @@ class EffectRow:
 
     Args:
         page: The template of the groups' blocks.
-        personal: Whether each group has the personal blocks of one viewer, whom another group counts.
+        personal: Whether each group has the personal blocks of one viewer, which another group counts.
         groups: The number of groups.
         viewers: The number of their viewers.
         status: How far the groups have processed the event.

@@ -27,21 +27,33 @@ class PathRow:
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """A row on the right: a page, or one of its blocks."""
+    """A row on the right: a template, or one of its blocks.
+
+    Args:
+        template: The page, or the base layout of several pages.
+        block: The name of the block. ``None`` in the row of the template itself.
+        scopes: The scopes of the page.
+        pages: The pages that have these blocks of a base layout. Empty in the rows of a page.
+    """
 
     template: str
     block: str | None = None
     scopes: Sequence[str] = ()
+    pages: Sequence[str] = ()
+
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        """The blocks that the row stands for, each with its page."""
+        return [] if self.block is None else [(page, self.block) for page in self.pages or (self.template,)]
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A curve from a path to a block, or from a path to one that is derived from it."""
+    """A curve from a path to the row of a block, or from a path to one that is derived from it."""
 
     d: str
     path: str
-    template: str = ""
-    block: str = ""
+    row: int = 0
     derived: str = ""
 
 
@@ -68,7 +80,7 @@ def lay_out(graph: DependencyGraph, scopes: Mapping[str, Sequence[str]]) -> Grap
         scopes: The scopes of each page, by template.
     """
     rows = list(_block_rows(graph, scopes))
-    row_of_block = {(row.template, row.block): number for number, row in enumerate(rows) if row.block is not None}
+    row_of_block = {key: number for number, row in enumerate(rows) for key in row.keys}
     ends: dict[str, list[int]] = {}
     for path, template, block in graph.reads:
         if path:
@@ -80,11 +92,7 @@ def lay_out(graph: DependencyGraph, scopes: Mapping[str, Sequence[str]]) -> Grap
         ends.setdefault(derived, [])
     paths = _path_rows(ends, sources, len(rows))
     row_of_path = {row.name: number for number, row in enumerate(paths) if row.name}
-    curves = [
-        Curve(_curve(row_of_path[path], row_of_block[template, block]), path, template, block)
-        for path, template, block in graph.reads
-        if path
-    ]
+    curves = [Curve(_curve(row_of_path[path], row), path, row) for path in ends for row in dict.fromkeys(ends[path])]
     arcs = [Curve(_arc(row_of_path[one], row_of_path[other]), one, derived=other) for one, other in graph.derived]
     return GraphLayout(paths, rows, curves, arcs)
 
@@ -93,10 +101,35 @@ def _block_rows(graph: DependencyGraph, scopes: Mapping[str, Sequence[str]]) -> 
     blocks: dict[str, dict[str, None]] = {}
     for _, template, block in graph.reads:
         blocks.setdefault(template, {})[block] = None
+    layouts = _base_layouts(graph)
+    in_layouts = {(page, name) for (_, pages), names in layouts.items() for page in pages for name in names}
     for template, names in blocks.items():
-        yield BlockRow(template, scopes=scopes.get(template, ()))
-        for name in names:
+        own = [name for name in names if (template, name) not in in_layouts]
+        if own:
+            yield BlockRow(template, scopes=scopes.get(template, ()))
+        for name in own:
             yield BlockRow(template, name)
+    for (template, pages), shared in layouts.items():
+        yield BlockRow(template, pages=pages)
+        for name in shared:
+            yield BlockRow(template, name, pages=pages)
+
+
+def _base_layouts(graph: DependencyGraph) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+    """Return the blocks that several pages have from one template and that read the same, by template and pages."""
+    paths: dict[tuple[str, str], list[str]] = {}
+    for path, page, block in graph.reads:
+        paths.setdefault((page, block), []).append(path)
+    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for (page, block), read in paths.items():
+        template = graph.origins.get((page, block), page)
+        if template != page:
+            alike.setdefault((template, block, tuple(sorted(read))), []).append(page)
+    layouts: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (template, block, _), pages in alike.items():
+        if len(pages) > 1:
+            layouts.setdefault((template, tuple(pages)), []).append(block)
+    return layouts
 
 
 def _path_rows(ends: Mapping[str, list[int]], sources: Mapping[str, list[str]], room: int) -> list[PathRow]:

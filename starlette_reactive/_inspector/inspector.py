@@ -165,6 +165,8 @@ class Inspector:
         if now >= self._refresh_at:
             self._refresh_at = now + _REFRESH
             changed |= {"counters", "engine", "presence"}
+        if changed & {"newest", "presence"}:
+            changed.add("graph")  # which pages are in use
         if changed:
             self._live.bus.emit_sync(ChangeEvent(SCOPE, {_PARTS[part] for part in changed}))
 

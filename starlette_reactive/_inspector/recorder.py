@@ -56,7 +56,7 @@ class Difference:
     Args:
         scope: The scope of the viewers.
         ref: The block.
-        message: Where the block is, for whom it was different, and what to do.
+        message: Where the block is, which viewers it was different for, and what to do.
         at: When it was last found, in seconds of :func:`time.time`.
         times: How often it was found.
     """

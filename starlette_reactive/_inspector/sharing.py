@@ -17,7 +17,7 @@ class SharingRow:
     Args:
         page: Its template.
         scopes: Its scopes.
-        serves: For whom one render serves.
+        serves: The viewers that one render serves.
         shared: The names of the blocks that several viewers share.
         personal: The names of the other blocks that show what belongs to one viewer, each with the reason.
     """

@@ -6,12 +6,12 @@ Each part is computed when a template reads it, so an update of one block comput
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from .._bus.bus import ReactiveBus
 from .._checks import AppDescription
-from .._index.graph import build_graph
+from .._index.graph import DependencyGraph, build_graph
 from .._index.index import registry_of
 from .event_rows import EventRow, count_of, event_row, format_bytes, format_time
 from .graph_layout import GraphLayout, lay_out
@@ -57,7 +57,7 @@ class DifferenceRow:
 
     Args:
         scope: Their scope.
-        message: Where the block is, for whom it was different, and what to do.
+        message: Where the block is, which viewers it was different for, and what to do.
         at: The time of day when it was last found.
         times: How often it was found.
     """
@@ -96,13 +96,39 @@ class View:
 
     @property
     def graph(self) -> GraphLayout:
-        """The dependency graph."""
-        app = self._describe()
-        registries = [*map(registry_of, app.all_indexes), *list(self._recorder.registries.values())]
+        """The dependency graph of the pages that are in use: all of them, until one is."""
+        graph, used = self._whole_graph, self._used
         scopes: dict[str, list[str]] = {}
-        for page in app.pages:
+        for page in self._describe().pages:
             scopes.setdefault(page.template_name, []).extend(page.scopes)
-        return lay_out(build_graph(dict.fromkeys(registries)), scopes)
+        return lay_out(graph if not used else _part_of(graph, used), scopes)
+
+    @property
+    def folded(self) -> list[tuple[str, Sequence[str]]]:
+        """The pages that are not in the graph, because nobody has them open and no event has touched them."""
+        used = self._used
+        blocks: dict[str, dict[str, None]] = {}
+        for _, page, block in self._whole_graph.reads:
+            blocks.setdefault(page, {})[block] = None
+        return [(page, list(names)) for page, names in blocks.items() if used and page not in used]
+
+    @property
+    def _whole_graph(self) -> DependencyGraph:
+        registries = [*map(registry_of, self._describe().all_indexes), *list(self._recorder.registries.values())]
+        return build_graph(dict.fromkeys(registries))
+
+    @property
+    def _used(self) -> frozenset[str]:
+        """The pages with live blocks that somebody has open, or that an event has touched."""
+        with self._recorder.locked():
+            touched = {
+                block.ref.template_name
+                for record in (*self._recorder.newest(), *self._recorder.older())
+                for effect in record.effects
+                for block in effect.blocks
+            }
+        groups = (group for each in self._recorder.scopes().values() for group in each)
+        return frozenset(touched.union(ref.template_name for group in groups for ref in group.registry.blocks()))
 
     @property
     def sharing(self) -> list[SharingRow]:
@@ -180,6 +206,13 @@ class View:
     def max_events(self) -> int:
         """The number of events that are kept."""
         return MAX_EVENTS
+
+
+def _part_of(graph: DependencyGraph, pages: Collection[str]) -> DependencyGraph:
+    """Return the part of a graph with the blocks of some pages."""
+    reads = [read for read in graph.reads if read[1] in pages]
+    paths = {path for path, _, _ in reads}
+    return DependencyGraph(reads, [each for each in graph.derived if not paths.isdisjoint(each)], graph.origins)
 
 
 def _by_viewers(item: tuple[str, Sequence[GroupRecorder]]) -> tuple[int, str]:

@@ -65,7 +65,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What an engine knows of a scope.
+    """What an engine has about a scope.
 
     Args:
         level: The stamp up to which it is complete. Within an epoch, never below a level reported earlier.

@@ -2,8 +2,8 @@
 
 Positions count the events of all scopes, so one position stands for all scopes of a reader. A reader has a *start* in
 each scope besides: the position where it begins there. A replica places the history of a scope that it has just opened
-above what it knows of the others, so a cursor may stand for an earlier position in one scope than in another. Below the
-start of a scope, nothing of that scope concerns the reader.
+above what it has about the others, so a cursor may stand for an earlier position in one scope than in another. Below
+the start of a scope, nothing of that scope concerns the reader.
 """
 
 from __future__ import annotations

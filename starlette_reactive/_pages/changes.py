@@ -1,8 +1,8 @@
 """Changes that are made while a page is updated, such as a dependency that records when a user was last seen.
 
-If such a change were delivered to the page, each update would cause the next one, for ever. So it carries a mark of the
-page, and viewers of the page are not told of it. Two pages may still cause updates of each other: an update that only
-such changes have caused tells nobody of its own.
+If such a change were delivered to the page, each update would cause the next one, forever. So it carries a mark of the
+page, and viewers of the page do not receive it. Two pages may still cause updates of each other: an update that only
+such changes have caused emits nothing.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class ChangesOfUpdate:
         if place not in _reported:
             _reported.add(place)
             logger.warning(
-                "%s emits %s of scope %r during an update of the page %s, whose viewers are not told of it, because "
-                "that would update the page again, for ever: make this change only if not is_update(request)",
+                "%s emits %s of scope %r during an update of the page %s, whose viewers do not receive it, because "
+                "that would update the page again, forever: make this change only if not is_update(request)",
                 place,
                 ", ".join(sorted(event.changed_paths)),
                 event.scope,

@@ -4,7 +4,7 @@ A stream goes on with the cookies that it was opened with. Where an answer to an
 changes them, the browser has to connect again before the stream's next update. The middleware reports such answers
 here, and they reach the streams of all processes: through the engine, as events of a scope of their own.
 
-The browser may connect before the answer has reached it, over another connection. It is then sent away for a moment, a
+The browser may connect before the answer has reached it, over another connection. It is then refused for a moment, a
 few times at most, because a browser may also refuse a cookie.
 """
 

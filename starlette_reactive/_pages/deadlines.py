@@ -1,4 +1,4 @@
-"""Deadlines: time-outs that cost nothing while they do not expire, because all of them share the timer of the loop."""
+"""Deadlines: timeouts that cost nothing while they do not expire, because all of them share the timer of the loop."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def _of_declared_class(request: Request, value: object, response: Response, stat
     if not inspect.isclass(declared) or isinstance(response, declared):
         return response  # FastAPI's default is no class
     if issubclass(declared, JSONResponse) != isinstance(response, JSONResponse):
-        return response  # the default of an API, whose pages are HTML all the same
+        return response  # the default of an API, whose pages are HTML nevertheless
     if isinstance(value, Mapping):
         content: object = dict(value)
     else:

@@ -49,8 +49,7 @@ def _check_callable(endpoint: Callable[..., Any], name: str) -> None:
         raise TypeError(f"the parameters of {name} cannot be found out: call it in a function of your own") from error
     if parameters[-3:] == _ASGI:
         raise TypeError(
-            f"{name} is an ASGI application, which sends its answer itself: decorate a function that returns what is "
-            "to be shown"
+            f"{name} is an ASGI application, which sends its answer itself: decorate a function that returns a value"
         )
     function = function_of(endpoint)
     call = function.__call__ if inspect.isclass(function) else function

@@ -28,6 +28,7 @@ from anyio.lowlevel import RunVar
 from .._core.emit_filters import caused_by_update
 from .._core.errors import ReactiveError
 from .._core.loops import spawn
+from .._core.reads import Reads, current_reads
 from .._streams.rendering import Rendered
 from .update import Update, UpdateRunner
 
@@ -60,6 +61,7 @@ def request_of(runner: UpdateRunner) -> Hashable:
 class _Run:
     update: Update
     outcome: Rendered | Exception
+    reads: Reads | None  # of the group that has requested it
     waiting: int = 0  # streams
     cancel_scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     ended: anyio.Event = field(default_factory=anyio.Event)
@@ -88,7 +90,10 @@ class EqualRuns:
             run = self._runs[key] = self._start(key, update, start)
         else:
             run.update.blocks += update.blocks
-        await self._wait(key, run)
+        try:
+            await self._wait(key, run)
+        finally:
+            _add_reads(run.reads)
         if isinstance(run.outcome, Exception):
             raise run.outcome
         rendered = run.outcome
@@ -96,7 +101,8 @@ class EqualRuns:
 
     def _start(self, key: Hashable, update: Update, start: Callable[[Update], Awaitable[Rendered]]) -> _Run:
         own = Update(update.page, list(update.blocks))
-        run = _Run(own, ReactiveError(f"the task of an update of the page {update.page} was cancelled"))
+        cancelled = ReactiveError(f"the task of an update of the page {update.page} was cancelled")
+        run = _Run(own, cancelled, current_reads())
 
         async def execute() -> None:
             try:
@@ -129,6 +135,14 @@ class EqualRuns:
     def _forget(self, key: Hashable, run: _Run) -> None:
         if self._runs.get(key) is run:
             del self._runs[key]
+
+
+def _add_reads(reads: Reads | None) -> None:
+    """Add what a run has read to the reads of a group that has joined it."""
+    own = current_reads()
+    if reads is not None and own is not None and own is not reads:
+        for each in reads.entries:
+            own.add(each)
 
 
 _equal_runs: RunVar[EqualRuns] = RunVar("starlette_reactive_equal_runs")

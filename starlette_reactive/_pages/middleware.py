@@ -37,10 +37,10 @@ class ReactiveMiddleware:
     """Keeps the cookies of open streams current. Add it last, so that it is the outermost middleware.
 
     A stream goes on with the cookies that it was opened with. If an answer to another request of the same browser
-    changes them, the browser connects again before the stream's next update, so that updates are for whoever the viewer
-    is now, and a viewer who has signed out receives nothing more. Cookies that the application sets while a stream
-    connects reach the browser with the stream's own answer. If something refuses a stream before it reaches its route,
-    such as middleware that redirects to a sign-in page, the stream ends for good.
+    changes them, the browser connects again before the stream's next update, so that updates are for the person who
+    is signed in now, and a viewer who has signed out receives nothing more. Cookies that the application sets while a
+    stream connects reach the browser with the stream's own answer. If something refuses a stream before it reaches its
+    route, such as middleware that redirects to a sign-in page, the stream ends for good.
 
     A browser is recognised by the cookie of the ``Reactive`` object, or by the mark of its page.
 
@@ -171,7 +171,7 @@ class _Answer:
             return
         watch = self._site.cookies.watch
         own = self._held.stream
-        # Streams whose answers set cookies would otherwise restart each other for ever.
+        # Streams whose answers set cookies would otherwise restart each other forever.
         since = self._began if own is None else math.inf
         watch.report(session, digest_of(before), digest_of(after), since, own)
 
@@ -181,7 +181,7 @@ class _StreamAnswer(_Answer):
 
     Args:
         closing: What keeps the browser from coming back.
-        turn: Lets the browser's next stream connect, once this one's cookies are known.
+        turn: Lets the browser's next stream connect, once the cookies of this stream are known.
     """
 
     def __init__(self, site: Site, scope: Scope, send: Send, closing: bytes, turn: Turn | None) -> None:

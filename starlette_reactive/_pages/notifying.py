@@ -29,8 +29,8 @@ class Notifications(Changes):
         """Append a fragment once to an element of the pages of a scope that are connected now.
 
         The block is rendered once, with the fragment's own context: there is no request, so ``request``, ``url_for``
-        and what context processors add are missing. Each viewer gets it at most once. Whoever is not connected, or is
-        just connecting again, does not get it.
+        and what context processors add are missing. Each viewer gets it at most once. A viewer that is not connected,
+        or is just reconnecting, does not get it.
 
         Args:
             scope: The scope. Nothing happens if nobody views it.
@@ -43,7 +43,7 @@ class Notifications(Changes):
             BlockRenderError: The block cannot be rendered.
             TemplateLoadError: The template does not exist or does not parse.
             BlockNotFoundError: The template has no such block.
-            EmitTimeoutError: The engine has not accepted it in time. It may have passed it on all the same.
+            EmitTimeoutError: The engine has not accepted it in time. It may have passed it on nevertheless.
         """
         _check(scope, fragment, audience)
         block = compile_block(self.templates.env, fragment.template_name, fragment.block_name)

@@ -20,8 +20,10 @@ from starlette.templating import Jinja2Templates
 from .._bus.hub import Hub
 from .._checks import DeclaredPage
 from .._clients import Wire
+from .._core.blocks import BlockRef
 from .._core.errors import ReactiveError, ViewerNameError
 from .._core.events import as_user_id
+from .._core.paths import ALL
 from .._index.index import DependencyIndex
 from .._index.personal import personal_blocks
 from .._index.registry import Registry
@@ -32,8 +34,9 @@ from .._templates.environments import context_for
 from .browser_session import BrowserSession
 from .declared_response import as_declared, response_to_update, without_tasks
 from .endpoints import Call
-from .scopes import format_scopes
+from .scopes import format_scopes, scope_of_address
 from .share import Key, Share
+from .tracking import Databases
 from .update import update_of
 from .viewer_cookies import SiteCookies
 from .visits import Visit, cursor_to_begin, make_visit, rendering
@@ -66,6 +69,7 @@ class PageSettings:
         limits: How many streams may be open.
         sessions: Recognises browsers.
         cookies: What is known of the application's cookies.
+        databases: The databases that are tracked.
     """
 
     hub: Hub
@@ -77,6 +81,7 @@ class PageSettings:
     limits: StreamLimits
     sessions: BrowserSession
     cookies: SiteCookies
+    databases: Databases
 
     def __post_init__(self) -> None:
         if self.update_timeout <= 0:
@@ -92,15 +97,19 @@ class Page:
         settings: What it has in common with the other pages of the site.
         key: Identifies it among the pages of the application.
         template_name: Its template.
-        scope_formats: Its scopes, with the endpoint's parameters in braces.
+        scope_formats: Its scopes, with the endpoint's parameters in braces. Empty if it is live only because of what it
+            reads.
         shared: Whether one update serves all viewers of a URL.
-        share: Who sees the same as whom. ``None`` if nobody does, or everybody.
+        share: Which viewers see the same. ``None`` if none do, or all.
         user: Returns the viewer's user id for a request.
         wire: How its browsers are connected.
         index: Which of its blocks show what.
         registry: The facts behind the index.
         on_connect: Called when a viewer is counted.
         on_disconnect: Called when a viewer is no longer counted.
+        may_be_tracked: Whether it is live because of what it reads from tracked databases.
+        compress: Whether its streams are compressed.
+        uncompressed: The names of blocks that are sent as they are, even in a compressed stream.
     """
 
     owner: object
@@ -116,6 +125,14 @@ class Page:
     registry: Registry
     on_connect: ConnectionCallback | None = None
     on_disconnect: ConnectionCallback | None = None
+    may_be_tracked: bool = True
+    compress: bool = False
+    uncompressed: frozenset[str] = frozenset()
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether it is live because of what it reads from a database."""
+        return self.may_be_tracked and self.settings.databases.are_tracked
 
     @property
     def described(self) -> DeclaredPage:
@@ -129,12 +146,18 @@ class Page:
             knows_user=self.user is not None,
             share=self.share is not None,
             differing=frozenset() if self.share is None else self.share.differing,
+            is_tracked=self.is_tracked,
         )
 
     @property
     def target_ids(self) -> list[str]:
         """The ids of the elements that its updates go to."""
         return [ref.target_id for ref in self.registry.blocks()]
+
+    @property
+    def outermost_blocks(self) -> tuple[BlockRef, ...]:
+        """Its live blocks that are not inside another one, in template order."""
+        return tuple(block.ref for block in self.registry.plan(frozenset((ALL,))).affected)
 
     async def respond(self, call: Call) -> Response:
         """Answer a browser with the page, or an update with its blocks."""
@@ -189,7 +212,7 @@ class Page:
         raise TypeError(
             f"the page {self.key} returned {what}, from which no update can be rendered: return the variables of "
             f"{self.template_name!r} as a dict, without a response, and @reactive.page renders the template. Another "
-            "page needs a route of its own, or a status outside of 200 to 299"
+            "page needs a route of its own, or a status outside 200 to 299"
         )
 
     def _context(self, call: Call, result: object) -> dict[str, Any]:
@@ -206,6 +229,8 @@ class Page:
         Raises:
             ReactiveError: They do not fit one of the formats.
         """
+        if not self.scope_formats:
+            return (scope_of_address(self.key, request),)
         known, what = {**values, "request": values.get("request", request)}, f"the page {self.key}"
         return format_scopes(self.scope_formats, known, what=what, template_name=self.template_name)
 

@@ -1,4 +1,4 @@
-"""The stream of a visit: who its viewer is, whom its updates belong to, and what they are rendered by."""
+"""The stream of a visit: who its viewer is, what its updates count for, and what they are rendered by."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .._clients.htmx import sink_selector
 from .._core.blocks import BlockRef
 from .._core.errors import StreamEndedError
 from .._core.events import ConnectionInfo
+from .._streams.compression import Segments
 from .._streams.group_options import GroupOptions
 from .._streams.joint import JointStream
 from .._streams.live_response import LiveStream, ViewerOptions
@@ -99,6 +100,9 @@ async def open_stream(
         renewal=renewal,
         alone=not page.shared,
         browser=None if page.shared or session is None else stream.session,
+        tracked=page.outermost_blocks if page.is_tracked else None,
+        segments=_segments_for(page),
+        uncompressed=page.uncompressed,
     )
     where = (app, page.key, *visit.address, root_path)
     options = ViewerOptions(
@@ -123,6 +127,12 @@ async def open_stream(
         return LiveStream(group_options, options)
     sharing = ViewerShare(page, page.share, visit, where, renders, stream, group_options)
     return JointStream(sharing.own_options(), options, sharing)
+
+
+def _segments_for(page: Page) -> Segments | None:
+    if not page.compress:
+        return None
+    return Segments() if page.shared or page.share is not None else Segments(1)  # one viewer has use for no more
 
 
 @dataclass(frozen=True, slots=True)

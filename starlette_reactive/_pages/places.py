@@ -32,7 +32,7 @@ _Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Whom an update belongs to.
+    """What an update counts for.
 
     Args:
         page: The key of the page.

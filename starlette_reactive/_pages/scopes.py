@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._core.errors import ReactiveError
+from starlette.requests import Request
 
-__all__ = ["check_scope_format", "format_scope", "format_scopes", "scope_formats"]
+from .._core.errors import ReactiveError
+from .._core.events import RESERVED
+
+__all__ = ["check_scope_format", "format_scope", "format_scopes", "scope_formats", "scope_of_address"]
+
+_DIGEST_LENGTH = 16
 
 
 def check_scope_format(scope_format: str, example: str) -> None:
@@ -27,17 +34,19 @@ def check_scope_format(scope_format: str, example: str) -> None:
         raise ValueError(f"scope is empty: it must name something, such as {example!r}")
 
 
-def scope_formats(scope: str | Sequence[str], example: str) -> tuple[str, ...]:
+def scope_formats(scope: str | Sequence[str] | None, example: str) -> tuple[str, ...]:
     """Return the formats of what an application declares as ``scope=`` of a page, each of them once.
 
     Args:
-        scope: A format, or several.
+        scope: A format, or several. ``None`` if the page has none.
         example: What it could be, for the error message.
 
     Raises:
         TypeError: It is neither a format nor a list of formats.
         ValueError: It is empty, or one of the formats is.
     """
+    if scope is None:
+        return ()
     formats = (scope,) if isinstance(scope, str) else scope
     if not isinstance(formats, Sequence):
         raise TypeError(f"scope is a format such as {example!r} or a list of them, not {scope!r}")
@@ -46,6 +55,20 @@ def scope_formats(scope: str | Sequence[str], example: str) -> tuple[str, ...]:
     for each in formats:
         check_scope_format(each, example)
     return tuple(dict.fromkeys(formats))
+
+
+def scope_of_address(page: str, request: Request) -> str:
+    """Return the scope of a page that declares none. It is the same for all who look at one address of the page.
+
+    Args:
+        page: The page's key.
+        request: A request of its address.
+    """
+    asgi_scope = request.scope
+    root_path = asgi_scope.get("app_root_path", asgi_scope.get("root_path", ""))
+    query = asgi_scope["query_string"].decode("latin-1")
+    address = json.dumps([request.headers.get("host", ""), root_path, asgi_scope["path"], query])
+    return f"{RESERVED}page {page} {hashlib.sha256(address.encode()).hexdigest()[:_DIGEST_LENGTH]}"
 
 
 def format_scopes(

@@ -22,6 +22,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from .._clients.htmx import VENDORED
+from .._core.encodings import accepts_gzip
 from .._core.errors import ReactiveError
 from .mounts import path_in
 
@@ -72,7 +73,7 @@ _SPACE = re.compile(r"""("[^"]*"|`[^`]*`)|(?<=[=&|?:+<>,{([*])\s+|\s+(?=[)}])| *
 
 
 def _condensed(path: Path) -> bytes:
-    """Return a script without lines of comment, and without white space beside operators outside of strings."""
+    """Return a script without lines of comment, and without white space beside operators outside strings."""
     lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     code = "\n".join(line for line in lines if line and not line.startswith("//"))
     return _SPACE.sub(r"\1\2", code).encode()
@@ -100,20 +101,10 @@ async def _serve(request: Request) -> Response:
     script = next((each for each in _scripts().values() if each.file_name == file_name), None)
     if script is None:
         return PlainTextResponse("There is no such script here.", status_code=404, headers=_NOT_FOUND)
-    compresses = _accepts_gzip(request.headers.get("accept-encoding", ""))
+    compresses = accepts_gzip(request.headers.get("accept-encoding", ""))
     body = script.compressed if compresses else script.content
     headers = {**_FOUND, "Content-Length": str(len(body)), **({"Content-Encoding": "gzip"} if compresses else {})}
     return Response(b"" if request.method == "HEAD" else body, headers=headers, media_type="text/javascript")
-
-
-def _accepts_gzip(accepted: str) -> bool:
-    """Return whether an ``Accept-Encoding`` header accepts gzip."""
-    weights = dict[str, str]()
-    for each in accepted.lower().split(","):
-        coding, _, parameter = each.partition(";")
-        weights[coding.strip()] = parameter.partition("=")[2].strip()
-    weight = weights.get("gzip", weights.get("*", "0"))
-    return weight == "" or weight.strip("0.") != ""
 
 
 # What templates call

@@ -1,4 +1,4 @@
-"""Who sees the same as whom: the keys of viewers, and which blocks viewers with an equal key share."""
+"""Which viewers see the same: the keys of viewers, and which blocks viewers with an equal key share."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Key:
 
     @property
     def stable(self) -> str | None:
-        """Text that equal keys have in every process, and no other key. ``None`` if it cannot be told."""
+        """Text that equal keys have in every process, and no other key. ``None`` if there is no such text."""
         try:
             return _stable(self.value)
         except LookupError:
@@ -158,7 +158,7 @@ class Partition:
 
 
 class Share:
-    """What a page's viewers share, and with whom.
+    """What a page's viewers share, and with which others.
 
     Args:
         key_of: Returns a viewer's key.

@@ -10,7 +10,7 @@ From then on, each render tries as few as the first one, until one succeeds.
 
 Equal keys are a claim of the application. An audit checks it: the endpoint runs for a second member too, and what it
 renders must be the same. Data may change between the two runs, so a difference counts only if the first member's run,
-repeated, again differs from the second one's.
+repeated, again differs from that of the second member.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import anyio
 from .._core.blocks import BlockRef
 from .._core.errors import ReactiveError, StreamRestartError
 from .._core.paths import ALL
+from .._core.reads import untracked
 from .._log.changelog import Reading
 from .._streams.rendering import Rendered
 from .share import Key, Partition, Share
@@ -295,7 +296,7 @@ class SharedRuns:
     async def _run_again(self, member: Member, blocks: list[BlockRef], first: _Run) -> Rendered | None:
         """Return what a run for a comparison renders. ``None`` if it fails, is refused or takes too long."""
         try:
-            with anyio.move_on_after(_PATIENCE):
+            with anyio.move_on_after(_PATIENCE), untracked():
                 return await member.run(blocks, first.varying)
         except StreamRestartError as restart:
             member.restart(restart)

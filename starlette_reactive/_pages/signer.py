@@ -57,7 +57,7 @@ class Signer:
         self, secret: str | Sequence[str] | None, max_age: int | None, *, purpose: str, app_name: str | None = None
     ) -> None:
         if max_age is not None and max_age <= 0:
-            raise ValueError(f"max_age is {max_age}: write how many seconds a live URL can be used, or None for ever")
+            raise ValueError(f"max_age is {max_age}: write how many seconds a live URL can be used, or None forever")
         keys = _keys(secret)
         names = [purpose, app_name]
         self._serializer = URLSafeTimedSerializer(keys, salt=json.dumps(["starlette-reactive.live", *names]))

@@ -126,6 +126,20 @@ class Site:
                 "streams of the other: use one object for all pages, or give each its own"
             )
 
+    def check_scopes(self) -> None:
+        """Check that something updates each page.
+
+        Raises:
+            ReactiveError: A page has no scope, and no database is tracked.
+        """
+        for page in self:
+            if not page.scope_formats and not page.is_tracked:
+                raise ReactiveError(
+                    f"the page {page.key} has no scope=, and no database is tracked, so nothing would update it: give "
+                    "it scope=, or call reactive.track(engine)",
+                    template=page.template_name,
+                )
+
     async def stream(self, request: Request) -> Response:
         """Answer the request of a live URL.
 

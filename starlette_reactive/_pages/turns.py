@@ -18,10 +18,10 @@ _PATIENCE = 0.5  # seconds that a slow page may delay other pages of the browser
 
 
 class Turn:
-    """A turn that was taken, or that was waited for in vain.
+    """A turn that was taken, or that did not come in time.
 
     Args:
-        turns: Those of the event loop. ``None`` if it was waited for in vain.
+        turns: Those of the event loop. ``None`` if it did not come in time.
         session: The session whose turn it is.
     """
 
@@ -50,7 +50,7 @@ class Turns:
         return session in self._waiting
 
     async def take(self, session: str) -> Turn:
-        """Wait for one's turn among those of a session, but not for long."""
+        """Wait for a turn among those of a session, but not for long."""
         waiting = self._waiting.get(session)
         if waiting is None:
             self._waiting[session] = deque()

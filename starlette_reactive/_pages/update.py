@@ -165,7 +165,7 @@ class UpdateRunner:
     Args:
         app: The application: what the server calls.
         asgi_scope: The ASGI scope of the updates, from :func:`update_scope`.
-        claim: Whom the updates belong to.
+        claim: What the updates count for.
         timeout: Seconds that an update may run, and seconds that it may wait for a place before.
         counts: Counts updates that wait or time out.
         places: The places of the event loop.
@@ -272,7 +272,7 @@ class UpdateRunner:
         if cancel_scope.cancel_called:
             raise self._timed_out(
                 f"the page {self.claim.page} was not rendered for {self._path!r} within {self.timeout:g} s: set a "
-                "time-out on what its endpoint, dependencies or middleware wait for, or raise update_timeout="
+                "timeout on what its endpoint, dependencies or middleware wait for, or raise update_timeout="
             )
         if failure is not None:
             raise_update_error(failure, self.claim.page)

@@ -38,7 +38,7 @@ class _HiddenError(KeyError):
 
 
 def raise_update_error(error: Exception, page: str) -> NoReturn:
-    """Raise what an update has raised. If it could not read the state of its stream's request, say so.
+    """Raise what an update has raised. If it could not read the state of its stream's request, name that as the cause.
 
     Args:
         error: What it has raised.

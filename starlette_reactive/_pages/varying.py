@@ -41,7 +41,7 @@ class Varying:
             self._current.reset(token)
 
     def value(self, value: object) -> object:
-        """Return what stands in the place of the next value."""
+        """Return what replaces the next value."""
         if self._next == len(self._values):
             self._values.append(value)
         self._next += 1

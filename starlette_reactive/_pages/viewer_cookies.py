@@ -37,7 +37,7 @@ _KEPT_SECONDS, _KEPT_COUNT = 60.0, 1_000  # of cookies whose browser has not com
 
 
 class SiteCookies:
-    """What one Reactive object knows of the cookies of its application.
+    """The cookies of an application, as one Reactive object knows them.
 
     Args:
         watch: Notices that a browser has other cookies.

@@ -87,7 +87,7 @@ class ViewerRenders:
         """Render blocks for all viewers with an equal key.
 
         Returns:
-            What was rendered, and why the browser has to connect again all the same, if it has to.
+            What was rendered, and why the browser must connect again nevertheless, if it must.
 
         Raises:
             StreamRestartError: The application refuses the viewer, or the viewer is another one or has another key.

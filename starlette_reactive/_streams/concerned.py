@@ -7,25 +7,43 @@ from collections.abc import Collection, Sequence
 from .._bus.hub import Hub
 from .._index.registry import Registry
 from .._log.changelog import Change, Reading
+from .feed import Feed
 from .group_scopes import GroupScopes
 from .viewer import Viewer
 
-__all__ = ["authors_of", "owed_paths", "part_twins", "wake_own_groups"]
+__all__ = ["note_own", "owed_paths", "part_twins", "wake_own_groups"]
 
 
-def authors_of(
-    viewers: Collection[Viewer], changes: Sequence[Change], before: int, origins: frozenset[str]
-) -> list[Viewer]:
-    """Return the viewers who may have made changes themselves.
+def note_own(
+    feed: Feed,
+    registry: Registry,
+    viewers: Collection[Viewer],
+    changes: Sequence[Change],
+    before: int,
+    origins: frozenset[str],
+) -> bool:
+    """Record what viewers may have changed themselves. Return whether there is such a viewer.
 
     Args:
+        feed: What they take.
+        registry: Which blocks show what.
         viewers: The viewers.
         changes: The changes.
         before: The position after which the changes are.
         origins: Their last origins.
     """
     several = any(change.other_position > before for change in changes)
-    return [viewer for viewer in viewers if viewer.origin is not None and (several or viewer.origin in origins)]
+    authors = [viewer for viewer in viewers if viewer.origin is not None and (several or viewer.origin in origins)]
+    if not authors:
+        return False
+    touched = {
+        change: registry.plan(frozenset((change.path,))).touched
+        for change in changes
+        if change.origin is not None or change.other_position > before
+    }
+    for viewer in authors:
+        feed.note_own(viewer, touched, before)
+    return True
 
 
 def owed_paths(

@@ -1,6 +1,6 @@
 """The connection below a stream, where the server gives access to it.
 
-A server that stops waits until its clients have read what was sent. A client that reads nothing would hold it for ever,
+A server that stops waits until its clients have read what was sent. A client that reads nothing would hold it forever,
 so its connection has to be aborted. It is found below ``receive`` and ``send``, also if middleware wraps them.
 """
 

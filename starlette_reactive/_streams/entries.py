@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from .._clients import Client
 from .._core.blocks import BlockRef, Patch
+from .._core.sse import Uncompressed
 from .viewer import Viewer
 
 __all__ = ["Batch", "CatchUp", "Entry", "Taken"]
@@ -26,7 +27,8 @@ class Entry:
         """Return the patch as a frame for a client."""
         frame = self.frames.get(client)
         if frame is None:
-            frame = self.frames[client] = client.encode(self.patch)
+            frame = client.encode(self.patch)
+            frame = self.frames[client] = frame if self.patch.compresses else Uncompressed(frame)
         return frame
 
     def is_held_by(self, viewer: Viewer) -> bool:

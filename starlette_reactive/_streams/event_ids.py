@@ -11,7 +11,7 @@ from starlette.types import Scope
 from .._clients import RESTART_EVENT
 from .._core.sse import SSEEvent, encode_event, with_fields
 
-__all__ = ["RESTART_PAUSE", "EventId", "first_frame", "restart_frame"]
+__all__ = ["RESTART_PAUSE", "EventId", "first_frame", "restart_frame", "retry_field"]
 
 RESTART_PAUSE = 0.3
 """Seconds after which a browser connects again whose stream restarts."""
@@ -59,6 +59,11 @@ def first_frame(event_id: str, retry: int | None) -> bytes:
     Without data it is no event. Browsers keep its id, and show it to scripts with the next event.
     """
     return with_fields([b"id: %b\n\n" % event_id.encode("ascii")], retry=retry)
+
+
+def retry_field(retry: int | None) -> bytes:
+    """Return what the next frame begins with, to set the pause in milliseconds before a reconnect."""
+    return b"" if retry is None else b"retry: %d\n" % retry
 
 
 def restart_frame(pause: float, event_id: str | None = None) -> bytes:

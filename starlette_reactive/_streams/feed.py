@@ -193,8 +193,8 @@ class Feed:
 
         Args:
             viewer: The viewer, which has an origin.
-            changes: What changed, each with the blocks that it touches. Of several changes of a path only the last
-                one's origin is known.
+            changes: What changed, each with the blocks that it touches. Of several changes of a path only the
+                origin of the last one is known.
             after: The position after which this applies.
         """
         shown: set[BlockRef] = set()

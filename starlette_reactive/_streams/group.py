@@ -24,10 +24,9 @@ from .._core.errors import StreamEndedError, StreamRestartError
 from .._core.loops import LoopClosedError, current_mailbox, spawn
 from .._core.paths import ALL
 from .._index.tables import IndexedBlock
-from .._log.changelog import Change
 from .alarm import Alarm
 from .backoff import Backoff
-from .concerned import authors_of, owed_paths, part_twins, wake_own_groups
+from .concerned import note_own, owed_paths, part_twins, wake_own_groups
 from .feed import Feed
 from .group_options import GroupOptions
 from .group_scopes import GroupScopes
@@ -68,7 +67,7 @@ class Group:
         self._mailbox = current_mailbox()
         self.traces: GroupTraces = GroupTraces(options.hub, options.scope, options.registry, follows=options.follows)
         self._alarm = Alarm(options.hub, options.scope, options.own_origin, options.browser)  # before the feed reads
-        self.scopes: GroupScopes = GroupScopes(options, self._alarm, self.traces)
+        self.scopes: GroupScopes = GroupScopes(options, self._alarm, self.traces, self._look_later)
         self.feed: Feed = Feed(self.scopes, options.registry, self._demand, options.renewal, options.key)
         self._past = Past(self.feed.position)
         self._is_outdated = False
@@ -98,18 +97,17 @@ class Group:
         """Add a viewer. If it has further scopes, the group already expects them."""
         self._viewers[viewer] = None
         viewer.heartbeat = self.heartbeat
-        self.scopes.join(viewer)
+        self.scopes.join(viewer, self.feed.position)
         self.feed.join(viewer)
         if self.scopes.have_news_for(viewer, self.feed.position):
-            self._demanded = True
-            self._alarm.ring()
+            self._look_later()
         if not self._authorised:
             self.feed.demand_for(viewer)  # the render that shows whether the viewer is admitted
             self._demanded = True
         self.traces.viewers_changed(len(self._viewers))
 
     async def admit(self, viewer: Viewer) -> bool:
-        """Wait until the application admits the viewers of the group. Return ``False`` if this one's stream ends."""
+        """Wait until the application admits the viewers of the group. Return ``False`` if the viewer's stream ends."""
         while not self._authorised and viewer.end_reason is None:
             await self.feed.changed.wait()
         if not self.scopes.are_open_for(viewer):
@@ -130,6 +128,15 @@ class Group:
         self._alarm.follow()
         self.wake(leader.feed.position)
 
+    def look(self) -> None:
+        """Read the change log at once, unless that follows a render anyway."""
+        if not self._is_rendering and self._authorised and self._read_changes():
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._demanded = True
+        self._alarm.ring()
+
     def wake(self, position: int) -> None:
         """Read the change log up to a position or further, because another group has found something there."""
         if self.feed.position < position:
@@ -139,8 +146,7 @@ class Group:
     def retry(self) -> None:
         """Render at once what could not be rendered."""
         if self.feed.is_owed:
-            self._demanded = True
-            self._alarm.ring()
+            self._look_later()
 
     def is_behind(self, viewer: Viewer) -> bool:
         """Return whether a viewer is owed something, or may be."""
@@ -300,8 +306,7 @@ class Group:
     def _demand(self, blocks: Iterable[IndexedBlock], paths: frozenset[str]) -> None:
         self.feed.owe(blocks)
         self._paths |= paths
-        self._demanded = True
-        self._alarm.ring()
+        self._look_later()
 
     # Rendering
 
@@ -327,7 +332,8 @@ class Group:
                 by_updates = all((change.origin or "").startswith(UPDATE_MARK) for change in reading.changes)
                 self._only_by_updates = by_updates and self._only_by_updates is not False
             part_twins(self._viewers, origins, self._options.hub, self._options.scope)
-            self._note_own(reading.changes, before, origins)
+            if note_own(self.feed, self._options.registry, self._viewers, reading.changes, before, origins):
+                timer().add(self)  # for what they are sent later
             shown = owed_paths(reading.changes, before, self._viewers, self.scopes)
             everybody = self.scopes.are_of_all(reading.changes, len(self._viewers))
             whole = everybody and all(change.audience is None for change in reading.changes)
@@ -341,31 +347,19 @@ class Group:
         self.traces.read(reading, before, plan.affected, self._viewers)
         return bool(plan.affected)
 
-    def _note_own(self, changes: tuple[Change, ...], before: int, origins: frozenset[str]) -> None:
-        """Record what viewers changed themselves."""
-        authors = authors_of(self._viewers, changes, before, origins)
-        if not authors:
-            return
-        plan = self._options.registry.plan
-        touched = {
-            change: plan(frozenset((change.path,))).touched
-            for change in changes
-            if change.origin is not None or change.other_position > before
-        }
-        for viewer in authors:
-            self.feed.note_own(viewer, touched, before)
-        timer().add(self)  # for what they are told of later
-
     async def _render(self) -> None:
         blocks = self.feed.owed_blocks()
         started = time.monotonic()
         if (outdated := self.outdated()) is not None:
             raise outdated
+        reads, render = self.scopes.reads, self._options.render
+        if reads is not None:
+            render = functools.partial(reads.render, self._viewers, self.feed.position)
         self._is_rendering = True
         caused_by_update.set(self._only_by_updates is True)
         self._only_by_updates = None
         try:
-            rendered = await self._options.render(frozenset(self._paths), [block.ref for block in blocks])
+            rendered = await render(frozenset(self._paths), [block.ref for block in blocks])
         except (StreamEndedError, StreamRestartError):
             raise
         except Exception as error:  # noqa: BLE001 - logged
@@ -385,7 +379,7 @@ class Group:
             self.feed.wake()
 
     def _publish(self, blocks: Sequence[IndexedBlock], rendered: Rendered) -> Sequence[Patch]:
-        patches, failed = patches_of(blocks, rendered)
+        patches, failed = patches_of(blocks, rendered, self._options.uncompressed)
         shown = failed if self._options.debug else []
         repeated: Sequence[Patch] = ()
         if patches or shown:

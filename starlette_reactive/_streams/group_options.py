@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .._bus.hub import Hub
+from .._core.blocks import BlockRef
 from .._index.registry import Registry
+from .compression import Segments
 from .rendering import RenderBlocks
 
 __all__ = ["GroupOptions"]
@@ -35,6 +37,10 @@ class GroupOptions:
         follows: Whether its viewer has another place in a group that it shares, which counts the viewer.
         personal: The personal blocks of the viewers, which a group of each viewer's own renders. ``None`` if there are
             none. This group wakes those groups for what concerns them.
+        tracked: The blocks that the first run renders to find out what the page reads from a database, in template
+            order. ``None`` if the page is not tracked.
+        segments: What the viewers are sent, compressed. ``None`` if their streams are not compressed.
+        uncompressed: The names of blocks that are sent as they are, even in a compressed stream.
     """
 
     hub: Hub
@@ -52,3 +58,6 @@ class GroupOptions:
     browser: str | None = None
     follows: bool = False
     personal: Registry | None = None
+    tracked: Sequence[BlockRef] | None = None
+    segments: Segments | None = None
+    uncompressed: frozenset[str] = frozenset()

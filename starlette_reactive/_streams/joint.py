@@ -7,6 +7,9 @@ rules keep the page exact:
 - **An id is sent only when both groups have sent everything up to it.**
 - **What replaces a block that the other group has sent may be older.** A personal block contains the shared blocks
   nested in it, as its own run has read them. Those that have changed since that run began are sent again after it.
+
+The group of its own is woken by the shared one, only for changes that its blocks show. If the page is tracked, each run
+decides by itself what matters to it, so the bus wakes both groups.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from .._core.blocks import BlockRef
 from .._core.errors import StreamRestartError
 from .._core.loops import Nudge
 from .._core.sse import with_fields
-from .event_ids import EventId
+from .event_ids import EventId, retry_field
 from .group import Group
 from .group_options import GroupOptions
 from .groups import group_for
@@ -34,7 +37,7 @@ __all__ = ["Joint", "JointStream", "Sharing"]
 
 
 class Sharing(Protocol):
-    """What a viewer shares, and with whom. It is asked once the application has admitted the viewer."""
+    """What a viewer shares, and with which others. It is asked once the application has admitted the viewer."""
 
     @property
     def has_personal(self) -> bool:
@@ -45,7 +48,7 @@ class Sharing(Protocol):
         """The shared blocks that are nested in each personal block, as far as there are any."""
 
     def group(self) -> tuple[GroupOptions, Hashable]:
-        """Return how the viewers are served with whom it shares, and what identifies their group."""
+        """Return how the viewers that share with it are served, and what identifies their group."""
 
     def joined(self, joint: Joint) -> Callable[[], object]:
         """Take note that the viewer has joined. Return what to call when it leaves."""
@@ -69,7 +72,17 @@ class Joint:
         nudge: What wakes its stream.
     """
 
-    __slots__ = ("_has_personal", "_is_behind", "_nested", "_nudge", "own", "own_viewer", "shared", "viewer")
+    __slots__ = (
+        "_has_personal",
+        "_is_behind",
+        "_is_tracked",
+        "_nested",
+        "_nudge",
+        "own",
+        "own_viewer",
+        "shared",
+        "viewer",
+    )
 
     def __init__(
         self,
@@ -88,12 +101,13 @@ class Joint:
         self._nested = sharing.nested
         self._nudge = nudge
         self._is_behind = sharing.has_personal  # whether the personal blocks may be behind the shared ones
+        self._is_tracked = sharing.has_personal and own.scopes.reads is not None  # its own runs read something else
 
     def connect(self) -> None:
         """Let either place know from now on what concerns the stream in the other one."""
         own, viewer = self.own, self.viewer
         viewer.is_outdated = own.outdated() is not None
-        viewer.wake_own = self._wake_own if self._has_personal else None
+        viewer.wake_own = self._wake_own if self._has_personal and not self._is_tracked else None
         own.on_outdate = self._outdate
         own.feed.on_wake = self._own_woke
 
@@ -132,19 +146,24 @@ class Joint:
         """Return whether there may be personal blocks to send."""
         return self._is_behind and self.own.feed.has_news(self.own_viewer)
 
-    def take(self) -> bytes:
-        """Return the frames that bring the viewer up to date. Empty if there is nothing to send yet."""
+    def take(self) -> tuple[bytes, bytes]:
+        """Return the frames that bring the viewer up to date: personal ones, and after them those that it shares.
+
+        Empty if there is nothing to send yet.
+        """
+        if self._is_tracked:
+            self.own.look()  # the bus may not have woken it yet
         if self._is_behind and self.own.is_behind(self.own_viewer):
             return self._take_both()
-        self._is_behind = False
+        self._is_behind = self._is_tracked
         frames = self.shared.feed.take(self.viewer)
         if frames:
             self.shared.traces.sent(self.viewer, len(frames))
             if self._nested:
                 self.own.feed.note_altered(self.own_viewer)
-        return frames
+        return b"", frames
 
-    def _take_both(self) -> bytes:
+    def _take_both(self) -> tuple[bytes, bytes]:
         taken = self._take_own()
         is_behind = self.own.is_behind(self.own_viewer)
         frames = self.shared.feed.take(self.viewer, with_id=not is_behind)
@@ -152,13 +171,13 @@ class Joint:
             self.shared.traces.sent(self.viewer, len(frames))
             if self._nested:
                 self.own.feed.note_altered(self.own_viewer)
-        self._is_behind = is_behind
+        self._is_behind = is_behind or self._is_tracked
         if not taken:
-            return frames
+            return b"", frames
         event_id = None if frames or is_behind else self._event_id()
         personal = with_fields(taken, event_id=event_id)
         self.own.traces.sent(self.own_viewer, len(personal))
-        return personal + frames
+        return personal, frames
 
     def _advance(self) -> None:
         """Record that the personal blocks are as current as the shared ones, as they are until they fall behind."""
@@ -216,22 +235,22 @@ class JointStream(LiveStream):
             await self._send_first(joint.shared, joint.viewer, first, send)
             del beginning, first  # they last for the whole stream
             shared, viewer, feed = joint.shared, joint.viewer, joint.shared.feed
-            check, retry = self._sharing.check, self._retry
+            check, retry = self._sharing.check, retry_field(self._retry)
             while viewer.end_reason is None:
-                frames = b""
+                own = frames = toasts = b""
                 if feed.has_news(viewer) or joint.has_personal_news() or self._toasts:
                     found = (viewer.is_outdated and joint.own.outdated()) or check()
                     if found is not None:
                         await self._restart_for(joint, found)
                         if viewer.end_reason is not None:
                             break
-                    frames = joint.take() + self._toasts.take(viewer.client)
-                if frames:
-                    if retry is not None:
-                        frames, retry = with_fields([frames], retry=retry), None
-                    await self._send_body(send, viewer, frames)
+                    own, frames = joint.take()
+                    toasts = self._toasts.take(viewer.client)
+                if own or frames or toasts:
+                    await self._send_body(send, viewer, self._encoder.encode(retry + own, frames, toasts))
+                    retry = b""
                 elif viewer.heartbeat != shared.heartbeat:
-                    await self._send_body(send, viewer, viewer.client.heartbeat)
+                    await self._send_body(send, viewer, self._encoder.encode_heartbeat(viewer.client.heartbeat))
                 else:
                     await feed.changed.wait(self._toasts.nudge)  # nothing is awaited between `take` and this
                     continue
@@ -262,8 +281,12 @@ class JointStream(LiveStream):
             hub, scope = own.options.hub, own.options.scope
             location = replace(location, position=None, cursor=hub.cursor_at(scope, None))
             own_viewer.reset()
-        shared = group_for(*self._sharing.group())
+        shared, cursor = group_for(*self._sharing.group()), own_viewer.cursor
         shared.scopes.expect(own_viewer.others)
+        if shared.scopes.reads is not None and own.scopes.reads is not None:
+            shared.scopes.reads.adopt(own.scopes.reads)
+            found = shared.scopes.locate(cursor, own_viewer.others)
+            location = replace(found, position=None) if location.position is None else found
         viewer = Viewer(
             own_viewer.user_id,
             own_viewer.origin,
@@ -275,16 +298,18 @@ class JointStream(LiveStream):
             own_viewer.server,
             tells_own=own_viewer.tells_own,
             scopes=own_viewer.scopes,
-            starts=own_viewer.starts,
+            starts=location.starts,
+            cursor=cursor,
         )
         shared.join(viewer)
+        self._encode_for(shared)
         joint = Joint(own, own_viewer, shared, viewer, self._sharing, self._toasts.nudge)
         joint.connect()
         on_leave = self._sharing.joined(joint)
-        if self._sharing.has_personal:
-            own.follow(shared)
-        else:
+        if not self._sharing.has_personal:
             own.leave(own_viewer)
+        elif own.scopes.reads is None:
+            own.follow(shared)
         try:
             yield joint, replace(beginning, location=location)
         finally:

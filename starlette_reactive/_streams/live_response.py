@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import anyio
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -21,10 +22,11 @@ from .._clients import Client
 from .._clients.htmx import stream_client
 from .._core.callables import name_of
 from .._core.emit_filters import filtering
+from .._core.encodings import accepts_gzip
 from .._core.events import ConnectionInfo
 from .._core.loops import current_mailbox
-from .._core.sse import with_fields
-from .event_ids import RESTART_PAUSE, EventId, first_frame, restart_frame
+from .compression import Encoder, GzipEncoder, Segments
+from .event_ids import RESTART_PAUSE, EventId, first_frame, restart_frame, retry_field
 from .group import Group
 from .group_options import GroupOptions
 from .groups import group_for
@@ -62,7 +64,7 @@ class ViewerOptions:
         sink: A CSS selector of the client's connected element, if the end of the stream removes it.
         retry: Milliseconds that clients wait before they reconnect, before jitter.
         client: Returns the client for the ASGI scope of the request.
-        tells_own: Whether it is told of its own changes, too, as pages are.
+        tells_own: Whether it receives its own changes, too, as pages are.
     """
 
     share: Hashable | None = None
@@ -116,6 +118,17 @@ class LiveStream(EventStream):
         self._options = options
         self._member: Member | None = None  # since the viewer is counted
         self._toasts = ToastTray()
+        self._encoder = Encoder()
+        self._segments: Segments | None = None  # since it is known that the stream is compressed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, until the client, the application or the server ends it."""
+        if self._group_options.segments is not None:
+            self.headers.add_vary_header("Accept-Encoding")
+            if accepts_gzip(Headers(scope=scope).get("accept-encoding", "")):
+                self.headers["Content-Encoding"] = "gzip"
+                self._segments = self._group_options.segments
+        await super().__call__(scope, receive, send)
 
     def belong_to(self, session: str, on_join: Callable[[Group, Viewer], Callable[[], object]]) -> None:
         """End with a session of the viewer, by its name in the roster, and call a function when the viewer joins."""
@@ -145,11 +158,12 @@ class LiveStream(EventStream):
     @contextmanager
     def _viewer(self, asgi_scope: Scope) -> Iterator[tuple[Group, Viewer, Beginning]]:
         options, connection = self._options, self._options.connection
-        hub, scope = self._group_options.hub, self._group_options.scope
+        scope = self._group_options.scope
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
         self._group_options = group.options  # its own are needed no more if others have made the group
         group.scopes.expect(options.others)
-        location = hub.locate(scope, EventId.requested(asgi_scope).cursor or options.after or None, options.others)
+        cursor = EventId.requested(asgi_scope).cursor or options.after or None
+        location = group.scopes.locate(cursor, options.others)
         viewer = Viewer(
             None if connection is None else connection.user_id,
             options.origin,
@@ -162,6 +176,7 @@ class LiveStream(EventStream):
             tells_own=options.tells_own,
             scopes=(scope, *options.others),
             starts=location.starts,
+            cursor=cursor,
         )
         group.join(viewer)
         on_leave = None if options.on_join is None else options.on_join(group, viewer)
@@ -176,32 +191,38 @@ class LiveStream(EventStream):
 
     async def _is_admitted(self, group: Group, viewer: Viewer, send: Send) -> bool:
         """Begin the answer, and wait until the viewer is admitted and counted. Return ``False`` if its stream ends."""
+        self._encode_for(group)
         viewer.sending_since = time.monotonic()
         await self._send_start(send)
         viewer.sending_since = None
         return await group.admit(viewer) and self._is_counted(group, viewer)
 
+    def _encode_for(self, group: Group) -> None:
+        """Begin to send what a group shares."""
+        if self._segments is not None:
+            self._encoder = GzipEncoder(group.options.segments or self._segments)
+
     async def _send_first(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
         await self._call(self._options.on_connect)
-        event_id = group.feed.event_id(beginning.location.cursor)
-        await self._send_body(send, viewer, first_frame(event_id, self._retry))
+        tracked = group.scopes.reads is not None  # it has scopes now that it had not when it began
+        cursor = group.scopes.cursor_at(viewer.position, viewer) if tracked else beginning.location.cursor
+        event_id = group.feed.event_id(cursor)
+        await self._send_own(send, viewer, first_frame(event_id, self._retry))
 
     async def _send_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
         if await self._is_admitted(group, viewer, send):
             await self._send_first(group, viewer, beginning, send)
         del beginning  # it lasts for the whole stream
-        retry = self._retry
+        own = retry_field(self._retry)
         while viewer.end_reason is None:
             frames, toasts = group.feed.take(viewer), self._toasts.take(viewer.client)
-            body = frames + toasts
-            if body:
-                if retry is not None:
-                    body, retry = with_fields([body], retry=retry), None
-                await self._send_body(send, viewer, body)
+            if frames or toasts:
+                await self._send_body(send, viewer, self._encoder.encode(own, frames, toasts))
+                own = b""
                 if frames:
-                    group.traces.sent(viewer, len(body) - len(toasts))
+                    group.traces.sent(viewer, len(frames))
             elif viewer.heartbeat != group.heartbeat:
-                await self._send_body(send, viewer, viewer.client.heartbeat)
+                await self._send_body(send, viewer, self._encoder.encode_heartbeat(viewer.client.heartbeat))
             else:
                 # nothing is awaited between `take` and this, so nothing is missed
                 await group.feed.changed.wait(self._toasts.nudge)
@@ -236,7 +257,7 @@ class LiveStream(EventStream):
         if viewer.end_reason in ("restart", "return"):  # at once, or after the usual pause
             pause = RESTART_PAUSE if viewer.end_reason == "restart" else self._options.retry / 1000
             cursor = group.scopes.cursor_at(viewer.position, viewer)
-            await self._send_body(send, viewer, restart_frame(pause, group.feed.event_id(cursor)))
+            await self._send_own(send, viewer, restart_frame(pause, group.feed.event_id(cursor)))
         final = viewer.end_reason if viewer.end_reason in FINAL_REASONS else None
         if final is None and not viewer.client.reconnects_after_end:
             self._abort()  # a clean end would be final
@@ -246,10 +267,14 @@ class LiveStream(EventStream):
             if final is not None:
                 closing = viewer.client.encode_close(self._close_event, self._options.sink, final)
                 if closing:
-                    await self._send_body(send, viewer, closing)
+                    await self._send_own(send, viewer, closing)
             await self._finish(send)
         if self._ending is not None:
             self._ending.cancel()
+
+    async def _send_own(self, send: Send, viewer: Viewer, frames: bytes) -> None:
+        """Send what is for this viewer alone."""
+        await self._send_body(send, viewer, self._encoder.encode(frames))
 
     async def _send_body(self, send: Send, viewer: Viewer, body: bytes) -> None:
         viewer.sending_since = time.monotonic()

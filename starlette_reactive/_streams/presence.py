@@ -1,4 +1,4 @@
-"""Gathering what connection callbacks emit, so that many viewers who come and go are few updates.
+"""Collecting what connection callbacks emit, so that many viewers who come and go are few updates.
 
 The first change of presence is emitted at once. Those that follow within :data:`WINDOW` are merged and emitted at its
 end, so a page that shows presence is updated at most once in a window, however many viewers connect.
@@ -19,7 +19,7 @@ from .._core.loops import Mailbox, current_mailbox, spawn
 __all__ = ["WINDOW", "Gatherer", "flush_presence", "gatherer_for", "pause"]
 
 WINDOW = 0.5
-"""Seconds for which changes of presence are gathered."""
+"""Seconds for which changes of presence are collected."""
 
 
 async def pause() -> None:
@@ -31,7 +31,7 @@ _Key = tuple[str, frozenset[str] | None, str | None]
 
 
 class Gatherer:
-    """Gathers the events of one bus in one event loop.
+    """Collects the events of one bus in one event loop.
 
     Args:
         emit: Emits an event.
@@ -43,7 +43,7 @@ class Gatherer:
         self._gathered: dict[_Key, frozenset[str]] = {}
 
     def __call__(self, event: ChangeEvent) -> ChangeEvent | None:
-        """Return the event if it is the first of a window. Gather it otherwise."""
+        """Return the event if it is the first of a window. Collect it otherwise."""
         if not self._is_in_loop():
             return event
         key = (event.scope, event.audience, event.origin)
@@ -54,7 +54,7 @@ class Gatherer:
         return event
 
     def flush(self) -> None:
-        """Emit everything that was gathered."""
+        """Emit everything that was collected."""
         for key in list(self._gathered):
             self._emit_gathered(key)
 
@@ -99,7 +99,7 @@ def gatherer_for(hub: Hub) -> Gatherer:
 
 
 def flush_presence(hub: Hub) -> None:
-    """Emit the changes of presence that a bus has gathered in the running event loop, and forget the bus."""
+    """Emit the changes of presence that a bus has collected in the running event loop, and forget the bus."""
     found = (_gatherers.get(None) or {}).pop(hub, None)
     if found is not None:
         found.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from anyio import to_thread
@@ -145,14 +145,25 @@ def error_markup(block_name: str, error: BaseException) -> str:
 
 
 def patches_of(
-    blocks: Iterable[IndexedBlock], rendered: Rendered
+    blocks: Iterable[IndexedBlock], rendered: Rendered, uncompressed: Set[str] = frozenset()
 ) -> tuple[list[tuple[IndexedBlock, Patch]], list[Patch]]:
-    """Return the patches of rendered blocks, and what to show in debug mode in place of those that failed."""
+    """Return the patches of rendered blocks, and what to show in debug mode in place of those that failed.
+
+    Args:
+        blocks: The blocks.
+        rendered: What became of them.
+        uncompressed: The names of blocks that no stream may send compressed, not even as a part of others.
+    """
     patches, failed = [], []
     for block in blocks:
         html = rendered[block.ref.key]
         if isinstance(html, str):
-            patches.append((block, Patch(block.ref, html, block.placement)))
+            compresses = not uncompressed or uncompressed.isdisjoint(_names_in_and_around(block))
+            patches.append((block, Patch(block.ref, html, block.placement, compresses)))
         else:
             failed.append(Patch(block.ref, error_markup(block.ref.block_name, html), block.placement))
     return patches, failed
+
+
+def _names_in_and_around(block: IndexedBlock) -> Iterator[str]:
+    return (ref.block_name for ref in (block.ref, *block.around, *block.inside))

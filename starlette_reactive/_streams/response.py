@@ -1,6 +1,6 @@
 """EventStream: the response that sends what a generator yields.
 
-It is an ``sse_starlette.EventSourceResponse``, with its headers, its answer to HEAD, its send time-out and its
+It is an ``sse_starlette.EventSourceResponse``, with its headers, its answer to HEAD, its send timeout and its
 disconnect handler, but it has a ``__call__`` of its own:
 
 - The stock response runs four tasks for each connection and wakes one for each message. Here the host task listens for
@@ -55,7 +55,7 @@ class EventStream(EventSourceResponse):
     | yielded | sent as |
     |---|---|
     | ``str`` | an event named ``event_type`` |
-    | ``dict`` | the same, as JSON; it may hold Pydantic models, dates and the like |
+    | ``dict`` | the same, as JSON; it may hold Pydantic models, dates and similar values |
     | :class:`Fragment` | the block's HTML, as an event named after the fragment's target, or unnamed without one |
     | :class:`SSEEvent` | itself |
     | ``bytes`` | unchanged: a ready frame |
@@ -66,7 +66,7 @@ class EventStream(EventSourceResponse):
     Args:
         generator: An asynchronous or plain iterable. A plain one is iterated in worker threads. A thread that blocks
             when the stream ends is left to itself; since the process cannot exit before it returns, wait with a
-            time-out in it.
+            timeout in it.
         templates: The environment of fragments.
         event_type: The event name of strings and dicts. ``None`` sends them unnamed.
         heartbeat_interval: Seconds of silence after which a comment is sent, which keeps proxies from closing the
@@ -256,7 +256,7 @@ class EventStream(EventSourceResponse):
 
 
 def _with_nosniff(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Return headers by which what people wrote is never taken for a document of its own."""
+    """Return headers by which what people wrote is never treated as a document of its own."""
     kept = {name: value for name, value in (headers or {}).items() if name.lower() != "x-content-type-options"}
     return {**kept, "X-Content-Type-Options": "nosniff"}
 

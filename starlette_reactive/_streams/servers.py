@@ -2,7 +2,7 @@
 
 ASGI informs an application of a shutdown only after its responses have ended, so endless responses must find out by
 themselves. A server runs as a task of the event loop that calls the application. So it is found in the frames of the
-loop's tasks, whoever tells it to stop, whichever thread it runs in, and whatever middleware wraps the application.
+loop's tasks, whatever stops it, whichever thread it runs in, and whatever middleware wraps the application.
 Where a loop has several servers, the address that a request arrived at says which one it is.
 
 | server | its object | stops when |

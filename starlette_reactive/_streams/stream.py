@@ -8,6 +8,7 @@ from .._bus.bus import ReactiveBus, hub_of
 from .._core.events import ConnectionInfo
 from .._index.index import DependencyIndex, registry_of
 from .._templates.environments import Templates, environment_of
+from .compression import Segments
 from .group_options import GroupOptions
 from .live_response import ConnectionCallback, LiveStream, ViewerOptions
 from .rendering import ContextBuilder, block_renderer
@@ -34,6 +35,7 @@ def reactive_stream(
     retry: int = 3000,
     close_event: str | None = None,
     debug: bool = False,
+    compress: bool = False,
 ) -> EventStream:
     """Return a response that keeps a page's blocks up to date.
 
@@ -64,6 +66,9 @@ def reactive_stream(
             that they do not all return at once.
         close_event: The event, with the data ``close``, that ends the client when the bus closes the stream.
         debug: Whether a failing block shows its error in the page.
+        compress: Whether the stream is compressed if the client accepts gzip, once for all streams with an equal
+            ``share`` key. Where a block shows a secret beside what others have written, its length tells something
+            about the secret.
 
     Raises:
         TypeError: An argument has the wrong type, or ``context_builder`` needs more than one argument.
@@ -84,6 +89,7 @@ def reactive_stream(
         heartbeat_interval=heartbeat_interval,
         send_timeout=send_timeout,
         debug=debug,
+        segments=None if not compress else Segments(1) if share is None else Segments(),
     )
     options = ViewerOptions(
         share=share,

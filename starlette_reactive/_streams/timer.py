@@ -1,4 +1,4 @@
-"""One timer for all streams of an event loop: heartbeats, send time-outs, and noticing that the server stops."""
+"""One timer for all streams of an event loop: heartbeats, send timeouts, and noticing that the server stops."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ class GroupTraces:
 
         Args:
             ref: The block.
-            message: Where the block is, for whom it was different, and what to do, as one sentence without a full stop.
+            message: Where the block is, which viewers it was different for, and what to do, without a full stop.
         """
         for trace in self._traces:
             trace.differed(ref, message)

@@ -4,9 +4,9 @@ A viewer holds no patches, only numbers. The *sequence* is the newest batch of t
 say which patch of a block it holds.
 
 The answer to a viewer's own request shows its change. But that answer may be lost, and an update that was rendered
-before the change may reach the page after the answer. So the viewer of a page is told of its own changes too: at once
+before the change may reach the page after the answer. So the viewer of a page receives its own changes too: at once
 if its client tells such updates from others, else :data:`REPEAT_DELAY` seconds later, after the answer. An
-application's own stream is not told of changes of its origin, except where an older update could outlast the answer:
+application's own stream does not receive changes of its origin, except where an older update could outlast the answer:
 those of blocks that it was sent before, which come as late, and those that are in the log when it connects.
 """
 
@@ -45,10 +45,11 @@ class Viewer:
             those of others.
         session_id: The session id of its connection. A second connection with the same one is a duplicated tab.
         server: What serves the stream.
-        tells_own: Whether it is told of its own changes, too, as pages are.
+        tells_own: Whether it receives its own changes, too, as pages are.
         scopes: The scopes that concern it, of which the first one is that of the group. Empty if all scopes of the
             group do.
         starts: Its scopes, each with the position where it begins there. ``None`` if it has one scope.
+        cursor: The cursor that it has come with.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Viewer:
         "client",
         "connected_at",
         "crossed_paths",
+        "cursor",
         "end_reason",
         "heartbeat",
         "held_versions",
@@ -99,7 +101,9 @@ class Viewer:
         tells_own: bool = False,
         scopes: tuple[str, ...] = (),
         starts: Starts | None = None,
+        cursor: str | None = None,
     ) -> None:
+        self.cursor: str | None = cursor
         self.scopes: tuple[str, ...] = scopes
         self.starts: Starts | None = starts
         self.tells_own: bool = tells_own
@@ -126,10 +130,10 @@ class Viewer:
         self.altered_at: dict[BlockRef, int] = {}  # the sequence in which something else altered what it holds
         self.connected_at: int = connected_at
         self.own_after: int = connected_at  # up to this position, what is sent to it does not count as its own
-        self.crossed_paths: dict[str, float] = {}  # paths of its own changes, and when it is told of them
+        self.crossed_paths: dict[str, float] = {}  # paths of its own changes, and when it receives them
         self.repeat_at: float = math.inf  # when the first of those is due
         self.repeated_paths: frozenset[str] = frozenset()  # paths of its own changes that it is owed
-        self.sent: set[BlockRef] = set()  # the blocks that it was sent, if that decides whether it is told
+        self.sent: set[BlockRef] = set()  # the blocks that it was sent, if that decides what it receives
         self.sent_own: dict[BlockRef, int] = {}  # versions that it was sent as its own since it was last caught up
 
     @property
@@ -143,7 +147,7 @@ class Viewer:
 
     @property
     def skipped_origin(self) -> str | None:
-        """The mark whose changes it is not told of at once."""
+        """The mark whose changes it does not receive at once."""
         return None if self.tells_own and self.client.own is not None else self.origin
 
     def end(self, reason: str) -> None:
@@ -162,7 +166,7 @@ class Viewer:
         return change.position <= self.connected_at or change.path in self.repeated_paths
 
     def is_in_audience(self, change: Change) -> bool:
-        """Return whether a change is in a scope of this viewer and for its user, whoever made it."""
+        """Return whether a change is in a scope of this viewer and for its user."""
         return (change.audience is None or self.user_id in change.audience) and self.has_scope_of(change)
 
     def has_scope_of(self, change: Change) -> bool:
@@ -170,18 +174,18 @@ class Viewer:
         return not self.scopes or change.scope in self.scopes
 
     def is_stalled(self, now: float, timeout: float | None) -> bool:
-        """Return whether a send takes longer than the time-out, or longer than a stream that has to end may take."""
+        """Return whether a send takes longer than the timeout, or longer than a stream that has to end may take."""
         if self.end_reason is not None:
             timeout = FAREWELL_TIMEOUT
         return timeout is not None and self.sending_since is not None and now - self.sending_since > timeout
 
     def note_sent(self, blocks: Iterable[BlockRef]) -> None:
-        """Record that blocks were sent, if that decides of which own changes it is told."""
+        """Record that blocks were sent, if that decides which own changes it receives."""
         if self.origin is not None and not self.tells_own:
             self.sent.update(blocks)
 
     def note_crossed(self, change: Change, touched: Collection[BlockRef]) -> None:
-        """Record an own change that it is not told of at once.
+        """Record an own change that it does not receive at once.
 
         Args:
             change: The viewer's own change.
@@ -214,6 +218,21 @@ class Viewer:
         self.position = self.began_at
         self.plan = None
         self.caught_up = False
+
+    def begin_at(self, position: int | None, latest: int, starts: Starts | None, fed: int) -> None:
+        """Begin elsewhere, before it is sent anything, because it has further scopes.
+
+        Args:
+            position: The position up to which its page is known to be current. ``None`` means unknown.
+            latest: The position in the change log now.
+            starts: Its scopes, each with the position where it begins there.
+            fed: The position of the feed.
+        """
+        self.position = self.began_at = position
+        self.connected_at = self.own_after = latest
+        self.starts = starts
+        self.plan = None
+        self.caught_up = position is not None and position >= fed
 
     def reset(self) -> None:
         """Owe it all blocks: which changes were its own is no longer known."""

@@ -15,10 +15,12 @@ from .elements.tree_fault import TreeFault
 from .reads import BlockReads, PageReads
 from .regions import Region, add_regions, region_name, regions_of
 from .render import CompiledBlock, compile_block
+from .rows import BlockRows, rows_of_page
 
 __all__ = [
     "DYNAMIC",
     "BlockReads",
+    "BlockRows",
     "CompiledBlock",
     "Element",
     "PageReads",
@@ -34,4 +36,5 @@ __all__ = [
     "elements",
     "region_name",
     "regions_of",
+    "rows_of_page",
 ]

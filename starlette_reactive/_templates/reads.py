@@ -16,7 +16,7 @@ class BlockReads:
         name: The block's name.
         template: The template with the definition that counts, which is the outermost child's.
         line: The line of its ``{% block %}`` there.
-        paths: The context paths that its text reads outside of the blocks nested in it. :data:`~..paths.ALL` alone
+        paths: The context paths that its text reads outside the blocks nested in it. :data:`~..paths.ALL` alone
             stands for everything.
         parent: The nearest block that is around it wherever the page shows it. None at the top level.
         alone: Why it cannot be rendered alone. None if it can.
@@ -42,7 +42,7 @@ class PageReads:
     Args:
         template_name: The page's template.
         blocks: Its blocks in document order. A block comes before the blocks nested in it.
-        outside: The paths that the page reads outside of all blocks.
+        outside: The paths that the page reads outside all blocks.
         unplaced: Blocks that the templates define and the page does not show, such as those that a child defines and
             its parent does not. They can be rendered alone too.
         templates: The names of all templates that the page consists of or imports.

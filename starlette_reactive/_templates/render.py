@@ -17,11 +17,13 @@ from jinja2 import Environment
 from jinja2.runtime import Context
 
 from .._core.errors import BlockRenderError
+from .._core.rows import keyed_text
 from .composed_page import compose, is_page_current
 from .environment_cache import PerEnvironment
 from .prologue import PARENT
 from .regions import regions_of
 from .render_plan import BlockPlan, BlockRecipe, CompiledPrologue, ParentFork, RenderStep, UnknownParent, make_plan
+from .rows import MARK
 
 __all__ = ["CompiledBlock", "compile_block"]
 
@@ -43,6 +45,8 @@ class CompiledBlock:
 
     def render(self, context: Mapping[str, object]) -> str:
         """Return the block's text as the page contains it, byte for byte.
+
+        If the block is a keyed list, the text is a :class:`~.._core.rows.KeyedText`.
 
         Args:
             context: The context of the page.
@@ -207,7 +211,7 @@ _lock = threading.RLock()
 
 
 def _joined(chunks: Iterable[Any]) -> str:
-    return "".join([str(chunk) for chunk in chunks])
+    return keyed_text("".join([str(chunk) for chunk in chunks]), MARK)
 
 
 def _context(prologue: CompiledPrologue, values: Mapping[str, object], around: Context | None) -> Context:

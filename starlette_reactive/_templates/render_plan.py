@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from jinja2 import Environment, Template, nodes
 
@@ -11,6 +13,7 @@ from .._core.errors import BlockNotFoundError, BlockRenderError
 from .._core.suggestions import did_you_mean
 from .composed_page import ComposedPage, PageVariant
 from .prologue import Prologue, PrologueLevel, prologue_of_choice, prologues_of
+from .rows import marked_tree, rows_of
 from .sources import ParsedTemplate
 
 __all__ = ["BlockPlan", "BlockRecipe", "CompiledPrologue", "ParentFork", "RenderStep", "UnknownParent", "make_plan"]
@@ -82,6 +85,13 @@ class UnknownParent:
     position: int
 
 
+class _Block(NamedTuple):
+    """A block, and the number of the loop that is marked in it."""
+
+    name: str
+    loop: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class BlockPlan:
     """How a block of a page is rendered."""
@@ -113,7 +123,9 @@ def make_plan(
     _require_alone(page, template_name, block_name)
     # choices within included templates lead to the same block, so one of their variants stands for all
     variants = {tuple(sorted(variant.options_taken().items())): variant for variant in reversed(page.variants)}
-    return BlockPlan(page, _start(env, list(reversed(variants.values())), position, block_name))
+    rows = rows_of(env, page).get(block_name)
+    loop = rows.number if rows is not None and not rows.fault else None
+    return BlockPlan(page, _start(env, list(reversed(variants.values())), position, _Block(block_name, loop)))
 
 
 def _require_alone(page: ComposedPage, template_name: str, block_name: str) -> None:
@@ -136,11 +148,11 @@ def _require_alone(page: ComposedPage, template_name: str, block_name: str) -> N
         )
 
 
-def _start(env: Environment, variants: list[PageVariant], position: int, block_name: str) -> RenderStep:
+def _start(env: Environment, variants: list[PageVariant], position: int, block: _Block) -> RenderStep:
     """Return how the block is rendered from a position in the choices on. All variants agree before it."""
     own = [[choice for choice in variant.parent_choices if choice.run is variant.run] for variant in variants]
     if position >= len(own[0]):
-        return _recipe(env, variants[0], block_name)
+        return _recipe(env, variants[0], block)
     choice = own[0][position]
     prologue = _compiled(env, prologue_of_choice(choice))
     template = prologue.levels[-1].name
@@ -151,20 +163,29 @@ def _start(env: Environment, variants: list[PageVariant], position: int, block_n
     branches: dict[str | None, RenderStep] = {}
     for at, option in enumerate(choice.options):
         taking = [variant for variant in variants if variant.options_taken()[id(choice.node)] == at]
-        branches[option.name if option is not None else None] = _start(env, taking, position + 1, block_name)
+        branches[option.name if option is not None else None] = _start(env, taking, position + 1, block)
     return ParentFork(prologue, template, branches)
 
 
-def _recipe(env: Environment, variant: PageVariant, block_name: str) -> BlockRecipe:
-    block = variant.blocks.get(block_name) or variant.unplaced.get(block_name)
+def _recipe(env: Environment, variant: PageVariant, wanted: _Block) -> BlockRecipe:
+    block = variant.blocks.get(wanted.name) or variant.unplaced.get(wanted.name)
     if block is None:
         return BlockRecipe((), ())
-    return BlockRecipe(tuple(_compiled(env, prologue) for prologue in prologues_of(block)), block.eval_options)
+    marked: Template | None = None
+    if wanted.loop is not None:
+        marked = _compile(env, marked_tree(block.template, wanted.name, wanted.loop), block.template)
+    known = {} if marked is None else {id(block.template): marked}
+    return BlockRecipe(tuple(_compiled(env, prologue, known) for prologue in prologues_of(block)), block.eval_options)
 
 
-def _compiled(env: Environment, prologue: Prologue) -> CompiledPrologue:
+def _compiled(
+    env: Environment, prologue: Prologue, known: Mapping[int, Template] = MappingProxyType({})
+) -> CompiledPrologue:
+    """Compile a prologue. Some templates are known to be compiled in another way, by the id of their source."""
     levels = (
-        _CompiledLevel(level.parsed.name, _template(env, level.parsed), _statements(env, level))
+        _CompiledLevel(
+            level.parsed.name, known.get(id(level.parsed)) or _template(env, level.parsed), _statements(env, level)
+        )
         for level in prologue.levels
     )
     return CompiledPrologue(tuple(levels), prologue.bare)

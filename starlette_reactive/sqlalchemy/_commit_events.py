@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 from weakref import WeakMethod, WeakSet
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
+from .._database.driver import is_refusal
+
 __all__ = ["CommitEvents"]
-
-_OPEN_STATES: Final = ("08", "40003", "57P")
-"""Beginnings of SQLSTATEs that leave the outcome open: lost connections, unknown completion, and shutdowns."""
-
-_SQLITE_REFUSALS: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CONSTRAINT}
 
 
 class CommitEvents:
@@ -49,7 +45,8 @@ class CommitEvents:
 
         def note_error(context: ExceptionContext) -> None:
             if context.connection is not None and (call := weak_failed()):
-                call(context.connection, _is_refusal(context))
+                error = context.original_exception
+                call(context.connection, is_refusal(error, context.dialect, is_disconnect=context.is_disconnect))
 
         self._listeners: dict[str, Callable[..., Any]] = {
             "commit": note_commit,
@@ -71,20 +68,3 @@ class CommitEvents:
             for name, listener in self._listeners.items():
                 event.remove(engine, name, listener)
         self._engines.clear()
-
-
-def _is_refusal(context: ExceptionContext) -> bool:
-    """Return whether an error at COMMIT is the database's own answer that nothing was committed.
-
-    Any other error leaves the outcome open: the answer was lost, the driver gave up waiting, or it was interrupted.
-    """
-    error = context.original_exception
-    if context.is_disconnect:
-        return False
-    if isinstance(error, context.dialect.loaded_dbapi.IntegrityError):
-        return True
-    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    if isinstance(state, str):
-        return not state.startswith(_OPEN_STATES)
-    code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(code, int) and code & 0xFF in _SQLITE_REFUSALS

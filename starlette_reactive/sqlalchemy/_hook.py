@@ -12,9 +12,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from weakref import ref
@@ -31,23 +29,24 @@ from sqlalchemy.orm import (
 )
 
 from .._bus.bus import ReactiveBus
-from .._core.emit_filters import caused_by_update, emit_filter
+from .._core.emit_filters import as_emitted
 from .._core.events import ChangeEvent
 from .._core.failures import Failures
 from .._core.origins import default_origin, without_default_origin
+from .._database.driver import autocommits
+from .._database.factories import session_class_of
+from .._database.in_doubt import InDoubt, SentCommit
+from .._database.origins import ORIGIN
+from .._database.suppression import is_suppressed, suppressed
 from .._engines import Publisher
 from ..app import Reactive
 from ._commit_events import CommitEvents
-from ._factories import session_class_of
 from ._flush_recorder import DescribeRow, FlushRecorder, PendingChanges, function_for, listen_to_rows, running_flushes
-from ._in_doubt import InDoubt, SentCommit
-from ._transactions import ORIGIN, OpenTransactions, autocommits, with_origin
+from ._transactions import OpenTransactions, with_origin
 
 __all__ = ["ORIGIN", "CommitHook", "emit_on_commit", "suppressed"]
 
 logger: logging.Logger = logging.getLogger("starlette_reactive.sqlalchemy")
-
-_suppressed: ContextVar[bool] = ContextVar("starlette_reactive.sqlalchemy.suppressed", default=False)
 
 
 def emit_on_commit(
@@ -82,23 +81,10 @@ def emit_on_commit(
     emit = _emit_of(reactive_or_bus)
     for model, function in models.items():
         _check_model(model, function)
-    session_class = session_class_of(session_factory)
+    session_class = session_class_of(session_factory, "emit_on_commit")
     if isinstance(reactive_or_bus, Publisher) and not isinstance(session_factory, (sessionmaker, scoped_session, type)):
         raise TypeError("a Publisher blocks, so it cannot emit for asynchronous sessions: pass a ReactiveBus")
     return CommitHook(session_class, emit, dict(models))
-
-
-@contextmanager
-def suppressed() -> Iterator[None]:
-    """Emit nothing for flushes and commits of this thread or task inside the ``with`` block.
-
-    This includes tasks that are started inside, and threads that run in a copy of the context.
-    """
-    token = _suppressed.set(True)
-    try:
-        yield
-    finally:
-        _suppressed.reset(token)
 
 
 class CommitHook:
@@ -158,7 +144,7 @@ class CommitHook:
         """Start recording, and describe the rows to delete while they exist."""
         running = running_flushes.setdefault(session, {})
         running.pop(self, None)
-        if not _suppressed.get():
+        if not is_suppressed():
             running[self] = flush = FlushRecorder(self._functions)
             for row in session.deleted:
                 flush.deleting(row, partial(session.connection, {"mapper": object_mapper(row)}))
@@ -195,7 +181,7 @@ class CommitHook:
             return
         transactions, is_nested = self._transactions, transaction.nested
         changes = transactions.take_committed(transaction) if is_nested else transactions.changes_of(transaction)
-        if not _suppressed.get():
+        if not is_suppressed():
             self._emit(changes, session.info.get(ORIGIN))
         (transactions.release if is_nested else transactions.committed)(transaction)
 
@@ -213,7 +199,7 @@ class CommitHook:
         self._transactions.end(transaction)
 
     def _commit_sent(self, connection: Connection) -> None:
-        self._transactions.commit_sent(connection, suppressed=_suppressed.get())
+        self._transactions.commit_sent(connection, suppressed=is_suppressed())
 
     # Emitting
 
@@ -226,13 +212,13 @@ class CommitHook:
         for (scope, audience, _), paths in changes.items():
             change = ChangeEvent(scope, paths, None, audience)
             self._emit_one(change)
-            if repeated := _as_emitted(change):
+            if repeated := as_emitted(change):
                 self._in_doubt.add(repeated)
 
     def _follow(self, changes: PendingChanges, commit: SentCommit) -> None:
         """Emit changes after a COMMIT that the application sends itself."""
         for (scope, audience, origin), paths in changes.items():
-            if followed := _as_emitted(ChangeEvent(scope, paths, origin, audience)):
+            if followed := as_emitted(ChangeEvent(scope, paths, origin, audience)):
                 self._in_doubt.add(followed, commit)
 
     def _emit_one(self, change: ChangeEvent) -> None:
@@ -249,7 +235,7 @@ class CommitHook:
             return
         model = state.bind_mapper.class_
         verb = "update" if state.is_update else "delete" if state.is_delete else "insert"
-        if (model, verb) in self._warned or _suppressed.get() or function_for(self._functions, model) is None:
+        if (model, verb) in self._warned or is_suppressed() or function_for(self._functions, model) is None:
             return
         self._warned.add((model, verb))
         logger.warning(
@@ -296,13 +282,6 @@ def _is_mapped(model: type[Any]) -> bool:
 
 def _innermost(session: Session) -> SessionTransaction | None:
     return session.get_nested_transaction() or session.get_transaction()
-
-
-def _as_emitted(change: ChangeEvent) -> ChangeEvent | None:
-    """Return a change as this context emits it, to emit it in another thread. ``None`` if it is for nobody."""
-    allowed = emit_filter.get()
-    filtered = change if allowed is None else allowed(change)
-    return None if filtered is None and caused_by_update.get() else filtered or change
 
 
 # Listeners

@@ -14,21 +14,19 @@ leaves there belongs to the connection's transaction from then on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 from weakref import WeakKeyDictionary, finalize, ref
 
 from sqlalchemy.engine import Connection, RootTransaction, TwoPhaseTransaction
 from sqlalchemy.orm import Session, SessionTransaction
 
+from .._database.driver import commits_at_once, is_in_transaction
+from .._database.in_doubt import Outcome, SentCommit
+from .._database.origins import ORIGIN
 from ._flush_recorder import PendingChanges
-from ._in_doubt import Outcome, SentCommit
 
-__all__ = ["ORIGIN", "OpenTransactions", "autocommits", "with_origin"]
-
-ORIGIN: Final = "reactive_origin"
-"""The key in ``session.info`` for the origin of the session's changes."""
+__all__ = ["OpenTransactions", "with_origin"]
 
 
 @dataclass(eq=False, slots=True)
@@ -133,7 +131,7 @@ class OpenTransactions:
         They are dropped, unless some of their connections do not commit by themselves.
         """
         work = self._work_of(transaction)
-        are_committed = [_commits_at_once(each) for each in _existing(work.written)]
+        are_committed = [commits_at_once(each) for each in _existing(work.written)]
         changes = work.changes if any(are_committed) else {}
         if changes and all(are_committed):
             work.changes = {}
@@ -166,7 +164,7 @@ class OpenTransactions:
         work = self._works.get(transaction)
         if work is None:
             return
-        if work.sent or (not transaction.nested and any(map(_is_in_transaction, work.refused))):
+        if work.sent or (not transaction.nested and any(map(is_in_transaction, work.refused))):
             self._doubt(work.changes)
             work.withdraw()
         elif work.survives_close and transaction.parent is None:
@@ -230,7 +228,7 @@ class OpenTransactions:
                 self._doubt(work.changes)
         commit = None if transaction is None else self._sent.get(transaction)
         if commit is not None and commit.failure is None:
-            is_over = refused and not _is_in_transaction(connection.connection.driver_connection)
+            is_over = refused and not is_in_transaction(connection.connection.driver_connection)
             commit.failure = Outcome.REFUSED if is_over else Outcome.UNKNOWN
 
     def _work_of(self, transaction: SessionTransaction) -> _Work:
@@ -246,33 +244,10 @@ class OpenTransactions:
                 _merge(self._left.setdefault(transaction, {}), with_origin(work.changes, work.info.get(ORIGIN)))
 
 
-def autocommits(connection: Connection) -> bool:
-    """Return whether each statement on a connection is committed at once, as SQLAlchemy sees it."""
-    return connection._is_autocommit_isolation()  # noqa: SLF001 - SQLAlchemy has no public way to ask
-
-
-def _commits_at_once(connection: Connection) -> bool:
-    in_transaction = _is_in_transaction(connection.connection.driver_connection)
-    return autocommits(connection) if in_transaction is None else not in_transaction
-
-
 def _existing(connections: Iterable[ref[Connection]]) -> Iterator[Connection]:
     for each in connections:
         if (connection := each()) is not None:
             yield connection
-
-
-def _is_in_transaction(driver_connection: Any) -> bool | None:
-    """Return whether a connection of SQLite is in a transaction. ``None`` if it is closed, or its driver does not say.
-
-    Python's driver begins a transaction before most statements that write, and not where SQLAlchemy does. A COMMIT that
-    is refused leaves the transaction open. If nobody rolls it back, as when the session is only closed, the next COMMIT
-    on the connection commits it.
-    """
-    with suppress(Exception):
-        state = driver_connection.in_transaction
-        return state if isinstance(state, bool) else None
-    return None
 
 
 def with_origin(changes: PendingChanges, origin: str | None) -> PendingChanges:

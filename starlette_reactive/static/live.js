@@ -181,7 +181,7 @@
         afterNodeRemoved: node => removed.push(node),
       },
     }
-    // What a script has made of a template. An id keeps it from being taken for something else.
+    // What a script has made of a template. An id keeps it from being treated as something else.
     for (const node of element.querySelectorAll("template~*")) if (!rendered.has(node) && rendered.has(node.parentNode)) {
       node.id ||= "-"
       stamped.set(node, node.previousElementSibling)
@@ -221,7 +221,7 @@
       return
     }
     const isInner = swap == "inner", fresh = parse(isInner ? element : element.parentElement, html)
-    // Blocks inside of this one may have been updated since.
+    // Blocks inside this one may have been updated since.
     for (const [inner, last] of latest) if (last.number > number) {
       const node = find(fresh, inner)
       if (node && last.swap == "inner") setInner(node, last.html)
@@ -359,7 +359,7 @@
   on("beforeSend", ({ detail }) => {
     const { xhr, elt, target, requestConfig } = detail
     begin(xhr, elt, target, requestConfig.verb)
-    // The swap can come later, and the element that would tell of its end may be gone.
+    // The swap can come later, and the element that would report its end may be gone.
     xhr.addEventListener("loadend", () => {
       const { swapDelay, settleDelay } = htmx2.getSwapSpecification(elt)
       setTimeout(finish2, requests.get(xhr)?.swap?.shouldSwap ? 200 + swapDelay + settleDelay : 0, detail)

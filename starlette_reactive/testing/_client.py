@@ -16,7 +16,7 @@ from ._live_page import LivePage
 from ._server import NOT_RUNNING
 from ._sse import EventParser, ReceivedEvent, SSETestResult
 from ._tab import Tab
-from ._transport import ApplicationTransport, cycle_of
+from ._transport import ApplicationTransport, cycle_of, decoder_of
 
 __all__ = ["TestClient"]
 
@@ -121,7 +121,7 @@ class TestClient(httpx.AsyncClient):
         return reading.result()
 
     async def _read(self, reading: _StreamReading, headers: Mapping[str, str] | None) -> None:
-        request = {"Accept": "text/event-stream", "Accept-Encoding": "identity", **(headers or {})}
+        request = {"Accept": "text/event-stream", "Accept-Encoding": "gzip", **(headers or {})}
         async with self.stream("GET", reading.path, headers=request, timeout=None, follow_redirects=True) as response:
             reading.response = response
             if not _is_stream(response):
@@ -188,9 +188,9 @@ class _StreamReading:
         assert self.response is not None  # noqa: S101 - for type checkers
         if self.max_events < 1:
             return
-        cycle = cycle_of(self.response)
+        cycle, decode = cycle_of(self.response), decoder_of(self.response)
         while (chunk := await cycle.read()) is not None:
-            for event in self.parser.feed(chunk):
+            for event in self.parser.feed(decode(chunk)):
                 self.events.append(event)
                 if len(self.events) == self.max_events:
                     return

@@ -88,7 +88,7 @@ def partial_selectors(data: str) -> set[str]:
 
 
 def inherited_attribute(document: Node, element: Element, name: str) -> str | None:
-    """Return the value of an attribute, inherited if the markup says so."""
+    """Return the value of an attribute, inherited if the markup declares it."""
     own = _own_attribute(element, name)
     if own is not None:
         return own

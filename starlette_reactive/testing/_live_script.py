@@ -113,7 +113,7 @@ def _replace(element: Element, parent: Element, update: Update) -> None:
 
 
 def _placeholder(element_id: str) -> Element:
-    """Return what stands in for a block that renders nothing, so that it finds its place again."""
+    """Return the placeholder of a block that renders nothing, so that it finds its place again."""
     (template,) = elements(parse_template("<template></template>"))
     template.attrs["id"] = element_id
     return template

@@ -16,7 +16,7 @@ from ._http_library import httpx
 from ._live_script import ID_EVENT
 from ._request_cycle import RequestResponseCycle
 from ._sse import EventParser, ReceivedEvent
-from ._transport import cycle_of
+from ._transport import cycle_of, decoder_of
 
 __all__ = ["MAX_EVENTS", "PageStream", "StreamOwner", "enclosing_stream"]
 
@@ -58,7 +58,7 @@ class PageStream:
         address: The stream's address, as the element has it.
         by_live_script: Whether the live script connects it, and not htmx.
         closed: Whether the closing event came or the element is gone, so that the stream is not connected again.
-        end_reason: Why it ended for good, as the live script is told. Empty otherwise.
+        end_reason: Why it ended for good, as the live script receives it. Empty otherwise.
         state: The state, in words.
         last_event_id: The id of the last event, from which the next request resumes.
         opened_at: The id from which the live script resumed when it opened the stream.
@@ -176,7 +176,7 @@ class PageStream:
                 await self._cycle.wait_for_body()
                 self._become("connected")
             self._answered.set()
-            await self._read(self._cycle)
+            await self._read(self._cycle, decoder_of(response))
         finally:
             await response.aclose()
 
@@ -190,14 +190,14 @@ class PageStream:
             f"the stream {self.address} was answered with {response.status_code} and {content_type!r}: {quote(body)}"
         )
 
-    async def _read(self, cycle: RequestResponseCycle) -> None:
+    async def _read(self, cycle: RequestResponseCycle, decode: Callable[[bytes], bytes]) -> None:
         parser = EventParser(self.last_event_id)
         while not self.closed:
             chunk = await cycle.read()
             if chunk is None:
                 self._become(_RESTARTING if self._restarts else "ended by the application")
                 return
-            for event in parser.feed(chunk):
+            for event in parser.feed(decode(chunk)):
                 if not self.closed:
                     self._receive(event)
             self.last_event_id = parser.last_event_id

@@ -117,7 +117,7 @@ class Tab:
         address, known = stream.address, ""
         if stream.by_live_script:  # it opens an EventSource, which sends ids that came since then
             address, known = stream_url(stream.address, stream.opened_at), stream.opened_at
-        headers = {**self._request_headers(stream), "Accept-Encoding": "identity"}
+        headers = {**self._request_headers(stream), "Accept-Encoding": "gzip"}
         if stream.last_event_id != known:
             headers["Last-Event-ID"] = stream.last_event_id
         request = self._client.build_request("GET", self._url.join(address), headers=headers, timeout=None)

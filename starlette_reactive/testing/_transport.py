@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 import anyio
@@ -12,7 +13,7 @@ from ._http_library import httpx
 from ._request_cycle import RequestResponseCycle
 from ._server import NOT_RUNNING, Server, enter_server, leave_server
 
-__all__ = ["ApplicationTransport", "cycle_of"]
+__all__ = ["ApplicationTransport", "cycle_of", "decoder_of"]
 
 _CYCLE = "starlette_reactive.testing.cycle"
 
@@ -94,6 +95,13 @@ def cycle_of(response: httpx.Response) -> RequestResponseCycle:
     cycle = response.extensions[_CYCLE]
     assert isinstance(cycle, RequestResponseCycle)  # noqa: S101 - for type checkers
     return cycle
+
+
+def decoder_of(response: httpx.Response) -> Callable[[bytes], bytes]:
+    """Return what decodes the chunks that are read from the cycle of a response."""
+    if response.headers.get("content-encoding") == "gzip":
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
+    return bytes
 
 
 def _asgi_scope(request: httpx.Request, root_path: str, client: tuple[str, int], state: dict[str, Any]) -> Scope:

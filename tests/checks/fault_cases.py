@@ -212,6 +212,16 @@ BLOCKS = [
         "info",
     ),
     Case(
+        "a live list whose rows have no end tags",
+        {
+            "page": f"<html><ul id=a>{{% block a %}}\n"
+            f"{MARK}{{% for t in ts %}}<li id=t{{{{ t.id }}}}>{{{{ t }}}}{{% endfor %}}{{% endblock %}}</ul>"
+        },
+        "unkeyed_rows",
+        "info",
+        declare=True,
+    ),
+    Case(
         "a viewer's name in a shared page",
         {"page": f"<html><p id=a>\n{{% block a %}}{MARK}{{{{ user.name }}}}{{% endblock %}}</p>"},
         "viewer_name",

@@ -103,7 +103,7 @@ def test_each_broken_file_in_the_templates_folder_gives_one_issue_and_the_rest_i
         ("page.liquid", 4, "template"),
         ("round.html", 2, "template"),
     ]
-    messages = {str(issue.template): f"{issue.message}; {issue.mend}" for issue in issues}
+    messages = {str(issue.template): f"{issue.message}; {issue.fix}" for issue in issues}
     assert "not text" in messages["logo.png"]
     assert "'cache'" in messages["extension.html"]
     assert "'assign'" in messages["page.liquid"]
@@ -365,7 +365,7 @@ def application_with_sessions(*added: str, **options: Any) -> FastAPI:
     ("added", "options", "what"),
     [
         (["sessions"], {}, "no ReactiveMiddleware tells open streams"),
-        (["ours", "sessions"], {}, "ReactiveMiddleware is inside of SessionMiddleware"),
+        (["ours", "sessions"], {}, "ReactiveMiddleware is inside SessionMiddleware"),
         (["sessions"], {"shared": True, "user": lambda request: None}, "no ReactiveMiddleware"),
         (["sessions", "ours"], {}, None),
         (["sessions"], {"shared": True}, None),

@@ -86,7 +86,7 @@ def test_json_contains_the_issues_and_their_number(run: Run) -> None:
     assert list(found) == ["issues", "summary"]
     assert found["summary"] == {"error": 1, "warning": 0, "info": 0}
     (issue,) = found["issues"]
-    assert list(issue) == ["severity", "category", "template", "line", "message", "mend"]
+    assert list(issue) == ["severity", "category", "template", "line", "message", "fix"]
     assert (issue["severity"], issue["template"], issue["line"]) == ("error", "page.html", 4)
 
 
@@ -205,6 +205,8 @@ app = Starlette(routes=reactive.routes)
     source = """<html><title>{% block title %}{{ t }}{% endblock %}</title>
 <p id="a">{% block a %}{{ n }}<b>{% block b %}{{ user }}{% endblock %}</b>{% endblock %}</p>
 <div id="form">{% block form %}{{ f }}{% endblock %}</div><p id="total">Total: {% block c %}{{ c }}{% endblock %}</p>
+<ul id="l">{% block l %}{% for r in rows %}<li id="r{{ r.id }}">{{ r.x }}</li>{% endfor %}{% endblock %}</ul>
+<ul id="m">{% block m %}{% for r in rows %}<li>{{ r.x }}</li>{% endfor %}{% endblock %}</ul>
 <p>{% block d %}nothing{% endblock %}</p>{% if e %}<p id="e">{% block e %}{{ e }}{% endblock %}</p>{% endif %}"""
     status, output = run("explain", source)
     assert status == 0
@@ -217,6 +219,9 @@ app = Starlette(routes=reactive.routes)
         "page.html:form not live: it is named in exclude_blocks= f",
         "page.html:element_total #total live, for each viewer: the page is not shared c",
         "page.html:c a part of the block 'element_total' c",
+        "page.html:l #l live, for each viewer: the page is not shared; sent row by row rows",
+        "page.html:m #m live, for each viewer: the page is not shared; sent whole, because the <li> in its loop has no "
+        'id: give each row an id of its own, such as <li id="row-{{ item.id }}"> rows',
         "page.html:d not live: it shows no value that changes",
         "page.html:e #e live, for each viewer: the page is not shared; it is updated in the element #e, which the page "
         "shows only under a condition; when the condition changes, no update adds or removes the element e",

@@ -18,7 +18,7 @@ def test_a_fault_gives_exactly_one_issue_with_its_line_and_a_fix(case: Case) -> 
     if case.place is not None:
         assert (issue.template, issue.line) == case.place
     assert issue.message
-    assert issue.mend
+    assert issue.fix
 
 
 def test_there_are_at_least_forty_faults_and_one_of_each_category() -> None:

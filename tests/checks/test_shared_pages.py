@@ -133,7 +133,7 @@ def test_a_name_that_a_context_processor_may_find_in_the_request_is_reported(
     assert (
         "the live block 'one' of the shared page reads 'locale', which tests.checks.test_shared_pages" in issue.message
     )
-    assert "exclude the block with exclude_blocks=" in issue.mend
+    assert "exclude the block with exclude_blocks=" in issue.fix
     assert issues(environment(BLOCKS), processor, shared=False) == []
 
 
@@ -222,7 +222,7 @@ def test_a_translated_live_block_of_a_shared_page_is_reported(text: str, newstyl
     assert (issue.category, issue.severity) == ("shared_request", "warning")
     assert (issue.template, issue.line) == ("page.html", 2)
     assert "the live block 'one' of the shared page is translated" in issue.message
-    assert "let the path or the query of the page name the language" in issue.mend
+    assert "let the path or the query of the page name the language" in issue.fix
     assert [each.category for each in issues(env, shared=False)] == ["could_share"]
 
 

@@ -60,8 +60,8 @@ def test_a_private_page_whose_live_blocks_read_no_viewers_name_could_be_shared()
     (issue,) = issues(OWN)
     assert (issue.category, issue.severity, issue.template, issue.line) == ("could_share", "info", "page", 2)
     assert "scope 'room' could be shared" in issue.message
-    assert "shared=True if everybody sees the same without credentials" in issue.mend
-    assert "share=" in issue.mend
+    assert "shared=True if everybody sees the same without credentials" in issue.fix
+    assert "share=" in issue.fix
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_a_name_that_a_context_processor_may_find_in_the_request_is_reported_for
     (issue,) = issues(TWO, locale, share=True)
     assert (issue.category, issue.severity, issue.template, issue.line) == ("shared_request", "warning", "page", 2)
     assert "'one' of the page with share= reads 'locale', which tests.checks.test_sharing.locale" in issue.message
-    assert "add 'locale' to viewer_names=" in issue.mend
-    assert "let the key contain what it depends on" in issue.mend
+    assert "add 'locale' to viewer_names=" in issue.fix
+    assert "let the key contain what it depends on" in issue.fix
     assert issues(TWO, locale, share=True, names=NAMES | {"locale"}) == []
     assert issues(TWO, share=True) == []
 
@@ -130,7 +130,7 @@ def test_translations_by_request_are_reported_for_shared_blocks_only() -> None:
     (issue,) = issues(source, share=True, translations=lambda text: text)
     assert (issue.category, issue.severity, issue.line) == ("shared_request", "warning", 2)
     assert "'one' of the page with share= is translated" in issue.message
-    assert issue.mend.startswith("let the key contain the language")
+    assert issue.fix.startswith("let the key contain the language")
     assert issues(source, share=True) == []
 
 
@@ -145,7 +145,7 @@ def test_a_block_that_is_personal_only_because_of_a_block_in_it_is_reported_if_i
     (issue,) = issues(INSIDE.replace("AROUND", "{{ n }}"), share=True)
     assert (issue.category, issue.severity, issue.template, issue.line) == ("personal_block", "info", "page", 2)
     assert issue.message.endswith("because it contains the block 'b', which reads 'user'")
-    assert issue.mend == "move the block 'b' out of the block 'a'"
+    assert issue.fix == "move the block 'b' out of the block 'a'"
     assert issues(INSIDE.replace("AROUND", "text"), share=True) == []
     assert issues(INSIDE.replace("AROUND", "{{ user }}"), share=True) == []
 
@@ -154,7 +154,7 @@ def test_a_block_that_is_personal_only_because_it_may_read_anything_is_reported(
     found = issues(OWN.replace("{{ n }}", "{% include n %}"), share=True)
     assert [issue.category for issue in found] == ["block_unknown", "personal_block"]
     assert "may read anything" in found[1].message
-    assert "constant" in found[1].mend
+    assert "constant" in found[1].fix
 
 
 def test_a_private_page_is_not_reported() -> None:

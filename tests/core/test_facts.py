@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import enum
+import uuid
+from collections.abc import Mapping
+from datetime import date, datetime
+
 import pytest
 
 from starlette_reactive._core.events import ChangeEvent
@@ -11,8 +16,10 @@ from starlette_reactive._core.facts import (
     UNNAMED,
     Fact,
     Facts,
+    bounded,
     column_path,
     condition,
+    fact_by_hand,
     table_path,
     table_scope,
     value_path,
@@ -73,3 +80,67 @@ def test_reads_are_recorded_in_the_block_only_and_not_while_untracked() -> None:
     assert current_reads() is None
     assert reads.entries == (read,)
     assert reads.facts == read.facts
+
+
+class State(enum.Enum):
+    OPEN = "is open"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "changed"),
+    [
+        ({"board_id": 7}, "board_id=7"),
+        ({"board_id": [7, 8]}, "board_id=8"),
+        ({"board_id": 7}, "board_id"),
+        ({"board_id": None}, "board_id="),
+        ({"done": False}, "done=false"),
+        ({"state": State.OPEN}, "state=OPEN"),
+        ({"state": State.OPEN}, value_path("state", "is open")),
+        ({"level": Level.HIGH}, "level=3"),
+        ({"due": date(2024, 2, 29)}, "due=2024-02-29"),
+        ({"token": uuid.UUID(int=7)}, "token=00000000-0000-0000-0000-000000000007"),
+        ({"board_id": 7}, UNNAMED),
+        ({}, "board_id=7"),
+    ],
+)
+def test_a_fact_by_hand_is_met_by_what_it_names(columns: Mapping[str, object], changed: str) -> None:
+    fact = fact_by_hand("task", columns)
+    assert fact.is_met_by({changed})
+    assert not columns or not fact.is_met_by({"board_id=9", "done=true", "state=DONE", "level=4", "due="})
+
+
+@pytest.mark.parametrize("value", ["x", 1.5, datetime(2024, 2, 29), b"x", [7, "x"]])
+def test_a_fact_by_hand_of_another_type_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match=r"board_id=.* cannot be watched: pass an int, bool, UUID, Enum, date or None"):
+        fact_by_hand("task", {"board_id": value})
+
+
+def keyed(column: str, value: int) -> Fact:
+    return Fact("task", frozenset({condition(column, [str(value)], is_key=True)}))
+
+
+def test_many_facts_on_one_column_become_one_with_all_values() -> None:
+    many = {keyed("board_id", number) for number in range(300)}
+    (only,) = bounded(many)
+    assert all(only.is_met_by({f"board_id={number}"}) for number in range(300))
+    assert not only.is_met_by({"board_id=300"})
+    assert bounded({keyed("board_id", number) for number in range(256)}) == {
+        keyed("board_id", number) for number in range(256)
+    }
+
+
+def test_many_facts_on_several_columns_become_their_table() -> None:
+    many = {Fact("task", keyed("board_id", number).conditions | {OPEN}) for number in range(300)}
+    assert bounded(many | {Fact("board")}) == {Fact("task"), Fact("board")}
+
+
+def test_the_facts_of_a_run_are_bounded() -> None:
+    reads = Reads()
+    for number in range(1000):
+        reads.add(Read(Facts(frozenset({keyed("board_id", number)})), "select"))
+    assert len(reads.facts.facts) == 1
+    assert reads.facts.are_met_by({TASKS: {"board_id=999"}})

@@ -64,6 +64,12 @@
       faults.push(`contrast ${ratio.toFixed(2)} in <${element.localName}>, class ${place?.getAttribute("class")}: ${words.slice(0, 40)}`)
     }
   }
+  for (const code of document.querySelectorAll("pre > code")) {
+    if (code.scrollWidth > code.clientWidth) faults.push(`code is clipped: ${code.textContent.trim().slice(0, 40)}`)
+  }
+  for (const table of document.querySelectorAll(".md-typeset__scrollwrap")) {
+    if (table.scrollWidth > table.clientWidth) faults.push(`a table is clipped: ${table.textContent.trim().slice(0, 40)}`)
+  }
   const excess = document.documentElement.scrollWidth - document.documentElement.clientWidth
   if (excess > 0) faults.push(`${excess} px wider than the window`)
   return [...new Set(faults)]

@@ -1,13 +1,17 @@
-"""Find words in Markdown prose that the documentation does not use."""
+"""Find words that the documentation and the texts of the code do not use."""
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["REPLACEMENTS", "Finding", "findings"]
+__all__ = ["REPLACEMENTS", "Finding", "findings", "findings_in_code"]
 
 _WORDS = tomllib.loads((Path(__file__).parent / "words.toml").read_text())
 
@@ -58,6 +62,31 @@ def findings(markdown: str) -> list[Finding]:
         Finding(prose.count("\n", 0, match.start()) + 1, " ".join(match[0].split()), new)
         for match, new in sorted(found, key=lambda each: each[0].start())
     ]
+
+
+def findings_in_code(source: str) -> list[Finding]:
+    """Return what the docstrings, messages and comments of a Python module should not contain, in order.
+
+    A string is a message if it has a space. A finding in a concatenated string may have the line of its beginning.
+    """
+    found = [
+        Finding(line + each.line - 1, each.found, each.replacement)
+        for line, text in (*_strings(source), *_comments(source))
+        for each in findings(text)
+    ]
+    return sorted(found, key=lambda each: each.line)
+
+
+def _strings(source: str) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            yield node.lineno, node.value
+
+
+def _comments(source: str) -> Iterator[tuple[int, str]]:
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
 
 
 def _blanked(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The documentation is in plain English: it uses none of the words and phrases in ``words.toml``."""
+"""The documentation and the texts of the code are in plain English: without the words and phrases in ``words.toml``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,53 @@ from pathlib import Path
 
 import pytest
 
-from .blocks import PAGES, ROOT
-from .prose import REPLACEMENTS, findings
+from .blocks import PAGES, ROOT, name_of
+from .prose import REPLACEMENTS, findings, findings_in_code
+
+FOLDERS = ("starlette_reactive", "example_app")
+MODULES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+ASSETS = [
+    path
+    for folder in FOLDERS
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in {".css", ".html", ".js", ".tmpl"} and "vendor" not in path.parts
+]
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_is_in_plain_english(page: Path) -> None:
     problems = [f"{page.relative_to(ROOT)}:{finding}" for finding in findings(page.read_text())]
     assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_the_docstrings_messages_and_comments_of_a_module_are_in_plain_english(module: Path) -> None:
+    problems = [f"{module.relative_to(ROOT)}:{finding}" for finding in findings_in_code(module.read_text())]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("asset", ASSETS, ids=name_of)
+def test_the_texts_of_templates_and_scripts_are_in_plain_english(asset: Path) -> None:
+    problems = [f"{asset.relative_to(ROOT)}:{finding}" for finding in findings(asset.read_text())]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "found"),
+    [
+        ('"""One.\n\nWhom it serves."""', 3, "Whom"),
+        ('raise ValueError("a name "\n    "that is to be given")', 1, "is to be"),
+        ('logger.info(f"{page} is mended")', 1, "mended"),
+        ("x = 1\ny = 2  # for ever", 2, "for ever"),
+    ],
+)
+def test_a_phrase_is_found_in_code_with_its_line(source: str, line: int, found: str) -> None:
+    first = findings_in_code(source)[0]
+    assert (first.line, first.found) == (line, found)
+
+
+def test_names_and_words_without_a_sentence_are_not_prose_in_code() -> None:
+    assert findings_in_code('whom = {"mend": "say, so".split()}\nanew = "mend"') == []
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytest.importorskip("mkdocs", reason="the package mkdocs is missing")
 
 NAMES = [str(path.relative_to(DOCS).with_suffix(".html")) for path in sorted(DOCS.rglob("*.md"))]
+SEARCHED = "inspector.html"
 WIDTHS = (390, 1280)
 COLOURS: dict[Literal["light", "dark"], str] = {"light": "default", "dark": "slate"}
 LOOK = (Path(__file__).parent / "look.js").read_text()
@@ -40,7 +41,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert built.returncode == 0, built.stderr
     index = folder / "search" / "search_index.json"  # indexing it on every page takes the browser long
-    index.write_text(json.dumps({**json.loads(index.read_text()), "docs": []}))
+    found = json.loads(index.read_text())
+    index.write_text(json.dumps({**found, "docs": [each for each in found["docs"] if each["location"] == SEARCHED]}))
     return folder
 
 
@@ -95,6 +97,15 @@ class Window:
                 self.faults += [f"{width} px, {colours}: {fault}" for fault in self._page.evaluate(LOOK)]
         return self.faults
 
+    def search(self, words: str, *, on: str) -> str:
+        """Search on a page, and return the address of the first result without what is highlighted there."""
+        self.faults.clear()
+        self._page.set_viewport_size({"width": 1280, "height": 900})
+        self._page.goto(f"{self.url}/{on}")
+        self._page.get_by_role("textbox", name="Search").press_sequentially(words)
+        found = self._page.locator(".md-search-result__link").first.evaluate("link => link.href")
+        return str(found).partition("?")[0]
+
 
 @pytest.fixture(scope="module")
 def window(browser: Browser, url: str) -> Window:
@@ -107,11 +118,23 @@ def test_a_page_fits_is_readable_and_makes_no_outside_requests(name: str, window
     assert not faults, "\n".join(faults)
 
 
+def test_the_search_works_without_a_network(window: Window) -> None:
+    assert window.search("inspector", on=NAMES[0]) == f"{window.url}/{SEARCHED}"
+    assert not window.faults
+
+
+def test_the_menu_has_at_most_seven_entries_at_the_top(pages: dict[str, Links]) -> None:
+    assert 0 < len(pages["index.html"].tabs) <= 7
+
+
 FAULTY = """<!doctype html>
 <html lang="en"><title>Faulty</title><link rel="icon" href="data:,">
 <body style="background: #fff">
 <p style="color: #999">pale</p>
 <div style="width: 2000px; color: #000">wide</div>
+<style>pre, .md-typeset__scrollwrap { width: 90px; color: #000 } code { display: block; overflow: auto }</style>
+<pre><code>a line of code that is long</code></pre>
+<div class="md-typeset__scrollwrap" style="overflow: auto"><div style="width: 200px">a table</div></div>
 <svg viewBox="0 0 99 99" width="99"><rect width="99" height="99" fill="#000"/><text y="50" fill="#222">dark</text></svg>
 <img src="http://elsewhere.invalid/picture.png" alt="a picture">
 <script>
@@ -130,6 +153,8 @@ def test_the_look_at_a_page_finds_each_kind_of_problem(site: Path, window: Windo
     assert "contrast 2.85 in <p>" in faults
     assert "in <text>" in faults
     assert "wider than the window" in faults
+    assert "code is clipped: a line of code" in faults
+    assert "a table is clipped: a table" in faults
     assert "asks for http://elsewhere.invalid/picture.png" in faults
     assert "console: broken" in faults
     assert "wide" not in faults.replace("wider", "")
@@ -143,6 +168,7 @@ class Links(HTMLParser):
         self.links: list[str] = []
         self.ids: set[str] = set()
         self.nameless: list[str] = []
+        self.tabs: list[str] = []
         self.plain_code = False
         self.feed(text)
 
@@ -150,6 +176,8 @@ class Links(HTMLParser):
         values = {name: value or "" for name, value in attributes}
         self.ids |= {values[name] for name in ("id", "name") if values.get(name)}
         self.links += [values[name] for name in ("href", "src") if name in values]
+        if "md-tabs__link" in values.get("class", "").split():
+            self.tabs.append(values.get("href", ""))
         if tag == "img" and not values.get("alt"):
             self.nameless.append(values.get("src", ""))
         if tag == "div" and "highlight" in values.get("class", "").split():

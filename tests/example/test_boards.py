@@ -83,7 +83,7 @@ async def test_a_task_without_a_usable_title_is_refused_at_its_field(enter: Ente
     plain = await ada.post("/boards/1/tasks", data={"title": title})
     assert plain.status_code == 422
     assert said in plain.text
-    assert "Please check the form" in plain.text
+    assert "Check the form" in plain.text
     for path, form in {"/boards": {"name": title}, "/boards/1/tasks/1": {"title": title}}.items():
         assert (await ada.post(path, data=form, headers=HTMX)).status_code == 422
 

@@ -7,10 +7,14 @@ import re
 
 import pytest
 
+from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._core.events import Health
 from starlette_reactive._index.graph import DependencyGraph
+from starlette_reactive._index.index import registry_of
 from starlette_reactive._inspector.event_rows import format_bytes, format_time
 from starlette_reactive._inspector.graph_layout import ROW, GraphLayout, lay_out
+from starlette_reactive._streams.trace import GroupTraces
+from starlette_reactive.app import describe_app
 
 from .demo import Demo
 from .support import view_of
@@ -48,10 +52,45 @@ def test_curves_connect_the_rows_of_paths_to_the_rows_of_their_blocks() -> None:
     for curve in layout.curves:
         start, end = ends(curve.d)
         assert names(layout)[start] == curve.path
-        assert rows[end] == (curve.template, curve.block)
+        assert end == curve.row
+        assert (curve.path, *rows[end]) in reads
     (arc,) = layout.arcs
     assert tuple(names(layout)[row] for row in ends(arc.d)) == ("a", "c") == (arc.path, arc.derived)
     assert next(row for row in layout.paths if row.name == "c").derived_from == ["a"]
+
+
+def test_blocks_of_a_base_layout_have_one_row_for_all_of_its_pages() -> None:
+    reads = [("bell", page, "bell") for page in ("a.html", "b.html")] + [
+        ("task", "a.html", "main"),
+        ("menu", "a.html", "menu"),
+        ("user", "b.html", "menu"),
+    ]
+    origins = {(page, block): "base.html" for _, page, block in reads if block != "main"}
+    layout = lay_out(DependencyGraph(reads, (), origins), {})
+    assert [(row.template, row.block, list(row.pages)) for row in layout.blocks] == [
+        ("a.html", None, []),
+        ("a.html", "main", []),
+        ("a.html", "menu", []),  # reads something else on the other page
+        ("b.html", None, []),
+        ("b.html", "menu", []),
+        ("base.html", None, ["a.html", "b.html"]),
+        ("base.html", "bell", ["a.html", "b.html"]),
+    ]
+    assert layout.blocks[-1].keys == [("a.html", "bell"), ("b.html", "bell")]
+    assert [curve.row for curve in layout.curves if curve.path == "bell"] == [6]
+
+
+def test_pages_that_nobody_uses_are_folded_once_one_is_in_use() -> None:
+    demo = Demo()
+    view = view_of(demo.reactive)
+    assert not view.folded
+    news = next(page for page in describe_app(demo.reactive).pages if page.template_name == "news.html")
+    group = GroupTraces(hub_of(demo.reactive.bus), "news", registry_of(news.index))
+    assert {row.template for row in view.graph.blocks} == {"news.html"}
+    assert "done" not in names(view.graph)
+    assert view.folded == [("board.html", ["title", "overview", "progress", "tasks", "people"])]
+    group.ended(None)
+    assert not view.folded
 
 
 def test_a_path_is_placed_beside_its_block_if_there_is_room() -> None:

@@ -426,7 +426,7 @@ async def test_a_url_with_one_scope_is_as_it_was_and_one_with_several_names_each
         ([], ValueError, "scope is an empty list: it must name something, such as 'board:{board_id}'"),
         (["a", ""], ValueError, "scope is empty: it must name something, such as 'board:{board_id}'"),
         (["a", 1], TypeError, "scope is a format such as 'board:{board_id}', not 1"),
-        (None, TypeError, "scope is a format such as 'board:{board_id}' or a list of them, not None"),
+        (7, TypeError, "scope is a format such as 'board:{board_id}' or a list of them, not 7"),
         ({"a": "b"}, TypeError, "scope is a format such as 'board:{board_id}' or a list of them, not {'a': 'b'}"),
     ],
 )

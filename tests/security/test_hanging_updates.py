@@ -90,7 +90,7 @@ async def test_an_update_that_hangs_ends_and_is_logged_counted_and_tried_again(
         sites.hangs, sites.title = True, "after"
         await sites.reactive.emit("slow", "title")
         await eventually(lambda: sites.reactive.bus.timed_out_update_count >= 2)
-        assert "was not rendered for '/slow' within 0.05 s: set a time-out on what its endpoint" in caplog.text
+        assert "was not rendered for '/slow' within 0.05 s: set a timeout on what its endpoint" in caplog.text
         sites.hangs = False
         await eventually(lambda: "after" in sent(connection))
 

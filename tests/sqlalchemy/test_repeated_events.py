@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from starlette_reactive import ChangeEvent
-from starlette_reactive.sqlalchemy import _in_doubt
-from starlette_reactive.sqlalchemy._in_doubt import PAUSES, InDoubt, Outcome
+from starlette_reactive._database.in_doubt import PAUSES, InDoubt, Outcome
 
 from .held_commits import wait_until
 
@@ -101,7 +100,7 @@ def test_an_event_with_many_paths_becomes_one_of_all_paths() -> None:
 def test_the_number_of_events_is_bounded_and_the_oldest_is_dropped(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(_in_doubt, "SCOPE_LIMIT", 3)
+    monkeypatch.setattr("starlette_reactive._database.in_doubt.SCOPE_LIMIT", 3)
     busy = Busy(0.0)
     busy.add(*(ChangeEvent(scope, {"x"}) for scope in "abcad"))
     assert Counter(event.scope for event in busy.events) == {"a": 1, "c": 1, "d": 1}
@@ -186,7 +185,7 @@ def test_a_process_exits_while_events_are_repeated_and_even_added() -> None:
     program = """
 import logging
 from starlette_reactive import ChangeEvent
-from starlette_reactive.sqlalchemy._in_doubt import InDoubt
+from starlette_reactive._database.in_doubt import InDoubt
 
 logging.basicConfig()
 

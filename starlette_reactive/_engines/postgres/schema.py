@@ -4,7 +4,7 @@
 - ``ended`` holds the users whose streams were ended in the last minutes.
 - ``members`` and ``processes`` hold the members of each process, and when the lease of each process ends.
 - ``life`` has one row for one life of the log. Its tables are unlogged, so a crash of the server empties them, and a
-  standby does not have them. Whoever connects next begins a new life, in which older cursors are invalid.
+  standby does not have them. The next process that connects begins a new life, in which older cursors are invalid.
 
 Transactions that use unlogged tables write no write-ahead log for them, and do not wait for the disk if they write
 nothing else. Only ``ended`` is logged, because rendering everything does not make up for its loss.

@@ -151,7 +151,7 @@ class RedisConnection:
 def _raise_without_arguments(failures: Sequence[ResponseError]) -> None:
     """Raise an error of a server that does not know ``AUTH`` without the arguments, which are the password.
 
-    It is called outside of the handler, so that the whole error is not in the chain.
+    It is called outside the handler, so that the whole error is not in the chain.
     """
     for error in failures:
         raise type(error)(str(error).partition(", with args")[0])

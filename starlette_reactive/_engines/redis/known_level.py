@@ -13,7 +13,7 @@ class KnownLevel:
     """The last level that a script has returned, and its age.
 
     Stamps follow the server's clock in microseconds, so a later stamp is plausible if it is not further above that
-    level than the time that has passed. Whoever sees another one asks Redis.
+    level than the time that has passed. A process that sees another one asks Redis.
     """
 
     def __init__(self) -> None:

@@ -12,14 +12,14 @@ Keys and channels share a prefix. Every key has an expiry, so nothing stays behi
 - ``lease:PROCESS``: the session that writes for a process, missing if the process is dead; ``processes``: all
   processes by the time at which their leases end, so that others can remove what dead ones left.
 - ``ended``: users whose streams were ended in the last minutes, by stamp.
-- ``toast:STAMP``: a toast that was sent in the last seconds. What is published only names it, so whoever may publish
-  but not write keys cannot forge one.
+- ``toast:STAMP``: a toast that was sent in the last seconds. What is published only names it, so a program that may
+  publish but not write keys cannot forge one.
 
 Messages are ``KIND BIRTH BODY``, with the kinds ``e`` for an event, ``p`` for a member that joined or left, ``u`` for a
 user whose streams are to end, ``t`` for a toast, ``h`` for a level that was reached and ``m`` for a mark. The last two
 go to one process, with a token that only its session has, so that nobody else can send them.
 
-Whoever may write keys can write anything into them. What is malformed counts as missing, so no script fails at it.
+A program that may write keys can write anything into them. What is malformed counts as missing, so no script fails.
 
 Each stamp is higher than every stamp before it, whatever the clock does. It equals the clock in microseconds unless
 that would not be higher.

@@ -10,7 +10,7 @@ which paths changed since a stamp, or that this is no longer known. What must ho
 - **There are two connections**: one reads subscriptions, one writes. Neither is ever repaired.
 - **A subscription is confirmed before the log is read**, and whatever was published before that is received first.
 - **A level and a mark are believed only with a token** that this session has given to the script that publishes them.
-- **A stamp is believed only up to the level of the log**: a higher one would pass for the newest change for ever. Any
+- **A stamp is believed only up to the level of the log**: a higher one would pass for the newest change forever. Any
   program may publish, so a message of another birth is no proof either: Redis is asked whether its data is gone.
 
 Channels are not part of a database, so their names contain its number: ``PREFIX:1:DATABASE:…``. The URL may set the

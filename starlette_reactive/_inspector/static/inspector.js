@@ -13,26 +13,30 @@
     one === other || one === "*" || other === "*" || one.startsWith(`${other}.`) || other.startsWith(`${one}.`);
   const keyOf = (template, block) => JSON.stringify([template, block]);
 
-  // What to highlight: a test for paths, and the status of each block.
+  // What to highlight: a test for paths, and the status of the row of each block.
   function highlightOfEvent(row) {
     const paths = (row.dataset.paths || "").split(" ").filter(Boolean);
     const statuses = new Map(JSON.parse(row.dataset.blocks || "[]").map(([template, block, status]) => [keyOf(template, block), status]));
-    return { path: (path) => paths.some((each) => overlap(each, path)), block: (key) => statuses.get(key) };
+    const found = new Map();
+    for (const node of all("[data-node-row]")) {
+      const key = JSON.parse(node.dataset.nodeKeys).map(([template, block]) => keyOf(template, block)).find((each) => statuses.has(each));
+      if (key) found.set(node.dataset.nodeRow, statuses.get(key));
+    }
+    return { path: (path) => paths.some((each) => overlap(each, path)), block: (number) => found.get(number) };
   }
 
   function highlightOfNode(node) {
-    const { nodePath, nodeTemplate, nodeBlock } = node.dataset;
+    const { nodePath, nodeRow } = node.dataset;
     const curves = [...all(".curves path")];
     if (nodePath !== undefined) {
-      const keys = new Set(curves.filter((each) => each.dataset.path === nodePath).map((each) => keyOf(each.dataset.template, each.dataset.block)));
-      return { path: (path) => path === nodePath, block: (key) => (keys.has(key) ? "linked" : undefined) };
+      const rows = new Set(curves.filter((each) => each.dataset.path === nodePath).map((each) => each.dataset.row));
+      return { path: (path) => path === nodePath, block: (number) => (rows.has(number) ? "linked" : undefined) };
     }
-    const own = keyOf(nodeTemplate, nodeBlock);
-    const paths = new Set(curves.filter((each) => keyOf(each.dataset.template, each.dataset.block) === own).map((each) => each.dataset.path));
-    return { path: (path) => paths.has(path), block: (key) => (key === own ? "linked" : undefined) };
+    const paths = new Set(curves.filter((each) => each.dataset.row === nodeRow).map((each) => each.dataset.path));
+    return { path: (path) => paths.has(path), block: (number) => (number === nodeRow ? "linked" : undefined) };
   }
 
-  const nodeKey = (node) => (node.dataset.nodePath !== undefined ? `path ${node.dataset.nodePath}` : keyOf(node.dataset.nodeTemplate, node.dataset.nodeBlock));
+  const nodeKey = (node) => (node.dataset.nodePath !== undefined ? `path ${node.dataset.nodePath}` : node.dataset.nodeKeys);
 
   function mark(element, status) {
     element.classList.toggle("lit", status !== undefined);
@@ -45,12 +49,12 @@
     const row = (pointed && document.getElementById(pointed)) || find(".event:not([hidden])");
     const lit = node ? highlightOfNode(node) : row ? highlightOfEvent(row) : { path: () => false, block: () => undefined };
     for (const each of all(".node")) {
-      const { nodePath, nodeTemplate, nodeBlock } = each.dataset;
+      const { nodePath, nodeRow } = each.dataset;
       each.setAttribute("aria-pressed", String(nodeKey(each) === pinned));
-      mark(each, nodePath !== undefined ? (lit.path(nodePath) ? "linked" : undefined) : lit.block(keyOf(nodeTemplate, nodeBlock)));
+      mark(each, nodePath !== undefined ? (lit.path(nodePath) ? "linked" : undefined) : lit.block(nodeRow));
     }
     for (const each of all(".curves path")) {
-      mark(each, lit.path(each.dataset.path) ? lit.block(keyOf(each.dataset.template, each.dataset.block)) : undefined);
+      mark(each, lit.path(each.dataset.path) ? lit.block(each.dataset.row) : undefined);
     }
     for (const each of all(".arcs path")) {
       mark(each, lit.path(each.dataset.path) && lit.path(each.dataset.derived) ? "linked" : undefined);
@@ -61,7 +65,7 @@
   // Scroll the graph, and nothing else, to the first highlighted block.
   function scrollToHighlight() {
     const box = find("#graph");
-    const first = box.querySelector(".node.lit[data-node-block]");
+    const first = box.querySelector(".node.lit[data-node-row]");
     if (!first) return;
     const target = first.getBoundingClientRect();
     const visible = box.getBoundingClientRect();

@@ -78,7 +78,7 @@ class CallEvaluation(Functions, Macros):
         return None
 
     def _call_unknown(self, callee: Value, arguments: Arguments, node: nodes.Node) -> Value:
-        """Call something from outside of the template, which reads all its arguments.
+        """Call something from outside the template, which reads all its arguments.
 
         A function that is an attribute may be a method. Then it may read anything of its object, and change it.
         """

@@ -37,10 +37,10 @@ class Frame(Versioned):
         root: Whether it is the frame of a template's top level.
         loop: The loop whose body it belongs to.
         closure: Whether it is the frame of a macro's body, which looks up names where the macro is defined.
-        merged: For a frame that stands for all deeper calls of a recursive macro, or is inside of one, the frames
+        merged: For a frame that stands for all deeper calls of a recursive macro, or is inside one, the frames
             inside it, by the ids of what they belong to.
         parameters: The names that every call of a macro binds first.
-        watched: Whether a call has looked names up in it from a frame inside of it.
+        watched: Whether a call has looked names up in it from a frame inside it.
     """
 
     __slots__ = ("closure", "context", "loop", "merged", "names", "parameters", "parent", "root", "template", "watched")

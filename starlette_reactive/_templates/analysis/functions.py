@@ -65,7 +65,7 @@ class Functions(Names, Attributes):
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def use_all(self, values: Iterable[Value], node: nodes.Node) -> Value:
-        """Pass ``values`` to a function from outside of the template. Return what it may return.
+        """Pass ``values`` to a function from outside the template. Return what it may return.
 
         The function may call its arguments, and put one of them into another.
         """

@@ -1,7 +1,7 @@
 """The state of an interpretation, shared by all mixins of the interpreter.
 
 The interpreter visits the composed page from its outermost template and interprets blocks where the page shows them.
-It records what it evaluates in the *read set* of the text at hand. Each block has one, and so has the page outside of
+It records what it evaluates in the *read set* of the text at hand. Each block has one, and so has the page outside
 its blocks. Each statement at a template's top level also has one, because the blocks that look up what such a
 statement binds need the statement.
 """

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from jinja2 import nodes
+
 from ..._core.blocks import Placement
+from .loops import LoopBody
 from .markup import Markup, Piece
 from .nesting import closed_by_end, closed_by_start, is_foreign
 from .tokenizer import DYNAMIC, VOID, StartTag, TemplatePlace, Tokenizer
@@ -168,11 +171,13 @@ class Outline:
         branches: The number of constructs around the walker that the page may show or not.
         when: The alternatives around the walker.
         conditions: The names in the tests that decide between them.
+        loop_bodies: The bodies of loops so far.
     """
 
     def __init__(self) -> None:
         self.tokens: Tokenizer = Tokenizer(self)
         self.markup: Markup = Markup()
+        self.loop_bodies: list[LoopBody] = []
         self.loops = 0
         self.branches = 0
         self.when: tuple[tuple[int, int], ...] = ()
@@ -181,6 +186,7 @@ class Outline:
         self._open: list[_ElementDraft] = []
         self._names: list[str] = []  # of the open elements
         self._blocks: list[_BlockDraft] = []
+        self._loops: list[LoopBody] = []
 
     def __len__(self) -> int:
         return len(self._drafts)
@@ -231,6 +237,22 @@ class Outline:
                 if made.around is shown:
                     made.unclosed_in = shown
 
+    @contextmanager
+    def loop_body(self, node: nodes.For, template: str) -> Iterator[None]:
+        """Put what follows into the body of a loop."""
+        self.loops += 1
+        block, element = self._blocks[-1].name if self._blocks else None, self._open[-1] if self._open else None
+        body = LoopBody(node, TemplatePlace(template, node.lineno), block, element, self.loops)
+        before = self.save()
+        self.loop_bodies.append(body)
+        self._loops.append(body)
+        try:
+            yield
+        finally:
+            self._loops.pop()
+            self.loops -= 1
+            body.is_level = self.is_level(before)
+
     def _add_block(self, shown: _BlockDraft) -> None:
         outer = self._blocks[-1] if self._blocks else None
         if outer is not None and outer.element is shown.element:
@@ -262,6 +284,9 @@ class Outline:
         )
         if parent is not None:
             parent.has_begun = True
+        for body in self._loops:
+            if body.element is parent:
+                body.add_root(made, self.loops)
         if at_root and shown is not None:
             shown.roots.append(made)
             shown.other = shown.other or self.branches != shown.branches
@@ -309,6 +334,8 @@ class Outline:
         parent = self._open[-1] if self._open else None
         if parent is not None:
             parent.has_begun = True
+        for body in self._loops:
+            body.other = body.other or body.element is parent
         place = TemplatePlace(self.tokens.template, self.tokens.line)
         self.markup.text(parent.piece if parent else None, self._holders(), place, known=known)
         self._add_other(parent)

@@ -7,7 +7,7 @@ macros followed. It feeds the text to an HTML tokenizer, with a mark for each pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,12 +18,13 @@ from ..composed_page import ComposedPage, PageVariant, compose
 from ..node_dispatcher import NodeDispatcher
 from ..regions import Region
 from ..sources import ParsedTemplate
+from .loops import LoopBody
 from .outline import Element, Outline
 from .spans import ElementSpan, spans
 from .tokenizer import DYNAMIC, StartTag, TemplatePlace
 from .tree import tree_faults
 
-__all__ = ["DYNAMIC", "Element", "element_spans", "elements"]
+__all__ = ["DYNAMIC", "Element", "element_spans", "elements", "loop_bodies"]
 
 MAX_DEPTH: Final = 20
 """Includes and calls of macros that are nested more deeply than this are not followed."""
@@ -50,10 +51,19 @@ def elements(
     Raises:
         TemplateLoadError: A template of the page does not exist or does not parse.
     """
-    page = compose(env, template_name, source, regions=regions)
+    outline = _outline(compose(env, template_name, source, regions=regions))
+    return outline.elements(tree_faults(outline.markup))
+
+
+def loop_bodies(page: ComposedPage) -> Sequence[LoopBody]:
+    """Return the bodies of the loops of a page, once for each time that the page's templates show them."""
+    return _outline(page).loop_bodies
+
+
+def _outline(page: ComposedPage) -> Outline:
     walker = _PageWalker(page, page.variants[0])
     walker.walk(walker.parsed.tree.body)
-    return walker.outline.elements(tree_faults(walker.outline.markup))
+    return walker.outline
 
 
 def element_spans(env: Environment, template_name: str) -> dict[tuple[str, int, str], ElementSpan]:
@@ -250,7 +260,7 @@ class _PageWalker(NodeDispatcher):
     visit_Scope = visit_OverlayScope = visit_ScopedEvalContextModifier = visit_FilterBlock = visit_With
 
     def visit_For(self, node: nodes.For) -> None:
-        self._choose([node.body, node.else_], [node.iter], is_loop=True)
+        self._choose([node.body, node.else_], [node.iter], loop=node)
 
     def _branch(self, walk: Callable[[], None]) -> None:
         """Walk what the page may show or not, and continue as if it had shown it."""
@@ -275,14 +285,18 @@ class _PageWalker(NodeDispatcher):
             self._choose(alternatives, [test])
 
     def _choose(
-        self, alternatives: Sequence[Sequence[nodes.Node]], tests: Iterable[nodes.Node], *, is_loop: bool = False
+        self,
+        alternatives: Sequence[Sequence[nodes.Node]],
+        tests: Iterable[nodes.Node],
+        *,
+        loop: nodes.For | None = None,
     ) -> None:
         """Walk each alternative from where the choice begins, and continue from the end of the first.
 
         Args:
             alternatives: What each shows.
             tests: What decides between them.
-            is_loop: Whether the first one is the body of a loop.
+            loop: The loop of which the first one is the body.
         """
         outline = self.outline
         before, outer, conditions = outline.save(), outline.when, outline.conditions
@@ -297,10 +311,10 @@ class _PageWalker(NodeDispatcher):
             if number and not in_tag:
                 outline.restore(before)
             outline.when = (*outer, (choice, number))
-            outline.loops += is_loop and not number
             outer_pieces = outline.markup.begin_alternative()
-            self._branch(lambda body=body: self.walk(body))  # type: ignore[misc]
-            outline.loops -= is_loop and not number
+            in_loop = outline.loop_body(loop, self.parsed.name) if loop is not None and not number else nullcontext()
+            with in_loop:
+                self._branch(lambda body=body: self.walk(body))  # type: ignore[misc]
             pieces.append(outline.markup.end_alternative(outer_pieces))
             balanced = balanced and (in_tag or outline.is_level(before))
             if not number or in_tag:

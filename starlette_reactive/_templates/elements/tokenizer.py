@@ -123,7 +123,7 @@ class Tokenizer:
 
     @property
     def in_text(self) -> bool:
-        """Whether the tokenizer is outside of tags and comments."""
+        """Whether the tokenizer is outside tags and comments."""
         return self.state in (_State.DATA, _State.RAW)
 
     def dynamic(self) -> None:

@@ -82,9 +82,9 @@ def _words(element: Piece, piece: Piece, difference: Difference) -> tuple[str, s
             "put the start tag and the end tag of each element into the same block",
         )
     if difference is Difference.INERT and element.tag == "noscript":
-        return "browsers that run scripts do not show a <noscript>", "put it outside of the <noscript>"
+        return "browsers that run scripts do not show a <noscript>", "put it outside the <noscript>"
     if difference is Difference.INERT:
-        return "the content of a <template> is not part of the document", "put it outside of the <template>"
+        return "the content of a <template> is not part of the document", "put it outside the <template>"
     if difference is Difference.QUIRKS:
         return "without a doctype a <table> is put into the <p> before it", "begin the page with <!doctype html>"
     if piece.tag in TABLE_PARTS and not any(each.tag == "table" for each in around):
@@ -92,7 +92,7 @@ def _words(element: Piece, piece: Piece, difference: Difference) -> tuple[str, s
     if _is_in(_ONLY_ROWS, around[:1]) and piece.tag not in TABLE_PARTS:
         return (
             f"the HTML parser moves {what} in the <{around[0].tag}> in front of the <table>",
-            "put it into a <td> or <caption>, or outside of the <table>",
+            "put it into a <td> or <caption>, or outside the <table>",
         )
     if piece.tag == "form" and _is_in({"form"}, around):
         return "the HTML parser drops a <form> in a <form>", "end the outer <form> before it"

@@ -17,10 +17,14 @@ _classes: WeakKeyDictionary[async_sessionmaker[Any], type[Session]] = WeakKeyDic
 """The class made for each asynchronous factory. Several hooks on one factory share it."""
 
 
-def session_class_of(factory: Any) -> type[Session]:
+def session_class_of(factory: Any, caller: str) -> type[Session]:
     """Return the class that only this factory's sessions have.
 
     An asynchronous factory is reconfigured: its next sessions have such a class as their synchronous session.
+
+    Args:
+        factory: What makes sessions.
+        caller: The function that the application has called, for the error message.
 
     Raises:
         TypeError: ``factory`` does not make sessions.
@@ -39,7 +43,7 @@ def session_class_of(factory: Any) -> type[Session]:
     if isinstance(factory, type) and issubclass(factory, Session):
         return factory
     raise TypeError(
-        "emit_on_commit takes a factory of sessions: a sessionmaker, an async_sessionmaker, a scoped_session of one, "
+        f"{caller} takes a factory of sessions: a sessionmaker, an async_sessionmaker, a scoped_session of one, "
         f"or a subclass of Session, not {factory!r}"
     )
 

@@ -1,0 +1,115 @@
+"""What a statement that is about to be executed changes, whatever it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import CompoundSelect, Select, Table
+from sqlalchemy.engine import Connection, CursorResult, ExecutionContext
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
+
+from .cascades import any_rows, with_consequences
+from .changes import Changes
+from .images import changes_of
+from .old_rows import read_old_rows
+from .plans import plan_of
+from .texts import Effect, effect_of
+from .work import Statement, work_of
+
+__all__ = ["statement_of"]
+
+_TRANSACTIONAL = frozenset(("postgresql", "sqlite", "mssql"))
+"""Dialects on which a definition does not commit."""
+
+Views = Mapping[str, frozenset[str]]
+
+
+def statement_of(connection: Connection, context: ExecutionContext, text: str, views: Views) -> Statement | None:
+    """Return what is known of a statement before its execution. ``None`` if it changes nothing.
+
+    Args:
+        connection: The connection that will execute it.
+        context: Its context.
+        text: Its text.
+        views: The tables of each view.
+    """
+    compiled = context.compiled
+    element = compiled.statement if isinstance(compiled, SQLCompiler) else None
+    if isinstance(compiled, SQLCompiler):
+        if isinstance(element, (Select, CompoundSelect)):
+            return _of_parts(context, compiled) if compiled.ctes else None
+        if isinstance(element, UpdateBase):
+            return _of_rows(connection, context, compiled, views)
+    return _of_text(connection, context, text)
+
+
+def _of_text(connection: Connection, context: Any, text: str) -> Statement | None:
+    effect = effect_of(text)
+    commits = effect is Effect.COMMIT or (
+        effect is not Effect.NOTHING and context.isddl and connection.dialect.name not in _TRANSACTIONAL
+    )
+    if not commits and effect is not Effect.WRITE:
+        return None
+    changes = Changes(is_unknown=effect is Effect.WRITE)
+    return Statement(context, lambda _result: changes, commits)
+
+
+def _of_parts(context: ExecutionContext, compiled: SQLCompiler) -> Statement | None:
+    changes = _changes_of_parts(compiled)
+    return Statement(context, lambda _result: changes) if changes else None
+
+
+def _of_rows(
+    connection: Connection, context: ExecutionContext, compiled: SQLCompiler, views: Views
+) -> Statement | None:
+    work = work_of(connection)
+    if work is None or work.is_paused or (work.statement is not None and work.statement.context is context):
+        return None
+    plan = plan_of(compiled)
+    if plan is None:
+        return Statement(context, lambda _result: Changes(is_unknown=True))
+    work.is_paused = True
+    try:
+        old = read_old_rows(connection, plan, _parameters(context), context.execution_options)
+    finally:
+        work.is_paused = False
+
+    def changes(result: CursorResult[Any] | None) -> Changes:
+        written = changes_of(plan, _parameters(context), old, result)
+        if compiled.ctes:
+            written.merge(_changes_of_parts(compiled))
+        if written:
+            for name in views.get(plan.table.name, ()):
+                written.add_all(name)
+        return written
+
+    return Statement(context, changes)
+
+
+def _parameters(context: Any) -> Sequence[Mapping[str, Any]]:
+    """Return the sets of parameters, with the lists of ``IN`` as they were before SQLAlchemy took them apart."""
+    parts: Mapping[str, Sequence[str]] = context._expanded_parameters  # noqa: SLF001 - nothing else has them
+    parameters: Sequence[Mapping[str, Any]] = context.compiled_parameters
+    if not parts:
+        return parameters
+    return [
+        {**each, **{name: [each[part] for part in parts[name]] for name in parts if each.keys() >= {*parts[name]}}}
+        for each in parameters
+    ]
+
+
+def _changes_of_parts(compiled: SQLCompiler) -> Changes:
+    """Return what the common table expressions of a statement change."""
+    changes = Changes()
+    for cte in compiled.ctes or ():
+        element = cte.element
+        if isinstance(element, UpdateBase):
+            if isinstance(element.table, Table):
+                changes.merge(with_consequences(any_rows(element.table)))
+            else:
+                changes.is_unknown = True
+        elif not isinstance(element, (Select, CompoundSelect)):
+            changes.is_unknown = changes.is_unknown or effect_of(f"WITH {compiled.string}") is Effect.WRITE
+    return changes

@@ -1,0 +1,1 @@
+"""Pages that are live because of what they read from a database."""
