@@ -235,6 +235,7 @@ def test_a_script_without_the_nonce_of_the_page_does_not_run(site: Site, client:
     assert site.tab.evaluate("!window.ran")
 
 
+COMPATIBLE = '<script defer src="/tests/vendor/htmx-4.0.1/hx-alpine-compat.min.js"></script>'
 ALPINE = '<script defer src="/tests/vendor/alpinejs-3.17.5/cdn.min.js"></script>'
 COMPONENT = """<section x-data="{ open: false, count: 0, items: ['a', 'b'] }">
 <p>{{ number }}</p><button id="toggle" @click="open = !open">Toggle</button>
@@ -245,9 +246,12 @@ COMPONENT = """<section x-data="{ open: false, count: 0, items: ['a', 'b'] }">
 <template x-if="open"><b id="if">{{ number }}</b></template><b>after</b></section>"""
 
 
-@pytest.mark.parametrize("client", SCRIPTED)
-def test_a_component_of_alpine_keeps_its_state_and_what_it_has_made(site: Site, client: str) -> None:
-    page = {"head": ALPINE, "body": f'<div id="x">{{% block x %}}{COMPONENT}{{% endblock %}}</div>', "state": {}}
+@pytest.mark.parametrize(
+    ("client", "head"),
+    [*((client, ALPINE) for client in SCRIPTED), ("htmx 4, live script", COMPATIBLE + ALPINE)],
+)
+def test_a_component_of_alpine_keeps_its_state_and_what_it_has_made(site: Site, client: str, head: str) -> None:
+    page = {"head": head, "body": f'<div id="x">{{% block x %}}{COMPONENT}{{% endblock %}}</div>', "state": {}}
     name = site.show(client, page)
     site.tab.wait_for_function("document.querySelectorAll('li').length == 2")
     site.tab.click("#toggle")
@@ -264,6 +268,15 @@ def test_a_component_of_alpine_keeps_its_state_and_what_it_has_made(site: Site, 
     assert site.tab.inner_text("ul").split("\n") == ["a", "b", "c", "c", "last 2"]
     site.tab.click("#toggle")
     site.tab.wait_for_selector("#if", state="detached")
+
+
+@pytest.mark.parametrize("head", [ALPINE, COMPATIBLE + ALPINE], ids=["alone", "with the extension"])
+def test_htmx_4_without_the_script_removes_what_a_template_of_alpine_has_made(site: Site, head: str) -> None:
+    page = {"head": head, "body": f'<div id="x">{{% block x %}}{COMPONENT}{{% endblock %}}</div>', "state": {}}
+    name = site.show("htmx 4", page)
+    site.tab.wait_for_function("document.querySelectorAll('li').length == 2")
+    assert site.change(name, {}, 1)
+    assert site.tab.inner_text("ul") == "last 1"
 
 
 @pytest.mark.parametrize("client", SCRIPTED)

@@ -49,6 +49,9 @@ TEMPLATES = {
 <button id="outer" hx-get="/morphed?outer=true" hx-target="#morphed" hx-swap="outerMorph">Outer</button>
 <form id="quick" hx-post="/items/quick" hx-swap="none">{% block quick %}
   <label>Item {{ items|length + 1 }} <input name="text" id="quick-text"></label>{% endblock %}</form>
+<form id="named" hx-post="/items/quick" hx-swap="none">{% block named %}
+  <label>{{ items|length }} <input name="id" id="named-id"> <input name="text" id="named-text"></label>
+  <button>Add</button>{% endblock %}</form>
 <dialog id="about"><p id="news">{% block news %}{{ items|length }} items{% endblock %}</p></dialog>
 <ul id="items">{% block items %}{% if flash %}<li class="flash">{{ flash }}</li>{% endif %}
 {% for item in items %}{{ row(item) }}

@@ -120,6 +120,19 @@ def test_what_is_typed_after_a_form_was_sent_stays(site: Site, client: str) -> N
     expect(page.locator("#quick-text")).to_have_value("fo")
 
 
+def test_a_form_with_a_field_named_id_is_sent_and_updated(site: Site, client: str) -> None:
+    page = site.open(f"/items/{client}")
+    page.fill("#named-id", "7")
+    site.post("/test/add?text=three")
+    expect(page.locator("#named label")).to_contain_text("3")
+    expect(page.locator("#named-id")).to_have_value("7")
+    page.fill("#named-text", "four")
+    page.click("#named button")
+    expect(page.locator("#items li span")).to_have_text(["one", "two", "three", "four"])
+    expect(page.locator("#named label")).to_contain_text("4")
+    expect(page.locator("#named-text")).to_have_value("")
+
+
 def test_a_form_with_errors_keeps_them_while_other_blocks_are_updated(site: Site, client: str) -> None:
     page = site.open(f"/items/{client}")
     add(page, "bad")

@@ -8,11 +8,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from jinja2 import ChainableUndefined, ChoiceLoader, DictLoader, Environment, FileSystemLoader, nodes
+from jinja2 import ChainableUndefined, ChoiceLoader, DictLoader, Environment, FileSystemLoader, PrefixLoader, nodes
 
 from starlette_reactive._templates import analyse
 
-LIBRARIES = ("govuk_frontend_jinja", "tna_frontend_jinja")
+from .oracle import Result, check
+
+LIBRARIES = ("govuk_frontend_jinja", "nhsuk_frontend_jinja", "tna_frontend_jinja")
 
 
 def folder(library: str) -> Path:
@@ -47,7 +49,8 @@ def _page(name: str, macro: str) -> str:
 
 
 def make_for(library: str) -> Callable[[type[Environment]], Environment]:
-    loader = ChoiceLoader([DictLoader(pages(library)), FileSystemLoader(folder(library))])
+    files = FileSystemLoader(folder(library))
+    loader = ChoiceLoader([DictLoader(pages(library)), files, PrefixLoader({library: files})])
 
     def make(kind: type[Environment]) -> Environment:
         env = kind(loader=loader, autoescape=True, undefined=ChainableUndefined, extensions=["jinja2.ext.do"])
@@ -67,3 +70,15 @@ def test_what_components_show_is_known(library: str) -> None:
         assert blocks["parts"].alone is blocks["whole"].alone is None, page
         exact += blocks["parts"].paths <= {"doc.title", "text", "tasks"}
     assert exact >= 0.9 * len(pages(library))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_no_read_is_missed_and_blocks_rendered_alone_equal_the_pages(library: str) -> None:
+    total = Result()
+    for page in pages(library):
+        total.add(check(make_for(library), page, seeds=range(3), changes=4), page)
+    assert total.misses == set()
+    assert total.differences == []
+    assert total.compared > 100
+    assert total.changed > 100

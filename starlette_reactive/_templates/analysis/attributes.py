@@ -10,7 +10,7 @@ from jinja2.utils import Cycler
 
 from .frames import BlockBody, BoundMethod, Container, Global, ImportedModule, Loop, SelfReference
 from .tracking import Tracking
-from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, extend, is_plain, join, join_all, with_reads
+from .values import BOTTOM, NO_PATHS, UNKNOWN, Value, extend, is_object, is_plain, join, join_all, with_reads
 
 __all__ = ["MUTATORS", "Attributes"]
 
@@ -112,8 +112,10 @@ class Attributes(Tracking):
                 result = join(result, join_all(self._block_by_name(found, name) for name in found.run.blocks))
             elif not isinstance(found, Global):
                 result = result._replace(objects=result.objects | {found})
-        written = base.constants is not None and not base.constants and not base.aliases
-        known = written and all(isinstance(found, Container) and not found.changed for found in base.objects)
+        lists = [
+            found for found in base.objects if isinstance(found, Container) and found.is_list and not found.changed
+        ]
+        known = is_object(base) and len(lists) == len(base.objects)
         return result if known else result._replace(constants=None)
 
     def method(self, base: Value, name: object) -> Value:
@@ -130,7 +132,9 @@ class Attributes(Tracking):
         called = Value(callee.aliases, base.aliases | base.reads | callee.reads, callee.objects)
         if is_item and name not in _CONTAINER_METHODS:
             return called
-        return called._replace(objects=called.objects | {BoundMethod(name, base.aliases, containers)})
+        # what was found in an object of the context, such as an item of a list, may be a part of that object
+        paths = base.aliases | base.reads if name in MUTATORS and not is_object(base) else base.aliases
+        return called._replace(objects=called.objects | {BoundMethod(name, paths, containers)})
 
 
 def _static_attribute(value: object, key: object) -> object:

@@ -174,7 +174,7 @@ class CallEvaluation(Functions, Macros):
         for value in [*arguments.positional, *([arguments.spread] if arguments.spread is not None else [])]:
             self.consume(value)
             self.fill(container, None, self.element(value), known=False)
-        return Value(objects=frozenset((container,)))
+        return Value(objects=frozenset((container,)), constants=frozenset())
 
     def _call_method(self, method: BoundMethod, arguments: Arguments, node: nodes.Node) -> Value | None:
         values = arguments.values()

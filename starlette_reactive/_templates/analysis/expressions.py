@@ -128,6 +128,7 @@ class Expressions(Functions):
 
     def visit_List(self, node: nodes.List | nodes.Tuple) -> Value:
         container = self.container(node)
+        container.is_list = True
         for position, item in enumerate(node.items):
             self.fill(container, position, self.keep(item))
         return Value(objects=frozenset((container,)), constants=frozenset())
@@ -144,7 +145,7 @@ class Expressions(Functions):
                     self.fill(container, each, value)
             else:
                 self.fill(container, None, value, known=False)
-        return Value(objects=frozenset((container,)))
+        return Value(objects=frozenset((container,)), constants=frozenset())
 
     # ── what only extensions use ─────────────────────────────────────────────────────────────────────────────────
 

@@ -93,6 +93,7 @@ class Container(Versioned):
         rest: What else it may hold.
         writers: The top-level statements that change it.
         blocks: The blocks that change it, and where.
+        is_list: Whether it is a list or a tuple that is written in the template, whose items are ``items``.
         stateful: Whether a call of it or of its methods changes it (``cycler``, ``joiner``).
         changed: Whether anything changes it after it is made.
         used_up: Where it is made, if it is an iterator, which yields its items only once. None for other containers.
@@ -100,7 +101,7 @@ class Container(Versioned):
             whether it changes.
     """
 
-    __slots__ = ("blocks", "changed", "depth", "items", "rest", "stateful", "used_up", "writers")
+    __slots__ = ("blocks", "changed", "depth", "is_list", "items", "rest", "stateful", "used_up", "writers")
 
     def __init__(self, *, stateful: bool = False, depth: int = 0) -> None:
         super().__init__()
@@ -108,6 +109,7 @@ class Container(Versioned):
         self.rest: Value = BOTTOM
         self.writers: set[TopLevelStatement] = set()
         self.blocks: dict[AnalysedBlock, str] = {}
+        self.is_list: bool = False
         self.stateful: bool = stateful
         self.changed: bool = stateful
         self.used_up: str | None = None

@@ -21,6 +21,8 @@ _ITERATORS: Final = frozenset(
     {"batch", "items", "map", "reject", "rejectattr", "reverse", "select", "selectattr", "slice", "unique"}
 )
 """Filters of Jinja that return iterators."""
+_COPIES: Final = frozenset({"list", "sort"})
+"""Filters of Jinja that return a new list of the items."""
 _DEFAULT: Final = frozenset({"default", "d"})
 _GETTEXT: Final = frozenset({"gettext", "ngettext", "pgettext", "npgettext", "_"})
 
@@ -126,6 +128,10 @@ class Functions(Names, Attributes):
         objects = frozenset[object]().union(*(value.objects for value in values)) if kind == "filters" else frozenset()
         if objects and node.name not in _ITERATORS:
             objects = _without_iterators(objects)
+        if kind == "filters" and node.name in _COPIES:
+            copy = self.container(node)
+            self.fill(copy, None, self.element(subject), known=False)
+            return Value(reads=reads, objects=frozenset((copy,)), constants=frozenset())
         constants = _default_constants(arguments) if kind == "filters" and node.name in _DEFAULT else None
         return Value(reads=reads, objects=objects, constants=constants)
 

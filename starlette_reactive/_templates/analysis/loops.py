@@ -10,11 +10,13 @@ from .expression_text import quote_expression
 from .findings import Binding
 from .frames import Frame, Loop
 from .statements import Statements
-from .values import NO_PATHS, Value, join
+from .values import NO_PATHS, Value, join, sealed
 from .versions import next_number
 
 __all__ = ["Loops"]
 
+MAX_EXTENSIONS: Final = 2
+"""When a loop extends what it iterates over more often than this, the paths of its items no longer extend."""
 MAX_PASSES: Final = 4
 """A loop that still changes something after this many passes counts as reading everything."""
 
@@ -25,12 +27,11 @@ class Loops(Statements):
     def visit_For(self, node: nodes.For) -> None:
         value = self.use(node.iter)
         reads = self.paths_of(value)
-        item = self.element(value)
         outer = self.deciding_paths
         self.deciding_paths = outer | reads
         self.barriers.append(f"inside the for loop over {quote_expression(node.iter)} at {self.location(node)}")
         try:
-            tests = self.loop_body(node, self.frame, item, reads)
+            tests = self._loop_over(value, node, reads)
             if value.objects:
                 # a loop that is left early uses up only a part of an iterator
                 self.consume(value)
@@ -40,6 +41,17 @@ class Loops(Statements):
         finally:
             self.barriers.pop()
             self.deciding_paths = outer
+
+    def _loop_over(self, value: Value, node: nodes.For, reads: frozenset[str]) -> frozenset[str]:
+        """Interpret a loop over ``value``, which the body may extend. Return the paths that the loop's test reads."""
+        item = self.element(value)
+        for _ in range(MAX_EXTENSIONS):
+            tests = self.loop_body(node, self.frame, item, reads)
+            extended = join(item, self.element(value))
+            if extended == item:
+                return tests
+            item = extended
+        return self.loop_body(node, self.frame, sealed(item), reads)
 
     def loop_body(self, node: nodes.For, frame: Frame, item: Value, reads: frozenset[str]) -> frozenset[str]:
         """Interpret the body of a loop with its target bound to ``item``, until another pass changes nothing.

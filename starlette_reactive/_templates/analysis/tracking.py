@@ -219,8 +219,10 @@ class Tracking(InterpreterState):
         statement = self.statement
         while statement is not None:
             if statement not in container.writers:
+                # each time a template is included, its statements are new ones, of the same nodes
+                known = any(each.node is statement.node for each in container.writers)
                 container.writers.add(statement)
-                self.count_change(container)
+                self.bump(container) if known else self.count_change(container)
             statement.mark_effective()
             statement = statement.run.includer
 

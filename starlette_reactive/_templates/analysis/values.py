@@ -18,6 +18,7 @@ __all__ = [
     "alias",
     "constant",
     "extend",
+    "is_object",
     "is_plain",
     "join",
     "join_all",
@@ -90,9 +91,14 @@ def with_reads(value: Value, reads: frozenset[str]) -> Value:
 
 def sealed(value: Value) -> Value:
     """Return ``value`` without aliases: attributes of it no longer extend its paths."""
-    if not value.aliases and value.constants is None:
+    if not value.aliases and not value.constants:
         return value
     return Value(NO_PATHS, value.aliases | value.reads, value.objects)
+
+
+def is_object(value: Value) -> bool:
+    """Return whether a value is nothing but one of its objects."""
+    return value.constants is not None and not value.constants and not value.aliases
 
 
 def is_plain(key: object) -> bool:
