@@ -27,6 +27,7 @@ __all__ = ["FirstRun", "summary"]
 logger: logging.Logger = logging.getLogger("starlette_reactive")
 
 _MOST_NAMED = 3
+_HEADERS = {"Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin"}  # no other site may load it
 
 
 def summary(issues: Iterable[Issue]) -> str:
@@ -81,7 +82,7 @@ class FirstRun:
 
     async def _serve(self, _: Request) -> Response:
         text = f"console.warn({json.dumps(f'starlette-reactive: {self._summary}')})\n" if self._summary else ""
-        return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-store"})
+        return Response(text, media_type="text/javascript", headers=_HEADERS)
 
     def script_tag(self, request: Request, nonce: object) -> Markup:
         """Return the tag that loads the script. Empty if there are no findings."""

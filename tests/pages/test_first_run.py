@@ -98,12 +98,13 @@ def test_the_summary_names_the_worst_three_and_counts_the_rest() -> None:
 # In the browser's console
 
 
-async def test_a_page_loads_the_findings_only_if_there_are_some() -> None:
+async def test_a_page_of_the_application_loads_the_findings_only_if_there_are_some() -> None:
     async with TestClient(application(FAULTY)) as client:
         assert "/_reactive/findings.js" in (await client.get("/boards/1")).text
         script = await client.get("/_reactive/findings.js")
         assert script.text.startswith('console.warn("starlette-reactive: the check')
         assert script.headers["cache-control"] == "no-store"
+        assert script.headers["cross-origin-resource-policy"] == "same-origin"
     async with TestClient(application(SOUND)) as client:
         assert "findings.js" not in (await client.get("/boards/1")).text
         assert (await client.get("/_reactive/findings.js")).text == ""
