@@ -8,7 +8,19 @@ import time
 from pathlib import Path
 
 from . import machine
-from .experiments import Settings, commits, delivery, engines, parts, service, signed_in, triggers
+from .experiments import (
+    Settings,
+    commits,
+    compression,
+    delivery,
+    engines,
+    parts,
+    reads,
+    rows,
+    service,
+    signed_in,
+    triggers,
+)
 from .figures import Experiment, Table
 from .plot import draw
 
@@ -23,7 +35,9 @@ EXPERIMENTS = {
     "viewers": delivery.viewers,
     "blocks": delivery.blocks,
     "size": delivery.block_size,
+    "rows": rows.rows,
     "scopes": delivery.scopes,
+    "compression": compression.compression,
     "memory": service.memory,
     "burst": service.burst,
     "fairness": service.fairness,
@@ -36,6 +50,7 @@ EXPERIMENTS = {
     "postgres-scopes": engines.postgres_scopes,
     "commits": commits.commits,
     "triggers": triggers.triggers,
+    "reads": reads.reads,
     "soak": service.soak,
 }
 

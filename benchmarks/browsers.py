@@ -78,15 +78,22 @@ def _pair(cookie: str) -> tuple[str, str]:
     return name, value
 
 
-def open_pages(server: Server, viewers: Viewers, members: Iterable[int]) -> list[int]:
-    """Let the members of these numbers look at the page, and return the numbers of their streams' connections."""
+def open_pages(server: Server, viewers: Viewers, members: Iterable[int], fields: str = "") -> list[int]:
+    """Let the members of these numbers look at the page, and return the numbers of their streams' connections.
+
+    Args:
+        server: The server.
+        viewers: Read the streams.
+        members: The numbers.
+        fields: What is added to the addresses of the streams.
+    """
     browser = Browser(server.port)
     pages, cookies = zip(*map(browser.sign_in, members), strict=True)
     browser.close()
     if "data-phx-session" in pages[0]:
         joined = map(_live_view, [server.port] * len(pages), pages, cookies)
         return [viewers.adopt(connection) for connection in joined]
-    return viewers.connect(server.port, [*map(_stream_of, pages)], cookies=cookies)
+    return viewers.connect(server.port, [_stream_of(page) + fields for page in pages], cookies=cookies)
 
 
 def open_connections(server: Server, connections: Viewers, members: Iterable[int]) -> dict[int, bytes]:
@@ -107,12 +114,12 @@ def _stream_of(page: str) -> str:
 
 
 @contextlib.contextmanager
-def viewing(variant: str, viewers: int, **options: Any) -> Iterator[tuple[Server, Viewers]]:
-    """Run a server whose page so many members look at."""
+def viewing(variant: str, viewers: int, fields: str = "", **options: Any) -> Iterator[tuple[Server, Viewers]]:
+    """Run a server whose page so many members look at; ``fields`` are added to the addresses of the streams."""
     server, readers = Server(variant, **options), Viewers()
     try:
         if viewers:
-            open_pages(server, readers, range(viewers))
+            open_pages(server, readers, range(viewers), fields)
         yield server, readers
     finally:
         readers.close()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .content import PAGE, marker, source
+from .decoding import GzipBody
 from .machine import SERVER_CORE, cpu_seconds, resident_bytes
 from .members import PAGES
 
@@ -117,12 +118,20 @@ class Viewers:
         self._sockets: dict[int, socket.socket] = {}
         self._poll = select.epoll()
         self._tails: dict[int, bytes] = {}
+        self._gzip_bodies: dict[int, GzipBody] = {}
+        self.received_bytes = 0
 
     def __len__(self) -> int:
         return len(self._sockets)
 
     def connect(
-        self, port: int, paths: Sequence[str], *, cookies: Sequence[str] = (), timeout: float = 30
+        self,
+        port: int,
+        paths: Sequence[str],
+        *,
+        cookies: Sequence[str] = (),
+        timeout: float = 30,
+        gzip: bool = False,
     ) -> list[int]:
         """Open a stream for each path, wait for its first bytes, and return the connections' numbers.
 
@@ -131,8 +140,9 @@ class Viewers:
             paths: A path for each stream.
             cookies: The ``Cookie`` header of each stream. Empty: they have none.
             timeout: Seconds for the first bytes of a hundred streams.
+            gzip: Whether the streams are compressed.
         """
-        requests = [*map(stream_request, paths, cookies or [""] * len(paths))]
+        requests = [stream_request(*each, gzip=gzip) for each in zip(paths, cookies or [""] * len(paths), strict=True)]
         all_opened: list[int] = []
         for start in range(0, len(requests), 100):
             for request in requests[start : start + 100]:
@@ -149,6 +159,9 @@ class Viewers:
                         _, found, body = received[number].partition(b"\r\n\r\n")
                         if found and body:
                             opened.discard(number)
+                            if gzip:
+                                self._gzip_bodies[number] = GzipBody()
+                                self._gzip_bodies[number].decode(received[number])
         return all_opened
 
     def adopt(self, connection: socket.socket) -> int:
@@ -210,8 +223,11 @@ class Viewers:
                 return False
             if not data:
                 raise ConnectionError("the server ended a stream")
+            self.received_bytes += len(data)
+            if number in self._gzip_bodies:
+                data = self._gzip_bodies[number].decode(data)
             found = wanted in data or wanted in self._tails.get(number, b"") + data[: len(wanted)]
-            self._tails[number] = data[-len(wanted) :]
+            self._tails[number] = (self._tails.get(number, b"") + data)[-len(wanted) :]
             if found:
                 return True
 
@@ -232,6 +248,7 @@ class Viewers:
             self._poll.unregister(number)
             self._sockets.pop(number).close()
             self._tails.pop(number, None)
+            self._gzip_bodies.pop(number, None)
 
 
 _templates_root = tempfile.TemporaryDirectory(prefix="benchmarks-")
@@ -246,9 +263,10 @@ def _templates(blocks: int) -> str:
     return str(directory)
 
 
-def stream_request(path: str, cookie: str = "") -> bytes:
+def stream_request(path: str, cookie: str = "", *, gzip: bool = False) -> bytes:
     """Return the request of an event stream."""
-    return http_request(path, cookie, "Accept: text/event-stream\r\nCache-Control: no-cache\r\n")
+    accepted = "Accept-Encoding: gzip\r\n" if gzip else ""
+    return http_request(path, cookie, f"Accept: text/event-stream\r\nCache-Control: no-cache\r\n{accepted}")
 
 
 def http_request(path: str, cookie: str = "", headers: str = "") -> bytes:
@@ -272,11 +290,11 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def serving(variant: str, viewers: int = 0, **options: Any) -> Iterator[tuple[Server, Viewers]]:
-    """Run a server with some viewers of its one scope."""
+def serving(variant: str, viewers: int = 0, *, gzip: bool = False, **options: Any) -> Iterator[tuple[Server, Viewers]]:
+    """Run a server with some viewers of its one scope, whose streams may be compressed."""
     server, readers = Server(variant, **options), Viewers()
     try:
-        readers.connect(server.port, ["/stream"] * viewers)
+        readers.connect(server.port, ["/stream"] * viewers, gzip=gzip)
         yield server, readers
     finally:
         readers.close()

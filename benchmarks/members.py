@@ -19,6 +19,7 @@ __all__ = [
     "PAGE",
     "PAGES",
     "PLAIN_PAGE",
+    "ROWS_PAGE",
     "SECRET",
     "SHARED_PAGE",
     "Board",
@@ -28,10 +29,9 @@ __all__ = [
 ]
 
 PAGE, SHARED_PAGE, PLAIN_PAGE, LIST = "members.html", "members_shared.html", "members_plain.html", "_tasks.html"
+ROWS_PAGE = "members_rows.html"
 SECRET = "a secret for sessions, used by nobody"
 TEAMS = 4
-_TASKS = 10
-
 _LIST = """<h2>{{ team }}</h2><ul>{% for task in tasks %}<li{% if task.done %} class="done"{% endif %}>\
 <a href="/tasks/{{ task.id }}">{{ task.title|title }}</a> {{ task.owner }}</li>{% endfor %}</ul>"""
 _PAGE = """<!doctype html><html><head><title>Board</title></head><body>
@@ -43,7 +43,13 @@ _PERSONAL = '<p id="greeting">{% block greeting %}{{ me.name }} {{ me.notes }}{%
 _SINK = "<div {{ live() }}></div>"
 _PLAIN_SINK = '<div hx-ext="sse" sse-connect="/stream"></div>'
 
+_ROWS = """<ul id="tasks">{% block tasks %}{% for task in tasks %}
+<li id="task-{{ task.id }}"{% if task.done %} class="done"{% endif %}><input type="checkbox"{% if task.done %} checked\
+{% endif %}> <a href="/tasks/{{ task.id }}">{{ task.title }}</a> <b>{{ task.owner }}</b> <button>Assign</button></li>
+{% endfor %}{% endblock %}</ul>"""
+
 PAGES = {
+    ROWS_PAGE: f"<!doctype html><html><head><title>Tasks</title></head><body>{_ROWS}{_SINK}</body></html>",
     PAGE: _PAGE.format(personal=_PERSONAL, list=_LIST, sink=_SINK),
     SHARED_PAGE: _PAGE.format(personal="", list=_LIST, sink=_SINK),
     PLAIN_PAGE: _PAGE.format(personal=_PERSONAL, list=_LIST, sink=_PLAIN_SINK),
@@ -81,19 +87,20 @@ def team_named(name: str) -> str:
 
 
 class Board:
-    """Ten tasks in an SQLite database in memory, and what each member is told."""
+    """Ten tasks or more in an SQLite database in memory, and what each member is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int = 10) -> None:
+        self._count = count
         self._connection = sqlite3.connect(":memory:")
         self._connection.execute("create table task (id integer primary key, title text, owner text, done integer)")
-        rows = [(each, f"paint the fence no. {each}", "ann", each % 2) for each in range(_TASKS)]
+        rows = [(each, f"paint the fence no. {each}", "ann", each % 2) for each in range(count)]
         self._connection.executemany("insert into task values (?, ?, ?, ?)", rows)
         self._notes: dict[str, str] = {}
         self.reads = 0
 
     def change(self, number: int) -> None:
         """Give one task another owner."""
-        self._connection.execute("update task set owner = ? where id = ?", (_stamp(number), number % _TASKS))
+        self._connection.execute("update task set owner = ? where id = ?", (_stamp(number), number % self._count))
         self._connection.commit()
 
     def note(self, name: str, number: int) -> None:

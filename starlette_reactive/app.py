@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -25,6 +24,7 @@ from ._pages.browser_session import BrowserSession
 from ._pages.cookie_watch import CookieWatch
 from ._pages.declaration import declare_page
 from ._pages.endpoints import Decorated, Endpoint, is_method
+from ._pages.first_run import FirstRun
 from ._pages.other_endpoints import OtherEndpoints
 from ._pages.page import SINK_NAMES, VIEWER_NAMES, PageSettings, UserOf
 from ._pages.share import KeyOf
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reactive", "describe_app"]
 
-logger: logging.Logger = logging.getLogger("starlette_reactive")
-
 
 class Reactive(OtherEndpoints):
     """Makes the pages of an application live.
@@ -59,8 +57,9 @@ class Reactive(OtherEndpoints):
         index: Which blocks show what, for :meth:`stream`, and the derived paths of all pages. Defaults to a new one.
         secret: Signs live URLs: at least 16 characters, or several such secrets, of which the first signs and all
             verify. Defaults to the environment variable ``REACTIVE_SECRET``, which holds one, else to a random one,
-            with a warning: streams of an older process or another worker then answer 403.
-        debug: Whether a block that fails to render shows its error in the page.
+            with a warning unless ``debug`` keeps it: streams of an older process or another worker then answer 403.
+        debug: For development: a block that fails shows its error in the page, findings of the check appear in the log
+            and in the browser's console, and a secret is kept in the folder ``.reactive`` if none is set.
         heartbeat: Seconds of silence after which a stream sends a heartbeat.
         prefix: The path prefix of this object's routes.
         viewer_names: Context variables that belong to one viewer, in addition to the usual ones, such as ``user``.
@@ -123,7 +122,7 @@ class Reactive(OtherEndpoints):
                 "inspector shows scopes, users and changes, so it is for development only: pass debug=True as well, "
                 "or remove inspector"
             )
-        signer = Signer(secret, max_age, purpose=prefix, app_name=app_name)
+        signer = Signer(secret, max_age, purpose=prefix, app_name=app_name, keep_in=Path.cwd() if debug else None)
         super().__init__(ReactiveBus() if bus is None else bus, BrowserSession(signer, session_cookie))
         self.templates: Jinja2Templates = jinja2_templates(templates, parents)
         self.index: DependencyIndex = DependencyIndex(self.templates.env) if index is None else index
@@ -134,6 +133,7 @@ class Reactive(OtherEndpoints):
         cookies = SiteCookies(CookieWatch(hub_of(self.bus)), session_cookie, one_time_cookies)
         self._site = Site(signer, prefix, live_path, self._sessions, cookies, hub_of(self.bus))
         self._site.app = app
+        self._site.first_run = FirstRun(prefix, self.check, self._site.scopes) if debug else None
         self._page_settings = PageSettings(
             hub=hub_of(self.bus),
             templates=self.templates,
@@ -155,17 +155,13 @@ class Reactive(OtherEndpoints):
     # Wiring
 
     def _make_inspector(self, allow: Allow) -> Inspector:
-        logger.warning(
-            "the inspector is on, at %s/inspector: it shows scopes, users and changes to %s; it is for development",
-            self._prefix,
-            "this machine" if allow is is_local else "those that its function allows",
-        )
         return Inspector(
             self.bus,
             self.index,
             functools.partial(describe_app, self),
             live_pages=lambda env, secret: Reactive(env, secret=secret, prefix="/own"),
             allow=allow,
+            path=f"{self._prefix}/inspector",
         )
 
     @property
@@ -180,7 +176,7 @@ class Reactive(OtherEndpoints):
     @property
     def routes(self) -> list[BaseRoute]:
         """The routes of this object, for Starlette."""
-        inspector = () if self._inspector is None else self._inspector.routes(f"{self._prefix}/inspector")
+        inspector = () if self._inspector is None else self._inspector.routes()
         return [*self._site.routes(self._live), *inspector]
 
     async def _live(self, request: Request) -> Response:
@@ -216,8 +212,9 @@ class Reactive(OtherEndpoints):
         self._decorated.check_routes(app)
         self._site.check_path(app)
         self.bus.start()
+        inspecting = nullcontext() if self._inspector is None else self._inspector.lifespan()
         try:
-            async with nullcontext() if self._inspector is None else self._inspector.lifespan():
+            async with self._site.reporting(self.bus), inspecting:
                 yield
         finally:
             end_streams(hub_of(self.bus))  # first, so that browsers reconnect when the application is back
@@ -245,6 +242,7 @@ class Reactive(OtherEndpoints):
         on_disconnect: ConnectionCallback | None = None,
         compress: bool | None = None,
         uncompressed: Iterable[str] = (),
+        deferred: Iterable[str] = (),
     ) -> Callable[[Endpoint], Endpoint]:
         """Make an endpoint that returns a context the page and its live updates. Write it below the route decorator.
 
@@ -278,13 +276,17 @@ class Reactive(OtherEndpoints):
             compress: Whether streams are compressed, for browsers that accept gzip. Defaults to ``shared``. Where a
                 block shows a secret beside what others have written, its length tells something about the secret.
             uncompressed: Live blocks that are sent as they are, even in a compressed stream.
+            deferred: Variables for which the endpoint returns a function, perhaps asynchronous, that takes long. The
+                page does not wait for it: ``{% if NAME is deferred %}`` is true there, and the stream brings the
+                blocks that show the value that the function returns.
 
         Raises:
             TemplateLoadError: The template does not exist or does not parse.
             BlockNotFoundError: A name in ``exclude_blocks`` or ``uncompressed`` is not such a block of the template.
             ViewerNameError: A live block of a shared page reads viewer data, or may read it.
             TypeError: An argument has the wrong type, or what is decorated cannot be an endpoint, such as a class.
-            ValueError: ``wire`` is unknown, ``scope`` is empty, or arguments contradict each other.
+            ValueError: ``wire`` is unknown, ``scope`` is empty, no live block shows a value in ``deferred``, or
+                arguments contradict each other.
         """
         declare = declare_page(
             self._site,
@@ -305,6 +307,7 @@ class Reactive(OtherEndpoints):
             on_disconnect=on_disconnect,
             compress=compress,
             uncompressed=uncompressed,
+            deferred=deferred,
         )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
@@ -333,9 +336,9 @@ class Reactive(OtherEndpoints):
         """Declare what :meth:`check` cannot see by itself.
 
         Args:
-            key: ``"reactive_emitted_paths"``: every path that is emitted; ``"reactive_audience_scopes"``: scopes of
-                changes with an audience; ``"reactive_connection_scopes"``: scopes whose streams are given a
-                :class:`ConnectionInfo`; ``"reactive_index"``: an index of its own.
+            key: ``"reactive_emitted_paths"``, ``"reactive_emitted_scopes"``: all that are emitted;
+                ``"reactive_audience_scopes"``: scopes of changes with an audience; ``"reactive_connection_scopes"``:
+                scopes whose streams are given a :class:`ConnectionInfo`; ``"reactive_index"``: an index of its own.
             value: A set of strings; for ``"reactive_index"`` a :class:`DependencyIndex`.
 
         Raises:

@@ -19,7 +19,7 @@ from starlette_reactive import Reactive, ReactiveMiddleware
 
 from .. import members
 
-__all__ = ["Private", "PrivateStarlette", "Share", "ShareAsync", "Shared"]
+__all__ = ["Private", "PrivateStarlette", "Rows", "Share", "ShareAsync", "Shared"]
 
 _SCOPE = "board"
 
@@ -110,6 +110,16 @@ class Shared(Private):
             return {"team": "everybody", "tasks": self.board.tasks()}
 
         return show
+
+
+class Rows(Shared):
+    """``shared=True``, with a list of so many rows."""
+
+    template = members.ROWS_PAGE
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self.board = members.Board(options["rows"])
 
 
 async def _name(request: Request) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,13 +12,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from starlette_reactive import ChangeEvent, DependencyIndex, ReactiveBus, reactive_stream
 
 from .. import content
 
-__all__ = ["Reactive", "ReactiveEngine", "ReactiveOrigin", "ReactiveQuery"]
+__all__ = ["Reactive", "ReactiveEngine", "ReactiveGzip", "ReactiveGzipEach", "ReactiveOrigin", "ReactiveQuery"]
 
 
 class Reactive:
@@ -25,6 +26,7 @@ class Reactive:
 
     protocol: Callable[[], asyncio.Protocol] | None = None
     origin: str | None = None
+    compress = False
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._blocks, self._rows = options["blocks"], options["rows"]
@@ -64,6 +66,7 @@ class Reactive:
             index=self._index,
             context_builder=self._context,
             share=self._share,
+            compress=self.compress,
             heartbeat_interval=600,
         )
 
@@ -98,6 +101,38 @@ class ReactiveOrigin(Reactive):
     """The same, each change made by somebody else's tab."""
 
     origin = "another-tab"
+
+
+class ReactiveGzip(Reactive):
+    """The same, compressed once for all viewers."""
+
+    compress = True
+
+
+class ReactiveGzipEach(Reactive):
+    """The same, each connection with a compressor of its own, as middleware has it."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        assert self.app is not None
+        self.app = _compressing(self.app)
+
+
+def _compressing(app: ASGIApp) -> ASGIApp:
+    async def compressing(scope: Scope, receive: Receive, send: Send) -> None:
+        compressor = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+
+        async def send_compressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"content-encoding", b"gzip")]
+            else:
+                body = compressor.compress(message["body"]) + compressor.flush(zlib.Z_SYNC_FLUSH)
+                message = {**message, "body": body}
+            await send(message)
+
+        await app(scope, receive, send_compressed)
+
+    return compressing
 
 
 class ReactiveQuery(Reactive):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from .._clients import WIRES
 from .._core.paths import ALL
 from .._core.suggestions import did_you_mean
+from .deferred_rules import check_deferred
 from .description import AppDescription
 from .issues import Issue, Severity, block_issue, element_issue
 from .live_blocks import LiveBlock, block_shown_by, listeners_for, live_blocks, sendable_names
@@ -76,6 +77,7 @@ def check_blocks(tree: PageTree, app: AppDescription, *, escapes: bool, is_page:
         yield from check_tokens(tree, sendable_names(tree, blocks))
     for page in declared:
         yield from check_sharing(tree, page, app)
+        yield from check_deferred(tree, page)
 
 
 def _check_alone(tree: PageTree, block: LiveBlock, blocks: Sequence[LiveBlock]) -> Iterator[Issue]:

@@ -18,6 +18,14 @@ from .middleware_rules import check_middleware
 
 __all__ = ["check_declarations"]
 
+_CATEGORIES = {
+    "reactive_audience_scopes": "reactive_audience",
+    "reactive_connection_scopes": "reactive_audience",
+    "reactive_emitted_paths": "reactive_paths",
+    "reactive_emitted_scopes": "reactive_scopes",
+}
+"""The category of issues about contract data, by key."""
+
 
 def check_declarations(app: AppDescription) -> Iterator[Issue]:
     """Check everything that is declared outside templates."""
@@ -26,6 +34,7 @@ def check_declarations(app: AppDescription) -> Iterator[Issue]:
     yield from _check_cycles(app)
     yield from _check_paths(app)
     yield from _check_audiences(app)
+    yield from _check_scopes(app)
     for endpoint in app.endpoints:
         yield from check_endpoint(endpoint)
     yield from check_middleware(app)
@@ -118,7 +127,7 @@ def _names(value: object, key: str) -> tuple[set[str], Issue | None]:
         names = list(value)
         if all(isinstance(name, str) for name in names):
             return set(names), None
-    category = "reactive_audience" if "scopes" in key else "reactive_paths"
+    category = _CATEGORIES[key]
     message = f"{key} is {type(value).__name__}, not a set of strings"
     return set(), Issue(Severity.WARNING, category, None, None, message, "declare a set of strings")
 
@@ -163,6 +172,30 @@ def _check_audiences(app: AppDescription) -> Iterator[Issue]:
                 f"so nobody receives them{did_you_mean(scope, sorted(with_users))}",
                 "pass connection=ConnectionInfo(session_id, user_id) to its streams, or user= to its page",
             )
+
+
+def _check_scopes(app: AppDescription) -> Iterator[Issue]:
+    """Check that each page has a scope or follows the database, and that something is emitted to its scopes.
+
+    The scopes that are emitted to are known if the application declares them.
+    """
+    for page in app.pages:
+        if not page.scopes and not page.is_tracked:
+            message = f"a page of {page.template_name} has no scope, and no database is tracked, so nothing updates it"
+            fix = 'call reactive.track(engine), or declare the page with scope="board:{board_id}"'
+            yield Issue(Severity.ERROR, "no_scope", page.template_name, None, message, fix)
+    emitted, issue = _names(app.data.get("reactive_emitted_scopes"), "reactive_emitted_scopes")
+    if issue is not None:
+        yield issue
+    if not emitted:
+        return
+    shapes = {_shape(scope) for scope in emitted}
+    for page in app.pages:
+        for scope in () if page.is_tracked else page.scopes:
+            if _shape(scope) not in shapes:
+                message = f"nothing is emitted to the scope {scope!r} of the page{did_you_mean(scope, sorted(emitted))}"
+                fix = "write the same scope in @reactive.page and in the emit, or add it to reactive_emitted_scopes"
+                yield Issue(Severity.WARNING, "reactive_scopes", page.template_name, None, message, fix)
 
 
 def _shape(scope: str) -> str:

@@ -16,7 +16,13 @@ from .._index.personal import Personal, personal_blocks
 __all__ = ["CONTRACT_KEYS", "AppDescription", "DeclaredPage", "Sharing", "check_contract_data"]
 
 CONTRACT_KEYS = frozenset(
-    {"reactive_audience_scopes", "reactive_connection_scopes", "reactive_emitted_paths", "reactive_index"}
+    {
+        "reactive_audience_scopes",
+        "reactive_connection_scopes",
+        "reactive_emitted_paths",
+        "reactive_emitted_scopes",
+        "reactive_index",
+    }
 )
 """The keys of ``Reactive.set_contract_check_data``."""
 
@@ -54,6 +60,7 @@ class DeclaredPage:
         index: Its live blocks.
         knows_user: Whether its streams know their users.
         share: Whether one render serves all viewers with an equal key, apart from personal blocks.
+        deferred: The names of values that its visits do without.
         differing: Shared blocks that were different for two viewers with an equal key, and so are personal.
         is_tracked: Whether it is live because of what it reads from a database.
     """
@@ -66,6 +73,7 @@ class DeclaredPage:
     knows_user: bool = False
     share: bool = False
     differing: frozenset[BlockRef] = frozenset()
+    deferred: frozenset[str] = frozenset()
     is_tracked: bool = False
 
     @property

@@ -54,6 +54,7 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "reactive_block": "A BlockRef names a block or a template that does not exist.",
     "reactive_cycle": "Derived paths are derived from each other in a cycle.",
     "reactive_paths": "An emitted path is not shown by any live block.",
+    "no_scope": "A page has no scope, and no database is tracked.",
     "reactive_audience": "Changes are emitted to an audience in a scope whose streams do not know their users.",
     "sse_self_swap": "An element with sse-connect swaps away its own content or itself.",
     "sse_scope": "The messages of a stream are swapped into an element outside those that show them.",
@@ -74,6 +75,7 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "csrf_token": "A live block contains a CSRF token.",
     "appended_items": "A request appends to a live block, and the next update removes what it appended.",
     "query_without_script": "A request shows a live block for a query that the updates of the block do not have.",
+    "deferred_value": "A deferred value has no placeholder, or is shown where no update brings it.",
     "autoescape": "A template with live blocks is rendered without autoescaping.",
     "block_unknown": "The paths that a live block reads are unknown, so every change renders it.",
     "unkeyed_rows": "A live list whose rows have ids is sent whole when one of its rows changes.",
@@ -82,6 +84,10 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "shared_request": "A live block of a shared page may show what depends on the request of a viewer.",
     "personal_block": "A block is rendered for each viewer only because of what is in it, or of what it may read.",
     "could_share": "A page is rendered for each viewer, and reads no name that belongs to one viewer.",
+    "client_script": "A page calls live() and does not load what applies its updates.",
+    "htmx_version": "The version of htmx that a page loads cannot be determined.",
+    "reactive_scopes": "A page has a scope that nothing is emitted to.",
+    "package_version": "An installed package is older than supported.",
     "yield_dependency": "A stream's endpoint keeps a dependency with yield open for the life of the stream.",
 }
 """Every category with its description."""

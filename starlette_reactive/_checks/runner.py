@@ -13,14 +13,16 @@ from .._index.index import registry_of
 from .._templates import Element, PageReads, TemplatePlace, analyse, elements, regions_of, rows_of_page
 from .._templates.survey import SurveyedTemplate, call_lines, calls_in, ignores, list_names, survey
 from .block_rules import check_blocks
+from .client_rules import check_client
 from .declaration_rules import check_declarations
 from .description import AppDescription
 from .htmx2_rules import check_htmx2
 from .htmx4_rules import check_htmx4
 from .htmx_setup import detect_htmx
-from .issues import CATEGORIES, Issue, Severity, element_issue
+from .issues import CATEGORIES, Issue, Severity
 from .page_tree import PageTree, build_nodes
 from .settings import Settings
+from .versions import check_versions
 
 __all__ = ["check"]
 
@@ -46,6 +48,7 @@ def check(app: AppDescription, settings: Settings | None = None) -> list[Issue]:
     for env in dict.fromkeys(app.environments):
         issues.extend(_EnvironmentCheck(env, app, settings, silenced).issues())
     issues.extend(check_declarations(app))
+    issues.extend(check_versions())
     return _sorted(_apply_levels(issues, settings, silenced))
 
 
@@ -189,19 +192,11 @@ def _silenced_attributes(tree: PageTree, silenced: Set[_Location]) -> list[_Loca
 
 
 def _markup_issues(tree: PageTree, wires: Set[str]) -> Iterator[Issue]:
-    if wires and not any(WIRES[wire].uses_htmx for wire in wires):
-        return
-    yield from check_htmx4(tree) if tree.htmx.major >= 4 else check_htmx2(tree)
-    version, script = tree.htmx.version, tree.htmx.script
-    if wires and script is not None and not tree.live_script and len(version) == 3 and version < (2, 0, 11):
-        yield element_issue(
-            Severity.ERROR,
-            "sse_dialect",
-            script,
-            f"htmx {'.'.join(map(str, version))} silently drops the updates of a page under @reactive.page",
-            "load htmx 2.0.11 or later",
-            "src",
-        )
+    uses_htmx = any(WIRES[wire].uses_htmx for wire in wires)
+    if wires:
+        yield from check_client(tree, uses_htmx=uses_htmx)
+    if uses_htmx or not wires:
+        yield from check_htmx4(tree) if tree.htmx.major >= 4 else check_htmx2(tree)
 
 
 def _apply_levels(issues: Iterable[Issue], settings: Settings, silenced: Set[_Location]) -> Iterator[Issue]:

@@ -63,14 +63,14 @@ def _reads_request(tree: PageTree, page: DeclaredPage, app: AppDescription) -> b
 def _could_share(tree: PageTree, page: DeclaredPage) -> Issue:
     reads = (tree.reads.blocks.get(ref.block_name) for ref in page.index.blocks())
     line = next((each.line for each in reads if each is not None and each.template == tree.name), None)
-    scopes = f"scope{'' if len(page.scopes) == 1 else 's'} {' and '.join(map(repr, page.scopes))}"
+    scopes = " with the scope" + f"{'' if len(page.scopes) == 1 else 's'} {' and '.join(map(repr, page.scopes))}"
     return Issue(
         Severity.INFO,
         "could_share",
         tree.name,
         line,
-        f"the page with the {scopes} could be shared: no live block of it reads a name that belongs to one "
-        "viewer, and each change runs its endpoint for each viewer",
+        f"the page{scopes if page.scopes else ''} could be shared: no live block of it reads a name that belongs to "
+        "one viewer, and each change runs its endpoint for each viewer",
         "add share=, a function of the request, if viewers with, for example, an equal role see the same; declare it "
         "with shared=True if everybody sees the same without credentials; otherwise leave it as it is, and ignore this",
     )

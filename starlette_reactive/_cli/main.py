@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 from .._checks import DeclaredPage, Issue, Severity, check, find_settings
 from .._checks.reports import to_json, to_sarif
+from .._checks.versions import installed_packages
 from .._core.errors import BlockNotFoundError, BlockRenderError, ReactiveError, ViewerNameError
 from .._core.paths import freeze_paths
 from .._index.graph import build_graph, to_dot, to_html, to_mermaid
@@ -25,7 +26,6 @@ from .._index.index import registry_of
 from .discovery import DiscoveredApp, discover
 from .explanation import Row, affected_rows, block_rows
 from .new_project import write_project
-from .versions import installed_packages
 
 try:
     import typer
@@ -108,14 +108,14 @@ def doctor(target: Target) -> None:
     _console().print(f"Python {sys.version.split()[0]}, starlette-reactive {version('starlette-reactive')}")
     _console().print(", ".join(f"{each.name} {each.version}" for each in packages))
     outdated = [each for each in packages if each.is_too_old]
-    for each in outdated:
+    for each in (package for package in outdated if not package.carries_pages):  # the check reports the others
         _console().print(f"[bold red]{each.name} {each.version} is older than {each.oldest}: upgrade it[/]")
     issues = _issues(target)
     if not any(issue.category == "template" for issue in issues):
         for page, _ in _load(target).pages:
             others = registry_of(page.index).not_live.get(page.template_name, {}).keys()
             counts = f"{len(page.index.blocks())} live blocks; not live: {', '.join(sorted(others)) or 'none'}"
-            _console().print(escape(f"{page.template_name}, scope {_scopes(page)}: {counts}"))
+            _console().print(escape(f"{page.template_name}, {_scopes(page)}: {counts}"))
     _print_issues(issues)
     raise typer.Exit(1 if outdated or any(issue.severity is Severity.ERROR for issue in issues) else 0)
 
@@ -151,12 +151,13 @@ def explain(
 
 
 def _print_page(page: DeclaredPage, rows: Iterable[Row]) -> None:
-    _console().print(f"[bold]{escape(page.template_name)}[/bold], scope {escape(_scopes(page))}")
+    _console().print(f"[bold]{escape(page.template_name)}[/bold], {escape(_scopes(page))}")
     _print_rows(rows)
 
 
 def _scopes(page: DeclaredPage) -> str:
-    return ", ".join(page.scopes)
+    scopes = [f"scope {', '.join(page.scopes)}"] if page.scopes else ["no scope"]
+    return ", ".join([*scopes, *(["live because of what it reads from the database"] if page.is_tracked else [])])
 
 
 def _print_rows(rows: Iterable[Row]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .._core.blocks import Patch
+from .._core.rows import RowChange
 from .._core.sse import HEARTBEAT, SSEEvent, encode_event
 
 __all__ = ["CLOSE_EVENT", "HEARTBEAT_EVENT", "RESTART_EVENT", "Client", "Sink", "css_selector", "may_hold_dialog"]
@@ -33,6 +34,9 @@ class Client(ABC):
     heartbeat: ClassVar[bytes] = HEARTBEAT
     """What keeps an idle connection open."""
 
+    takes_rows: ClassVar[bool] = False
+    """Whether the client can be sent only the rows that differ of a list. It then knows each block as it was sent."""
+
     own: Client | None = None
     """What encodes the patches that only changes of the viewer's own tab have caused. ``None`` if the client does not
     distinguish them; such a client receives its own changes later."""
@@ -40,6 +44,15 @@ class Client(ABC):
     @abstractmethod
     def encode(self, patch: Patch) -> bytes:
         """Return a patch as one frame."""
+
+    def encode_rows(self, patch: Patch, change: RowChange) -> bytes:  # noqa: ARG002 - for clients that take rows
+        """Return a patch as one frame for a client that has the text before.
+
+        Args:
+            patch: The patch.
+            change: What differs.
+        """
+        return self.encode(patch)
 
     @abstractmethod
     def encode_append(self, target_id: str, content: str) -> bytes:

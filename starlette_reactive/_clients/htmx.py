@@ -19,7 +19,7 @@ from .._core.blocks import Patch, Placement
 from .._core.sse import SSEEvent, encode_data, encode_event
 from .client import CLOSE_EVENT, Client, Sink, css_selector, may_hold_dialog
 from .rewriting import without_instructions
-from .script import SCRIPT, is_script
+from .script import script_of
 
 __all__ = [
     "HTMX_2",
@@ -121,8 +121,9 @@ _HTMX_4_HEADER = "hx-request-type"  # htmx 2 connects with a native EventSource,
 
 def page_client(asgi_scope: Scope) -> Client:
     """Return the client of a page's stream, from the ASGI scope of its request."""
-    if is_script(asgi_scope):
-        return SCRIPT
+    script = script_of(asgi_scope)
+    if script is not None:
+        return script
     return HTMX_4 if _HTMX_4_HEADER in Headers(scope=asgi_scope) else HTMX_2
 
 

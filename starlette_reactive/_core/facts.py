@@ -32,7 +32,9 @@ __all__ = [
     "bounded",
     "column_path",
     "condition",
+    "conditioned_columns",
     "fact_by_hand",
+    "note_condition",
     "table_path",
     "table_scope",
     "value_path",
@@ -180,6 +182,21 @@ def _united(table: str, facts: Iterable[Fact]) -> set[Fact]:
     return others | {Fact(table, frozenset((frozenset(each),))) for each in paths.values()}
 
 
+_conditioned: dict[str, frozenset[str]] = {}
+
+
+def note_condition(table: str, column: str) -> None:
+    """Note that facts of a table have conditions on a column, so that each change of the table names the column."""
+    known = _conditioned.get(table, frozenset())
+    if column not in known:
+        _conditioned[table] = known | {column}
+
+
+def conditioned_columns(table: str) -> frozenset[str]:
+    """Return the columns that facts of a table have had conditions on, in this process."""
+    return _conditioned.get(table, frozenset())
+
+
 def fact_by_hand(table: str, columns: Mapping[str, object]) -> Fact:
     """Return a fact that the application states.
 
@@ -191,8 +208,10 @@ def fact_by_hand(table: str, columns: Mapping[str, object]) -> Fact:
     Raises:
         TypeError: A value is of a type that facts do not name.
     """
-    conditions = (condition(column, _texts(column, value), is_key=False) for column, value in columns.items())
-    return Fact(table, frozenset(conditions))
+    conditions = frozenset(condition(column, _texts(column, value), is_key=False) for column, value in columns.items())
+    for column in columns:
+        note_condition(table, column)
+    return Fact(table, conditions)
 
 
 def _texts(column: str, value: object) -> Iterator[str | None]:

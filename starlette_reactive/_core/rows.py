@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-__all__ = ["DuplicateIdError", "KeyedText", "RowChange", "changed_rows", "keyed_text"]
+__all__ = ["SEPARATOR", "DuplicateIdError", "KeyedText", "RowChange", "changed_rows", "keyed_text"]
 
 SEPARATOR: Final = "\x1e"
 """Separates parts where they are sent. A text that contains it has no parts."""
@@ -44,7 +44,7 @@ class KeyedText(str):
 
     @cached_property
     def ids(self) -> tuple[str, ...] | None:
-        """The ids of the rows. ``None`` if a row does not begin with an element that has one."""
+        """The ids of the rows. ``None`` if a row does not begin with an element that has one of its own."""
         return _ids(self.parts[1:-1])
 
 
@@ -148,7 +148,7 @@ def _take_ids(before: KeyedText, after: KeyedText, origins: Sequence[int | None]
 
 def _ids(rows: Sequence[str]) -> tuple[str, ...] | None:
     found = [dom_id for row in rows if (dom_id := _id_of(row)) is not None]
-    return tuple(found) if len(found) == len(rows) else None
+    return tuple(found) if len(set(found)) == len(rows) else None
 
 
 def _id_of(row: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from .._core.events import ChangeEvent
 from .factories import session_class_of
 from .reads import watch_reads
+from .triggers import pass_origin
 from .writes import watch_writes
 
 __all__ = ["Tracking", "track"]
@@ -34,7 +35,7 @@ def track(
             are tracked, and those that it is given later too.
         emit: Emits an event after a commit, in the thread or task that commits.
         views: The tables of each view.
-        writes: Whether to emit what is written. Without, something else has to, such as triggers in the database.
+        writes: Whether to emit what is written. Without, triggers of the database do, and know the origin of a write.
 
     Raises:
         TypeError: ``target`` is none of these.
@@ -77,9 +78,8 @@ class Tracking:
     def add(self, engine: Engine) -> None:
         """Track an engine. Idempotent."""
         if engine not in self._stops:
-            self._stops[engine] = [_watch_reads_once(engine, self._views)]
-            if self._writes:
-                self._stops[engine].append(watch_writes(engine, self._emit, self._views))
+            writes = watch_writes(engine, self._emit, self._views) if self._writes else pass_origin(engine)
+            self._stops[engine] = [_watch_reads_once(engine, self._views), writes]
 
     def follow(self, session_class: type[Session]) -> None:
         """Track each engine that sessions of a class use."""
@@ -105,21 +105,47 @@ class Tracking:
         return f"<Tracking of {engines}>"
 
 
-_readers: WeakKeyDictionary[Engine, dict[Any, list[Callable[[], None]]]] = WeakKeyDictionary()
-"""What watches the reads of an engine, by views: a function that stops it, once for each time that it was asked for."""
+class _Reading:
+    """The record of what is read through an engine, for everybody who tracks it with the same views.
+
+    Args:
+        stop: Ends it.
+    """
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._users = 0
+
+    def join(self) -> Callable[[], None]:
+        """Use it. Return a function that ends the use, and the record with the last one."""
+        self._users += 1
+
+        def leave() -> None:
+            self._users -= 1
+            if not self._users:
+                self._stop()
+
+        return leave
+
+
+_readings: WeakKeyDictionary[Engine, dict[Any, ref[_Reading]]] = WeakKeyDictionary()
 
 
 def _watch_reads_once(engine: Engine, views: Mapping[str, tuple[str, ...]]) -> Callable[[], None]:
-    """Watch the reads of an engine, unless they are watched with these views. Return a function that stops."""
-    stops = _readers.setdefault(engine, {}).setdefault(tuple(sorted(views.items())), [])
-    stops.append(stops[0] if stops else watch_reads(engine, views))
+    """Record what is read through an engine, unless that is done already. Return a function that stops."""
+    known = _readings.setdefault(engine, {})
+    key = tuple(sorted(views.items()))
+    reading = known[key]() if key in known else None
+    if reading is None:
 
-    def stop() -> None:
-        stop_reading = stops.pop()
-        if not stops:
-            stop_reading()
+        def stop() -> None:
+            del known[key]
+            stop_watching()
 
-    return stop
+        stop_watching = watch_reads(engine, views)
+        reading = _Reading(stop)
+        known[key] = ref(reading)
+    return reading.join()
 
 
 def _engine_of(target: Any) -> Engine | None:

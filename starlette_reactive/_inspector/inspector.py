@@ -7,6 +7,7 @@ and renders, and never emits there. Its own bus is not traced.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Collection
@@ -32,17 +33,20 @@ from .._pages.scripts import VENDOR
 from .._streams.servers import Server
 from .._streams.timer import timer
 from .._streams.trace import add_tracer
-from .access import Allow, is_allowed
+from .access import Allow, is_allowed, is_local
 from .recorder import Recorder
 from .view import View
 
 __all__ = ["Inspector", "LivePages"]
 
+logger: logging.Logger = logging.getLogger("starlette_reactive")
+
 SCOPE = "inspector"
 """The scope of the page, on the inspector's own bus."""
 
 _PARTS = {
-    part: f"view.{part}" for part in ("newest", "older", "graph", "presence", "counters", "engine", "differences")
+    part: f"view.{part}"
+    for part in ("newest", "older", "graph", "presence", "counters", "engine", "differences", "reads")
 }
 _REFRESH = 2.0  # seconds between updates of facts that nothing reports, such as viewers in other processes
 _LINGER = 5.0  # seconds to wait for a page that is being opened
@@ -85,6 +89,7 @@ class Inspector:
         describe: Returns the description of the application.
         live_pages: Makes the inspector's page live, given its templates and a random secret.
         allow: Returns whether a request may see the inspector.
+        path: Where it is.
     """
 
     def __init__(
@@ -95,7 +100,14 @@ class Inspector:
         *,
         live_pages: Callable[[Environment, str], LivePages],
         allow: Allow,
+        path: str,
     ) -> None:
+        logger.warning(
+            "the inspector is on, at %s: it shows scopes, users and changes to %s; it is for development",
+            path,
+            "this machine" if allow is is_local else "those that its function allows",
+        )
+        self._path = path
         self._recorder = Recorder(registry_of(index).expand, lambda scope: len(bus.presence(scope)))
         self._view = View(self._recorder, bus, describe)
         self._allow = allow
@@ -120,9 +132,9 @@ class Inspector:
             routes=[Route("/", endpoint), *self._live.routes, Mount("/static", static), Mount("/vendor", vendor)]
         )
 
-    def routes(self, path: str) -> list[BaseRoute]:
+    def routes(self) -> list[BaseRoute]:
         """Return the routes for the inspected application."""
-        return [Route(path, self, name="reactive-inspector"), Route(f"{path}/{{rest:path}}", self)]
+        return [Route(self._path, self, name="reactive-inspector"), Route(f"{self._path}/{{rest:path}}", self)]
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:

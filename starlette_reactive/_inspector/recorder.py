@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
@@ -22,9 +22,11 @@ from weakref import WeakValueDictionary
 from .._core.blocks import BlockRef
 from .._core.events import ChangeEvent
 from .._core.failures import Failures
+from .._core.reads import Read
 from .._index.registry import Registry
 from .._streams.trace import RenderTrace, TracedReading
 from .effects import MAX_EFFECTS, EventRecord, GroupEffect, GroupStatus, RenderRecord
+from .readings import RecordedReading
 
 __all__ = ["CHUNK", "MAX_DIFFERENCES", "MAX_EVENTS", "Difference", "GroupRecorder", "Recorder", "Totals"]
 
@@ -103,13 +105,14 @@ class GroupRecorder:
         self.page: str = ", ".join(dict.fromkeys(ref.template_name for ref in registry.blocks()))
         self.viewers: int = 0
         self.others: dict[str, int] = {}  # the number of viewers in each further scope
+        self.entries: tuple[Read, ...] = ()  # what its runs have read from databases
         self.renders: int = 0
         self.size: int = 0
         self.waiting: deque[GroupEffect] = deque(maxlen=MAX_EVENTS)  # delivered, and not read yet
         self._unrendered: deque[GroupEffect] = deque(maxlen=MAX_EVENTS)  # read, and not rendered yet
         self._newest: tuple[RenderRecord, list[GroupEffect]] | None = None
         self._reached: set[int] = set()  # the viewers that were sent the newest render
-        self._readings: deque[_Reading] = deque(maxlen=4)
+        self._readings: deque[RecordedReading] = deque(maxlen=4)
 
     def viewers_changed(self, viewers: int) -> None:
         """Record the number of viewers."""
@@ -135,7 +138,7 @@ class GroupRecorder:
     def read(self, reading: TracedReading) -> None:
         """Match what the group read in the change log to the delivered events."""
         with self._recorder.recording():
-            recorded = _Reading(time.monotonic(), reading)
+            recorded = RecordedReading(time.monotonic(), reading)
             waiting = list(self.waiting)
             self.waiting.clear()
             for effect in waiting:
@@ -158,7 +161,7 @@ class GroupRecorder:
                 return
         self.waiting.append(effect)
 
-    def _apply(self, reading: _Reading, effect: GroupEffect) -> None:
+    def _apply(self, reading: RecordedReading, effect: GroupEffect) -> None:
         effect.apply_reading(reading.traced, self.registry)
         reading.claim(effect.event.event)
         self._recorder.mark_event_changed(effect.event)
@@ -208,6 +211,12 @@ class GroupRecorder:
                     effect.differences.append(message)
                     self._recorder.mark_event_changed(effect.event)
 
+    def reads(self, entries: Sequence[Read]) -> None:
+        """Record what the group's runs have read from databases."""
+        with self._recorder.recording():
+            self.entries = tuple(entries)
+            self._recorder.mark_changed("reads")
+
     def ended(self, reason: str | None) -> None:
         """Record the end of the group. Idempotent."""
         with self._recorder.recording():
@@ -221,33 +230,6 @@ class GroupRecorder:
             self._reached.clear()
             self._newest = None
             self._recorder.remove(self)
-
-
-class _Reading:
-    """What a group read in the change log, and which of these changes no recorded event has claimed."""
-
-    def __init__(self, at: float, reading: TracedReading) -> None:
-        self.at = at
-        self.traced = reading
-        changes = [each.change for each in reading.changes or ()]
-        self._changes = {(each.scope, each.audience, each.path) for each in changes}
-        self._unclaimed = set(self._changes)
-
-    def contains(self, event: ChangeEvent) -> bool:
-        """Return whether all changes of an event were read."""
-        return _keys_of(event) <= self._changes
-
-    def contains_unclaimed(self, event: ChangeEvent) -> bool:
-        """Return whether all changes of an event were read and none is claimed."""
-        return _keys_of(event) <= self._unclaimed
-
-    def claim(self, event: ChangeEvent) -> None:
-        """Assign these changes to an event."""
-        self._unclaimed -= _keys_of(event)
-
-
-def _keys_of(event: ChangeEvent) -> set[tuple[str, frozenset[str] | None, str]]:
-    return {(event.scope, event.audience, path) for path in event.changed_paths}
 
 
 class Recorder:
@@ -298,7 +280,7 @@ class Recorder:
         for scope in (group.scope, *group.others):
             self.remove_from(scope, group)
         self._ended = Totals(0, 0, self._ended.renders + group.renders, self._ended.size + group.size)
-        self.mark_changed("presence", "counters")
+        self.mark_changed("presence", "counters", "reads")
 
     def add_to(self, scope: str, group: GroupRecorder) -> None:
         """Add a group to those of a scope. Call it while :meth:`locked`."""

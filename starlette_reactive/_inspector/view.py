@@ -15,6 +15,7 @@ from .._index.graph import DependencyGraph, build_graph
 from .._index.index import registry_of
 from .event_rows import EventRow, count_of, event_row, format_bytes, format_time
 from .graph_layout import GraphLayout, lay_out
+from .readings import ReadRow, read_rows
 from .recorder import MAX_EVENTS, GroupRecorder, Recorder
 from .sharing import SharingRow, sharing_rows
 
@@ -22,6 +23,8 @@ __all__ = ["DifferenceRow", "ScopeRow", "View"]
 
 MAX_SCOPES = 100
 """How many scopes the presence section lists."""
+MAX_READS = 100
+"""How many statements are listed."""
 MAX_NAMES = 40
 """How many users it names in each scope."""
 
@@ -173,6 +176,14 @@ class View:
         if health.last_error is not None:
             phrases.append((f"last error: {health.last_error}", not health.connected))
         return phrases
+
+    @property
+    def reads(self) -> list[ReadRow]:
+        """What the runs of open pages have read from databases, each statement of a page once for the same rows."""
+        groups = (group for scope, each in self._recorder.scopes().items() for group in each if group.scope == scope)
+        rows = (row for group in groups for row in read_rows(group.page, group.entries))
+        found = {(row.page, row.statement, *row.rows): row for row in rows}
+        return sorted(found.values(), key=lambda row: (row.page, row.why is None))[:MAX_READS]
 
     @property
     def presence(self) -> list[ScopeRow]:

@@ -9,6 +9,7 @@ from .._core.errors import BlockNotFoundError
 from .._index.index import DependencyIndex, register_elements, registry_of, sibling_of
 from .._index.registry import Registry
 from .._streams.live_response import ConnectionCallback
+from .deferred import deferred_values
 from .endpoints import Endpoint
 from .page import SINK_NAMES, VIEWER_NAMES, Page, PageSettings, UserOf
 from .scopes import scope_formats
@@ -38,6 +39,7 @@ def declare_page(
     on_disconnect: ConnectionCallback | None,
     compress: bool | None,
     uncompressed: Iterable[str],
+    deferred: Iterable[str],
 ) -> Callable[[Endpoint], Page]:
     """Return a function that makes an endpoint a page, from the arguments of ``Reactive.page``."""
     known_wire = wire_named(wire)
@@ -88,6 +90,7 @@ def declare_page(
             may_be_tracked=tracked,
             compress=shared if compress is None else compress,
             uncompressed=stored,
+            deferred=deferred_values(registry, template_name, key, deferred),
         )
         if shared:
             page.refuse_viewer_names(names)

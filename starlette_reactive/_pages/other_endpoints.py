@@ -62,6 +62,7 @@ class OtherEndpoints(Tracking):
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             self._stream_endpoints.append(endpoint)
+            self._site.stream_scopes.append(scope)
             return self._decorated.wrap(endpoint, respond_with_stream)
 
         return decorate

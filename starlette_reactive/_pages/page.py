@@ -33,6 +33,7 @@ from .._streams.rendering import render_blocks
 from .._templates.environments import context_for
 from .browser_session import BrowserSession
 from .declared_response import as_declared, response_to_update, without_tasks
+from .deferred import Deferred, is_complete
 from .endpoints import Call
 from .scopes import format_scopes, scope_of_address
 from .share import Key, Share
@@ -110,6 +111,7 @@ class Page:
         may_be_tracked: Whether it is live because of what it reads from tracked databases.
         compress: Whether its streams are compressed.
         uncompressed: The names of blocks that are sent as they are, even in a compressed stream.
+        deferred: The values that a visit does without.
     """
 
     owner: object
@@ -128,6 +130,7 @@ class Page:
     may_be_tracked: bool = True
     compress: bool = False
     uncompressed: frozenset[str] = frozenset()
+    deferred: Deferred | None = None
 
     @property
     def is_tracked(self) -> bool:
@@ -146,6 +149,7 @@ class Page:
             knows_user=self.user is not None,
             share=self.share is not None,
             differing=frozenset() if self.share is None else self.share.differing,
+            deferred=frozenset(() if self.deferred is None else self.deferred.blocks),
             is_tracked=self.is_tracked,
         )
 
@@ -176,8 +180,11 @@ class Page:
         if isinstance(result, Response):
             return without_tasks(self._accepted(result))
         environment, context = self.settings.templates.env, self._context(call, result)
+        failed = {} if self.deferred is None else await self.deferred.complete_for(update.blocks, context)
+        blocks = [ref for ref in update.blocks if ref not in failed]
         with nullcontext() if update.varying is None else update.varying.rendering():
-            rendered = await render_blocks(update.blocks, context, lambda _: environment)
+            rendered = await render_blocks(blocks, context, lambda _: environment)
+        rendered.update((ref.key, error) for ref, error in failed.items())
         if self.share is not None and await self.share.key(call.request) != update.key:
             update.key = None  # what was rendered may belong to either
         return response_to_update(call.request, update.response(rendered))
@@ -196,7 +203,12 @@ class Page:
         if key and await self._key_digest(request) != key:  # what it has read may belong to either
             key = ""
         visit = make_visit(request, self.key, scopes, mark, cursor, key)
-        html = await self._html(request, visit, self._context(call, result))
+        context = self._context(call, result)
+        if self.deferred is not None and is_complete(visit.query):
+            await self.deferred.complete(context)
+        elif self.deferred is not None:
+            self.deferred.hold_back(context)
+        html = await self._html(request, visit, context)
         # A second tab from a cache would have the mark of the first.
         page = HTMLResponse(html, headers={"Cache-Control": "no-store"})
         response = as_declared(request, html, page)

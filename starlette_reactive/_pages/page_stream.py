@@ -24,6 +24,7 @@ from .browser_session import name_of_session, session_id_of
 from .changes import mark_of
 from .cookie_watch import Watched, digest_of
 from .cookies import cookie_header
+from .deferred import is_complete
 from .held_answer import held_answer
 from .page import Page
 from .places import Claim, places_of_loop
@@ -114,6 +115,7 @@ async def open_stream(
         connection=ConnectionInfo(session_id_of(visit.origin), user, started),
         session=None if session is None else name_of_session(session),
         place=settings.limits.place(user, address),
+        owed_paths=frozenset(() if page.deferred is None or is_complete(visit.query) else page.deferred.blocks),
         user_id=None if isinstance(renders, _SharedRenders) else renders.user_id,
         on_join=settings.cookies.watch.joining(stream, alone=page.shared) if watches else None,
         on_connect=page.on_connect,

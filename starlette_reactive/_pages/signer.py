@@ -18,9 +18,11 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
+from pathlib import Path
 
 from itsdangerous import BadSignature, TimestampSigner, URLSafeTimedSerializer
 
+from .kept_secret import kept_secret
 from .visits import Visit
 
 __all__ = ["RENEWAL_MAX_AGE", "Signer"]
@@ -47,6 +49,7 @@ class Signer:
         max_age: Seconds for which a signature is valid. ``None`` means no limit.
         purpose: What the URLs are for. Those of another purpose are not valid.
         app_name: The application's name. URLs of one with another name are not valid.
+        keep_in: The directory in which to keep a random secret. ``None`` means that it is not kept.
 
     Raises:
         TypeError: A secret is not a string.
@@ -54,11 +57,17 @@ class Signer:
     """
 
     def __init__(
-        self, secret: str | Sequence[str] | None, max_age: int | None, *, purpose: str, app_name: str | None = None
+        self,
+        secret: str | Sequence[str] | None,
+        max_age: int | None,
+        *,
+        purpose: str,
+        app_name: str | None = None,
+        keep_in: Path | None = None,
     ) -> None:
         if max_age is not None and max_age <= 0:
             raise ValueError(f"max_age is {max_age}: write how many seconds a live URL can be used, or None forever")
-        keys = _keys(secret)
+        keys = _keys(secret, keep_in)
         names = [purpose, app_name]
         self._serializer = URLSafeTimedSerializer(keys, salt=json.dumps(["starlette-reactive.live", *names]))
         self._renewals = TimestampSigner(keys, salt=json.dumps(["starlette-reactive.renewal", *names]))
@@ -138,20 +147,22 @@ def _signature(key: bytes, text: str) -> str:
     return urlsafe_b64encode(hmac.digest(key, text.encode(), "sha256")[:_MARK_SIGNATURE_BYTES]).decode()
 
 
-def _keys(secret: str | Sequence[str] | None) -> list[str]:
+def _keys(secret: str | Sequence[str] | None, keep_in: Path | None) -> list[str]:
     """Return the keys as itsdangerous takes them: the last one signs."""
     if secret is None or isinstance(secret, str):
-        return [_checked(secret, "secret") if secret else _default_key()]
+        return [_checked(secret, "secret") if secret else _default_key(keep_in)]
     if not secret:
         raise ValueError("secret is an empty list: write the secrets, beginning with the one that signs")
     return [_checked(key, f"secret[{number}]") for number, key in enumerate(secret)][::-1]
 
 
-def _default_key() -> str:
+def _default_key(keep_in: Path | None) -> str:
     if key := os.environ.get(_VARIABLE):
         if "," in key:
             raise ValueError(f"{_VARIABLE} has a comma, but holds one secret: pass several as secret=[new, old]")
         return _checked(key, _VARIABLE)
+    if keep_in is not None and (kept := kept_secret(keep_in)) is not None:
+        return kept
     logger.warning(
         "no secret is set, so live URLs are signed with a random one: after a restart, and on another worker, "
         "open pages get 403 for their streams and must be reloaded; pass secret= or set REACTIVE_SECRET"

@@ -6,6 +6,7 @@ import json
 import logging
 import secrets
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
+from .._bus.bus import ReactiveBus
 from .._bus.hub import Hub
 from .._clients import CLOSE_EVENT, Client, Sink
 from .._clients.htmx import sink_selector
@@ -25,6 +27,7 @@ from .._streams.response import EventStream
 from .browser_session import BrowserSession
 from .endpoint_kinds import PAGE
 from .endpoints import Endpoint
+from .first_run import FirstRun
 from .held_answer import held_answer
 from .mounts import is_below_mount, is_mounted, path_in, routes_with_path_of, served_app
 from .page import Page
@@ -81,6 +84,8 @@ class Site:
         self._pages: dict[str, Page] = {}
         self._has_looked_for_wrapper = False
         self.app: ASGIApp | None = None
+        self.first_run: FirstRun | None = None
+        self.stream_scopes: list[str] = []
 
     # Pages
 
@@ -98,6 +103,14 @@ class Site:
         number = sum(1 for key in self._pages if key.partition("#")[0] == name)
         return f"{name}#{number}" if number else name
 
+    def scopes(self) -> list[str]:
+        """Return the scopes of the pages and streams, with parameters in braces."""
+        return [*self.stream_scopes, *(scope for page in self for scope in page.described.scopes)]
+
+    def reporting(self, bus: ReactiveBus) -> AbstractAsyncContextManager[None]:
+        """Report what debug mode finds by itself, while the application runs."""
+        return nullcontext() if self.first_run is None else self.first_run.lifespan(bus)
+
     # The route
 
     def routes(self, endpoint: Endpoint) -> list[Route]:
@@ -110,7 +123,8 @@ class Site:
         if self._live_path is not None:
             paths = [self._live_path, f"/{{page_path:path}}{self._live_path}"]
         streams = [Route(path, endpoint, methods=["GET"], name=self._route_name) for path in paths]
-        return [*streams, *script_routes(self._prefix)]
+        findings = () if self.first_run is None else self.first_run.routes()
+        return [*streams, *findings, *script_routes(self._prefix)]
 
     def check_path(self, app: Any) -> None:
         """Check that no other Reactive object of an application has the same path for its streams.

@@ -1,4 +1,4 @@
-"""What templates call: ``live()``, ``live_origin()``, ``live_scripts()`` and ``varies()``."""
+"""What templates call: ``live()``, ``live_origin()``, ``live_scripts()``, ``complete_url()`` and ``varies()``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from .._templates import declare_reads
 from .browser_session import ORIGIN_HEADER
+from .deferred import complete_url, is_deferred
 from .rendered_again import visit_again
 from .scripts import script_tags
 from .site import Site
@@ -52,8 +53,13 @@ def install_template_functions(env: Environment, *, debug: bool) -> None:
     @declare_reads()
     @pass_context
     def live_scripts(context: Context, *, htmx: object = None, nonce: object = None) -> Markup:
-        return script_tags(context, htmx, nonce)
+        tags = script_tags(context, htmx, nonce)
+        visited = _visited(context)
+        first_run = None if isinstance(visited, str) else visited[0].first_run
+        return tags if first_run is None else tags + first_run.script_tag(context["request"], nonce)
 
+    env.tests["deferred"] = is_deferred
+    env.globals["complete_url"] = declare_reads()(pass_context(complete_url))
     env.globals.update(live=live, live_origin=live_origin, live_scripts=live_scripts, varies=varies)
     url_for = env.globals.get("url_for")
     if inspect.isfunction(url_for):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from datetime import date, datetime
-from enum import Enum
 from typing import Any
-from uuid import UUID
 
 from .._bus.bus import ReactiveBus
 from .._core.errors import ReactiveError
-from .._core.facts import Fact, Facts, condition
+from .._core.facts import Facts, fact_by_hand
 from .._core.reads import Read, current_reads, untracked
 from .browser_session import BrowserSession
 from .notifying import Notifications
@@ -72,8 +69,8 @@ class Tracking(Notifications):
         ``board_id=7``. What is committed through the engine is emitted, and meets the facts or not.
 
         Args:
-            target: An engine, a ``sessionmaker``, a ``scoped_session`` or a subclass of ``Session``, or their
-                counterparts for asyncio.
+            target: An engine, or what makes sessions: a ``sessionmaker``, a ``scoped_session`` or a subclass of
+                ``Session``. Or their counterparts for asyncio.
             views: The tables that each view of the database reads, by its name.
             writes: Whether to emit what is committed through the engine. Pass ``False`` if the database's own triggers
                 do that.
@@ -86,14 +83,14 @@ class Tracking(Notifications):
             TypeError: ``target`` is none of these.
         """
         try:
-            from .._database.tracking import track  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - SQLAlchemy is optional
+            from .._database.tracking import track  # noqa: PLC0415 - SQLAlchemy is optional
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "sqlalchemy":
                 raise
             raise ReactiveError(
                 "reactive.track needs SQLAlchemy, which is not installed: install starlette-reactive[sqlalchemy]"
             ) from error
-        return self._databases.add(track(target, self.bus.emit_sync, views=views or {}, writes=writes).stop)
+        return self._databases.add(track(target, self.bus.emit_sync, views=views, writes=writes).stop)
 
     @staticmethod
     def untracked() -> AbstractContextManager[None]:
@@ -115,25 +112,4 @@ class Tracking(Notifications):
         """
         reads = current_reads()
         if reads is not None:
-            fact = Fact(table, frozenset(_condition(column, values) for column, values in columns.items()))
-            reads.add(Read(Facts(frozenset((fact,))), f"reactive.reads({table!r})"))
-
-
-def _condition(column: str, values: object) -> frozenset[str]:
-    several = values if isinstance(values, list | tuple | set | frozenset) else (values,)
-    return condition(column, [_text(column, each) for each in several], is_key=False)
-
-
-def _text(column: str, value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | UUID) or (isinstance(value, date) and not isinstance(value, datetime)):
-        return str(value)
-    raise TypeError(
-        f"reactive.reads cannot name the value {value!r} of {column!r}: only integers, booleans, UUIDs, enumerations "
-        "and dates tell rows apart; leave the column out"
-    )
+            reads.add(Read(Facts(frozenset((fact_by_hand(table, columns),))), f"reactive.reads({table!r})"))

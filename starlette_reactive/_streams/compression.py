@@ -21,10 +21,17 @@ import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import TypeVar
 
 from .._core.sse import Uncompressed
 
 __all__ = ["Encoder", "GzipEncoder", "Segments"]
+
+History = tuple[bytes, ...]
+"""What a connection was sent last, the newest payload last."""
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no time, no name, no operating system
 _WINDOW = 32_768  # how many bytes a decoder remembers
@@ -43,21 +50,32 @@ class Segments:
         most: How many of them to keep.
     """
 
-    __slots__ = ("_known", "_most")
+    __slots__ = ("_compressed", "_most", "_steps")
 
     def __init__(self, most: int = 8) -> None:
         self._most = most
-        self._known: OrderedDict[tuple[bytes, ...], bytes] = OrderedDict()
+        self._compressed: OrderedDict[History, bytes] = OrderedDict()
+        self._steps: OrderedDict[tuple[History, bytes], tuple[bytes, History]] = OrderedDict()
 
-    def compressed(self, history: tuple[bytes, ...], payload: bytes) -> bytes:
-        """Return a payload as a block that may refer to a history, whose newest payload is the last one."""
-        key = (*history, payload)
-        segment = self._known.get(key)
-        if segment is None:
-            segment = self._known[key] = _compress(b"".join(history), payload)
-            if len(self._known) > self._most:
-                self._known.popitem(last=False)
-        return segment
+    def step(self, history: History, payload: bytes) -> tuple[bytes, History]:
+        """Return a payload as a block that may refer to a history, and the history after it.
+
+        Viewers with equal histories get the same objects, so this is one look into a dictionary for all but the first.
+        """
+        step = self._steps.get((history, payload))
+        if step is None:
+            key = (*_useful(history, payload), payload)
+            segment = self._compressed.get(key)
+            if segment is None:
+                segment = self._keep(self._compressed, key, _compress(b"".join(key[:-1]), payload))
+            step = self._keep(self._steps, (history, payload), (segment, _remembered(history, payload)))
+        return step
+
+    def _keep(self, known: OrderedDict[_K, _V], key: _K, value: _V) -> _V:
+        known[key] = value
+        if len(known) > self._most:
+            known.popitem(last=False)
+        return value
 
 
 class Encoder:
@@ -92,10 +110,12 @@ class GzipEncoder(Encoder):
     def __init__(self, segments: Segments) -> None:
         self._segments = segments
         self._has_begun = False
-        self._history: tuple[bytes, ...] = ()  # what it was sent last, as far as others may have been sent the same
+        self._history: History = ()  # what it was sent last, as far as others may have been sent the same
 
     def encode(self, own: bytes = b"", shared: bytes = b"", after: bytes = b"") -> bytes:
         """Return the bytes to send next; see :meth:`Encoder.encode`."""
+        if shared and self._has_begun and not own and not after and not isinstance(shared, Uncompressed):
+            return self._compressed(shared)  # nearly always
         parts = [] if self._has_begun else [_HEADER]
         self._has_begun = True
         if own:
@@ -122,8 +142,7 @@ class GzipEncoder(Encoder):
             yield struct.pack("<BHH", 0, len(piece), len(piece) ^ 0xFFFF) + piece
 
     def _compressed(self, payload: bytes) -> bytes:
-        segment = self._segments.compressed(_useful(self._history, payload), payload)
-        self._history = _remembered(self._history, payload)
+        segment, self._history = self._segments.step(self._history, payload)
         return segment
 
 
@@ -136,7 +155,7 @@ def _compress(history: bytes, payload: bytes) -> bytes:
     return compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _remembered(history: tuple[bytes, ...], payload: bytes) -> tuple[bytes, ...]:
+def _remembered(history: History, payload: bytes) -> History:
     """Return the history after a payload: as many of the newest ones as a decoder remembers."""
     room, kept = _WINDOW - len(payload), 0
     for each in reversed(history[1 - _MOST_REMEMBERED :]):
@@ -147,7 +166,7 @@ def _remembered(history: tuple[bytes, ...], payload: bytes) -> tuple[bytes, ...]
     return (*history[len(history) - kept :], payload)
 
 
-def _useful(history: tuple[bytes, ...], payload: bytes) -> tuple[bytes, ...]:
+def _useful(history: History, payload: bytes) -> History:
     """Return the end of a history that has something like each event of a payload.
 
     It is as short as it can be, so that it is the same for viewers who have come at different times.

@@ -53,12 +53,13 @@ def _parameter(asgi_scope: Scope, *names: str) -> str:
     return next((query[name] for name in names if query.get(name)), "")
 
 
-def first_frame(event_id: str, retry: int | None) -> bytes:
+def first_frame(event_id: str | None, retry: int | None) -> bytes:
     """Return the frame with the id at which a stream begins, and with the pause in milliseconds before a reconnect.
 
-    Without data it is no event. Browsers keep its id, and show it to scripts with the next event.
+    Without data it is no event. Browsers keep its id, and show it to scripts with the next event. Without an id, they
+    come back as they came.
     """
-    return with_fields([b"id: %b\n\n" % event_id.encode("ascii")], retry=retry)
+    return with_fields([b"\n" if event_id is None else b"id: %b\n\n" % event_id.encode("ascii")], retry=retry)
 
 
 def retry_field(retry: int | None) -> bytes:

@@ -5,10 +5,12 @@ one batch behind takes that batch, encoded once for all. Any other viewer asks t
 own position, and takes the newest entry of each block that shows it. So a slow viewer gets the newest of each block and
 then is up to date, and audience and origin are checked for each change.
 
-Two rules keep this exact:
+Three rules keep this exact:
 
 - **A cursor is sent only when everything up to it has been sent** to this viewer. While a block that it is owed waits
   to be rendered, its position stays.
+- **Only the rows that differ of a list are sent where the client has the text before**, as this very feed has sent it,
+  and no block inside or around has been rendered since. What the client has done with it does not matter.
 - **Identical HTML is skipped only where the viewer got it from this very feed**, and no update of a block inside or
   around has been rendered since, nor has a change of the viewer's own put something else there. The feed never assumes
   that a page was rendered with it.
@@ -140,6 +142,7 @@ class Feed:
                 repeated.append(last)
             else:
                 entry = self._entries[patch.ref] = Entry(patch, version, self.position, version)
+                entry.follow(last)
                 fresh.append(entry)
         for block, _ in done:
             self._settle(block)
@@ -170,7 +173,8 @@ class Feed:
     def join(self, viewer: Viewer) -> None:
         """Add a viewer. It is owed what comes from now on, and what changed since its position."""
         viewer.sequence = viewer.whole_since = self._sequence
-        viewer.caught_up = viewer.position is not None and viewer.position >= self.position
+        is_current = viewer.position is not None and viewer.position >= self.position
+        viewer.caught_up = is_current and not viewer.repeated_paths
         for scope in viewer.others if self._entries else ():
             self._drop_older(self._scopes.read_further(scope, viewer))
 
@@ -240,11 +244,12 @@ class Feed:
         if batch is not None and viewer.caught_up and viewer.sequence == self._sequence - 1:
             whole = batch.whole and viewer.origin not in batch.origins and (viewer.position or 0) <= batch.end
             if whole and viewer.whole_since < batch.oldest_repeated:
+                rows = viewer.client.takes_rows and batch.follows_for(viewer)
                 viewer.sequence = self._sequence
                 viewer.position = batch.end
                 if viewer.origin is not None and not viewer.tells_own:
                     viewer.note_sent(entry.patch.ref for entry in batch.entries)
-                return self._encoded(batch, viewer.client, with_id=with_id)
+                return self._encoded(batch, viewer.client, rows=rows, with_id=with_id)
             viewer.position = max(batch.start, viewer.position or 0)
         frames = self._catch_up(viewer).frames(viewer.client)
         return self._join(frames, viewer.position if with_id and viewer.caught_up else None, viewer)
@@ -275,21 +280,24 @@ class Feed:
             blocks: The blocks.
             since: A position in the change log. What changed after it may be missing in what they show now.
         """
-        self._forget_held(viewer, blocks)
+        replaced = list(blocks)
+        self._forget_held(viewer, replaced)
+        for ref in replaced:
+            viewer.texts.pop(ref, None)
         viewer.own_after = max(viewer.own_after, self.position)
         if since < self.position:
-            reading = self._scopes.read_for(viewer, since)
+            reading = self._scopes.read_for(viewer, since, self.position)
             viewer.repeated_paths |= reading.paths_for(since, viewer.user_id, None, up_to=self.position)
             viewer.position = None if viewer.position is None else min(since, viewer.position)
             viewer.plan = None
             viewer.caught_up = False
 
-    def _encoded(self, batch: Batch, client: Client, *, with_id: bool) -> bytes:
+    def _encoded(self, batch: Batch, client: Client, *, rows: bool, with_id: bool) -> bytes:
         known = batch.encoded if with_id else batch.encoded_without_id
-        encoded = known.get(client)
+        encoded = known.get((client, rows))
         if encoded is None:
-            frames = [entry.frame(client) for entry in batch.entries]
-            encoded = known[client] = self._join(frames, batch.end if with_id else None)
+            frames = [entry.frame(client, rows=rows) for entry in batch.entries]
+            encoded = known[client, rows] = self._join(frames, batch.end if with_id else None)
         return encoded
 
     def _join(self, frames: list[bytes], position: int | None, viewer: Viewer | None = None) -> bytes:
@@ -316,6 +324,9 @@ class Feed:
             to_send = [entry for entry in to_send if entry.patch.ref not in own or not entry.was_sent_as_own(viewer)]
             ready = [entry for entry in ready if entry.patch.ref not in own]  # its client may have dropped them
             viewer.sent_own.update((entry.patch.ref, entry.version) for entry in to_send if entry.patch.ref in own)
+        known = frozenset(entry.patch.ref for entry in to_send if entry.follows_for(viewer))
+        if viewer.client.takes_rows:
+            viewer.texts.update((entry.patch.ref, entry.version) for entry in to_send if entry.is_list)
         self._note_held(viewer, ready)
         viewer.sequence = viewer.whole_since = self._sequence
         waits = bool(missing) or any(block.ref in self._owed for block in owed)
@@ -325,12 +336,12 @@ class Feed:
         viewer.note_sent(entry.patch.ref for entry in to_send)
         if not viewer.caught_up:
             viewer.plan, viewer.planned_at = plan, self.position
-            return CatchUp(to_send, own)
+            return CatchUp(to_send, own, known)
         viewer.position = max(self.position, viewer.position or 0)
         viewer.repeated_paths = frozenset()
         viewer.sent_own.clear()
         viewer.plan = None
-        return CatchUp(to_send, own)
+        return CatchUp(to_send, own, known)
 
     def _own_of(self, viewer: Viewer, plan: RenderPlan) -> frozenset[BlockRef]:
         """Return the blocks of a plan that only changes of the viewer's own have altered since it was last served."""
@@ -339,7 +350,7 @@ class Feed:
             return frozenset()
         if viewer.repeated_paths:  # these blocks are sent again for another reason
             return frozenset()
-        changes = self._scopes.read_for(viewer, position).changes
+        changes = self._scopes.read_for(viewer, position, self.position).changes
         if changes is None:
             return frozenset()
         others = self._registry.plan(
@@ -352,7 +363,7 @@ class Feed:
 
     def _plan_for(self, viewer: Viewer) -> RenderPlan:
         """Return the plan of all recorded changes that a viewer is owed."""
-        reading, after = self._scopes.read_for(viewer, viewer.position), viewer.position or 0
+        reading, after = self._scopes.read_for(viewer, viewer.position, self.position), viewer.position or 0
         origin = viewer.skipped_origin
         paths = reading.paths_for(after, viewer.user_id, origin, up_to=self.position) | viewer.repeated_paths
         if origin is not None and after < viewer.connected_at:

@@ -345,7 +345,7 @@ class Group:
             if outdated := [viewer for viewer in self._viewers if viewer.is_outdated]:
                 self._end(outdated, "restart")
         self.traces.read(reading, before, plan.affected, self._viewers)
-        return bool(plan.affected)
+        return bool(plan.affected) or self.scopes.are_in_doubt
 
     async def _render(self) -> None:
         blocks = self.feed.owed_blocks()

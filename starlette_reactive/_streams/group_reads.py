@@ -18,6 +18,7 @@ Three rules keep this exact:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -29,12 +30,17 @@ from .._core.reads import Read, Reads, reading
 from .._log.changelog import Change, Reading
 from .alarm import Alarm
 from .group_options import GroupOptions
+from .net import Net
 from .rendering import Rendered
+from .trace import GroupTraces
 from .viewer import Viewer
 
 __all__ = ["GroupReads"]
 
+logger: logging.Logger = logging.getLogger("starlette_reactive.streams")
+
 _MAX_READS = 4096  # that runs of some blocks may add up to
+_reported: set[tuple[str, str]] = set()  # pages, each with a statement
 
 
 class GroupReads:
@@ -43,6 +49,7 @@ class GroupReads:
     Args:
         options: How the group is served.
         alarm: Rings for the events of its scopes.
+        traces: Report what is read.
         look_later: Called when something may have changed in scopes that are new.
     """
 
@@ -52,16 +59,21 @@ class GroupReads:
         "_hub",
         "_is_pending",
         "_look_later",
+        "_net",
         "_newest",
         "_options",
         "_scope",
+        "_traces",
         "are_known",
         "entries",
         "since",
         "starts",
     )
 
-    def __init__(self, options: GroupOptions, alarm: Alarm, look_later: Callable[[], object]) -> None:
+    def __init__(
+        self, options: GroupOptions, alarm: Alarm, traces: GroupTraces, look_later: Callable[[], object]
+    ) -> None:
+        self._traces = traces
         self._options = options
         self._hub = options.hub
         self._scope = options.scope
@@ -69,6 +81,7 @@ class GroupReads:
         self._look_later = look_later
         self._facts = Facts()
         self._is_pending = False  # whether changes have met the facts since the last run of all blocks
+        self._net = Net(options.render, options.tracked or (), is_debug=options.debug)
         self._newest: Change | None = None  # the newest change that has met them, whatever the facts are now
         self.entries: tuple[Read, ...] = ()
         """What was read."""
@@ -92,7 +105,11 @@ class GroupReads:
             paths: What the blocks show.
             owed: The blocks.
         """
+        if not owed and self.is_in_doubt:
+            await self._net.compare(self.entries, lambda: self._have_changed(position))
+            return {}
         self.since, reads = self._hub.latest_cursor(), Reads()
+        self._net.forget()
         blocks = owed if self.are_known else list(dict.fromkeys((*(self._options.tracked or ()), *owed)))
         try:
             with reading(reads):
@@ -102,6 +119,7 @@ class GroupReads:
         except Exception:
             await self._add(reads.entries)
             raise
+        self._net.keep(rendered)
         failed = [ref for ref in blocks if isinstance(rendered[ref.key], Exception)]
         if not self.are_known:
             await self._replace((*reads.entries, *map(_read_of_failed, failed)))
@@ -113,6 +131,11 @@ class GroupReads:
             await self._replace(reads.entries)
         self.are_known, self._is_pending = True, False
         return {ref.key: rendered[ref.key] for ref in owed}
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether all blocks are rendered again to find out whether changes were rightly ignored."""
+        return self._net.is_due
 
     def _are_all(self, blocks: Iterable[BlockRef]) -> bool:
         return {block.ref for block in self._options.registry.plan(frozenset((ALL,))).affected} <= {*blocks}
@@ -150,6 +173,9 @@ class GroupReads:
         for scope in scopes - self.starts.keys():
             self.starts[scope] = self._hub.locate(scope, since).position or 0
         self._facts, self.entries = facts, tuple(entries)
+        self._traces.reads(self.entries)
+        if self._options.debug:
+            _report_unknown(self._options, self.entries)
 
     # Viewers
 
@@ -159,8 +185,12 @@ class GroupReads:
         for viewer in viewers:
             located = self._hub.locate(self._scope, viewer.cursor, (*viewer.others, *self.starts))
             viewer.begin_at(located.position if is_quiet else None, located.latest, located.starts, position)
-            for scope in self.starts:
-                self.starts[scope] = min(self.starts[scope], viewer.start_in(scope))
+            self.begin_where(viewer)
+
+    def begin_where(self, viewer: Viewer) -> None:
+        """Begin where a viewer begins, who has the scopes of what was read."""
+        for scope in self.starts:
+            self.starts[scope] = min(self.starts[scope], viewer.start_in(scope))
 
     def may_be_older_than(self, position: int) -> bool:
         """Return whether the page of a viewer that joins may have read something else, at the position of the feed."""
@@ -177,30 +207,62 @@ class GroupReads:
 
     # Changes
 
-    def judged(self, found: Reading, after: int, *, notes: bool = False) -> Reading:
+    def judged(self, found: Reading, after: int) -> Reading:
         """Return a reading with one change in place of those that meet the facts, and without those that do not.
 
         Args:
             found: The reading.
             after: The position that was read after.
-            notes: Whether the group renders what it finds, so that each viewer before it is owed all blocks.
         """
         if found.changes is None:
-            if notes:
-                self._note(Change(ALL, None, found.position, None, 0, self._scope))
             return found
-        met, known = self._met([change for change in found.changes if change.scope in self.starts], after), self._newest
-        if notes and met is not None:
+        return self._with(found, self._met(self._tracked(found), after))
+
+    def judged_for_group(self, found: Reading, after: int) -> Reading:
+        """Return the reading of the group, which renders what it finds. Each viewer before that is owed all blocks."""
+        if found.changes is None:
+            self._note(Change(ALL, None, found.position, None, 0, self._scope))
+            return found
+        tracked = self._tracked(found)
+        met = self._met(tracked, after)
+        if met is not None:
             self._note(met)
-        elif known is not None and known.position > after:
+        elif not self._is_pending:
+            self._net.rule_out(change.scope for change in tracked)
+        return self._with(found, met)
+
+    def judged_for_viewer(self, found: Reading, after: int, up_to: int) -> Reading:
+        """Return the reading of a viewer, with what the group has found since its position.
+
+        Args:
+            found: The reading.
+            after: The position of the viewer.
+            up_to: The position of the feed. What the group finds later is left to it.
+        """
+        if found.changes is None:
+            return found
+        tracked, known = self._tracked(found), self._newest
+        met = self._met(tracked, after)
+        if met is not None and met.position > up_to:
+            later = [change for change in tracked if change.position > up_to]
+            if self._met(later, up_to) is None:  # it takes an earlier change, too, so the group does not find it
+                met = replace(met, position=up_to, other_position=min(met.other_position, up_to))
+        if known is not None and known.position > after:
             met = known if met is None else _merged(known, met)
-        changes = [change for change in found.changes if change.scope not in self.starts]
+        return self._with(found, met)
+
+    def _tracked(self, found: Reading) -> list[Change]:
+        return [change for change in found.changes or () if change.scope in self.starts]
+
+    def _with(self, found: Reading, met: Change | None) -> Reading:
+        changes = [change for change in found.changes or () if change.scope not in self.starts]
         if met is not None:
             changes = sorted((*changes, met), key=lambda change: change.position)
         return replace(found, changes=tuple(changes))
 
     def _note(self, met: Change) -> None:
         self._is_pending = True
+        self._net.forget()
         self._newest = met if self._newest is None else _merged(self._newest, met)
 
     def _met(self, changes: Sequence[Change], after: int) -> Change | None:
@@ -226,6 +288,22 @@ _TOO_MANY = Read(Facts(everything=True), "many different statements", "are more 
 def _read_of_failed(ref: BlockRef) -> Read:
     what = f"the block {ref.block_name!r} of {ref.template_name!r}"
     return Read(Facts(everything=True), what, "failed, so what it would have read is not known")
+
+
+def _report_unknown(options: GroupOptions, entries: Iterable[Read]) -> None:
+    """Log once for each page which statements read who knows what."""
+    page = next((ref.template_name for ref in options.tracked or ()), options.scope)
+    for read in entries:
+        if read.facts.everything and (page, read.statement) not in _reported and len(_reported) < _MAX_READS:
+            _reported.add((page, read.statement))
+            logger.warning(
+                "the page of %s runs again after each commit, because %s %s: select from tables with expressions of "
+                "SQLAlchemy, declare views with reactive.track(…, views=…), or name what is read with reactive.reads() "
+                "and select it in reactive.untracked()",
+                page,
+                read.statement,
+                read.unknown or "may read anything",
+            )
 
 
 def _position_of_others(change: Change, origin: str | None) -> int:

@@ -55,7 +55,7 @@ class GroupScopes:
         self._alarm = alarm
         self._traces = traces
         tracked = options.tracked is not None
-        self.reads: GroupReads | None = GroupReads(options, alarm, look_later) if tracked else None
+        self.reads: GroupReads | None = GroupReads(options, alarm, traces, look_later) if tracked else None
         """What the group's runs read. ``None`` if the page is not tracked."""
         self._exact = options.alone and not tracked  # the group then has no scope that a viewer does not have
         self._is_shared = not options.alone
@@ -79,8 +79,10 @@ class GroupScopes:
             viewer: The viewer.
             position: The position of the feed.
         """
-        if self._is_shared and self.reads is not None and self.reads.may_be_older_than(position):
-            viewer.position = None
+        if self.reads is not None and self.reads.are_known:
+            if self._is_shared and self.reads.may_be_older_than(position):
+                viewer.position = None
+            self.reads.begin_where(viewer)
         for scope in viewer.others:
             start = viewer.start_in(scope)
             self._starts[scope] = min(start, self._starts.get(scope, start))
@@ -121,21 +123,37 @@ class GroupScopes:
 
         ``None`` is an unknown position.
         """
-        reading = self._hub.read(self._scope, after, self._all_starts, exact=self._exact)
-        return self._concerning(reading, after, notes=True)
+        reading = self._concerning(self._read_all(after), after)
+        return reading if self.reads is None else self.reads.judged_for_group(reading, after or 0)
 
     def read_all(self, after: int | None) -> Reading:
         """Return everything that changed after a position."""
-        reading = self._hub.read(self._scope, after, self._all_starts, exact=self._exact)
+        reading = self._read_all(after)
         return reading if self.reads is None else self.reads.judged(reading, after or 0)
 
-    def read_for(self, viewer: Viewer, after: int | None) -> Reading:
-        """Return what changed after a position in the scopes of a viewer, as far as it concerns the group."""
-        return self._concerning(self._hub.read(self._scope, after, self._starts_of(viewer), exact=self._exact), after)
+    def _read_all(self, after: int | None) -> Reading:
+        return self._hub.read(self._scope, after, self._all_starts, exact=self._exact)
+
+    def read_for(self, viewer: Viewer, after: int | None, up_to: int) -> Reading:
+        """Return what changed after a position in the scopes of a viewer, as far as it concerns the group.
+
+        Args:
+            viewer: The viewer.
+            after: The position. ``None`` is an unknown one.
+            up_to: The position of the feed. The group itself finds what has changed later.
+        """
+        found = self._hub.read(self._scope, after, self._starts_of(viewer), exact=self._exact)
+        reading = self._concerning(found, after)
+        return reading if self.reads is None else self.reads.judged_for_viewer(reading, after or 0, up_to)
 
     def read_further(self, scope: str, viewer: Viewer) -> Reading:
         """Return what changed in a further scope of a viewer since its page was rendered."""
         return self._hub.read(scope, None if viewer.position is None else viewer.start_in(scope))
+
+    @property
+    def are_in_doubt(self) -> bool:
+        """Whether a run is due that only compares what is shown."""
+        return self.reads is not None and self.reads.is_in_doubt
 
     def have_news_for(self, viewer: Viewer, position: int) -> bool:
         """Return whether a viewer's further scopes may have events after a position that have woken nobody here."""
@@ -162,7 +180,5 @@ class GroupScopes:
         own = {scope: known.get(scope, 0) for scope in (self._scope, *viewer.others)}
         return {**{scope: known.get(scope, start) for scope, start in self.reads.starts.items()}, **own}
 
-    def _concerning(self, reading: Reading, after: int | None, *, notes: bool = False) -> Reading:
-        if self._ignored_origin is not None:
-            reading = reading.without(self._ignored_origin, after or 0)
-        return reading if self.reads is None else self.reads.judged(reading, after or 0, notes=notes)
+    def _concerning(self, reading: Reading, after: int | None) -> Reading:
+        return reading if self._ignored_origin is None else reading.without(self._ignored_origin, after or 0)

@@ -78,6 +78,7 @@ class Joint:
         "_is_tracked",
         "_nested",
         "_nudge",
+        "_owes_id",
         "own",
         "own_viewer",
         "shared",
@@ -101,6 +102,7 @@ class Joint:
         self._nested = sharing.nested
         self._nudge = nudge
         self._is_behind = sharing.has_personal  # whether the personal blocks may be behind the shared ones
+        self._owes_id = False  # whether something was sent without an id
         self._is_tracked = sharing.has_personal and own.scopes.reads is not None  # its own runs read something else
 
     def connect(self) -> None:
@@ -158,13 +160,14 @@ class Joint:
         self._is_behind = self._is_tracked
         frames = self.shared.feed.take(self.viewer)
         if frames:
+            self._owes_id = False
             self.shared.traces.sent(self.viewer, len(frames))
             if self._nested:
                 self.own.feed.note_altered(self.own_viewer)
         return b"", frames
 
     def _take_both(self) -> tuple[bytes, bytes]:
-        taken = self._take_own()
+        taken, owes_id = self._take_own(), self._owes_id
         is_behind = self.own.is_behind(self.own_viewer)
         frames = self.shared.feed.take(self.viewer, with_id=not is_behind)
         if frames:
@@ -172,12 +175,21 @@ class Joint:
             if self._nested:
                 self.own.feed.note_altered(self.own_viewer)
         self._is_behind = is_behind or self._is_tracked
+        self._owes_id = is_behind and (self._owes_id or bool(frames))
         if not taken:
-            return b"", frames
+            return self._owed_id(owes_id and not (is_behind or frames)), frames
         event_id = None if frames or is_behind else self._event_id()
         personal = with_fields(taken, event_id=event_id)
         self.own.traces.sent(self.own_viewer, len(personal))
         return personal, frames
+
+    def _owed_id(self, is_due: bool) -> bytes:
+        """Return a frame with the id of what was sent without one, if it is due and the page is tracked.
+
+        Most runs of its own then show the same as before, so no frame of theirs would bring the id.
+        """
+        event_id = self._event_id() if is_due and self._is_tracked else None
+        return b"" if event_id is None else f"id: {event_id}\n\n".encode()
 
     def _advance(self) -> None:
         """Record that the personal blocks are as current as the shared ones, as they are until they fall behind."""
@@ -208,7 +220,7 @@ class Joint:
         own, viewer = self.own_viewer, self.viewer
         if not self._is_behind:
             return
-        if own.position is None:
+        if own.position is None or own.repeated_paths:
             viewer.position = None
         elif viewer.position is not None:
             viewer.position = min(viewer.position, own.position)
@@ -300,6 +312,7 @@ class JointStream(LiveStream):
             scopes=own_viewer.scopes,
             starts=location.starts,
             cursor=cursor,
+            owed_paths=self._options.owed_paths,
         )
         shared.join(viewer)
         self._encode_for(shared)

@@ -57,6 +57,7 @@ class ViewerOptions:
         session: The viewer's session, by which its streams can be ended.
         place: Its place within the limits. ``None`` means that there are none.
         user_id: Returns the viewer's user id once the application has admitted it, if only then it is known.
+        owed_paths: Paths that the viewer is owed besides what changes, unless it comes back.
         on_join: Called when the viewer joins. It returns what to call when the viewer leaves.
         on_connect: Called once the viewer is counted.
         on_disconnect: Called once the viewer is no longer counted.
@@ -74,6 +75,7 @@ class ViewerOptions:
     connection: ConnectionInfo | None = None
     session: str | None = None
     place: StreamPlace | None = None
+    owed_paths: frozenset[str] = frozenset()
     user_id: Callable[[], str | None] | None = None
     on_join: Callable[[Group, Viewer], Callable[[], object]] | None = None
     on_connect: ConnectionCallback | None = None
@@ -162,7 +164,10 @@ class LiveStream(EventStream):
         group = group_for(self._group_options, options.share)  # subscribes, so every later change is noticed
         self._group_options = group.options  # its own are needed no more if others have made the group
         group.scopes.expect(options.others)
-        cursor = EventId.requested(asgi_scope).cursor or options.after or None
+        requested = EventId.requested(asgi_scope).cursor
+        if requested:  # an id is sent only after what was owed
+            self._options = options = replace(options, owed_paths=frozenset())
+        cursor = requested or options.after or None
         location = group.scopes.locate(cursor, options.others)
         viewer = Viewer(
             None if connection is None else connection.user_id,
@@ -177,6 +182,7 @@ class LiveStream(EventStream):
             scopes=(scope, *options.others),
             starts=location.starts,
             cursor=cursor,
+            owed_paths=options.owed_paths,
         )
         group.join(viewer)
         on_leave = None if options.on_join is None else options.on_join(group, viewer)
@@ -206,7 +212,7 @@ class LiveStream(EventStream):
         await self._call(self._options.on_connect)
         tracked = group.scopes.reads is not None  # it has scopes now that it had not when it began
         cursor = group.scopes.cursor_at(viewer.position, viewer) if tracked else beginning.location.cursor
-        event_id = group.feed.event_id(cursor)
+        event_id = None if self._options.owed_paths else group.feed.event_id(cursor)
         await self._send_own(send, viewer, first_frame(event_id, self._retry))
 
     async def _send_updates(self, group: Group, viewer: Viewer, beginning: Beginning, send: Send) -> None:
@@ -256,6 +262,8 @@ class LiveStream(EventStream):
     async def _end(self, group: Group, viewer: Viewer, send: Send) -> None:
         if viewer.end_reason in ("restart", "return"):  # at once, or after the usual pause
             pause = RESTART_PAUSE if viewer.end_reason == "restart" else self._options.retry / 1000
+            if viewer.repeated_paths & self._options.owed_paths:
+                viewer.rewind(None)
             cursor = group.scopes.cursor_at(viewer.position, viewer)
             await self._send_own(send, viewer, restart_frame(pause, group.feed.event_id(cursor)))
         final = viewer.end_reason if viewer.end_reason in FINAL_REASONS else None

@@ -50,6 +50,7 @@ def reactive_stream(
         context_builder: A function or coroutine function that returns the templates' variables. It is called without
             arguments or, if it has a parameter without a default, with the changed paths, derived ones included. A
             plain function runs in a worker thread. If it raises, or does not return a mapping, it is retried later.
+            What it reads from databases is not tracked.
         templates: The environment of the blocks. Defaults to the one that each was registered with.
         origin: The mark whose own changes are not sent back. Those of blocks that the stream has sent before are, two
             seconds later, because the older update may reach the page after the answer to its request.

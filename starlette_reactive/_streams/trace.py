@@ -13,6 +13,7 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from .._bus.hub import Hub
 from .._core.blocks import BlockRef, Patch
+from .._core.reads import Read
 from .._index.registry import Registry
 from .._index.tables import IndexedBlock
 from .._log.changelog import Change, Reading
@@ -116,6 +117,9 @@ class GroupTrace(Protocol):
     def differed(self, ref: BlockRef, message: str) -> None:
         """A block that the viewers share was different for two of them."""
 
+    def reads(self, entries: Sequence[Read]) -> None:
+        """The group's runs have read this from databases."""
+
     def ended(self, reason: str | None) -> None:
         """The group ends. Without a reason, its last viewer has left. It may be called twice."""
 
@@ -214,6 +218,11 @@ class GroupTraces:
         """
         for trace in self._traces:
             trace.differed(ref, message)
+
+    def reads(self, entries: Sequence[Read]) -> None:
+        """Report what the group's runs have read from databases."""
+        for trace in self._traces:
+            trace.reads(entries)
 
     def ended(self, reason: str | None) -> None:
         """Report the end of the group."""

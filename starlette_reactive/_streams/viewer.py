@@ -48,6 +48,7 @@ class Viewer:
         tells_own: Whether it receives its own changes, too, as pages are.
         scopes: The scopes that concern it, of which the first one is that of the group. Empty if all scopes of the
             group do.
+        owed_paths: Paths that it is owed besides what changes, because its page shows them as deferred.
         starts: Its scopes, each with the position where it begins there. ``None`` if it has one scope.
         cursor: The cursor that it has come with.
     """
@@ -82,6 +83,7 @@ class Viewer:
         "session_id",
         "starts",
         "tells_own",
+        "texts",
         "user_id",
         "wake_own",
         "whole_since",
@@ -101,6 +103,7 @@ class Viewer:
         tells_own: bool = False,
         scopes: tuple[str, ...] = (),
         starts: Starts | None = None,
+        owed_paths: frozenset[str] = frozenset(),
         cursor: str | None = None,
     ) -> None:
         self.cursor: str | None = cursor
@@ -127,12 +130,13 @@ class Viewer:
         self.sequence: int = 0
         self.whole_since: int = 0  # it took every batch after this one and up to `sequence` whole
         self.held_versions: dict[BlockRef, int] = {}  # versions it was sent in other ways
+        self.texts: dict[BlockRef, int] = {}  # versions of the lists whose text its client has
         self.altered_at: dict[BlockRef, int] = {}  # the sequence in which something else altered what it holds
         self.connected_at: int = connected_at
         self.own_after: int = connected_at  # up to this position, what is sent to it does not count as its own
         self.crossed_paths: dict[str, float] = {}  # paths of its own changes, and when it receives them
         self.repeat_at: float = math.inf  # when the first of those is due
-        self.repeated_paths: frozenset[str] = frozenset()  # paths of its own changes that it is owed
+        self.repeated_paths: frozenset[str] = owed_paths  # with paths of its own changes that it is owed
         self.sent: set[BlockRef] = set()  # the blocks that it was sent, if that decides what it receives
         self.sent_own: dict[BlockRef, int] = {}  # versions that it was sent as its own since it was last caught up
 
@@ -239,6 +243,7 @@ class Viewer:
         self.held_versions.clear()
         self.sent_own.clear()
         self.altered_at.clear()
+        self.texts.clear()
         self.whole_since = self.sequence
         self.position = None
         self.plan = None

@@ -1,8 +1,8 @@
 """Emit the changes of SQLAlchemy sessions after their commit.
 
-Four modules: the sessions of a factory (``_factories``), the changes of a row and its previous values
-(``_row_changes``), the changes that a flush describes (``_flush_recorder``), and the hook that keeps them until the
-commit and then emits them (``_hook``). Nothing else in the package imports SQLAlchemy.
+Four modules: the changes of a row and its previous values (``_row_changes``), the changes that a flush describes
+(``_flush_recorder``), what becomes of them in transactions (``_transactions``), and the hook that emits them after the
+commit (``_hook``). What this has in common with tracked engines is in the room ``_database``.
 """
 
 from __future__ import annotations

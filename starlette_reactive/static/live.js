@@ -123,6 +123,13 @@
     }
   }
 
+  const discard = nodes => {
+    // htmx 4 forgets what it removes itself.
+    const bin = new DocumentFragment
+    bin.append(...nodes)
+    htmx4?.morph(bin, new DocumentFragment, true)
+  }
+
   // Returns whether something in the element is held, so that the update has to be applied again later.
   const morph = (element, fresh, isAnswer) => {
     const held = [], added = [], removed = [], bare = [], changed = new Set, kept = new Map, stamped = new Map
@@ -136,7 +143,10 @@
     const options = {
       callbacks: {
         beforeNodeMorphed(node, next) {
-          if (isUnchanged(node, next)) return false
+          if (isUnchanged(node, next)) {
+            rendered.set(node, next)
+            return false
+          }
           if (node.nodeType != 1) return
           if (!isAnswer && (node != element || node.matches("[data-live-hold]")) && isHeld(node, next)) return hold(node, next)
           if (node.matches("[hx-preserve],[data-hx-preserve]")) return false
@@ -205,16 +215,15 @@
     }
     added.forEach(node => process(node))
     changed.forEach(node => process(node, true))
-    // htmx 4 forgets what it removes itself.
-    const bin = new DocumentFragment
-    bin.append(...removed)
-    htmx4?.morph(bin, new DocumentFragment, true)
+    discard(removed)
     for (const form of swapped.keys()) if (!form.isConnected) swapped.delete(form)
     return held.length
   }
   // Idiomorph takes a node as it is if that has a parent.
   const within = node => inert.createElement("div").appendChild(node)
-  const apply = ({ id, swap, html, number }, element) => {
+  const htmlOf = update => update.html ??= update.parts.join("")
+  const apply = (update, element) => {
+    const { id, swap, number } = update, html = htmlOf(update)
     if (swap == "append") {
       for (const node of [...parse(element, html).childNodes])
         process(element.appendChild(document.importNode(node, true)))
@@ -224,12 +233,133 @@
     // Blocks inside this one may have been updated since.
     for (const [inner, last] of latest) if (last.number > number) {
       const node = find(fresh, inner)
-      if (node && last.swap == "inner") setInner(node, last.html)
-      else if (node) node.outerHTML = last.html
+      if (node && last.swap == "inner") setInner(node, htmlOf(last))
+      else if (node) node.outerHTML = htmlOf(last)
     }
     // A block that is empty leaves a template behind, so that it finds its place again.
     return morph(element, isInner ? within(fresh) : find(fresh, id) ?? fresh.firstElementChild ??
       fresh.appendChild(Object.assign(inert.createElement("template"), { id })))
+  }
+
+  // A list of rows has parts: what precedes the rows, each row, and what follows them. An update names the parts of the
+  // last one that it keeps.
+
+  // The part as an element, and the white space around it. Nothing if there is something else.
+  const rowOf = (parent, part) => {
+    const nodes = parse(parent, part), row = nodes.firstElementChild
+    if (row?.id && [...nodes.childNodes].every(node => node == row || node.nodeType == 3 && !node.data.trim()))
+      return { row, before: row.previousSibling?.data ?? "", after: row.nextSibling?.data ?? "" }
+  }
+  // Changes only the rows that differ, in the page and in its copy. Returns nothing if only the whole list will do.
+  const applyRows = (update, last, element) => {
+    const template = inert.createElement("template"), end = last.parts.length - 1
+    template.innerHTML = last.parts[1]
+    const first = byId(template.content.firstElementChild?.id), parent = first?.parentNode, copy = rendered.get(parent)
+    if (swapped.size || parent?.closest("select") || !element.contains(parent) || copy?.childElementCount != parent.childElementCount) return
+    const children = [...parent.children], copies = [...copy.children], start = children.indexOf(first) - 1
+    if (!children.every((child, i) => rendered.get(child) == copies[i])) return
+    // The rows that are most and keep their order stay where they are. All others are moved.
+    const runs = update.rows.filter(piece => piece.length), staying = new Set
+    runs.forEach((run, i) => {
+      run.before = runs.slice(0, i).reduce((best, each) => each[0] < run[0] && each.sum > (best?.sum ?? 0) ? each : best, null)
+      run.sum = run[1] + (run.before?.sum ?? 0)
+    })
+    for (let run = runs.at(-1); run; run = run.before) staying.add(run)
+    // What is removed and what is added between two rows that stay.
+    const gaps = [], fresh = [...update.fresh]
+    let at = 0, added = []
+    for (const piece of update.rows) {
+      const [from, count] = piece.length ? piece : []
+      if (!piece.length) added.push(...fresh.splice(0, piece))
+      else if (!staying.has(piece)) added.push(...last.parts.slice(from, from + count))
+      else {
+        if (from > at || added.length) gaps.push({ removed: last.parts.slice(at, from), added, at, next: from })
+        added = []
+        at = from + count
+      }
+    }
+    if (at <= end || added.length || update.rows[0][0] !== 0) return
+    // The ids of rows that are removed or moved -> their elements.
+    const old = new Map, wanted = new Set, read = part => rowOf(parent, part)
+    let space
+    for (const gap of gaps) {
+      gap.removed = gap.removed.map(read)
+      gap.added = gap.added.map(read)
+      for (const each of [...gap.removed, ...gap.added])
+        if (!each || (space ??= each).before != each.before || space.after != each.after) return
+      for (const [i, { row }] of gap.removed.entries()) {
+        const element = children[start + gap.at + i]
+        if (element?.id != row.id || old.has(row.id)) return
+        old.set(row.id, element)
+      }
+      for (const { row } of gap.added) {
+        if (wanted.has(row.id)) return
+        wanted.add(row.id)
+      }
+    }
+    for (const gap of gaps) {
+      const names = rows => rows.map(({ row }) => row.id), left = names(gap.removed), right = names(gap.added)
+      const kept = left.filter(id => right.includes(id))
+      if (kept.join() != right.filter(id => left.includes(id)).join()) return
+      const leaving = left.filter(id => !kept.includes(id))
+      Object.assign(gap, { kept, leaving, first: old.get(kept[0]) })
+      gap.previous = gap.at > 1 && children[start + gap.at - 1]
+      gap.following = gap.next < end && children[start + gap.next]
+      if (gap.added.some(({ row }) => old.has(row.id) ? isHeld(old.get(row.id), row) : byId(row.id)) ||
+        leaving.some(id => wanted.has(id) ? old.get(id).contains(document.activeElement) : mustStay(old.get(id), copy))) return
+      // White space is as a reload shows it if it is the same around all rows.
+      if (leaving[0] || gap.added.length > kept.length) {
+        const stays = (node, part) => {
+          const found = node && read(part)
+          return !node || found?.row.id == node.id && found.before == space.before && found.after == space.after
+        }
+        if (!gap.previous && !gap.following || !stays(gap.previous, last.parts[gap.at - 1]) ||
+          !stays(gap.following, last.parts[gap.next])) return
+      }
+    }
+    let held = 0
+    const text = space ? space.after + space.before : ""
+    const remove = (node, isLast) => {
+      const beside = isLast ? node.previousSibling : node.nextSibling
+      if (text && beside?.nodeType == 3) beside.remove()
+      node.remove()
+    }
+    for (const { leaving, following } of gaps) {
+      for (const node of leaving.map(id => old.get(id))) {
+        remove(rendered.get(node), !following)
+        remove(node, !following)
+      }
+      discard(leaving.filter(id => !wanted.has(id)).map(id => old.get(id)))
+    }
+    for (const { added, kept, first, previous, following } of gaps) {
+      let before = previous
+      for (const { row } of added) {
+        let node = old.get(row.id)
+        if (kept.includes(row.id)) rendered.get(node).replaceWith(row)
+        else {
+          node ||= document.importNode(row, true)
+          // Before the first row stands what precedes all rows.
+          const anchor = before || first || following, copy = rendered.get(anchor)
+          if (before) {
+            anchor.after(text, node)
+            copy.after(text, row)
+          } else {
+            anchor.before(node, text)
+            copy.before(row, text)
+          }
+        }
+        if (old.has(row.id)) {
+          held += morph(node, row)
+          node = byId(row.id)
+        } else {
+          learn(node, row)
+          attachAll(node)
+          process(node)
+        }
+        before = node
+      }
+    }
+    return { held }
   }
 
   // What the page's own requests may replace waits for their answers.
@@ -257,8 +387,13 @@
     if (!element || update.url != urlOf(update.sink) || update.own && covered.has(id)) return
     uncover(element)
     note(changes.takeRecords())
-    const before = update.held
-    update.held = apply(update, element)
+    const { held: before, last } = update
+    update.last = null
+    update.held = (last?.shown == element && applyRows(update, last, element) || { held: apply(update, element) }).held
+    for (const each of latest.values())
+      if (each.shown && (element.contains(each.shown) || each.shown.contains(element))) each.shown = null
+    // What it shows is exactly this.
+    update.shown = !update.held && element
     if (update.held) waiting.set(id, update)
     observer.takeRecords()
     changes.takeRecords()
@@ -269,6 +404,16 @@
   const receive = update => {
     const { id } = update, element = byId(id)
     if (update.swap == "append") return element && apply(update, element)
+    const last = latest.get(id), { rows, html, sink, v } = update
+    if (rows && last?.v != update.base) return restart(sink)
+    if (v) {
+      // The copies of rows that have not changed are these very texts.
+      const fresh = html.split("\x1e"), parts = [...fresh]
+      Object.assign(update, { fresh, html: rows && undefined, last: rows && last })
+      update.parts = !rows ? fresh : rows.flatMap(piece =>
+        piece.length ? last.parts.slice(piece[0], piece[0] + piece[1]) : parts.splice(0, piece))
+      if (last) last.last = null
+    }
     update.number = ++count
     // It goes to the end: updates are applied in the order in which they came.
     waiting.delete(id)
@@ -279,6 +424,10 @@
     offer(id)
   }
 
+  const touch = (request, id) => {
+    request.touched.add(id)
+    if (latest.has(id)) Object.assign(latest.get(id), { shown: null, last: null })
+  }
   // What an answer changes in the page.
   const note = records => requests.forEach(request => {
     if (request.isSwapping) for (const { target, type, addedNodes, removedNodes } of records) {
@@ -287,11 +436,11 @@
       forget(element)
       const nodes = [...addedNodes].filter(node => node.nodeType == 1)
       for (const [id, block] of blocks()) if (block?.contains(element)) {
-        request.touched.add(id)
+        touch(request, id)
         if (type != "childList" || removedNodes.length) request.replaces = true
         for (const node of nodes)
           if (node.isConnected && node != block && all(node, TYPED)[0]) swapped.set(node, request.replaced)
-      } else if (nodes.some(node => node.contains(block))) request.touched.add(id)
+      } else if (nodes.some(node => node.contains(block))) touch(request, id)
     }
   })
   const changes = new MutationObserver(note)
@@ -341,7 +490,11 @@
     if (!found || !streams.has(sink) || found.dataset.reactivePage != sink.dataset.reactivePage ||
       found.dataset.reactiveSink == sink.dataset.reactiveSink) return
     for (const attribute of found.attributes) sink.setAttributeNode(attribute.cloneNode())
-    streams.get(sink).close()
+    restart(sink)
+  }
+  // From now on, the server assumes nothing of what the page shows.
+  const restart = sink => {
+    streams.get(sink)?.close()
     streams.set(sink, open(sink, "unknown"))
   }
 
@@ -428,7 +581,7 @@
     const start = () => {
       stop()
       if (signal.aborted || document.hidden) return
-      source = new EventSource(url + "&script=1" + (last ? "&resume=" + encodeURIComponent(last) : ""))
+      source = new EventSource(url + "&script=1&rows=1" + (last ? "&resume=" + encodeURIComponent(last) : ""))
       wait()
       source.onopen = () => {
         patience = Math.max(patience, silence)

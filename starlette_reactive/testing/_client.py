@@ -10,6 +10,7 @@ import anyio
 from starlette.types import ASGIApp
 
 from .._pages.shared_runs import Difference, watch_differences
+from .._streams.net import Misjudged, watch_misjudged
 from ._failures import NoStreamError, list_events, quote
 from ._http_library import httpx
 from ._live_page import LivePage
@@ -58,11 +59,13 @@ class TestClient(httpx.AsyncClient):
         self._pages: list[LivePage] = []
         self._audits = ExitStack()
         self._differences: list[Difference] = []
+        self._misjudged: list[Misjudged] = []
         super().__init__(transport=self._application, base_url=base_url, **options)
 
     async def __aenter__(self) -> Self:
-        """Run the application's lifespan, and audit what viewers with an equal key are shown."""
+        """Run the application's lifespan, and audit what is shared, and what is tracked."""
         self._differences = self._audits.enter_context(watch_differences())
+        self._misjudged = self._audits.enter_context(watch_misjudged())
         return await super().__aenter__()
 
     async def aclose(self) -> None:
@@ -84,8 +87,8 @@ class TestClient(httpx.AsyncClient):
             return
         if errors:
             raise errors[0]
-        if self._differences:
-            raise AssertionError("\n".join(map(str, self._differences)))
+        if found := [*self._differences, *self._misjudged]:
+            raise AssertionError("\n".join(map(str, found)))
 
     async def sse(  # type: ignore[override] # httpx2 has another method of this name
         self,

@@ -557,6 +557,17 @@ def test_the_keyboard_reaches_the_content_first(enter: Enter) -> None:
     expect(page.get_by_role("link", name="Show on the wall")).to_be_focused()
 
 
+def test_nothing_covers_the_switch_in_the_footer_of_a_narrow_page(enter: Enter, htmx: int) -> None:
+    ada = enter("Ada", viewport={"width": 390, "height": 844})
+    for path in PAGES:
+        page = ada.open(path, live=False)
+        switch = page.get_by_role("button", name=f"htmx {6 - htmx}")
+        if switch.count():
+            page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+            switch.click(trial=True, timeout=5000)
+        page.close()
+
+
 def test_the_version_of_htmx_is_switched_in_the_footer(enter: Enter, htmx: int) -> None:
     page = enter("Ada").open("/boards/1")
     other = 6 - htmx

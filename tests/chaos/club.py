@@ -138,7 +138,12 @@ class Club:
             viewer_names=["me", *own],
             heartbeat=heartbeat,
         )
-        more: dict[str, Any] = {"scope": "{scope}", "user": lambda request: request.cookies["user"], "share_audit": 0}
+        more: dict[str, Any] = {
+            "scope": "{scope}",
+            "user": lambda request: request.cookies["user"],
+            "share_audit": 0,
+            "compress": True,
+        }
         page = self.reactive.page("club.html", share=self._key_of, **more)(self._endpoint)
         slow = self.reactive.page("club.html", share=self._key_of_later, recheck=0, **more)(self._endpoint_of_slow)
         self.routes = [

@@ -121,6 +121,7 @@ async def stream(request: Request) -> Response:
         origin=query.get("origin"),
         connection=ConnectionInfo(query["viewer"], query["user"]),
         share=query.get("share"),
+        compress=True,
         retry=300,
         heartbeat_interval=1.0,
         send_timeout=float(query.get("patience", 2)),

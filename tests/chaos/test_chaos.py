@@ -39,6 +39,8 @@ def test_every_page_matches_a_new_one_once_changes_stop(tmp_path: Path, pytestco
     assert sum(member.own_updates for member in stage.members)
     assert stage.counts["frozen"]
     assert stage.proxy.cut_in_midst
+    assert any(viewer.compressed_frames for viewer in stage.viewers if viewer not in stage.members)
+    assert any(member.compressed_frames for member in stage.members)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import re
+import zlib
 from collections import deque
 from collections.abc import Callable
 from urllib.parse import quote
@@ -96,8 +97,14 @@ class Viewer:
         self.seen: dict[str, int] = {}  # for each block, the last step that the viewer was to be told of
         self.story: deque[str] = deque(maxlen=40)
         self.frames = 0
+        self.compressed_frames = 0
         self.watchdog = Watchdog()
         self._writer: asyncio.StreamWriter | None = None
+
+    @property
+    def accepts_gzip(self) -> bool:
+        """Whether it is one of the half whose browsers accept compressed streams."""
+        return int(self.name.rpartition("-")[2]) % 2 == 0
 
     @property
     def origin(self) -> str:
@@ -207,7 +214,7 @@ class Viewer:
                     self.note("was refused")
                     return None
                 self.watchdog.hear()
-                await self._read(reader)
+                await self._read(reader, is_gzip=b"\r\ncontent-encoding: gzip\r\n" in head)
             self.note("the stream ended")
             return True
         finally:
@@ -217,6 +224,8 @@ class Viewer:
     def _request(self, resume: str) -> bytes:
         more = f"&resume={quote(resume)}" if resume else ""
         lines = [f"GET {self._target()}{more} HTTP/1.1", "Host: x", *self._more_headers()]
+        if self.accepts_gzip:
+            lines.append("Accept-Encoding: gzip")
         if self.kind == "htmx4":
             lines += ["HX-Request: true", "HX-Request-Type: partial"]
         if self.last_id:
@@ -234,8 +243,9 @@ class Viewer:
         """Return the lines that requests of this browser have besides."""
         return []
 
-    async def _read(self, reader: asyncio.StreamReader) -> None:
+    async def _read(self, reader: asyncio.StreamReader, *, is_gzip: bool) -> None:
         chunks, waiting = _Chunks(), b""
+        decode = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress if is_gzip else bytes
         while not chunks.complete:
             if not self.reads.is_set():
                 self.watchdog.rest()
@@ -244,8 +254,9 @@ class Viewer:
             data = await reader.read(4096)
             if not data or self.page is None:
                 return
-            waiting += chunks.feed(data)
+            waiting += decode(chunks.feed(data))
             *frames, waiting = waiting.split(b"\n\n")
+            self.compressed_frames += len(frames) if is_gzip else 0
             for frame in frames:
                 self._take(frame.decode())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette_reactive import BlockRef
 
 from .cases import CONNECT, LIVE_SCRIPT, MARK, Case, block_a, derive, four, two
+from .client_faults import CLIENT_FAULTS
 from .htmx2_faults import HTMX_2_FAULTS
 from .htmx4_faults import HTMX_4_FAULTS
 from .liveness_cases import LIVENESS_FAULTS
@@ -139,7 +140,7 @@ TOKENS = [
 ]
 """Live blocks with tokens."""
 
-MARKUP = HTMX_2_FAULTS + TARGET_FAULTS + HTMX_4_FAULTS + MACRO_FAULTS
+MARKUP = HTMX_2_FAULTS + TARGET_FAULTS + HTMX_4_FAULTS + MACRO_FAULTS + CLIENT_FAULTS
 """Faults that are visible in a browser."""
 
 BLOCKS = [
@@ -228,6 +229,20 @@ BLOCKS = [
         "error",
         declare=True,
         shared=True,
+    ),
+    two(
+        "a page whose scope is misspelled in the emits",
+        '<p id="a">{% block a %}{{ x }}{% endblock %}</p>',
+        "reactive_scopes",
+        declare=True,
+        data={"reactive_emitted_scopes": {"rooms:{id}", "people"}},
+    ),
+    two(
+        "emitted scopes that are no set",
+        '<p id="a">{% block a %}{{ x }}{% endblock %}</p>',
+        "reactive_scopes",
+        declare=True,
+        data={"reactive_emitted_scopes": 1},
     ),
     Case(
         "a private page that shows what belongs to nobody",

@@ -20,6 +20,7 @@ from .cases import (
     text,
     two,
 )
+from .client_faults import CLIENT_SOUND
 from .liveness_cases import LIVENESS_SOUND
 from .macro_cases import MACRO_SOUND
 
@@ -325,4 +326,12 @@ SOUND += [
         declare=True,
     ),
 ]
-SOUND += MACRO_SOUND + LIVENESS_SOUND
+SOUND += MACRO_SOUND + LIVENESS_SOUND + CLIENT_SOUND
+SOUND += [
+    two(
+        "a scope whose field has another name where it is emitted",
+        '<p id="a">{% block a %}{{ x }}{% endblock %}</p>',
+        declare=True,
+        data={"reactive_emitted_scopes": {"room:{room.id}"}},
+    )
+]

@@ -18,7 +18,7 @@ from starlette.templating import Jinja2Templates
 from example_app import live
 from example_app.app import create_app
 from starlette_reactive import DependencyIndex, EventStream, Reactive, ReactiveError, ReactiveMiddleware
-from starlette_reactive._checks import AppDescription, Issue, check
+from starlette_reactive._checks import AppDescription, DeclaredPage, Issue, check
 from starlette_reactive._checks.htmx_setup import detect_htmx
 from starlette_reactive._checks.settings import find_settings, read_settings
 from starlette_reactive._cli.discovery import discover
@@ -260,7 +260,9 @@ def test_a_page_that_loads_the_live_script_in_its_layout_may_fetch_another_query
     for call, categories in {"live_scripts()": [], "live_scripts": ["query_without_script"]}.items():
         templates = {
             "page.html": "{% extends 'layout.html' %}{% block body %}" + body + "{% endblock %}",
-            "layout.html": "<html><head>{{ " + call + " }}</head><body>{% block body %}{% endblock %}</body></html>",
+            "layout.html": "<html><head>{{ "
+            + call
+            + " }}<script src='/a.js'></script></head><body>{% block body %}{% endblock %}",
         }
         reactive = Reactive(Environment(loader=DictLoader(templates), autoescape=True), secret="a secret for tests")
         reactive.page("page.html", scope="all")(lambda: {"x": 1})
@@ -396,3 +398,11 @@ def test_a_separate_index_is_checked_if_it_is_declared(tmp_path: Path) -> None:
     reactive.set_contract_check_data("reactive_index", index)
     (issue,) = reactive.check()
     assert (issue.category, issue.template, issue.line) == ("block_target", "page.html", 3)
+
+
+def test_a_page_that_is_live_because_of_what_it_reads_needs_no_emits() -> None:
+    env = Environment(loader=DictLoader({"page": LIVE}), autoescape=True)
+    for is_tracked, found in {True: [], False: ["reactive_scopes"]}.items():
+        page = DeclaredPage("page", ("room:{id}",), False, "htmx", DependencyIndex(), is_tracked=is_tracked)
+        app = AppDescription([env], [], [page], data={"reactive_emitted_scopes": {"people"}})
+        assert [issue.category for issue in check(app) if issue.category == "reactive_scopes"] == found

@@ -136,11 +136,27 @@ def test_doctor_prints_versions_pages_and_issues(run: Run) -> None:
 
 
 def test_doctor_reports_packages_that_are_older_than_supported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("starlette_reactive._cli.versions.requires", lambda name: ["starlette>=99.1", "rich[x]>=1 ; a"])
+    monkeypatch.setattr(
+        "starlette_reactive._checks.versions.requires", lambda _: ["starlette>=99.1", "rich[x]>=99 ; extra == 'a'"]
+    )
     status, output = run("doctor", SOUND)
     assert status == 1
-    assert f"starlette {version('starlette')} is older than 99.1: upgrade it" in output
-    assert f"rich {version('rich')} is older" not in output
+    assert f"starlette {version('starlette')} is installed, and live pages need 99.1 or later" in output
+    assert "pip install 'starlette>=99.1'" in output
+    assert f"rich {version('rich')} is older than 99: upgrade it" in output
+
+
+def test_the_check_reports_packages_below_live_pages_that_are_older_than_supported(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requirements = ["Jinja2>=99.0", "fastapi>=99 ; extra == 'fastapi'", "rich>=99 ; extra == 'cli'", "anyio>=4,<5"]
+    monkeypatch.setattr("starlette_reactive._checks.versions.requires", lambda _: requirements)
+    status, output = run("check", SOUND)
+    assert status == 1
+    assert [line.split()[4] for line in output.splitlines() if "package_version" in line] == [
+        version("fastapi"),
+        version("jinja2"),
+    ]
 
 
 def test_explain_prints_what_a_change_renders(run: Run) -> None:

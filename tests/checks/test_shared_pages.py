@@ -21,7 +21,7 @@ from starlette_reactive._checks import Issue
 from ..pages.support import SECRET, request, stream
 
 LOCALE: ContextVar[str] = ContextVar("LOCALE", default="en")
-SINK = "<div {{ live() }}></div>"
+SINK = "<div {{ live() }}></div><script src='/app.js'></script>"
 BLOCKS = (
     """<!doctype html><html lang="en">
 <p id="one">{% block one %}{{ locale }} {{ n }}{% endblock %}</p>

@@ -8,9 +8,10 @@ import pytest
 from starlette_reactive import BlockRef
 from starlette_reactive._clients import WIRES, Client
 from starlette_reactive._clients.htmx import HTMX_2, HTMX_4, NAMED_EVENTS, page_client, stream_client
-from starlette_reactive._clients.script import SCRIPT
+from starlette_reactive._clients.script import ROW_SCRIPT, SCRIPT
 from starlette_reactive._clients.turbo import TURBO
 from starlette_reactive._core.blocks import Patch, Placement
+from starlette_reactive._core.rows import KeyedText, changed_rows, keyed_text
 from starlette_reactive._core.sse import HEARTBEAT
 
 
@@ -125,6 +126,45 @@ def test_the_script_is_told_what_is_its_own_and_how_it_is_swapped() -> None:
     assert SCRIPT.encode(patch) == b'data: {"id":"title","swap":"outer"}\ndata: \n\n'
     assert SCRIPT.own is not None
     assert SCRIPT.own.encode(patch) == b'data: {"id":"title","swap":"outer","own":true}\ndata: \n\n'
+
+
+def list_of(*names: str) -> KeyedText:
+    text = keyed_text("|".join(["<ul>", *(f"<li id={name}>{name * 9}</li>" for name in names), "</ul>"]), "|")
+    assert isinstance(text, KeyedText)
+    return text
+
+
+def test_the_script_that_takes_rows_is_sent_lists_with_their_parts() -> None:
+    before, after = list_of("a", "b", "c"), list_of("a", "b", "d")
+    assert page_client(asked_with("page=abc&script=1&rows=1")) is ROW_SCRIPT
+    head, text = data_of(ROW_SCRIPT.encode(Patch(BlockRef("t", "list"), before)))
+    assert head == {"id": "list", "swap": "inner", "v": before.version}
+    assert text.split("\x1e") == list(before.parts)
+    change = changed_rows(before, after)
+    assert change is not None
+    head, text = data_of(ROW_SCRIPT.encode_rows(Patch(BlockRef("t", "list"), after), change))
+    assert head == {
+        "id": "list",
+        "swap": "inner",
+        "v": after.version,
+        "base": before.version,
+        "rows": [[0, 3], 1, [4, 1]],
+    }
+    assert text == "<li id=d>ddddddddd</li>"
+
+
+def test_other_clients_are_sent_lists_as_they_are() -> None:
+    text = list_of("a", "b")
+    patch, plain = Patch(BlockRef("t", "list"), text), Patch(BlockRef("t", "list"), str(text))
+    for client in (SCRIPT, HTMX_2, HTMX_4, NAMED_EVENTS, *(WIRES[each].client(asked_with()) for each in WIRES)):
+        assert client.encode(patch) == client.encode(plain)
+        assert not client.takes_rows
+    assert ROW_SCRIPT.encode(plain) == SCRIPT.encode(plain)
+
+
+def data_of(frame: bytes) -> tuple[dict[str, object], str]:
+    head, *lines = (line.removeprefix("data: ") for line in frame.decode().removesuffix("\n\n").split("\n"))
+    return json.loads(head), "\n".join(lines)
 
 
 def test_the_script_is_told_why_its_stream_ends() -> None:

@@ -50,6 +50,21 @@ async def test_a_member_receives_updates_until_removed(program: Program) -> None
         await eventually(lambda: not names["reactive"].presence("board:1"))
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # aiosqlite
+async def test_a_page_follows_what_it_has_read(program: Program, anyio_backend: str) -> None:
+    names = program("guides/tracking.md")
+    async with TestClient(names["app"]) as client:
+        async with names["sessions"].begin() as session:
+            session.add_all([names["Board"](id=1, name="Garden"), names["Board"](id=2, name="House")])
+        garden, house = await client.live("/boards/1"), await client.live("/boards/2")
+        await client.post("/boards/1/tasks", data={"title": "Sow <carrots>"}, headers=garden.headers)
+        await garden.expect("#tasks", "Sow <carrots>")
+        await house.expect_nothing()
+        async with names["sessions"].begin() as session:
+            (await session.get(names["Board"], 2)).name = "Shed"
+        await house.expect("#name", "Shed")
+
+
 async def test_visits_are_counted_on_every_page(program: Program) -> None:
     names = program("guides/starlette.md")
     async with TestClient(names["app"]) as client:

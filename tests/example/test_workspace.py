@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import anyio
@@ -174,3 +175,23 @@ def test_modules_are_short_and_say_what_lives_in_them(path: Path) -> None:
     text = path.read_text()
     assert ast.get_docstring(ast.parse(text))
     assert len(text.splitlines()) <= 230
+
+
+TEMPLATES = ROOT / "example_app" / "templates"
+SHOWN = sorted(path.name for path in TEMPLATES.glob("*.html") if 'extends "base.html"' in path.read_text())
+
+
+@pytest.mark.parametrize("template", SHOWN)
+def test_each_page_says_how_it_works_and_links_its_module_and_its_template(template: str) -> None:
+    source = (TEMPLATES / template).read_text()
+    (module, named), *others = re.findall(r'call how\("(\w+\.py)", "(\w+\.html)"', source)
+    assert (named, others) == (template, [])
+    assert (ROOT / "example_app" / module).is_file()
+
+
+async def test_the_panel_is_on_each_page(enter: Enter) -> None:
+    ada = await enter("Ada")
+    for path in (*PAGES, "/wall/1", "/sign-in", "/nothing"):
+        page = (await ada.get(path)).text
+        assert ("How this page works" in page) == ("<html" in page), path
+        assert page.count("/blob/main/example_app/") in (0, 2)

@@ -64,5 +64,5 @@ async def test_a_difference_is_shown_and_its_block_counts_as_personal_from_then_
 
 
 def test_the_check_accepts_the_page_and_names_no_viewer() -> None:
-    club = Club(PAGE)
+    club = Club(f"{PAGE}<script src='/app.js'></script>")
     assert [issue for issue in club.reactive.check() if issue.severity is not Severity.INFO] == []

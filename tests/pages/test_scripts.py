@@ -270,7 +270,8 @@ def test_the_live_script_is_served_without_comments_and_with_the_same_strings() 
     assert "\n//" not in served
 
 
-def test_the_live_script_adds_less_than_5_5_kb_to_idiomorph() -> None:
+def test_the_live_script_adds_less_than_7_5_kb_to_idiomorph() -> None:
     idiomorph = (VENDOR / "idiomorph-0.8.0" / "idiomorph.min.js").read_bytes()
     served = gzip.compress(idiomorph + b"\n" + content_of(LIVE_SCRIPT))
-    assert len(served) - len(gzip.compress(idiomorph)) < 5_500
+    # Of these, 1.6 kB update lists row by row: each change of a long list otherwise takes 100 kB.
+    assert len(served) - len(gzip.compress(idiomorph)) < 7_500

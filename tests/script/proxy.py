@@ -25,6 +25,9 @@ class Path:
         """Whether new connections are closed at once."""
         self.is_bad = False
         """Whether requests on new connections are answered 502."""
+        self.cuts = 0
+        """How often an answer was cut in the middle."""
+        self._limit: int | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -34,7 +37,7 @@ class Path:
                 if self.refuses or self.is_bad:
                     self._refuse(browser)
                     continue
-                self._connections.append(_Connection(browser, socket.create_connection(self._server)))
+                self._connections.append(_Connection(self, browser, socket.create_connection(self._server)))
 
     def _refuse(self, browser: socket.socket) -> None:
         with browser, contextlib.suppress(OSError):
@@ -46,6 +49,18 @@ class Path:
         for connection in self._connections:
             connection.is_frozen.set()
         return len(self._connections)
+
+    def cut_after(self, size: int) -> None:
+        """Cut the connection whose server sends more than so many bytes at once, after these."""
+        self._limit = size
+
+    def part_before_cut(self, data: bytes) -> bytes | None:
+        """Return the part of some bytes from the server that still passes. ``None``: all, and nothing is cut."""
+        if self._limit is None or len(data) <= self._limit:
+            return None
+        part, self._limit = data[: self._limit], None
+        self.cuts += 1
+        return part
 
     def cut(self) -> None:
         """Cut all connections."""
@@ -59,7 +74,8 @@ class Path:
 
 
 class _Connection:
-    def __init__(self, browser: socket.socket, server: socket.socket) -> None:
+    def __init__(self, path: Path, browser: socket.socket, server: socket.socket) -> None:
+        self._path = path
         self.is_frozen = threading.Event()
         self._sockets = (browser, server)
         for source, target in (self._sockets, self._sockets[::-1]):
@@ -70,7 +86,10 @@ class _Connection:
             while data := source.recv(65_536):
                 if self.is_frozen.is_set():
                     continue
-                target.sendall(data)
+                part = self._path.part_before_cut(data) if source is self._sockets[1] else None
+                target.sendall(data if part is None else part)
+                if part is not None:
+                    break
         if not self.is_frozen.is_set():
             self.close()
 

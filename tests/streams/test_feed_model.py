@@ -22,8 +22,9 @@ import pytest
 from starlette_reactive import ChangeEvent, DependencyIndex, ReactiveBus
 from starlette_reactive._bus.bus import hub_of
 from starlette_reactive._clients.htmx import NAMED_EVENTS
-from starlette_reactive._clients.script import SCRIPT
+from starlette_reactive._clients.script import ROW_SCRIPT, SCRIPT
 from starlette_reactive._core.blocks import BlockRef
+from starlette_reactive._core.rows import keyed_text
 from starlette_reactive._index.index import registry_of
 from starlette_reactive._index.tables import IndexedBlock
 from starlette_reactive._streams.group import Group
@@ -48,8 +49,12 @@ REFS = {ref.block_name: ref for ref in INDEX.blocks()}
 USERS = ("ann", "ben")
 SCOPES = ("scope", "news", "user:ann", "user:ben")
 """The scopes that changes are in: that of the group, one that all tabs have besides, and one for each user."""
-KINDS = ("stream", "page", "script")
-"""An application's own stream, which skips changes of its origin; a page; and a page with the script."""
+KINDS = ("stream", "page", "script", "rows")
+"""An application's own stream, which skips changes of its origin; a page; and pages with the script: one that does not
+take rows, and one that does."""
+CLIENTS = {"script": SCRIPT, "rows": ROW_SCRIPT}
+PADDING = f"<i id=padding>{'-' * 99}"
+"""A row that never changes, so that the rows that do are less than half of a block."""
 
 State = dict[str, int]
 
@@ -59,13 +64,15 @@ def own_text(block: str, state: State) -> tuple[int, ...]:
 
 
 def rendered(block: str, state: State) -> str:
-    """Return a block's HTML: its own values and those of the blocks inside, each with its name."""
-    return ";".join(f"{each}={','.join(map(str, own_text(each, state)))}" for each in (block, *INSIDE.get(block, ())))
+    """Return a block's HTML, a list of rows: its own values and those of the blocks inside, each with its name."""
+    shown = (block, *INSIDE.get(block, ()))
+    rows = [f"<i id={each}>{each}={','.join(map(str, own_text(each, state)))};" for each in shown]
+    return keyed_text("|".join(["", PADDING, *rows, ""]), "|")
 
 
 def applied(page: dict[str, tuple[int, ...]], html: str) -> None:
-    for part in html.split(";"):
-        block, _, values = part.partition("=")
+    for part in html.removeprefix(PADDING).split(";")[:-1]:
+        block, _, values = part.rpartition(">")[2].partition("=")
         page[block] = tuple(int(value) for value in values.split(","))
 
 
@@ -93,6 +100,7 @@ class Update:
     html: str
     own: bool
     id: str | None
+    by_rows: bool = False
 
 
 @dataclass(eq=False)
@@ -110,6 +118,7 @@ class Tab:
     got: dict[str, tuple[str, int]] = field(default_factory=dict)  # what it was sent of each block, and when
     answers: list[set[str]] = field(default_factory=list)  # which blocks were in the answers to its requests
     answers_before: dict[str, int] = field(default_factory=dict)  # how many there were at the last update of a block
+    texts: dict[str, tuple[str, list[str]]] = field(default_factory=dict)  # of its lists: their versions and parts
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -134,6 +143,22 @@ class Tab:
         self.answers.append({each for block in html for each in (block, *INSIDE.get(block, ()))})
         for shown in html.values():
             applied(self.page, shown)
+
+    def receive(self, head: dict[str, Any], content: str) -> str:
+        """Return the HTML of an update that may describe it by what the tab was sent before."""
+        block, parts = head["id"], content.split("\x1e")
+        if "rows" in head:
+            version, before = self.texts[block]
+            assert version == head["base"], "the rows are those of another text"
+            fresh, parts = parts, []
+            for piece in head["rows"]:
+                parts += before[piece[0] : sum(piece)] if isinstance(piece, list) else fresh[:piece]
+                fresh = fresh if isinstance(piece, list) else fresh[piece:]
+        for other in around_and_inside(block):
+            self.texts.pop(other, None)  # none of them is as it was sent
+        if "v" in head:
+            self.texts[block] = head["v"], parts
+        return "".join(parts)
 
     def apply(self, update: Update) -> bool:
         """Show an update, unless it is the page's own and the one answer since the block's last update has shown it."""
@@ -164,7 +189,7 @@ class World:
         self.rendering: tuple[list[IndexedBlock], State] | None = None
         self.value = 0
         self.published: dict[str, list[str]] = {block: [] for block in SOURCES}
-        self.own_updates = self.dropped_updates = 0
+        self.own_updates = self.dropped_updates = self.row_updates = 0
         options = GroupOptions(self.hub, "scope", registry_of(INDEX), _never, 0, None, debug=False)
         self.group = Group(options)
         self.group.join(Viewer(None, None, NAMED_EVENTS, 0, lambda: None, scopes=("scope",)))  # keeps the group open
@@ -234,7 +259,7 @@ class World:
             self.group.scopes.expect(others)
             location = self.hub.locate("scope", tab.cursor or "", others)
             position = None if lost or tab.cursor is None else location.position
-            client = SCRIPT if tab.kind == "script" else NAMED_EVENTS
+            client = CLIENTS.get(tab.kind, NAMED_EVENTS)
             tells_own = tab.kind != "stream"
             tab.viewer = Viewer(
                 tab.user,
@@ -247,7 +272,7 @@ class World:
                 scopes=("scope", *others),
                 starts=location.starts,
             )
-            tab.got = {}
+            tab.got, tab.texts = {}, {}
             self.group.join(tab.viewer)
 
     def disconnect(self, number: int) -> None:
@@ -294,7 +319,8 @@ class World:
         since = None if known is None else min(known, known if batch is None else batch.start)
         is_one_behind = batch is not None and viewer.caught_up and viewer.sequence == self.group.feed._sequence - 1
         served = max(known or 0, batch.start) if batch is not None and is_one_behind else known
-        updates = updates_of(self.group.feed.take(viewer).decode(), tab.kind)
+        updates = updates_of(self.group.feed.take(viewer).decode(), tab)
+        self.row_updates += sum(update.by_rows for update in updates)
         for update in updates:
             self._check_entitled(tab, update.block, since)
             self._check_new(tab, update.block, update.html)
@@ -381,15 +407,17 @@ class World:
         return not rested or self.group.feed.is_owed
 
 
-def updates_of(stream: str, kind: str) -> list[Update]:
+def updates_of(stream: str, tab: Tab) -> list[Update]:
     """Return the updates in what a viewer was sent."""
     updates = []
     for frame in parse(stream):
         assert frame.data is not None
-        if kind == "script":
+        if tab.kind in CLIENTS:
             assert frame.event is None
-            head, _, html = frame.data.partition("\n")
-            updates.append(Update(json.loads(head)["id"], html, json.loads(head).get("own", False), frame.id))
+            first, _, content = frame.data.partition("\n")
+            head = json.loads(first)
+            html = tab.receive(head, content) if tab.kind == "rows" else content
+            updates.append(Update(head["id"], html, head.get("own", False), frame.id, "rows" in head))
         else:
             assert frame.event is not None
             updates.append(Update(frame.event, frame.data, own=False, id=frame.id))
@@ -449,7 +477,7 @@ async def play(moves: list[tuple[Any, ...]], *, small_log: bool, everybody: bool
 @pytest.mark.parametrize(("everybody", "several"), [(False, False), (True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("small_log", [False, True])
 def test_whoever_is_caught_up_shows_what_is(small_log: bool, everybody: bool, several: bool) -> None:
-    own_updates = dropped_updates = 0
+    own_updates = dropped_updates = row_updates = 0
     for seed in range(300):
         moves = draw_moves(random.Random(seed))
         try:
@@ -458,6 +486,8 @@ def test_whoever_is_caught_up_shows_what_is(small_log: bool, everybody: bool, se
             raise AssertionError(f"seed {seed}: {error}\nafter {moves}") from error
         own_updates += world.own_updates
         dropped_updates += world.dropped_updates
+        row_updates += world.row_updates
+    assert row_updates > 100
     if not everybody:
         assert own_updates > 50
         assert dropped_updates > 20

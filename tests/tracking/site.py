@@ -21,6 +21,7 @@ LIVE = '<div id="{0}">{{% block {0} %}}{1}{{% endblock %}}</div>'
 TITLE = LIVE.format("title", "{{ title }}")
 TASKS = LIVE.format("tasks", "{% for task in tasks %}<li>{{ task.name }}</li>{% endfor %}")
 OWNERS = LIVE.format("owners", "{% for task in tasks %}<b>{{ db.one('person', id=task.owner).name }}</b>{% endfor %}")
+HELLO = LIVE.format("hello", "{{ me }} is {{ status }}")
 BELL = LIVE.format("bell", "{{ bell }}")
 SINK = "<div {{ live() }}></div><p {{ live_origin() }}></p>"
 
@@ -74,6 +75,8 @@ class Site:
         bus: The bus.
         scope: The scope of the page.
         track: Whether the database is tracked.
+        debug: Whether the application is in debug mode.
+        inspector: Whether it has an inspector.
         options: Further arguments of the page.
     """
 
@@ -85,6 +88,7 @@ class Site:
         scope: Any = None,
         track: bool = True,
         debug: bool = False,
+        inspector: bool = False,
         **options: Any,
     ) -> None:
         names = ["me"]
@@ -94,6 +98,7 @@ class Site:
             secret=SECRET,
             viewer_names=names,
             debug=debug,
+            inspector=inspector,
         )
         self.db = Database(self.reactive)
         if track:
@@ -151,11 +156,20 @@ class Site:
     async def visit(self, name: str = "ada", path: str = "/1") -> Seen:
         return await request(self.app, path, headers={"cookie": f"name={name}"})
 
-    def stream(self, seen: Seen, last_id: str | None = None, name: str = "ada", *, script: bool = False) -> Any:
+    def stream(
+        self,
+        seen: Seen,
+        last_id: str | None = None,
+        name: str = "ada",
+        *,
+        script: bool = False,
+        cookies: Mapping[str, str] | None = None,
+        wait: bool = True,
+    ) -> Any:
         more = {} if last_id is None else {"last-event-id": last_id}
-        cookies = seen.cookies.get("Cookie", "")
-        headers = {"cookie": f"name={name}; {cookies}".rstrip("; "), **more}
-        return stream(self.app, f"{seen.url}&script=1" if script else seen.url, headers=headers)
+        own = (seen.cookies if cookies is None else cookies).get("Cookie", "")
+        headers = {"cookie": f"name={name}; {own}".rstrip("; "), **more}
+        return stream(self.app, f"{seen.url}&script=1" if script else seen.url, headers=headers, wait=wait)
 
     @contextmanager
     def not_running(self) -> Iterator[None]:

@@ -24,25 +24,28 @@ _COMMON: Final = _words(
 _BY_DIALECT: Final = {
     "postgresql": _words(
         """
-        age any_value array_agg array_append array_cat array_dims array_length array_lower array_position
-        array_positions array_prepend array_remove array_replace array_to_json array_to_string array_upper bit_and
-        bit_length bit_or bool_and bool_or btrim cardinality chr clock_timestamp concat_ws cot cube current_schema
-        current_setting date_bin date_part date_trunc decode div encode every format gen_random_uuid generate_series
-        initcap isfinite json_agg json_array_elements json_array_elements_text json_array_length json_build_array
-        json_build_object json_each json_each_text json_extract_path json_extract_path_text json_object
-        json_object_agg json_object_keys json_strip_nulls json_typeof jsonb_agg jsonb_array_elements
-        jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text
-        jsonb_extract_path jsonb_extract_path_text jsonb_object_agg jsonb_object_keys jsonb_path_exists
-        jsonb_path_query jsonb_path_query_array jsonb_path_query_first jsonb_set jsonb_strip_nulls jsonb_typeof
-        justify_days justify_hours left log10 lpad make_date make_interval make_time make_timestamp md5 mode
-        num_nonnulls num_nulls overlay percentile_cont percentile_disc pg_advisory_lock pg_advisory_unlock
-        pg_advisory_xact_lock pg_sleep pg_try_advisory_lock pg_try_advisory_xact_lock phraseto_tsquery plainto_tsquery
-        quote_ident quote_literal random regexp_count regexp_like regexp_match regexp_matches regexp_replace
-        regexp_split_to_array regexp_split_to_table regexp_substr repeat reverse right rollup row_to_json rpad
-        set_config setweight sha256 sha512 split_part starts_with statement_timestamp stddev stddev_pop stddev_samp
-        string_agg string_to_array string_to_table strip strpos timezone to_char to_date to_json to_jsonb to_number
-        to_timestamp to_tsquery to_tsvector transaction_timestamp translate trim_array trunc ts_headline ts_rank
-        ts_rank_cd unnest uuidv7 var_pop var_samp variance version websearch_to_tsquery width_bucket
+        age all any any_value array array_agg array_append array_cat array_dims array_length array_lower
+        array_position array_positions array_prepend array_remove array_replace array_to_json array_to_string
+        array_upper bernoulli bit_and bit_length bit_or bool_and bool_or btrim cardinality chr clock_timestamp
+        concat_ws cot crypt cube current_schema current_setting date_bin date_part date_trunc decode digest div encode
+        every format gen_random_uuid gen_salt generate_series initcap isfinite json_agg json_array_elements
+        json_array_elements_text json_array_length json_build_array json_build_object json_each json_each_text
+        json_extract_path json_extract_path_text json_object json_object_agg json_object_keys json_strip_nulls
+        json_typeof jsonb_agg jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array
+        jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_object_agg
+        jsonb_object_keys jsonb_path_exists jsonb_path_query jsonb_path_query_array jsonb_path_query_first jsonb_set
+        jsonb_strip_nulls jsonb_typeof justify_days justify_hours left log10 lpad make_date make_interval make_time
+        make_timestamp md5 mode num_nonnulls num_nulls overlay percentile_cont percentile_disc pg_advisory_lock
+        pg_advisory_unlock pg_advisory_xact_lock pg_sleep pg_try_advisory_lock pg_try_advisory_xact_lock
+        phraseto_tsquery plainto_tsquery quote_ident quote_literal random regexp_count regexp_like regexp_match
+        regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table regexp_substr repeat reverse right
+        rollup row row_to_json rpad set_config setweight sha256 sha512 similarity split_part st_area st_asbinary
+        st_asewkb st_asgeojson st_astext st_buffer st_contains st_distance st_dwithin st_geomfromewkb st_geomfromewkt
+        st_geomfromgeojson st_geomfromtext st_intersects st_length st_makepoint st_setsrid st_transform st_within st_x
+        st_y starts_with statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array string_to_table
+        strip strpos system timezone to_char to_date to_json to_jsonb to_number to_timestamp to_tsquery to_tsvector
+        transaction_timestamp translate trim_array trunc ts_headline ts_rank ts_rank_cd unaccent unnest
+        uuid_generate_v4 uuidv7 var_pop var_samp variance version websearch_to_tsquery width_bucket word_similarity
         """
     ),
     "sqlite": _words(
@@ -75,7 +78,7 @@ _READING: Final = re.compile(
     r"\b(select|table|from|join|union|intersect|except|with|values|using|into|call|exec|execute|returning|do|copy)\b",
     re.IGNORECASE,
 )
-_CALL: Final = re.compile(r"([\w.\"]+)\s*\(")
+_CALL: Final = re.compile(r"([\w.$\"`\[\]]+)\s*\(")
 _LEADING: Final = re.compile(r"\s*(\w+)")
 _STATEMENTS: Final = frozenset(
     ("set", "reset", "begin", "start", "commit", "rollback", "savepoint", "release", "pragma")
@@ -92,7 +95,7 @@ def is_pure(function: str, dialect: str) -> bool:
 
 def is_harmless_fragment(text: str, dialect: str) -> bool:
     """Return whether a piece of SQL text in a statement is known to read no table of its own."""
-    if _READING.search(text) or ";" in text:
+    if _READING.search(text) or any(each in text for each in (";", "--", "/*", "#")):
         return False
     calls = (each.lower() for each in _CALL.findall(text))
     return all(each in _KEYWORDS or is_pure(each, dialect) for each in calls)

@@ -17,7 +17,7 @@ from sqlalchemy.sql.expression import BinaryExpression, BindParameter, False_, N
 
 from ..values import Kind, kind_of_type
 
-__all__ = ["Among", "Equal", "Parameter", "Place", "Term", "Value", "terms"]
+__all__ = ["Among", "Equal", "Parameter", "Place", "Term", "Value", "place_of", "terms"]
 
 Names: TypeAlias = Mapping[BindParameter[Any], str]
 
@@ -56,10 +56,17 @@ Value: TypeAlias = Parameter | str | None
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """A column has one of several values."""
+    """A column has one of several values.
+
+    Args:
+        place: The column.
+        values: The values.
+        or_null: Whether it may be NULL instead.
+    """
 
     place: Place
     values: tuple[Value, ...]
+    or_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ def _united(alternatives: Sequence[Sequence[Term]]) -> Iterator[Term]:
 
 
 def _terms_of_flag(condition: AsBoolean) -> Iterator[Term]:
-    place = _place(condition.element)
+    place = place_of(condition.element)
     if place is not None and place.kind.name == "boolean":
         if condition.operator is operators.is_true:
             yield Among(place, ("true",))
@@ -115,17 +122,20 @@ def _terms_of_flag(condition: AsBoolean) -> Iterator[Term]:
 
 
 def _terms_of_comparison(condition: BinaryExpression[Any], names: Names) -> Iterator[Term]:
-    if condition.operator in (operators.eq, operators.is_):
-        one, other = _place(condition.left), _place(condition.right)
+    if condition.operator is operators.is_:
+        if isinstance(condition.right, (Null, True_, False_)) and (place := place_of(condition.left)) is not None:
+            yield from _among(place, [condition.right], names)
+    elif condition.operator is operators.eq:
+        one, other = place_of(condition.left), place_of(condition.right)
         if one is not None and other is not None:
-            if condition.operator is operators.eq and one.kind == other.kind:
+            if one.kind == other.kind:
                 yield Equal(one, other)
         elif one is not None:
             yield from _among(one, [condition.right], names)
         elif other is not None:
             yield from _among(other, [condition.left], names)
     elif condition.operator is operators.in_op:
-        place = _place(condition.left)
+        place = place_of(condition.left)
         if place is not None:
             yield from _among(place, _elements(condition.right), names)
 
@@ -143,14 +153,15 @@ def _among(place: Place, values: Sequence[Any], names: Names) -> Iterator[Among]
             found.append(None)
         elif isinstance(each, (True_, False_)) and place.kind.name == "boolean":
             found.append("true" if isinstance(each, True_) else "false")
-        elif isinstance(each, BindParameter) and each in names and kind_of_type(each.type) == place.kind:
-            found.append(Parameter(names[each], place.kind))
+        elif isinstance(each, BindParameter) and each in names and (kind := kind_of_type(each.type)) == place.kind:
+            found.append(Parameter(names[each], kind))  # its own kind: two enumerations may have the same labels
         else:
             return
     yield Among(place, tuple(found))
 
 
-def _place(expression: Any) -> Place | None:
+def place_of(expression: Any) -> Place | None:
+    """Return the column that an expression is. ``None`` if it is something else, or facts do not name its values."""
     while isinstance(expression, Grouping):
         expression = expression.element
     if not isinstance(expression, ColumnClause) or expression.is_literal or expression.table is None:

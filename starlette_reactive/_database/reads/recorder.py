@@ -44,10 +44,11 @@ class SelectRecord:
     tables: list[TableClause] = field(default_factory=list)
     children: list[SelectRecord] = field(default_factory=list)
 
-    def all_tables(self) -> Iterator[TableClause]:
-        """Yield the tables that it and the SELECTs in it read."""
-        yield from self.tables
-        yield from (table for each in self.children for table in each.all_tables())
+    def all_selects(self) -> Iterator[SelectRecord]:
+        """Yield it and all SELECTs in it."""
+        yield self
+        for each in self.children:
+            yield from each.all_selects()
 
 
 @dataclass(eq=False, slots=True)
@@ -59,17 +60,24 @@ class Recording:
         tables: The tables outside any SELECT that it reads.
         unknown: Why it may read anything. ``None`` if it does not.
         names: The names of its parameters.
+        restated: The names of the common table expressions that are not what they select first, such as recursive ones.
     """
 
     selects: list[SelectRecord] = field(default_factory=list)
     tables: list[TableClause] = field(default_factory=list)
     unknown: str | None = None
     names: Mapping[BindParameter[Any], str] = field(default_factory=dict)
+    restated: set[str] = field(default_factory=set)
 
     def all_tables(self) -> Iterator[TableClause]:
         """Yield all tables that it reads."""
         yield from self.tables
-        yield from (table for each in self.selects for table in each.all_tables())
+        yield from (table for each in self.all_selects() for table in each.tables)
+
+    def all_selects(self) -> Iterator[SelectRecord]:
+        """Yield all its SELECTs."""
+        for each in self.selects:
+            yield from each.all_selects()
 
 
 def record(compiled: SQLCompiler) -> Recording:
@@ -127,6 +135,8 @@ class _Recorder(SQLCompiler):
         return froms
 
     def visit_cte(self, cte: Any, *args: Any, **kwargs: Any) -> Any:
+        if cte.recursive or getattr(cte, "_restates", None) is not None:
+            self.recording.restated.add(cte.name)
         with self._inside(None):
             return super().visit_cte(cte, *args, **kwargs)
 

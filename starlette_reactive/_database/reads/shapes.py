@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
 
 from ..._core.facts import Fact, Facts, condition, value_path
 from ..._core.reads import Read
+from ..values import Kind
 from .predicates import Parameter, Value
 
 __all__ = ["ConditionShape", "FactShape", "StatementShape", "condition_shape"]
 
 _MISSING: Final = object()
 _MOST_VALUES: Final = 1000
+"""More values in one list are not named: the column may have any value."""
+
+_MOST_READS: Final = 16
+"""How many executions of a statement are remembered, by their values."""
 
 
 class _NotKnownError(Exception):
@@ -33,28 +38,42 @@ class ConditionShape:
     column: str
     paths: frozenset[str]
     parameters: tuple[Parameter, ...]
+    _null: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_null", value_path(self.column, None))
 
     def bind(self, values: Mapping[str, Any], expanded: Mapping[str, Sequence[str]]) -> frozenset[str]:
         """Return the condition for the values of one execution, and the names that lists of values have in it."""
-        paths = set(self.paths)
+        if not self.parameters:
+            return self.paths
+        paths = [*self.paths]
         for parameter in self.parameters:
             names = expanded.get(parameter.name)
             if names is None:
-                paths.add(self._path(parameter, values.get(parameter.name, _MISSING)))
+                names = (parameter.name,)
             elif len(names) > _MOST_VALUES:
                 raise _NotKnownError(f"compares {self.column} with more than {_MOST_VALUES} values")
+            found = [values.get(name, _MISSING) for name in names]
+            null, kind = self._null, parameter.kind
+            path_of = self._label_path if kind.labels else self._plain_path
+            if kind.name == "integer":  # most are, and lists may be long
+                paths += [f"{null}{each}" if type(each) is int else path_of(kind, each) for each in found]
             else:
-                paths.update(self._path(parameter, values.get(name, _MISSING)) for name in names)
+                paths += [path_of(kind, each) for each in found]
         return frozenset(paths)
 
-    def _path(self, parameter: Parameter, value: object) -> str:
+    def _plain_path(self, kind: Kind, value: object) -> str:
         if value is None:
-            return value_path(self.column, None)
-        text = None if value is _MISSING else parameter.kind.text(value)
-        if text is None:
-            kind = "is not known" if value is _MISSING else f"has the type {type(value).__name__}"
-            raise _NotKnownError(f"compares {self.column} with a value that {kind}")
-        return value_path(self.column, text)
+            return self._null
+        return self._null + (kind.text(value) or self._refuse(value))  # nothing in the text needs to be escaped
+
+    def _label_path(self, kind: Kind, value: object) -> str:
+        return value_path(self.column, None if value is None else kind.text(value) or self._refuse(value))
+
+    def _refuse(self, value: object) -> NoReturn:
+        what = "a value that is not known" if value is _MISSING else f"a value of the type {type(value).__name__}"
+        raise _NotKnownError(f"compares {self.column} with {what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +89,6 @@ class FactShape:
     conditions: tuple[ConditionShape, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class StatementShape:
     """What each execution of a statement reads.
 
@@ -78,26 +96,55 @@ class StatementShape:
         statement: Its text.
         facts: The facts that are the same in each execution.
         variable: The facts that depend on values.
-        everything: Whether it may read anything.
-        unknown: Why not all is known.
+        unknown: Why it may read anything. ``None`` if it reads what the facts say.
     """
 
-    statement: str
-    facts: frozenset[Fact]
-    variable: tuple[FactShape, ...] = ()
-    everything: bool = False
-    unknown: str | None = None
+    def __init__(
+        self,
+        statement: str,
+        facts: Collection[Fact] = (),
+        variable: Collection[FactShape] = (),
+        unknown: str | None = None,
+    ) -> None:
+        self._variable = tuple(variable)
+        self._same = Read(Facts(frozenset(facts), everything=unknown is not None), statement, unknown)
+        parameters = {each.name for fact in variable for one in fact.conditions for each in one.parameters}
+        self._names = tuple(sorted(parameters))
+        self._known: dict[object, Read] = {}
 
     @property
     def is_empty(self) -> bool:
         """Whether it reads nothing."""
-        return not (self.facts or self.variable or self.everything)
+        return not (self._same.facts or self._variable)
 
     def read(self, values: Mapping[str, Any], expanded: Mapping[str, Sequence[str]]) -> Read:
-        """Return what an execution reads."""
-        unknown = self.unknown
-        facts = set(self.facts)
-        for shape in self.variable:
+        """Return what an execution reads.
+
+        Args:
+            values: The values of the execution, by the names of parameters.
+            expanded: The names of the values of each list.
+        """
+        if not self._variable:
+            return self._same
+        if not expanded.keys().isdisjoint(self._names):
+            return self._read(values, expanded)
+        bound = [values.get(name, _MISSING) for name in self._names]
+        # Values that are equal may be written differently, such as a string and a member of an enumeration.
+        key = (*bound, *map(type, bound))
+        try:
+            read = self._known.get(key)
+        except TypeError:  # a value that cannot be hashed
+            return self._read(values, expanded)
+        if read is None:
+            if len(self._known) >= _MOST_READS:
+                self._known.clear()
+            read = self._known[key] = self._read(values, expanded)
+        return read
+
+    def _read(self, values: Mapping[str, Any], expanded: Mapping[str, Sequence[str]]) -> Read:
+        unknown = None
+        facts = set(self._same.facts.facts)
+        for shape in self._variable:
             conditions = []
             for each in shape.conditions:
                 try:
@@ -105,7 +152,7 @@ class StatementShape:
                 except _NotKnownError as error:
                     unknown = unknown or str(error)
             facts.add(Fact(shape.table, frozenset(conditions)))
-        return Read(Facts(frozenset(facts), self.everything), self.statement, unknown)
+        return Read(Facts(frozenset(facts)), self._same.statement, unknown)
 
 
 def condition_shape(column: str, values: Sequence[Value], *, is_key: bool) -> ConditionShape:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 from ..._core.reads import untracked
 
@@ -50,3 +50,6 @@ def _views(schema: str | None, connection: Connection) -> Iterator[str]:
                 yield from list_names(schema)
         with suppress(NotImplementedError):
             yield from inspector.get_temp_view_names()
+        if connection.dialect.name == "sqlite":  # a virtual table shows what it wants, such as a search of other tables
+            virtual = text("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL%'")
+            yield from connection.execute(virtual).scalars()

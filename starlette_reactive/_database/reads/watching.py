@@ -9,6 +9,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from ..._core.facts import Fact, Facts
@@ -69,23 +70,26 @@ class _Watcher:
             reads.add(shape.read(values, expanded))
 
     def _shape(self, compiled: SQLCompiler, connection: Connection) -> StatementShape:
-        text = _EXPANDED.sub(r":\1", compiled.string)
+        text = without_literals(_EXPANDED.sub(r":\1", compiled.string))
         try:
             recording = record(compiled)
             shapes = list(dict.fromkeys(fact_shapes(recording)))
         except Exception as error:  # noqa: BLE001 - a statement that cannot be analysed reads everything
-            return StatementShape(text, frozenset(), (), True, f"cannot be analysed: {error!r}")
+            return StatementShape(text, unknown=f"cannot be analysed: {error!r}")
         unknown = recording.unknown or self._undeclared_view(recording, connection)
         if unknown is not None:
-            return StatementShape(text, frozenset(), (), True, unknown)
+            return StatementShape(text, unknown=unknown)
         whole = {each.table for each in shapes if not each.conditions}
         whole.update(*(self._views.tables(each.table) or () for each in shapes))
         variable = tuple(each for each in shapes if each.table not in whole)
-        return StatementShape(text, frozenset(map(Fact, whole)), variable)
+        return StatementShape(text, [Fact(each) for each in whole], variable)
 
     def _undeclared_view(self, recording: Recording, connection: Connection) -> str | None:
         names = [(connection.schema_for_object(cast("Table", each)), each.name) for each in recording.all_tables()]
-        view = self._views.first_undeclared(names, connection)
+        try:
+            view = self._views.first_undeclared(names, connection)
+        except SQLAlchemyError as error:
+            return f"may read views, which cannot be listed: {error!r}"
         if view is None:
             return None
         return f'reads the view {view}; name its tables with views={{"{view}": ["…"]}}'

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..._core.events import ChangeEvent
-from ..._core.facts import COMMITS, UNKNOWN, column_path, table_path, table_scope, value_path
+from ..._core.facts import COMMITS, UNKNOWN, column_path, conditioned_columns, table_path, table_scope, value_path
 from ..._core.paths import ALL
 
 __all__ = ["VALUE_LIMIT", "Changes", "Image", "Values", "united"]
@@ -74,16 +74,19 @@ class Changes:
             origin: Their origin.
         """
         for table, image in self.tables.items():
-            yield ChangeEvent(table_scope(table), _paths(image) or {ALL}, origin)
+            yield ChangeEvent(table_scope(table), _paths(table, image) or {ALL}, origin)
         if self.tables:
             yield ChangeEvent(COMMITS, map(table_path, self.tables), origin)
         if self.is_unknown:
             yield ChangeEvent(UNKNOWN, {ALL}, origin)
 
 
-def _paths(image: Image | None) -> set[str]:
-    paths: set[str] = set()
-    for column, values in (image or {}).items():
+def _paths(table: str, image: Image | None) -> set[str]:
+    if image is None:
+        return set()
+    # Somebody may have read the table as another object with other columns.
+    paths = {column_path(column) for column in conditioned_columns(table) - image.keys()}
+    for column, values in image.items():
         if values is None:
             paths.add(column_path(column))
         else:

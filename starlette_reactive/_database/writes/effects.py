@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, CursorResult, ExecutionContext
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 
+from ..reads.views import Views
 from .cascades import any_rows, with_consequences
 from .changes import Changes
 from .images import changes_of
@@ -23,8 +24,6 @@ __all__ = ["statement_of"]
 _TRANSACTIONAL = frozenset(("postgresql", "sqlite", "mssql"))
 """Dialects on which a definition does not commit."""
 
-Views = Mapping[str, frozenset[str]]
-
 
 def statement_of(connection: Connection, context: ExecutionContext, text: str, views: Views) -> Statement | None:
     """Return what is known of a statement before its execution. ``None`` if it changes nothing.
@@ -33,7 +32,7 @@ def statement_of(connection: Connection, context: ExecutionContext, text: str, v
         connection: The connection that will execute it.
         context: Its context.
         text: Its text.
-        views: The tables of each view.
+        views: The views of the database.
     """
     compiled = context.compiled
     element = compiled.statement if isinstance(compiled, SQLCompiler) else None
@@ -47,12 +46,14 @@ def statement_of(connection: Connection, context: ExecutionContext, text: str, v
 
 def _of_text(connection: Connection, context: Any, text: str) -> Statement | None:
     effect = effect_of(text)
-    commits = effect is Effect.COMMIT or (
-        effect is not Effect.NOTHING and context.isddl and connection.dialect.name not in _TRANSACTIONAL
+    is_definition = context.isddl and effect is not Effect.NOTHING
+    commits = effect in (Effect.COMMIT, Effect.COMMIT_OF_OTHERS) or (
+        is_definition and connection.dialect.name not in _TRANSACTIONAL
     )
-    if not commits and effect is not Effect.WRITE:
+    is_unknown = effect in (Effect.WRITE, Effect.COMMIT_OF_OTHERS)
+    if not commits and not is_unknown:
         return None
-    changes = Changes(is_unknown=effect is Effect.WRITE)
+    changes = Changes(is_unknown=is_unknown)
     return Statement(context, lambda _result: changes, commits)
 
 
@@ -70,22 +71,31 @@ def _of_rows(
     plan = plan_of(compiled)
     if plan is None:
         return Statement(context, lambda _result: Changes(is_unknown=True))
-    work.is_paused = True
-    try:
+    with work.paused():
         old = read_old_rows(connection, plan, _parameters(context), context.execution_options)
-    finally:
-        work.is_paused = False
 
     def changes(result: CursorResult[Any] | None) -> Changes:
         written = changes_of(plan, _parameters(context), old, result)
         if compiled.ctes:
             written.merge(_changes_of_parts(compiled))
         if written:
-            for name in views.get(plan.table.name, ()):
-                written.add_all(name)
+            with work.paused():
+                _add_tables_of_view(written, plan.table, views, None if result is None else connection)
         return written
 
     return Statement(context, changes)
+
+
+def _add_tables_of_view(changes: Changes, table: Table, views: Views, connection: Connection | None) -> None:
+    """Add the tables that change with a view, if a table is one. Without a connection, nobody can be asked."""
+    tables = views.tables(table.name)
+    if tables is not None:
+        for name in tables:
+            changes.add_all(name)
+    elif connection is not None and views.first_undeclared(
+        [(connection.schema_for_object(table), table.name)], connection
+    ):
+        changes.is_unknown = True
 
 
 def _parameters(context: Any) -> Sequence[Mapping[str, Any]]:

@@ -58,8 +58,8 @@ def _rows(plan: Plan, parameters: Parameters, old: Image, result: CursorResult[A
     kinds = kinds_of(plan.table)
     assigned = {name: _values(plan, name, plan.assigned[name], parameters) for name in kinds if name in plan.assigned}
     if plan.verb is Verb.INSERT:
-        image = {**dict.fromkeys(kinds), **assigned}
-        return Rows(plan.table, None, image if result is None else {**image, **_new_keys(plan, image, result)})
+        image = {**dict.fromkeys(kinds), **_without_null_keys(plan, assigned)}
+        return Rows(plan.table, None, image if result is None else {**image, **_generated(plan, image, result)})
     if plan.verb is Verb.UPSERT:
         image = {**dict.fromkeys(kinds), **assigned}
         return Rows(plan.table, image, image, frozenset(column.name for column in plan.table.columns))
@@ -80,22 +80,30 @@ def _values(plan: Plan, column: str, source: Source | None, parameters: Paramete
         return None
 
 
-def _new_keys(plan: Plan, image: Image, result: CursorResult[Any]) -> Image:
-    """Return the primary keys that the database has given to new rows."""
-    keys = list(plan.table.primary_key)
-    missing = [number for number, column in enumerate(keys) if image.get(column.name, frozenset()) is None]
+def _without_null_keys(plan: Plan, assigned: Mapping[str, Values]) -> dict[str, Values]:
+    """Return the values of new rows. A primary key that is NULL is one that the database makes."""
+    keys = {column.name for column in plan.table.primary_key}
+    return {name: values for name, values in assigned.items() if name not in keys or None not in (values or ())}
+
+
+def _generated(plan: Plan, image: Image, result: CursorResult[Any]) -> Image:
+    """Return the values that the database has given to new rows, as far as SQLAlchemy has asked for them."""
+    missing = [name for name, values in image.items() if values is None]
     if not missing or not plan.returns_keys:
         return {}
     try:
-        rows: list[Any] = result.inserted_primary_key_rows
+        keys: list[Any] = result.inserted_primary_key_rows
+        others: Sequence[Any] = result.returned_defaults_rows or ()
     except InvalidRequestError:  # the application asks for rows itself
         return {}
-    if len(rows) != len(result.context.compiled_parameters):
-        return {}
+    count = len(result.context.compiled_parameters)
+    found: dict[str, list[Any]] = {}
+    for position, column in enumerate(plan.table.primary_key if len(keys) == count else ()):
+        found[column.name] = [row[position] for row in keys]
+    mappings = [row._mapping for row in others]  # noqa: SLF001 - it is public
+    for column in plan.table.columns if len(others) == count else ():
+        if column in mappings[0]:
+            found.setdefault(column.name, [mapping[column] for mapping in mappings])
     kinds = kinds_of(plan.table)
-    found = {keys[number].name: [row[number] for row in rows] for number in missing}
-    return {
-        name: values_of(kinds[name], values)
-        for name, values in found.items()
-        if not any(each is None for each in values)
-    }
+    values = {name: values_of(kinds[name], found[name]) for name in missing if name in found}
+    return _without_null_keys(plan, values)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import sqlalchemy
-from sqlalchemy import Column, Select, Table, bindparam, select
+from sqlalchemy import Column, Select, bindparam, select
 from sqlalchemy.engine import Connection
 
 from ..._core.reads import untracked
@@ -30,6 +30,7 @@ _ROW_LIMIT: Final = 1_000
 _CHUNK: Final = 500
 
 _selects: WeakKeyDictionary[Plan, Select[Any]] = WeakKeyDictionary()
+_locks: WeakKeyDictionary[Plan, str] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def read_old_rows(
     translation = options.get("schema_translate_map")
     own: dict[str, Any] = {} if translation is None else {"schema_translate_map": translation}
     with untracked():
-        if connection.dialect.name == "sqlite" and not _lock_database(connection, plan.table, own):
+        if connection.dialect.name == "sqlite" and not _lock_database(connection, plan, own):
             return None
         return _read(connection, plan, keys, own)
 
@@ -100,10 +101,16 @@ def _keys(plan: Plan, parameters: Sequence[Mapping[str, Any]]) -> list[Any]:
     return list(keys)
 
 
-def _lock_database(connection: Connection, table: Table, options: Mapping[str, Any]) -> bool:
+def _lock_database(connection: Connection, plan: Plan, options: Mapping[str, Any]) -> bool:
     """Begin to write, because SQLite refuses to in a transaction that has read what others have changed since."""
-    nothing = sqlalchemy.delete(table).where(sqlalchemy.false())
-    connection.execute(nothing, execution_options=options)
+    nothing = sqlalchemy.delete(plan.table).where(sqlalchemy.false())
+    if options:
+        connection.execute(nothing, execution_options=options)
+    else:
+        text = _locks.get(plan)
+        if text is None:
+            text = _locks[plan] = str(nothing.compile(dialect=connection.dialect))
+        connection.exec_driver_sql(text)
     return is_in_transaction(connection.connection.driver_connection) is True
 
 

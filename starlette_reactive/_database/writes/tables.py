@@ -38,4 +38,6 @@ def values_of(kind: Kind, values: Iterable[Any]) -> Values:
         if text is None and value is not None:
             return None
         texts.add(text)
-    return frozenset(texts) if len(texts) <= VALUE_LIMIT else None
+        if len(texts) > VALUE_LIMIT:
+            return None
+    return frozenset(texts)

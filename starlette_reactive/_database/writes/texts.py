@@ -15,6 +15,7 @@ class Effect(Enum):
     NOTHING = auto()
     WRITE = auto()
     COMMIT = auto()
+    COMMIT_OF_OTHERS = auto()
     DEFINITION = auto()
 
 
@@ -34,6 +35,7 @@ _WRITING: Final = re.compile(
     re.IGNORECASE,
 )
 _FIRST_WORD: Final = re.compile(r"(?:\s|\(|;|--[^\n]*(?:\n|$)|/\*.*?\*/)*([a-z]*)", re.IGNORECASE | re.DOTALL)
+_PREPARED: Final = re.compile(r"\bPREPARED\b", re.IGNORECASE)
 _MORE: Final = re.compile(r";\s*\S")
 _REDEFINES: Final = re.compile(r"\bOR\s+REPLACE\b", re.IGNORECASE)
 
@@ -50,7 +52,9 @@ def effect_of(statement: str) -> Effect:
         may_write = word in ("WITH", "EXPLAIN") or _MORE.search(statement)
         return Effect.WRITE if may_write and _WRITING.search(statement) else Effect.NOTHING
     if word in _COMMITS:
-        return Effect.WRITE if _MORE.search(statement) and _WRITING.search(statement) else Effect.COMMIT
+        if _MORE.search(statement) and _WRITING.search(statement):
+            return Effect.WRITE
+        return Effect.COMMIT_OF_OTHERS if _PREPARED.search(statement) else Effect.COMMIT
     if word == "CREATE" and not _REDEFINES.search(statement) and not _MORE.search(statement):
         return Effect.DEFINITION
     return Effect.WRITE

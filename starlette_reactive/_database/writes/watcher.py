@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, CursorResult, Dialect, Engine, ExceptionContext, ExecutionContext
@@ -20,9 +20,10 @@ from ..._core.origins import without_default_origin
 from ..driver import commits_at_once, is_in_transaction, is_refusal
 from ..in_doubt import InDoubt
 from ..origins import listen_to_sessions
+from ..reads.views import Views
 from ..suppression import is_suppressed
 from .changes import Changes
-from .commits import watch_commits
+from .commits import Phase, fetch_rows, watch_commits
 from .effects import statement_of
 from .work import work_of, work_on
 
@@ -33,7 +34,9 @@ logger: logging.Logger = logging.getLogger("starlette_reactive.database")
 Emit = Callable[[ChangeEvent], None]
 
 
-_watchers: WeakKeyDictionary[Dialect, _Watcher] = WeakKeyDictionary()
+_watchers: WeakKeyDictionary[Dialect, ref[_Watcher]] = WeakKeyDictionary()
+"""The watcher of each dialect. The functions that it gives to the dialect keep it alive."""
+
 _lock = threading.Lock()
 
 
@@ -48,9 +51,11 @@ def watch_writes(engine: Engine, emit: Emit, views: Mapping[str, Iterable[str]] 
         views: The tables of each view.
     """
     with _lock:
-        watcher = _watchers.get(engine.dialect)
+        known = _watchers.get(engine.dialect)
+        watcher = None if known is None else known()
         if watcher is None:
-            watcher = _watchers[engine.dialect] = _Watcher(engine.dialect)
+            watcher = _Watcher(engine.dialect)
+            _watchers[engine.dialect] = ref(watcher)
         watcher.add(engine, emit, views or {})
 
     def stop() -> None:
@@ -72,7 +77,8 @@ class _Watcher:
 
     def __init__(self, dialect: Dialect) -> None:
         self._emits: dict[Emit, int] = {}
-        self._views: dict[str, frozenset[str]] = {}
+        self._declared: dict[str, frozenset[str]] = {}
+        self._views = Views({})
         self._engines: list[Engine] = []
         self._failures = Failures(logger)
         self._in_doubt = InDoubt(self._emit_one)
@@ -90,7 +96,9 @@ class _Watcher:
     def add(self, engine: Engine, emit: Emit, views: Mapping[str, Iterable[str]]) -> None:
         """Emit with one more function. Listen to one more engine."""
         self._emits = {**self._emits, emit: self._emits.get(emit, 0) + 1}
-        self._views = {**self._views, **{name: frozenset(tables) for name, tables in views.items()}}
+        if views:
+            self._declared.update({name: frozenset(tables) for name, tables in views.items()})
+            self._views = Views(self._declared)
         if engine not in self._engines:
             self._engines.append(engine)
             for name, listener in self._listeners.items():
@@ -126,17 +134,19 @@ class _Watcher:
         self, connection: Connection, element: Any, _many: Any, _values: Any, _options: Any, result: Any
     ) -> None:
         """Note the end of what was executed otherwise than as text for the driver."""
-        work = work_of(connection)
-        if work is None:
-            return
-        match element:
-            case SavepointClause():
-                work.begin_savepoint(element.ident)
-            case RollbackToSavepointClause():
-                work.roll_back_to(element.ident)
-            case ReleaseSavepointClause():
-                work.release(element.ident)
+        if isinstance(element, SavepointClause | RollbackToSavepointClause | ReleaseSavepointClause):
+            self._note_savepoint(connection, element)
         self._ended(connection, getattr(result, "context", None), result)
+
+    def _note_savepoint(self, connection: Connection, element: Any) -> None:
+        if (work := work_of(connection)) is not None:
+            match element:
+                case SavepointClause():
+                    work.begin_savepoint(element.ident)
+                case RollbackToSavepointClause():
+                    work.roll_back_to(element.ident)
+                case _:
+                    work.release(element.ident)
 
     def _after_text(
         self, connection: Connection, _cursor: Any, _text: str, _values: Any, context: ExecutionContext, _many: bool
@@ -155,7 +165,13 @@ class _Watcher:
             commits = work.statement.commits
             work.end(result)
         if work and (commits or commits_at_once(connection)):
-            self._emit(work.take())
+            emit = self._emit
+            if connection.dialect.name == "sqlite":
+                if isinstance(result, CursorResult):
+                    fetch_rows(result)
+                elif context is not None and context.cursor.description is not None:
+                    emit = self._doubt  # the driver's rows are the application's
+            emit(work.take())
 
     def _failed(self, context: ExceptionContext) -> None:
         """Note an error of a statement. What it has written before stays, unless its transaction is rolled back."""
@@ -187,17 +203,20 @@ class _Watcher:
         work.clear()
 
     @contextmanager
-    def _committing(self, dbapi_connection: Any, is_prepared: bool) -> Iterator[None]:
+    def _committing(self, dbapi_connection: Any, phase: Phase) -> Iterator[None]:
         work = work_on(dbapi_connection)
-        if work is None:
+        if work is None or (phase is Phase.ONLY and not work):
             yield
             return
         if is_suppressed():
             work.clear()
+        elif phase is Phase.RECOVERED:
+            work.add(Changes(is_unknown=True))
         try:
-            yield
+            with work.paused():
+                yield
         except BaseException as error:
-            if is_prepared or not self._is_refused(error, dbapi_connection):
+            if phase is not Phase.ONLY or not self._is_refused(error, dbapi_connection):
                 self._doubt(work.take())
             if not is_in_transaction(dbapi_connection.driver_connection):
                 work.clear()

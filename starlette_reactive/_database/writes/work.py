@@ -6,7 +6,8 @@ pool may be left in a transaction whose COMMIT was refused, and the next COMMIT 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import ref
@@ -70,6 +71,15 @@ class Work:
     def __bool__(self) -> bool:
         return self.statement is not None or any(frame.changes for frame in self._frames)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take no notice of the statements of a block."""
+        self.is_paused, was_paused = True, self.is_paused
+        try:
+            yield
+        finally:
+            self.is_paused = was_paused
+
     def begin(self, statement: Statement, connection: Connection) -> None:
         """Note that a statement begins."""
         session = session_of(connection)
@@ -85,9 +95,12 @@ class Work:
         """
         statement, self.statement = self.statement, None
         if statement is not None:
-            changes = statement.changes(result)
-            if changes:
-                self._frames[-1].changes.setdefault(self._origin, Changes()).merge(changes)
+            self.add(statement.changes(result))
+
+    def add(self, changes: Changes) -> None:
+        """Add what was written."""
+        if changes:
+            self._frames[-1].changes.setdefault(self._origin, Changes()).merge(changes)
 
     def begin_savepoint(self, name: str) -> None:
         """Note that a savepoint was made."""
@@ -136,11 +149,9 @@ def work_of(connection: Connection) -> Work | None:
 
 
 def work_on(dbapi_connection: Any) -> Work | None:
-    """Return what a connection of the pool has written. ``None`` if that is nothing."""
-    if not isinstance(dbapi_connection, PoolProxiedConnection) or not dbapi_connection.is_valid:
-        return None
-    work: Work | None = dbapi_connection.info.get(_KEY)
-    return work or None
+    """Return the work of a connection of the pool. ``None`` if it is lost."""
+    is_usable = isinstance(dbapi_connection, PoolProxiedConnection) and dbapi_connection.is_valid
+    return _in(dbapi_connection.info) if is_usable else None
 
 
 def _in(info: dict[Any, Any]) -> Work:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -40,6 +40,7 @@ class Task(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     board_id: Mapped[int | None] = mapped_column(ForeignKey("board.id"))
+    parent_id: Mapped[int | None]
     title: Mapped[str]
     done: Mapped[bool] = mapped_column(default=False)
     state: Mapped[State] = mapped_column(default=State.OPEN)
@@ -48,10 +49,10 @@ class Task(Base):
     board: Mapped[Board | None] = relationship(back_populates="tasks")
 
 
-def watched_engine(**options: Any) -> Engine:
+def watched_engine(views: Mapping[str, Iterable[str]] | None = None, **options: Any) -> Engine:
     engine = create_engine("sqlite://", poolclass=StaticPool, **options)
     Base.metadata.create_all(engine)
-    watch_reads(engine)
+    watch_reads(engine, views)
     return engine
 
 

@@ -8,8 +8,28 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, and_, bindparam, exists, func, lambda_stmt, literal, not_, or_, select
-from sqlalchemy.orm import Session, aliased, joinedload, selectinload
+from sqlalchemy import (
+    Engine,
+    String,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    lambda_stmt,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Session, aliased, joinedload, selectinload, subqueryload
+
+from starlette_reactive._database.reads.analysis import fact_shapes
+from starlette_reactive._database.reads.recorder import record
 
 from .models import Board, State, Task, facts_of, watched_engine
 
@@ -27,6 +47,9 @@ def engine() -> Engine:
 
 board, task, other = Board.__table__, Task.__table__, Task.__table__.alias()
 seven = task.c.board_id == 7
+children = select(task.c.id).where(task.c.id == 7).cte("children", recursive=True)
+children = children.union_all(select(task.c.id).where(task.c.parent_id == children.c.id))
+of_seven = select(task.c.board_id.label("of")).where(seven).limit(3).cte()
 first_three = select(task).limit(3).subquery()
 
 STATEMENTS: list[tuple[Any, set[str]]] = [
@@ -62,6 +85,15 @@ STATEMENTS: list[tuple[Any, set[str]]] = [
     (select(task).join(board).where(seven), {"task(board_id=7)", "board(id=7)"}),
     (select(task, board).where(task.c.board_id == board.c.id, seven), {"task(board_id=7)", "board(id=7)"}),
     (select(board).outerjoin(task).where(board.c.id == 7), {"task(board_id=7)", "board(id=7)"}),
+    # A condition that is false for NULL makes an outer join an inner one.
+    (select(board).outerjoin(task).where(seven), {"task(board_id=7)", "board(id=7)"}),
+    (select(board).outerjoin(task).where(task.c.board_id.in_([7])), {"task(board_id=7)", "board(id=7)"}),
+    (select(board).outerjoin(task).where(or_(seven, task.c.board_id.is_(None))), {"task()", "board()"}),
+    (
+        select(board).outerjoin(of_seven, of_seven.c.of == board.c.id).where(board.c.id == 7),
+        {"task(board_id=7)", "board(id=7)"},
+    ),
+    (select(board).outerjoin(of_seven, of_seven.c.of == board.c.id), {"task(board_id=7)", "board()"}),
     # A task that gets into the join takes a board out of the result.
     (select(board).outerjoin(task).where(task.c.id.is_(None)), {"task()", "board()"}),
     (select(board).outerjoin(task, and_(task.c.board_id == board.c.id, seven)), {"task(board_id=7)", "board()"}),
@@ -87,14 +119,37 @@ STATEMENTS: list[tuple[Any, set[str]]] = [
         ),
         {"task(board_id=7)", "board(id=7)"},
     ),
+    # What ON decides matters for boards whose tasks are not kept, too.
+    (
+        select(board)
+        .outerjoin_from(
+            board, task, and_(task.c.board_id == board.c.id, exists().where(other.c.parent_id == task.c.id))
+        )
+        .where(board.c.id == 7, task.c.id.is_(None)),
+        {"task()", "board(id=7)"},
+    ),
     # A table in a subquery hides that of the same name around it.
     (
         select(task).where(seven, task.c.id == select(func.max(task.c.id)).correlate(None).scalar_subquery()),
         {"task()"},
     ),
     (select(select(task).where(seven).subquery()), {"task(board_id=7)"}),
+    (select(board).join(of_seven, of_seven.c.of == board.c.id), {"task(board_id=7)", "board(id=7)"}),
+    (select(board).outerjoin(of_seven, of_seven.c.of == board.c.id), {"task(board_id=7)", "board()"}),
+    (select(of_seven).outerjoin(board, of_seven.c.of == board.c.id), {"task(board_id=7)", "board(id=7)"}),
     (select(first_three).where(first_three.c.board_id == 7), {"task()"}),
     (select(task).where(seven).union_all(select(task).where(task.c.id == 3)), {"task(board_id=7)", "task(id=3)"}),
+    (select(children), {"task()"}),
+    (select(task).where(task.c.id.in_(select(board.c.id).where(board.c.id == 7))), {"task()", "board(id=7)"}),
+    # what is no equality
+    (select(task).where(task.c.id.between(7, 7)), {"task()"}),
+    (select(task).where(case((task.c.done, task.c.id), else_=7) == 7), {"task()"}),
+    (select(task).where(func.coalesce(task.c.board_id, 7) == 7), {"task()"}),
+    (select(task).where(cast(task.c.id, String) == "7"), {"task()"}),
+    (select(task).where(tuple_(task.c.id, task.c.board_id).in_([(7, 7)])), {"task()"}),
+    (select(task).where(task.c.board_id.is_not_distinct_from(7)), {"task()"}),
+    (select(task).where(task.c.board_id.is_not(None)), {"task()"}),
+    (select(task).where(task.c.board_id.not_in([7])), {"task()"}),
     # what comes after WHERE
     (select(func.count()).select_from(task).where(seven), {"task(board_id=7)"}),
     (select(task).where(seven).order_by(task.c.title).limit(3).offset(1), {"task(board_id=7)"}),
@@ -150,6 +205,7 @@ ORM = [
     (in_lambda, {"task(board_id=7)", "task(board_id=8)"}),
     (aliased_twice, {"task(board_id=7)", "task(id=7)"}),
     (loaded(selectinload(Board.tasks)), {"board(id=7)", "task(board_id=7)"}),
+    (loaded(subqueryload(Board.tasks)), {"board(id=7)", "task(board_id=7)"}),
     (loaded(joinedload(Board.tasks)), {"board(id=7)", "task(board_id=7)"}),
     (lambda session: session.scalars(select(Task).where(Task.board.has(id=7))).all(), {"board(id=7)", "task()"}),
 ]
@@ -183,3 +239,23 @@ def test_each_execution_has_its_own_parameters(number: int, engine: Engine) -> N
     statement = select(Task.id).where(Task.board_id == bindparam("board"))
     found = facts_of(engine, lambda session: session.execute(statement, {"board": number}))
     assert found == {f"task(board_id={number})"}
+
+
+lateral = select(task.c.title).where(task.c.board_id == board.c.id).limit(1).lateral()
+sample = task.tablesample(50)
+
+
+@pytest.mark.parametrize(
+    ("statement", "columns"),
+    [
+        (select(board, lateral).join(lateral, true()).where(board.c.id == 7), [("board", ["id"]), ("task", [])]),
+        (select(sample).where(sample.c.id == 7), [("task", [])]),
+        (select(task.c.id, sample).where(sample.c.id == task.c.id, task.c.id == 7), [("task", []), ("task", ["id"])]),
+        (select(task.c.id).where(seven, task.c.state == State.OPEN), [("task", ["board_id", "state"])]),
+    ],
+)
+def test_postgresql_reads(statement: Any, columns: list[tuple[str, list[str]]]) -> None:
+    recording = record(statement.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+    found = [(shape.table, [each.column for each in shape.conditions]) for shape in fact_shapes(recording)]
+    assert recording.unknown is None
+    assert sorted(found) == columns

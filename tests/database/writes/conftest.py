@@ -20,7 +20,7 @@ from .support import Emitted
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     require(postgres_binaries(), "PostgreSQL's server")
-    settings = {"max_prepared_transactions": "10"}
+    settings = {"max_prepared_transactions": "10", "fsync": "off"}
     with PostgresServer(tmp_path_factory.mktemp("postgres"), settings=settings) as server:
         yield server
 
@@ -37,6 +37,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
     """An engine on a database with the boards 1 and 2, the tasks 1 and 2 on board 1, and the tag 1."""
+    yield from running_engine(url)
+
+
+def running_engine(url: str) -> Iterator[Engine]:
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda connection, _record: connection.execute("PRAGMA foreign_keys = ON"))
@@ -49,6 +53,12 @@ def engine(url: str) -> Iterator[Engine]:
     yield engine
     Base.metadata.drop_all(engine)
     engine.dispose()
+
+
+@pytest.fixture
+def postgresql(postgres: PostgresServer) -> Iterator[Engine]:
+    """An engine on PostgreSQL, with the same rows."""
+    yield from running_engine(postgres.url.replace("postgresql", "postgresql+psycopg", 1))
 
 
 @pytest.fixture

@@ -73,13 +73,13 @@ class Document(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    version: Mapped[int]
+    version: Mapped[int] = mapped_column()
     board_id: Mapped[int] = mapped_column(ForeignKey("boards.id", ondelete="CASCADE"))
 
     __mapper_args__ = {  # noqa: RUF012 - as SQLAlchemy requires it
         "polymorphic_on": "kind",
         "polymorphic_identity": "document",
-        "version_id_col": "version",
+        "version_id_col": version,
     }
 
 

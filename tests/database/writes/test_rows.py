@@ -24,7 +24,7 @@ def test_a_new_row_gives_its_values_and_the_key_that_the_database_has_made(engin
     assert emitted.take() == [
         ChangeEvent(
             "db:tasks",
-            {f"id={key}", "board_id=2", "done=false", "state=OPEN", "due=", "owner_id=", "position"},
+            {f"id={key}", "board_id=2", "done=false", "state=OPEN", "due=", "owner_id=", "position=0"},
         ),
         ChangeEvent("db", {"tasks"}),
     ]

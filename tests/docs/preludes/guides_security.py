@@ -1,4 +1,4 @@
-"""What the page on security takes for granted: an application, a wrapper, and a template that greets its viewer."""
+"""What the page on security takes for granted: an application, a wrapper, and templates with data of a viewer."""
 
 from jinja2 import DictLoader, Environment
 from starlette.applications import Starlette
@@ -9,7 +9,10 @@ from starlette_reactive import Reactive, ViewerNameError
 __all__ = ["DictLoader", "Environment", "SignInRequired", "ViewerNameError", "app", "reactive"]
 
 GREETING = '<p id="hello">{% block hello %}Hello {{ user }}{% endblock %}</p>'
-reactive = Reactive(Environment(loader=DictLoader({"greeting.html": GREETING}), autoescape=True))
+ACCOUNT = """<p id="token">{% block token %}{{ token }}{% endblock %}</p>
+<ul id="comments">{% block comments %}{% for text in comments %}<li>{{ text }}</li>{% endfor %}{% endblock %}</ul>"""
+TEMPLATES = {"greeting.html": GREETING, "account.html": ACCOUNT}
+reactive = Reactive(Environment(loader=DictLoader(TEMPLATES), autoescape=True))
 app = Starlette(routes=reactive.routes)
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "reactive",
     "save_task",
     "shop",
+    "slow_query",
     "tasks_of",
     "templates",
     "unread_of",
@@ -31,9 +32,12 @@ __all__ = [
 
 BOARD = """<ul id="tasks">{% block tasks %}{% for task in tasks %}<li>{{ task }}</li>{% endfor %}{% endblock %}</ul>
 <p>{{ error }}</p><div {{ live() }}></div>"""
+FIGURES = """<p id="revenue">{% block revenue %}{{ revenue.total }}{% endblock %}</p>"""
 TASKS: dict[int, list[str]] = {}
 
-templates = Jinja2Templates(env=Environment(loader=DictLoader({"board.html": BOARD}), autoescape=True))
+templates = Jinja2Templates(
+    env=Environment(loader=DictLoader({"board.html": BOARD, "figures.html": FIGURES}), autoescape=True)
+)
 reactive = Reactive(templates)
 app = FastAPI()
 shop = Starlette(routes=reactive.routes)
@@ -57,3 +61,7 @@ async def tasks_of(board_id: int) -> list[Any]:
 
 async def save_task(board_id: int, title: str) -> None:
     TASKS.setdefault(board_id, []).append(title)
+
+
+async def slow_query() -> int:
+    return 7

@@ -1,0 +1,1 @@
+"""Lists that are updated row by row, in browsers."""
