@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +92,21 @@ def test_a_factory_whose_engine_is_set_later_is_tracked(sqlite: Engine, emitted:
     assert reads.entries
     assert repr(tracking) == f"<Tracking of {sqlite.url}>"
     tracking.stop()
+
+
+def test_the_first_engine_of_a_process_may_be_set_later(tmp_path: Path) -> None:
+    program = f"""
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import sessionmaker
+from starlette_reactive._database.tracking import track
+
+sessions = sessionmaker()
+track(sessions, print)
+sessions.configure(bind=create_engine("sqlite:///{tmp_path / "first.sqlite3"}"))
+with sessions() as session:
+    session.execute(text("create table board (id integer)"))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)  # a process in which nothing is tracked yet
 
 
 def test_all_engines_of_a_factory_are_tracked(sqlite: Engine, other: Engine, emitted: Emitted) -> None:
