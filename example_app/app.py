@@ -33,7 +33,6 @@ def create_app(database: URL | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_database(database or settings.database_url()) as sessions, anyio.create_task_group() as tasks:
-            boards.announce(sessions)
             app.state.sessions, app.state.tasks = sessions, tasks
             yield
             tasks.cancel_scope.cancel()

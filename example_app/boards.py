@@ -1,7 +1,7 @@
-"""Boards: a live page, and events emitted by commits.
+"""Boards: a page that is live because of what it reads.
 
-The decorator makes one endpoint serve the page and its updates. The endpoints that change data only commit:
-``announce`` maps each kind of row to the scopes and paths to emit after a commit.
+The decorator makes one endpoint serve the page and its updates. The endpoints that change data only commit. The page
+runs again after a commit that changes rows which it has read: tasks, activity, or the notifications of the bell.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from starlette_reactive import Action, Fragment, ValidationError
-from starlette_reactive.sqlalchemy import emit_on_commit
 
-from .database import Session, Sessions
+from .database import Session
 from .forms import answer, go_to, is_htmx, text_error
 from .inputs import Number, NumberField, Text
 from .live import everybody_signed_in, person_id, reactive, templates
@@ -24,7 +23,7 @@ from .models import STATES, Activity, Board, Person, Task, now
 from .notifications import note, notify, unread_of
 from .people import Me, everybody
 
-__all__ = ["announce", "find_board", "router", "tasks_of"]
+__all__ = ["find_board", "router", "tasks_of"]
 
 FEED_LENGTH = 8
 LONGEST_TITLE = 120
@@ -33,30 +32,11 @@ VERBS = {"todo": "put back", "doing": "started", "done": "finished"}
 router = APIRouter()
 
 
-def announce(sessions: Sessions) -> None:
-    """Emit events for the rows that each commit of these sessions changes."""
-    emit_on_commit(
-        sessions,
-        reactive,
-        {
-            Board: lambda board: ("workspace", {"boards"}),  # noqa: ARG005
-            Task: lambda task: [(f"board:{task.board_id}", {"columns"}), ("workspace", {"boards"})],
-            Activity: lambda entry: (f"board:{entry.board_id}", {"activity"}),
-        },
-    )
-
-
 # The page
 
 
 @router.get("/boards/{board_id}")
-@reactive.page(
-    "board.html",
-    scope=["board:{board_id}", "person:{me.id}"],
-    share=everybody_signed_in,
-    user=person_id,
-    exclude_blocks=["add_task"],
-)
+@reactive.page("board.html", share=everybody_signed_in, user=person_id, exclude_blocks=["add_task"])
 async def board_page(board_id: Number, me: Me, session: Session) -> dict[str, Any]:
     board = await find_board(session, board_id)
     return {

@@ -1,4 +1,8 @@
-"""The database: an engine, its tables, and a session for each request."""
+"""The database: an engine, its tables, and a session for each request.
+
+The factory of sessions exists before the engine, so that ``live.py`` can track it: ``reactive.track(sessions)``. The
+engine is known when the application starts.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from .models import Base
 from .seed import fill
 
-__all__ = ["Session", "Sessions", "open_database"]
+__all__ = ["Session", "Sessions", "open_database", "sessions"]
 
 Sessions = async_sessionmaker[AsyncSession]
+sessions: Sessions = async_sessionmaker(expire_on_commit=False)
 _FIRST_START = 7_301_442  # the key of this application's advisory lock
 
 
@@ -26,7 +31,8 @@ async def open_database(url: URL) -> AsyncIterator[Sessions]:
     engine = _engine(url)
     try:
         await _prepare(engine)
-        yield async_sessionmaker(engine, expire_on_commit=False)
+        sessions.configure(bind=engine)
+        yield sessions
     finally:
         await engine.dispose()
 

@@ -4,6 +4,8 @@ The index does not contain the block ``editor``, so no update touches what someb
 the number of words and the names of the people who have the document open are live. This page uses the layer below
 ``@reactive.page``: an index, a stream with a connection for presence, and one render for all viewers.
 
+Nothing is tracked here: each change is emitted after its commit, with the paths that it changes.
+
 Two people may save at the same time. Each save names the version that it is based on; the second one gets a conflict
 that shows the differences.
 """
@@ -124,7 +126,6 @@ async def create(request: Request, me: Me, session: Session, title: Text = "") -
     document = Document(title, "", me.name)
     session.add(document)
     await session.commit()
-    await reactive.emit("workspace", "documents")
     return go_to(request, f"/documents/{document.id}")
 
 
@@ -161,7 +162,6 @@ async def rename(request: Request, me: Me, session: Session, document: CurrentDo
     document.title = title
     await session.commit()
     await reactive.emit(scope_of(document.id), "document.title")
-    await reactive.emit("workspace", "documents")
     return answer(request, form, back=back)
 
 

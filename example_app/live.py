@@ -1,8 +1,12 @@
-"""What the pages share: the templates and the ``Reactive`` object."""
+"""What the pages share: the templates and the ``Reactive`` object, which tracks the database.
+
+Pages without ``scope=`` are live because of what they read: a commit runs those again that have read the rows it
+changes. Nothing else has to be emitted for them.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +16,9 @@ from fastapi.templating import Jinja2Templates
 from starlette_reactive import Reactive, ReactiveBus
 
 from . import settings
-from .models import now
+from .database import sessions
 
 __all__ = ["everybody_signed_in", "index", "person_id", "reactive", "templates"]
-
-FRESH = timedelta(seconds=3)
-"""How long the pages highlight a change."""
 
 
 def person_id(request: Request) -> str | None:
@@ -46,12 +47,7 @@ def _hue(name: str) -> int:
     return sum(map(ord, name)) * 137 % 360
 
 
-def _is_fresh(at: datetime) -> bool:
-    return now() - at < FRESH
-
-
 templates.env.filters |= {"clock": _clock, "hue": _hue}
-templates.env.tests["fresh"] = _is_fresh
 
 reactive = Reactive(
     templates,
@@ -61,5 +57,6 @@ reactive = Reactive(
     debug=settings.debug(),
     inspector=settings.debug(),
 )
+reactive.track(sessions)
 index = reactive.index
 """The dependency index, for pages that do not use ``@reactive.page``."""

@@ -1,8 +1,9 @@
 """Notifications: sent to some people only, and kept for those who are away.
 
-Each person has a scope, which every live page with a bell has as well as its own. A change in it reaches only the pages
-of this person. It does not reach people who are away, so each notification is also a row. Each person has a cursor into
-these rows; the rows after it are unread. “Mark as read” moves the cursor to the newest row that was *shown*, so a
+The page of notifications is not tracked: it has a scope of its own for each person, and a change that is emitted there
+reaches nobody else. It does not reach people who are away either, so each notification is also a row. Each person has a
+cursor into these rows; the rows after it are unread. The bells of boards and of the home page need no emit, because
+these pages read the rows. “Mark as read” moves the cursor to the newest row that was *shown*, so a
 notification that arrives at that moment stays unread.
 """
 
@@ -31,7 +32,7 @@ router = APIRouter()
 
 
 @router.get("/notifications")
-@reactive.page("notifications.html", scope="person:{me.id}", user=person_id)
+@reactive.page("notifications.html", scope="person:{me.id}", user=person_id, tracked=False)
 async def notifications_page(me: Me, session: Session) -> dict[str, Any]:
     mine = select(Notification).where(Notification.person_id == me.id).order_by(Notification.id.desc())
     unread = list(await session.scalars(mine.where(Notification.id > me.read_until)))
@@ -64,7 +65,7 @@ async def note(session: AsyncSession, person: str, text: str, link: str) -> None
 
 
 async def notify(*people: str) -> None:
-    """Notify the pages of some people, and of nobody else, of new or read notifications."""
+    """Notify some people, and nobody else, of new or read notifications: on the pages that are not tracked."""
     for person in people:
         await reactive.emit(f"person:{person}", "notices", "unread")
-    await reactive.emit("chat", "unread", audience=people)  # the chat's own stream has one scope
+    await reactive.emit("chat", "unread", audience=people)  # the chat is one scope for everybody

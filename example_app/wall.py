@@ -21,7 +21,7 @@ router = APIRouter()
 
 
 @router.get("/wall/{board_id}")
-@reactive.page("wall.html", scope="board:{board_id}", shared=True)
+@reactive.page("wall.html", shared=True)
 async def wall(board_id: Number, session: Session) -> dict[str, Any]:
     board = await find_board(session, board_id)
     return {"board": board, "columns": await tasks_of(session, board)}

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from .._core.events import ChangeEvent
 from .factories import session_class_of
+from .origins import listen_to_sessions
 from .reads import watch_reads
 from .triggers import pass_origin
 from .writes import watch_writes
@@ -83,6 +84,7 @@ class Tracking:
 
     def follow(self, session_class: type[Session]) -> None:
         """Track each engine that sessions of a class use."""
+        listen_to_sessions()  # now: SQLAlchemy takes no listener of sessions while it calls one
 
         def begin(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
             self.add(connection.engine)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import anyio
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import URL
 
 import starlette_reactive
 from example_app import people, seed, settings
 from example_app.app import create_app
 from example_app.live import reactive
+from example_app.models import Task
 from starlette_reactive import assets, sqlalchemy
 from starlette_reactive.testing import TestClient
 from tests.support import eventually
@@ -95,12 +97,13 @@ async def test_signing_out_ends_the_live_pages_of_this_browser_and_no_others(ent
 
 
 async def test_the_stream_of_somebody_who_is_not_there_any_more_ends(
-    enter: Enter, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, enter: Enter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada, ben = await enter("Ada"), await enter("Ben")
     page = await ben.live("/boards/1")
     monkeypatch.setattr(people, "person_id", lambda request: None)
-    await reactive.emit("board:1", "columns")
+    async with app.state.sessions.begin() as session:
+        session.add(Task(1, "Cake"))
     with anyio.fail_after(20):
         while not page.streams[0].closed:  # noqa: ASYNC110 - a connection sets no event
             await anyio.sleep(0.01)

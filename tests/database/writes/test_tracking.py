@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +94,21 @@ def test_a_factory_whose_engine_is_set_later_is_tracked(sqlite: Engine, emitted:
     tracking.stop()
 
 
+def test_the_first_engine_of_a_process_may_be_set_later(tmp_path: Path) -> None:
+    program = f"""
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import sessionmaker
+from starlette_reactive._database.tracking import track
+
+sessions = sessionmaker()
+track(sessions, print)
+sessions.configure(bind=create_engine("sqlite:///{tmp_path / "first.sqlite3"}"))
+with sessions() as session:
+    session.execute(text("create table board (id integer)"))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)  # a process in which nothing is tracked yet
+
+
 def test_all_engines_of_a_factory_are_tracked(sqlite: Engine, other: Engine, emitted: Emitted) -> None:
     sessions = sessionmaker(binds={Board: sqlite, Task: other})
     tracking = track(sessions, emitted.emit)
@@ -168,10 +185,29 @@ def test_a_write_to_a_view_changes_its_tables(postgres: PostgresServer, postgres
             with postgresql.begin() as connection:
                 connection.execute(update(view).where(view.c.id == 1).values(name="z"))
             assert emitted.paths()[scope] == {"*"}
+            with postgresql.begin() as connection:
+                part = update(view).where(view.c.id == 1).values(name="y").returning(view.c.id).cte()
+                connection.execute(select(part.c.id))
+            assert emitted.paths()[scope] == {"*"}
             tracking.stop()
     finally:
         with postgresql.begin() as connection:
             connection.exec_driver_sql("DROP VIEW named")
+
+
+def test_a_write_to_a_view_whose_trigger_does_it_instead_changes_its_tables(sqlite: Engine, emitted: Emitted) -> None:
+    view = Table("named", MetaData(), Column("id", Integer, primary_key=True), Column("name", String))
+    with sqlite.begin() as connection:
+        connection.exec_driver_sql("CREATE VIEW named AS SELECT id, name FROM boards")
+        instead = "UPDATE boards SET name = new.name WHERE id = old.id"
+        connection.exec_driver_sql(f"CREATE TRIGGER rename INSTEAD OF UPDATE ON named BEGIN {instead}; END")
+    add_board(sessionmaker(sqlite))
+    for views, scope in (({"named": ["boards"]}, "db:boards"), ({}, "db:*")):
+        tracking = track(sqlite, emitted.emit, views=views)
+        with sqlite.begin() as connection:
+            connection.execute(update(view).where(view.c.id == 1).values(name="z"))
+        assert emitted.paths()[scope] == {"*"}
+        tracking.stop()
 
 
 def test_an_engine_that_is_tracked_no_more_is_freed(tmp_path: Path, emitted: Emitted) -> None:
