@@ -70,6 +70,7 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "block_markup": "The HTML parser builds the element of a live block in another way than the template says.",
     "block_not_live": "A block looks live and is not, or only in part.",
     "no_live_block": "A page calls live(), and no block of it is live.",
+    "not_connected": "A page that an endpoint declares never calls live().",
     "live_script_needed": "A live block contains what only the live script updates as a reload shows it.",
     "block_editable": "A live block contains user input that an update discards.",
     "csrf_token": "A live block contains a CSRF token.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from .._core.paths import ALL
 from .._index.index import registry_of
 from .._index.live_elements import NotLive
 from .._templates import BlockReads, Element, TreeFault
@@ -15,6 +16,8 @@ from .page_tree import Node, PageTree
 
 __all__ = ["check_liveness"]
 
+_CONNECT: Final = "live"
+"""The function that connects a page."""
 _MOST_NAMED: Final = 8
 """Of the blocks of a page without a live one, this many are named."""
 _MOST_PATHS: Final = 3
@@ -33,11 +36,21 @@ def check_liveness(tree: PageTree, blocks: Sequence[LiveBlock], app: AppDescript
         yield from _check_element(block)
     for page in app.pages_of(tree.name):
         reasons = registry_of(page.index).not_live.get(tree.name, {})
+        if not _may_connect(tree):
+            message = "the page is declared with @reactive.page, and never calls live(), so no browser connects to it"
+            fix = "write <div {{ live() }}></div> into the page or its base layout, outside every block that changes"
+            yield Issue(Severity.ERROR, "not_connected", tree.name, None, message, fix)
         if tree.sink is not None and not any(page.index.block_dependencies(*ref.key) for ref in page.index.blocks()):
             yield _no_live_block_issue(tree, reasons)
             continue
         for name, reason in reasons.items():
             yield from _check_not_live(tree, page, name, reason, app)
+
+
+def _may_connect(tree: PageTree) -> bool:
+    """Return whether a page calls ``live()``, or reads what is not known."""
+    read = tree.reads.outside.union(*(block.paths for block in tree.reads.blocks.values()))
+    return not read.isdisjoint((ALL, _CONNECT))
 
 
 def _check_element(block: LiveBlock) -> Iterator[Issue]:

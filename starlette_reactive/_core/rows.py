@@ -20,8 +20,8 @@ __all__ = ["SEPARATOR", "DuplicateIdError", "KeyedText", "RowChange", "changed_r
 SEPARATOR: Final = "\x1e"
 """Separates parts where they are sent. A text that contains it has no parts."""
 _ROW_ID: Final = re.compile(
-    r"""(?:\s|<!--.*?-->)*<[a-z][^\s/>]*
-    (?:[\s/]+(?!id[\s=])[^\s/>=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'>]+))?)*?
+    r"""(?:\s|<!--.*?-->)*+<[a-z][^\s/>]*
+    (?>[\s/]+(?!id[\s=])[^\s/>=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'>]+))?)*?
     [\s/]+id\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )

@@ -224,9 +224,9 @@ class LiveStream(EventStream):
             frames, toasts = group.feed.take(viewer), self._toasts.take(viewer.client)
             if frames or toasts:
                 await self._send_body(send, viewer, self._encoder.encode(own, frames, toasts))
-                own = b""
                 if frames:
-                    group.traces.sent(viewer, len(frames))
+                    group.traces.sent(viewer, len(own) + len(frames))
+                own = b""
             elif viewer.heartbeat != group.heartbeat:
                 await self._send_body(send, viewer, self._encoder.encode_heartbeat(viewer.client.heartbeat))
             else:

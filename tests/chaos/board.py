@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from .dom import own_values
+from .dom import own_rows, own_values
 from .member import Member
-from .state import PATHS, State
+from .state import PATHS, ROW_PATHS, State, rows_of
 from .viewer import Viewer
 
 BLOCKS = {
@@ -30,14 +30,16 @@ BLOCKS = {
     "twig": ["p16"],
     "wide": ["p17", "p18"],
     "heavy": ["p19"],
+    "list": ["rows"],
 }
 """What each block of the page shows itself, written down again so that the server is not its own judge."""
 INSIDE = {"tree": {"branch", "leaf", "twig"}, "branch": {"leaf"}}
-SHARED = ("single", "pair", "sums", "addends", "rest", "leaf", "twig", "wide", "heavy")
+SHARED = ("single", "pair", "sums", "addends", "rest", "leaf", "twig", "wide", "heavy", "list")
 """The blocks that members with an equal key share."""
-DERIVED = {"total": ("p3", "p4", "p5")}
+DERIVED = {"total": ("p3", "p4", "p5"), "rows": ROW_PATHS}
 
 Step = tuple[int, ...]
+Shown = tuple[int, ...] | tuple[tuple[str, int], ...]
 
 
 class StaleError(AssertionError):
@@ -48,11 +50,18 @@ class ForeignError(AssertionError):
     """A member was sent something that was not meant for it."""
 
 
-def values_of(block: str, step: Step) -> tuple[int, ...]:
+def values_of(block: str, step: Step) -> Shown:
     """Return what a block shows of a step's values."""
     by_path = dict(zip(PATHS, step, strict=True))
-    by_path |= {path: sum(by_path[each] for each in sources) for path, sources in DERIVED.items()}
+    if block == "list":
+        return rows_of(by_path)
+    by_path["total"] = sum(by_path[each] for each in DERIVED["total"])
     return tuple(by_path[path] for path in BLOCKS[block])
+
+
+def shown_in(page: str, block: str) -> Shown:
+    """Return what a block of a page shows itself. Of the list, it is the rows in their order."""
+    return own_rows(page, block) if block == "list" else own_values(page, block, BLOCKS[block])
 
 
 def blocks_showing(paths: set[str]) -> set[str]:
@@ -90,8 +99,8 @@ class Board:
             return ["it has no page"]
         wrong = []
         newest = True
-        for block, paths in BLOCKS.items():
-            shown = own_values(viewer.page, block, paths)
+        for block in BLOCKS:
+            shown = shown_in(viewer.page, block)
             first = viewer.seen[block]
             newest = newest and shown == values_of(block, self.history[-1])
             if not any(values_of(block, step) == shown for step in reversed(self.history[first:])):

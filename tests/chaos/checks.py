@@ -6,9 +6,9 @@ import asyncio
 import re
 from collections.abc import Mapping
 
-from .board import BLOCKS, SHARED, Board, ForeignError, StaleError, values_of
+from .board import BLOCKS, SHARED, Board, ForeignError, StaleError, shown_in, values_of
 from .club import cookies_of
-from .dom import inner_html, own_values
+from .dom import inner_html
 from .member import Member
 from .stage import Stage
 from .viewer import Viewer
@@ -63,9 +63,9 @@ class Checks:
                     fresh[viewer] = page
                 elif viewer.key is not None:
                     fresh[viewer] = await self._fresh_of_member(viewer)
-            for block, paths in BLOCKS.items():
+            for block in BLOCKS:
                 for page in {fresh[viewer] for viewer in board.viewers if viewer in fresh}:
-                    assert own_values(page, block, paths) == values_of(block, board.history[-1])
+                    assert shown_in(page, block) == values_of(block, board.history[-1])
         return fresh
 
     async def _fresh_of_member(self, member: Member) -> str:
@@ -111,10 +111,7 @@ class Checks:
                 for each in steady
                 if each in ailing
                 and (each.scope, each.key) in served
-                and any(
-                    own_values(each.page or "", block, BLOCKS[block]) != values_of(block, board.history[-1])
-                    for block in SHARED
-                )
+                and any(shown_in(each.page or "", block) != values_of(block, board.history[-1]) for block in SHARED)
             ]
             if not behind:
                 break

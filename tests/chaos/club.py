@@ -15,7 +15,7 @@ import mmap
 import os
 import random
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from starlette_reactive import DependencyIndex, Reactive, ReactiveBus
+from starlette_reactive import ChangeEvent, DependencyIndex, Reactive, ReactiveBus
 
 KEYS = ("red", "green", "blue")
 STREAMS = "/_reactive/live"
+PARTS = {"even:{scope}": 0, "odd:{scope}": 1}
+"""The scopes of the page with two, and which of the data's paths, by their numbers, change in each."""
 
 _MARK = re.compile(rb"(key|who):([\w-]+)")
 
@@ -45,7 +47,18 @@ def marked(
 ) -> dict[str, Any]:
     """Return values as a member of a key is shown them; some of them are the member's own."""
     shown = {name: f"{value} who:{member}" if name in own else f"{value} key:{key}" for name, value in values.items()}
-    return {**shown, "me": f"who:{member}"}
+    rows = [(row, f"{value} key:{key}") for row, value in values.get("rows", ())]
+    return {**shown, "rows": rows, "me": f"who:{member}"}
+
+
+def events_of(
+    scope: str, paths: Iterable[str], origin: str | None = None, audience: frozenset[str] | None = None
+) -> Iterator[ChangeEvent]:
+    """Yield the events of a change: for pages with one scope, and for the page with two."""
+    yield ChangeEvent(scope, paths, origin, audience)
+    for part, remainder in PARTS.items():
+        if own := {path for path in paths if int(path[1:]) % 2 == remainder}:
+            yield ChangeEvent(part.format(scope=scope), own, origin, audience)
 
 
 def page_source(blocks: str) -> str:
@@ -139,17 +152,20 @@ class Club:
             heartbeat=heartbeat,
         )
         more: dict[str, Any] = {
-            "scope": "{scope}",
             "user": lambda request: request.cookies["user"],
             "share_audit": 0,
             "compress": True,
         }
-        page = self.reactive.page("club.html", share=self._key_of, **more)(self._endpoint)
-        slow = self.reactive.page("club.html", share=self._key_of_later, recheck=0, **more)(self._endpoint_of_slow)
+        page = self.reactive.page("club.html", scope="{scope}", share=self._key_of, **more)(self._endpoint)
+        slow = self.reactive.page("club.html", scope="{scope}", share=self._key_of_later, recheck=0, **more)(
+            self._endpoint_of_slow
+        )
+        pair = self.reactive.page("club.html", scope=[*PARTS], share=self._key_of, **more)(self._endpoint_of_pair)
         self.routes = [
             *self.reactive.routes,
             Route("/{scope}/club", page),
             Route("/{scope}/slow-club", slow),
+            Route("/{scope}/pair-club", pair),
             Route("/{scope}/key", self._change_key, methods=["POST"]),
             Route("/{scope}/ailing", self._ail, methods=["POST"]),
         ]
@@ -181,6 +197,9 @@ class Club:
         return await self.context(request.path_params["scope"], request.cookies["member"], request.cookies["user"])
 
     async def _endpoint_of_slow(self, request: Request) -> dict[str, Any]:
+        return await self._endpoint(request)
+
+    async def _endpoint_of_pair(self, request: Request) -> dict[str, Any]:
         return await self._endpoint(request)
 
     async def context(self, scope: str, member: str, user: str) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from starlette_reactive._bus.hub import Hub, Location
+from starlette_reactive._core.rows import KeyedText, RowChange
 from starlette_reactive._pages.viewer_share import ViewerShare
+from starlette_reactive._streams import row_changes
 from starlette_reactive._streams.feed import Feed
 
 
@@ -29,10 +31,20 @@ def _replaced_blocks() -> None:
     Feed.replaced = lambda self, viewer, blocks, since: None  # type: ignore[method-assign]
 
 
+def _rows() -> None:
+    """Send what precedes the rows of a list as all that is left of it, if a row differs."""
+
+    def nothing(before: KeyedText, after: KeyedText) -> RowChange:
+        return RowChange(before.version, after.version, ((0, 1),), ())
+
+    vars(row_changes)["changed_rows"] = nothing
+
+
 _CONTROLS: dict[str, Callable[[], None]] = {
     "what changed before": _what_changed_before,
     "keys": _keys,
     "replaced blocks": _replaced_blocks,
+    "rows": _rows,
 }
 
 

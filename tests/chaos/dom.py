@@ -6,6 +6,7 @@ import re
 
 _TAG = re.compile(r"<div\b|</div>")
 _SHOWN = re.compile(r"(\w+)=(-?\d+)")
+_ROW = re.compile(r'<div id="row-(\w+)">\1=(-?\d+)')
 
 
 def inner_html(page: str, element: str) -> str:
@@ -36,3 +37,8 @@ def own_values(page: str, element: str, paths: list[str]) -> tuple[int, ...]:
     """Return the values that an element itself shows."""
     shown = dict(_SHOWN.findall(inner_html(page, element)))
     return tuple(int(shown[path]) for path in paths)
+
+
+def own_rows(page: str, element: str) -> tuple[tuple[str, int], ...]:
+    """Return the rows of an element in their order, each with its name and its value."""
+    return tuple((name, int(value)) for name, value in _ROW.findall(inner_html(page, element)))

@@ -10,6 +10,7 @@ from typing import Any
 
 from .club import STREAMS, cookies_of
 from .dom import inner_html
+from .rows import RowText
 from .viewer import Viewer
 from .watchdog import Watchdog
 
@@ -30,12 +31,17 @@ class Member(Viewer):
         path: The last part of the page's path.
         key: Its key.
         watches: Whether its script notices that a stream is silent.
+        takes_rows: Whether its script asks for the rows of a list that differ.
         **more: As of :class:`Viewer`.
     """
 
-    def __init__(self, *, path: str, key: str | None, watches: bool = True, **more: Any) -> None:
+    def __init__(
+        self, *, path: str, key: str | None, watches: bool = True, takes_rows: bool = False, **more: Any
+    ) -> None:
         super().__init__(**more)
         self._watches = watches
+        self._takes_rows = takes_rows
+        self._lists: dict[str, RowText] = {}
         self.path = path
         self._url = ""
         self._mark = ""
@@ -47,6 +53,7 @@ class Member(Viewer):
         self.is_closed = False
         self.is_admitted = False
         self.streams = 0
+        self.row_updates = 0
         self.own_updates = 0  # what its script was told to be its own
 
     @property
@@ -93,12 +100,15 @@ class Member(Viewer):
             beat = _BEAT.search(page)
             assert beat
             self.watchdog = Watchdog(float(beat[1]))
+        self._lists.clear()
         self._expect_own(page)
         self._is_left.clear()
 
     def _target(self) -> str:
         assert self._url.startswith(STREAMS)
-        return f"{self._url}&script=1" if self.kind == "script" else self._url
+        if self.kind != "script":
+            return self._url
+        return f"{self._url}&script=1{'&rows=1' if self._takes_rows else ''}"
 
     async def _connect(self, resume: str) -> bool | None:
         if self.is_closed:
@@ -132,10 +142,20 @@ class Member(Viewer):
             told = json.loads(head)
             assert told["swap"] == "inner"
             self.own_updates += told.get("own", False)
-            return told["id"], shown
+            return told["id"], self._read_rows(told, shown) if "v" in told else shown
         partial = _PARTIAL.fullmatch(data)
         assert partial, data
         return partial[1], partial[2]
+
+    def _read_rows(self, told: dict[str, Any], fresh: str) -> str:
+        """Return the HTML of a list of rows, some of which are those that the tab was sent before."""
+        assert self._takes_rows
+        last = self._lists.get(told["id"])
+        if "rows" in told:
+            assert last is not None, f"{self.name} was sent rows of a list that it does not have"
+            self.row_updates += 1
+        text = self._lists[told["id"]] = RowText.received(told, fresh, last)
+        return "".join(text.parts)
 
     def _expect_own(self, found: str) -> None:
         others = set(_WHO.findall(found)) - {self.name}

@@ -18,11 +18,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from starlette_reactive import ChangeEvent, ConnectionInfo, DependencyIndex, ReactiveBus, reactive_stream
+from starlette_reactive import ConnectionInfo, DependencyIndex, ReactiveBus, reactive_stream
 
-from .club import Club, KeyFile, marked, page_source
+from .club import Club, KeyFile, events_of, marked, page_source
 from .controls import lose
-from .state import PATHS, State
+from .state import PATHS, ROW_PATHS, State, rows_of
 from .watchdog import BEAT
 
 BLOCKS = {
@@ -38,18 +38,20 @@ BLOCKS = {
     "twig": ["p16"],
     "wide": ["p17", "p18"],
     "heavy": ["p19"],
+    "list": ["rows"],  # derived too, and shown as one element for each row
 }
 """Each block with the paths that it shows itself, without those of the blocks in it."""
 INSIDE = {"branch": "tree", "leaf": "branch", "twig": "tree"}
 """The parent of each nested block."""
-DERIVED = {"total": ("p3", "p4", "p5")}
+DERIVED = {"total": ("p3", "p4", "p5"), "rows": ROW_PATHS}
+ROWS = '{% for name, value in rows %}<div id="row-{{ name }}">{{ name }}={{ value }}</div>\n{% endfor %}'
 WEIGHT = "<!-- ballast -->" * (int(os.environ["CHAOS_WEIGHT"]) // 16)
 PERSONAL = frozenset({"again", "branch"})
 """Blocks of members that are personal, beside shared ones, around one, and in one that becomes personal by it."""
 
 
 def _source(block: str, personal: frozenset[str] = frozenset()) -> str:
-    shown = " ".join(f"{path}={{{{ {path} }}}}" for path in BLOCKS[block])
+    shown = ROWS if block == "list" else " ".join(f"{path}={{{{ {path} }}}}" for path in BLOCKS[block])
     shown += " {{ me }}" if block in personal else ""
     inner = "".join(_source(name, personal) for name, outer in INSIDE.items() if outer == block)
     weight = WEIGHT if block == "heavy" else ""
@@ -90,7 +92,7 @@ faults: dict[str, Faults] = {}
 
 def context(scope: str) -> dict[str, Any]:
     values = dict(zip(PATHS, state.read(scope), strict=True))
-    return {**values, **{path: sum(values[each] for each in sources) for path, sources in DERIVED.items()}}
+    return {**values, "total": sum(values[each] for each in DERIVED["total"]), "rows": rows_of(values)}
 
 
 async def read(scope: str, user: str) -> dict[str, Any]:
@@ -134,7 +136,8 @@ async def change(request: Request) -> Response:
     state.write(scope, asked["values"])
     await asyncio.sleep(asked["pause"])  # from the commit to the emit
     audience = None if asked["audience"] is None else frozenset(asked["audience"])
-    await bus.emit(ChangeEvent(scope, asked["values"], asked["origin"], audience))
+    for event in events_of(scope, asked["values"], asked["origin"], audience):
+        await bus.emit(event)
     values = context(scope)
     if asked["key"] is None:
         page = env.get_template("page.html").render(values)
@@ -153,7 +156,8 @@ async def burst(request: Request) -> Response:
     for number in range(asked["events"]):
         path = chance.choice(asked["paths"])
         state.write(scope, {path: asked["first"] + number})
-        bus.emit_sync(ChangeEvent(scope, {path}))
+        for event in events_of(scope, {path}):
+            bus.emit_sync(event)
     return JSONResponse({})
 
 
@@ -169,7 +173,8 @@ async def stuff(request: Request) -> Response:
     scope, asked = request.path_params["scope"], await request.json()
     for number in range(asked["events"]):
         state.write(scope, {"p19": number})
-        await bus.emit(ChangeEvent(scope, {"p19"}))
+        for event in events_of(scope, {"p19"}):
+            await bus.emit(event)
         if number % asked["together"] == 0:
             await asyncio.sleep(asked["pause"])
     return JSONResponse({})

@@ -15,7 +15,7 @@ from ..support import quiet_port
 from .club import KeyFile
 from .state import State
 
-MEMBERS = 16
+MEMBERS = 24
 """How many members have keys."""
 ROOT = Path(__file__).parents[2]
 

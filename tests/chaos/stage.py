@@ -21,8 +21,9 @@ from .state import PATHS, SCOPES
 from .viewer import KINDS, Viewer
 
 VIEWERS = 50
-CLUBS = {0: "club", 1: "slow-club"}
-"""The boards that members view, and the last part of their page's path: its key function is a coroutine function."""
+CLUBS = {0: "club", 1: "slow-club", 2: "pair-club"}
+"""The boards that members view, and the last part of their page's path: the key function of the slow one is a coroutine
+function, and the last one has two scopes."""
 USERS = [f"user-{number}" for number in range(8)]
 
 
@@ -85,10 +86,11 @@ class Stage:
                 path=CLUBS[number % len(CLUBS)],
                 key=self.server.keys.read(f"member-{number}"),
                 watches=self._watches,
+                takes_rows=number // len(CLUBS) >= len(KINDS),
                 name=f"member-{number}",
                 scope=board.name,
                 user=USERS[number % len(USERS)],
-                kind=KINDS[number // 2 % len(KINDS)],
+                kind=KINDS[number // len(CLUBS) % len(KINDS)],
                 shared=True,
                 port=self.proxy.port,
                 chance=random.Random(f"{self.seed} member {number}"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 SCOPES = [f"board-{number}" for number in range(5)]
 PATHS = [f"p{number}" for number in range(20)]
+ROW_PATHS = tuple(PATHS[3:18])
+"""What the rows of the list show."""
 
 _ROW = struct.Struct(f"<{len(PATHS)}q")
 
@@ -35,3 +37,9 @@ class State:
         for path, value in values.items():
             row[PATHS.index(path)] = value
         _ROW.pack_into(self._memory, _ROW.size * SCOPES.index(scope), *row)
+
+
+def rows_of(values: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Return the rows of the list: a new value may add, remove or move its row, or only change what it shows."""
+    shown: Iterable[str] = (path for path in ROW_PATHS if values[path] % 5)
+    return tuple((path, values[path]) for path in sorted(shown, key=lambda path: values[path] % 3))

@@ -32,11 +32,13 @@ def test_every_page_matches_a_new_one_once_changes_stop(tmp_path: Path, pytestco
     print(dict(stage.counts))
     print(f"{stage.proxy.refused} times 502, {stage.proxy.cut_in_midst} cut")
     print(f"{sum(viewer.frames for viewer in stage.viewers)} frames")
+    print(f"{sum(member.row_updates for member in stage.members)} updates of rows")
     assert stage.counts["changes"] > rounds
     assert stage.counts["keys changed"] > rounds
     assert stage.counts["ailing"] > rounds
     assert stage.counts["lost answers"]
     assert sum(member.own_updates for member in stage.members)
+    assert sum(member.row_updates for member in stage.members) > rounds
     assert stage.counts["frozen"]
     assert stage.proxy.cut_in_midst
     assert any(viewer.compressed_frames for viewer in stage.viewers if viewer not in stage.members)
@@ -49,6 +51,7 @@ def test_every_page_matches_a_new_one_once_changes_stop(tmp_path: Path, pytestco
         ("what changed before", StaleError, "pages are stale"),
         ("keys", ForeignError, "is sent"),
         ("replaced blocks", StaleError, "pages are stale"),
+        ("rows", StaleError, "pages are stale"),
     ],
 )
 def test_the_same_chaos_notices_what_a_server_loses(

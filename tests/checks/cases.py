@@ -79,7 +79,9 @@ class Case:
     @property
     def settings(self) -> Settings:
         """Settings that turn off what applies to most declared pages, unless the case is about it."""
-        return Settings({each: None for each in ("could_share", "unkeyed_rows") if each != self.category})
+        return Settings(
+            {each: None for each in ("could_share", "not_connected", "unkeyed_rows") if each != self.category}
+        )
 
     def describe(self) -> AppDescription:
         sources = {name: source.replace(MARK, "") for name, source in self.templates.items()}

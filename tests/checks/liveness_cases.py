@@ -66,6 +66,13 @@ MARKUP = [
 """Elements that the HTML parser builds in another way than their templates say."""
 
 NOT_LIVE = [
+    Case(
+        "a page that never calls live()",
+        {"page": f'{START_2}{LIVE}<p id="x">{{% block x %}}{{{{ x }}}}{{% endblock %}}</p></body></html>'},
+        "not_connected",
+        "error",
+        declare=True,
+    ),
     page(
         "an element that is shown under a condition, in a block",
         f'\n{{% block x %}}{MARK}{{% if n %}}<p id="x">{{{{ x }}}}</p>{{% endif %}}{{% endblock %}}',
@@ -227,6 +234,5 @@ LIVENESS_SOUND = [
     sound("an element that stays open", f'<div id="x">{block("<details id=d hx-preserve></details>")}</div>'),
     sound("an Alpine component, under htmx 4", f'<div id="x">{block("<p x-data></p>")}</div>', start=START_4),
     sound("rows to edit, with ids of their own", '\n{% block edit %}<p id="row-{{ x }}">{{ x }}</p>{% endblock %}'),
-    Case("a page that does not call live()", {"page": f"{START_2}<p>{block('')}</p>"}, declare=True),
 ]
 """Correct pages."""

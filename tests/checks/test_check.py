@@ -377,7 +377,8 @@ def application_with_sessions(*added: str, **options: Any) -> FastAPI:
 def test_sessions_in_cookies_need_the_middleware_outside_of_them(
     added: list[str], options: dict[str, Any], what: str | None
 ) -> None:
-    issues = check(discover(application_with_sessions(*added, **options), "app").describe())
+    found = check(discover(application_with_sessions(*added, **options), "app").describe())
+    issues = [each for each in found if each.category != "not_connected"]
     assert [each.category for each in issues] == ([] if what is None else ["cookie_middleware"])
     assert what is None or what in issues[0].message
 

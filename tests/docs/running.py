@@ -47,6 +47,9 @@ def run_page(page: Path, blocks: list[Block], folder: Path, monkeypatch: pytest.
         monkeypatch.delitem(sys.modules, name)
     for block in reversed(files):
         _write(block, folder)
+    sqlmodel = sys.modules.get("sqlmodel")
+    if sqlmodel is not None:  # its programs share the metadata with those of other pages
+        sqlmodel.SQLModel.metadata.clear()
     names = _prelude(page, monkeypatch)
     for block in blocks:
         if is_file(block):

@@ -43,6 +43,23 @@ def test_the_smallest_program_is_small() -> None:
     assert len((SMALLEST / "app.py").read_text().splitlines()) <= 25
 
 
+REPOSITORY = re.compile(r"^https://\S+/starlette-reactive/starlette-reactive/(?:blob/)?main/([^#\s]+)")
+
+
+def test_the_links_of_the_readme_work_outside_the_repository() -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", README) + re.findall(r"^\[[^\]]+\]: (\S+)$", README, re.MULTILINE)
+    assert [target for target in targets if "://" not in target] == []
+    files = [found[1] for target in targets if (found := REPOSITORY.match(target))]
+    assert len(files) > 20
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_every_reference_of_the_readme_is_defined_and_used() -> None:
+    text = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    defined = re.findall(r"^\[([^\]]+)\]: ", text, re.MULTILINE)
+    assert set(re.findall(r"\]\[([^\]]+)\]", text)) == set(defined)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_to_a_file_has_a_target(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):

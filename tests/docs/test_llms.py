@@ -106,5 +106,5 @@ def test_every_page_that_it_links_exists() -> None:
 
 def test_it_is_in_plain_english_and_linked() -> None:
     assert not findings(TEXT)
-    for page in (ROOT / "README.md", DOCS / "index.md"):
-        assert re.search(r"\]\((docs/)?llms\.txt\)", page.read_text())
+    assert "](llms.txt)" in (DOCS / "index.md").read_text()
+    assert re.search(r"^\[llms\.txt\]: \S+/docs/llms\.txt$", (ROOT / "README.md").read_text(), re.MULTILINE)

@@ -208,6 +208,45 @@ def test_only_its_owner_can_read_the_secret(tmp_path: Path, caplog: pytest.LogCa
     assert "Delete it to get a new one" in caplog.text
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_making_the_secret_overwrites_nothing_that_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / ".gitignore").symlink_to(tmp_path / "precious")
+    kept_secret(tmp_path)
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_no_secret_is_kept_behind_a_link(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    directory, elsewhere = tmp_path / "work", tmp_path / "elsewhere"
+    directory.mkdir()
+    elsewhere.mkdir()
+    (directory / FOLDER).symlink_to(elsewhere)
+    assert kept_secret(directory) is None
+    assert list(elsewhere.iterdir()) == []
+    assert "or is a link" in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_a_secret_that_is_a_link_is_not_used(tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    known.write_text("a text that somebody else knows, of enough length")
+    known.chmod(0o600)
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "secret").symlink_to(known)
+    assert kept_secret(tmp_path) is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="users of POSIX")
+def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / FOLDER).mkdir()
+    somebody = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: somebody)
+    assert kept_secret(tmp_path) is None
+    assert list((tmp_path / FOLDER).iterdir()) == []
+
+
 def test_git_ignores_the_secret(tmp_path: Path) -> None:
     kept_secret(tmp_path)
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)

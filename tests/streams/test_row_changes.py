@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from starlette_reactive._core.blocks import BlockRef, Patch, Placement
-from starlette_reactive._core.rows import keyed_text
+from starlette_reactive._core.rows import KeyedText, keyed_text
 from starlette_reactive._streams.row_changes import change_of
 
 
@@ -29,6 +29,29 @@ def test_rows_with_the_same_id_make_the_list_whole_and_are_logged_once(caplog: p
 def test_a_row_without_an_id_makes_the_list_whole() -> None:
     text = keyed_text("|<li id=a>1</li>|<li id=b>2</li>|<li>3</li>|", "|")
     assert change_of(list_of("bare", *"abcde"), Patch(BlockRef("page.html", "bare"), text)) is None
+
+
+@pytest.mark.parametrize("row", [f"{'<!-- -->' * 60}text", f"<li data-url={'/a=b' * 60} id>"])
+def test_a_row_whose_id_is_not_found_takes_no_time(row: str) -> None:
+    text = keyed_text(f"|{row}|<li id=a>1</li>|", "|")
+    assert isinstance(text, KeyedText)
+    assert text.ids is None
+
+
+@pytest.mark.parametrize(
+    ("row", "dom_id"),
+    [
+        ('<li data-x=\'id="no"\' id="yes">', "yes"),
+        ("<!-- <li id=no> --> <li\n ID = 'a&amp;b'>", "a&b"),
+        ("<a href=/x?a=b/c=d id=yes>", "yes"),
+        ("<li data-id=no idx=no id=yes id=no>", "yes"),
+        ("<my-row/id=yes>", "yes"),
+    ],
+)
+def test_the_id_of_a_row_is_that_of_its_first_element(row: str, dom_id: str) -> None:
+    text = keyed_text(f"|{row}|", "|")
+    assert isinstance(text, KeyedText)
+    assert text.ids == (dom_id,)
 
 
 def test_a_list_that_is_placed_in_another_way_is_whole() -> None:

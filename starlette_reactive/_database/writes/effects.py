@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import CompoundSelect, Select, Table
@@ -47,7 +47,7 @@ def statement_of(connection: Connection, context: ExecutionContext, text: str, v
     element = compiled.statement if isinstance(compiled, SQLCompiler) else None
     if isinstance(compiled, SQLCompiler):
         if isinstance(element, (Select, CompoundSelect)):
-            return _of_parts(context, compiled)
+            return _of_parts(connection, context, compiled, views)
         if isinstance(element, UpdateBase):
             return _of_rows(connection, context, compiled, views)
     return _of_text(connection, context, text)
@@ -66,9 +66,18 @@ def _of_text(connection: Connection, context: Any, text: str) -> Statement | Non
     return Statement(context, lambda _result: changes, commits)
 
 
-def _of_parts(context: ExecutionContext, compiled: SQLCompiler) -> Statement | None:
-    changes = _changes_of_parts(compiled)
-    return Statement(context, lambda _result: changes) if changes else None
+def _of_parts(
+    connection: Connection, context: ExecutionContext, compiled: SQLCompiler, views: Views
+) -> Statement | None:
+    written = _changes_of_parts(compiled)
+    if not written:
+        return None
+
+    def changes(result: CursorResult[Any] | None) -> Changes:
+        _add_tables_of_views(written, _tables_of_parts(compiled), views, None if result is None else connection)
+        return written
+
+    return Statement(context, changes)
 
 
 def _of_rows(
@@ -87,24 +96,27 @@ def _of_rows(
         written = changes_of(plan, _parameters(context), old, result)
         if compiled.ctes:
             written.merge(_changes_of_parts(compiled))
-        if written:
-            with work.paused():
-                _add_tables_of_view(written, plan.table, views, None if result is None else connection)
+        # The number of changed rows says nothing if the table is a view, because a trigger may do something else.
+        tables = [plan.table, *_tables_of_parts(compiled)]
+        _add_tables_of_views(written, tables, views, None if result is None else connection)
         return written
 
     return Statement(context, changes)
 
 
-def _add_tables_of_view(changes: Changes, table: Table, views: Views, connection: Connection | None) -> None:
-    """Add the tables that change with a view, if a table is one. Without a connection, nobody can be asked."""
-    tables = views.tables(table.name)
-    if tables is not None:
-        for name in tables:
+def _add_tables_of_views(
+    changes: Changes, tables: Iterable[Table], views: Views, connection: Connection | None
+) -> None:
+    """Add the tables that change with those of several tables that are views. Without a connection, nobody is asked."""
+    undeclared = []
+    for table in tables:
+        for name in views.tables(table.name) or ():
             changes.add_all(name)
-    elif connection is not None and views.first_undeclared(
-        [(connection.schema_for_object(table), table.name)], connection
-    ):
-        changes.is_unknown = True
+        if connection is not None and views.tables(table.name) is None:
+            undeclared.append((connection.schema_for_object(table), table.name))
+    if connection is not None and undeclared and (work := work_of(connection)) is not None:
+        with work.paused():
+            changes.is_unknown = changes.is_unknown or views.first_undeclared(undeclared, connection) is not None
 
 
 def _parameters(context: Any) -> Sequence[Mapping[str, Any]]:
@@ -132,3 +144,10 @@ def _changes_of_parts(compiled: SQLCompiler) -> Changes:
         elif not isinstance(element, (Select, CompoundSelect)):
             changes.is_unknown = changes.is_unknown or effect_of(f"WITH {compiled.string}") is Effect.WRITE
     return changes
+
+
+def _tables_of_parts(compiled: SQLCompiler) -> Iterator[Table]:
+    """Yield the tables that the common table expressions of a statement change."""
+    for cte in compiled.ctes or ():
+        if isinstance(cte.element, UpdateBase) and isinstance(cte.element.table, Table):
+            yield cte.element.table

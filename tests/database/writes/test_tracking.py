@@ -185,10 +185,29 @@ def test_a_write_to_a_view_changes_its_tables(postgres: PostgresServer, postgres
             with postgresql.begin() as connection:
                 connection.execute(update(view).where(view.c.id == 1).values(name="z"))
             assert emitted.paths()[scope] == {"*"}
+            with postgresql.begin() as connection:
+                part = update(view).where(view.c.id == 1).values(name="y").returning(view.c.id).cte()
+                connection.execute(select(part.c.id))
+            assert emitted.paths()[scope] == {"*"}
             tracking.stop()
     finally:
         with postgresql.begin() as connection:
             connection.exec_driver_sql("DROP VIEW named")
+
+
+def test_a_write_to_a_view_whose_trigger_does_it_instead_changes_its_tables(sqlite: Engine, emitted: Emitted) -> None:
+    view = Table("named", MetaData(), Column("id", Integer, primary_key=True), Column("name", String))
+    with sqlite.begin() as connection:
+        connection.exec_driver_sql("CREATE VIEW named AS SELECT id, name FROM boards")
+        instead = "UPDATE boards SET name = new.name WHERE id = old.id"
+        connection.exec_driver_sql(f"CREATE TRIGGER rename INSTEAD OF UPDATE ON named BEGIN {instead}; END")
+    add_board(sessionmaker(sqlite))
+    for views, scope in (({"named": ["boards"]}, "db:boards"), ({}, "db:*")):
+        tracking = track(sqlite, emitted.emit, views=views)
+        with sqlite.begin() as connection:
+            connection.execute(update(view).where(view.c.id == 1).values(name="z"))
+        assert emitted.paths()[scope] == {"*"}
+        tracking.stop()
 
 
 def test_an_engine_that_is_tracked_no_more_is_freed(tmp_path: Path, emitted: Emitted) -> None:
