@@ -132,7 +132,7 @@ def test_the_command_prints_what_the_tutorial_shows(
     (tmp_path / "static").mkdir()
     monkeypatch.chdir(tmp_path)
     environment = os.environ | {"REACTIVE_SECRET": "a secret for tests"}
-    for arguments in (["check", "app:app"], ["explain", "app:app", "tasks"]):
+    for arguments in (["check", "app:app"], ["explain", "app:app", "topic"]):
         command = [sys.executable, "-c", "from starlette_reactive._cli.main import main; main()", *arguments]
         subprocess.run(command, env=environment, check=True)
     shown = [block.text for block in blocks_of(DOCS / "tutorial" / "index.md") if block.language == "text"]

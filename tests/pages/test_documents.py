@@ -58,7 +58,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
         program = SimpleNamespace(__name__="program")
-        exec(compile(files["app.py"], "app.py", "exec"), vars(program))
+        exec(compile(files["app.py"], "app.py", "exec", dont_inherit=True), vars(program))
         return program
 
     return run
@@ -69,41 +69,54 @@ def added(name: str) -> list[str]:
     return [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++")]
 
 
-def test_the_decorator_the_script_and_the_sink_make_the_page_of_the_tutorial_live() -> None:
+def test_one_line_tracks_the_database_and_three_make_the_page_of_the_tutorial_live() -> None:
+    assert added("wire.diff")[-1] == "reactive.track(engine)"
     assert added("live.diff") == [
-        "from fastapi import FastAPI, Form, HTTPException",
-        '@reactive.page("board.html", scope="board:{board_id}")',
-        "async def board(board_id: int) -> dict[str, object]:",
-        '    return {"board_id": board_id, "tasks": boards[board_id]}',
+        "from fastapi import Depends, FastAPI, Form",
+        '@reactive.page("board.html")',
+        "def board(board_id: int, session: Database) -> dict[str, object]:",
+        '    return {"board_id": board_id, "tasks": tasks}',
         "{{ live_scripts() }}",
         "<div {{ live() }}></div>",
     ]
-    assert added("tell.diff") == ['    await reactive.emit(f"board:{board_id}", "tasks")']
+
+
+async def add_task(app: ASGIApp, title: str) -> None:
+    answer = await request(app, "/boards/1/tasks", method="POST", data={"title": title})
+    assert (answer.status, answer.headers["location"]) == (303, "/boards/1")
 
 
 async def test_every_stage_of_the_tutorial_works(run: Run) -> None:
-    for files in stages():
+    for number, files in enumerate(stages()):
         program = run(files)
-        assert "<li>Book the band</li>" in (await request(program.app, "/boards/1")).text
-        assert (await request(program.app, "/boards/3")).status == 404
-        data = {"title": "Order chairs"}
-        answer = await request(program.app, "/boards/1/tasks", method="POST", data=data)
-        assert (answer.status, answer.headers["location"]) == (303, "/boards/1")
-        assert "<li>Order chairs</li>" in (await request(program.app, "/boards/1")).text
+        await add_task(program.app, f"Order {number} chairs")
+        assert f"<li>Order {number} chairs</li>" in (await request(program.app, "/boards/1")).text
+        assert "<li>" not in (await request(program.app, "/boards/2")).text
+        program.engine.dispose()
 
 
-async def test_the_last_stage_of_the_tutorial_is_live(run: Run) -> None:
-    program = run(stages()[-1])
+@pytest.mark.parametrize("stage", [2, 3])
+async def test_the_page_of_the_tutorial_follows_the_database(run: Run, stage: int) -> None:
+    program = run(stages()[stage])
     async with view(program.app, "/boards/1") as one, view(program.app, "/boards/2") as other:
-        await request(program.app, "/boards/1/tasks", method="POST", data={"title": "Order chairs"})
-        assert 'hx-target="#count" hx-swap="innerHTML transition:false">2 to do<' in (
+        await add_task(program.app, "Order chairs")
+        assert 'hx-target="#count" hx-swap="innerHTML transition:false">1 to do<' in (
             (await one.next_update()).data or ""
         )
         assert "<li>Order chairs</li>" in ((await one.next_update()).data or "")
         await quiet(other)
-        del program.boards[1]
-        await program.reactive.emit("board:1", "tasks")
-        await one.closed_for_good()
+    program.engine.dispose()
+
+
+async def test_the_last_stage_of_the_tutorial_emits_what_is_in_no_database(run: Run) -> None:
+    program = run(stages()[-1])
+    async with view(program.app, "/boards/1") as one, view(program.app, "/boards/2") as other:
+        await request(program.app, "/boards/1/topic", method="POST", data={"text": "Friday"})
+        assert (await one.next_update()).data == (
+            '<hx-partial hx-target="#topic" hx-swap="innerHTML transition:false">Friday</hx-partial>'
+        )
+        await quiet(other)
+    program.engine.dispose()
 
 
 def pattern(name: str) -> dict[str, str]:
