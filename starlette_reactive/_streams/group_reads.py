@@ -81,7 +81,9 @@ class GroupReads:
         self._look_later = look_later
         self._facts = Facts()
         self._is_pending = False  # whether changes have met the facts since the last run of all blocks
-        self._net = Net(options.render, options.tracked or (), is_debug=options.debug)
+        sent = frozenset(options.registry.blocks())  # those of others, such as shared ones, are only rendered at first
+        own = [ref for ref in options.tracked or () if ref in sent]
+        self._net = Net(options.render, own, is_debug=options.debug)
         self._newest: Change | None = None  # the newest change that has met them, whatever the facts are now
         self.entries: tuple[Read, ...] = ()
         """What was read."""
