@@ -49,11 +49,22 @@ class Task(Base):
     board: Mapped[Board | None] = relationship(back_populates="tasks")
 
 
+_engines: list[Engine] = []
+
+
 def watched_engine(views: Mapping[str, Iterable[str]] | None = None, **options: Any) -> Engine:
+    """Return an engine on a new database, which is closed after the tests of the module."""
     engine = create_engine("sqlite://", poolclass=StaticPool, **options)
+    _engines.append(engine)
     Base.metadata.create_all(engine)
     watch_reads(engine, views)
     return engine
+
+
+def dispose_engines() -> None:
+    """Close the databases of all engines."""
+    while _engines:
+        _engines.pop().dispose()
 
 
 def reads_of(engine: Engine, run: Callable[[Session], object]) -> tuple[Read, ...]:

@@ -408,6 +408,7 @@ def run_cases(seed: int, cases: int, writes: int) -> Outcome:
                 _run_case(connection, random.Random(f"{seed}/{number}"), writes, outcome, f"{seed}/{number}")
             except OperationalError:  # SQLite refuses some of them
                 outcome.refused += 1
+    engine.dispose()
     return outcome
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -79,6 +80,7 @@ def test_sqlmodel_reads() -> None:
         session.exec(sqlmodel.select(Hero).where(Hero.team_id == 7, Hero.name == "x")).all()
         session.get(Hero, 3)
     assert {shown(fact) for fact in reads.facts.facts} == {"hero(team_id=7)", "hero(id=3)"}
+    engine.dispose()
 
 
 class Base(DeclarativeBase):
@@ -121,14 +123,15 @@ Company.__mapper__.add_property("size", column_property(of_company.scalar_subque
 
 
 @pytest.fixture(scope="module")
-def companies() -> Engine:
+def companies() -> Iterator[Engine]:
     engine = create_engine("sqlite://", poolclass=StaticPool)
     Base.metadata.create_all(engine)
     watch_reads(engine)
     with Session(engine) as session:
         session.add(Company(id=7, people=[Engineer(id=1, level=3), Guest(id=2), Person(id=3)]))
         session.commit()
-    return engine
+    yield engine
+    engine.dispose()
 
 
 def get_company(session: Session) -> None:
@@ -185,8 +188,10 @@ def test_what_the_orm_adds_is_read(run: Callable[[Session], Any], facts: set[str
     assert facts_of(companies, run) == facts
 
 
-def test_threads_share_what_is_known_of_a_statement() -> None:
-    engine = watched_engine(connect_args={"check_same_thread": False})
+def test_threads_share_what_is_known_of_a_statement(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'test.sqlite3'}")  # each thread has a connection of its own
+    Task.metadata.create_all(engine)
+    watch_reads(engine)
     found: list[set[str]] = []
 
     def run(number: int) -> None:
@@ -201,4 +206,5 @@ def test_threads_share_what_is_known_of_a_statement() -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    engine.dispose()
     assert found == [set()] * 80
