@@ -44,7 +44,7 @@ def issues(
     register_elements(index, env, "page", exclude_blocks=exclude, unless_read={"live"})
     page = DeclaredPage("page", ("room",), shared, "htmx", index, share=share)
     app = AppDescription([env], pages=[page], viewer_names=names, context_processors=processors)
-    return check(app, read_settings(levels or {}))
+    return check(app, read_settings({"not_connected": "off", **(levels or {})}))
 
 
 def categories(*arguments: Any, **options: Any) -> list[str]:
