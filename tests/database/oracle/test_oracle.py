@@ -66,6 +66,7 @@ def test_triggers_miss_no_change_of_a_page(postgres: PostgresServer, number: int
         assert_sound(check(world, number, seed), number)
         assert not check_rows(world, number, seed)
     Base.metadata.drop_all(engine)
+    engine.dispose()
 
 
 def test_facts_suffice_if_events_are_exact(number: int, seed: str) -> None:
