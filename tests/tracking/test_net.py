@@ -8,11 +8,19 @@ from typing import Any
 
 import pytest
 
+from starlette_reactive import BlockRef, DependencyIndex, ReactiveBus
+from starlette_reactive._bus.bus import hub_of
+from starlette_reactive._index.index import registry_of
 from starlette_reactive._streams import net
+from starlette_reactive._streams.alarm import Alarm
+from starlette_reactive._streams.group_options import GroupOptions
+from starlette_reactive._streams.group_reads import GroupReads
 from starlette_reactive._streams.net import watch_misjudged
+from starlette_reactive._streams.rendering import Rendered
+from starlette_reactive._streams.trace import GroupTraces
 from starlette_reactive.testing import TestClient
 from tests.pages.support import quiet
-from tests.support import eventually
+from tests.support import environment, eventually
 
 from .site import Site, shows, text
 
@@ -133,3 +141,29 @@ async def test_nothing_runs_again_otherwise(monkeypatch: pytest.MonkeyPatch) -> 
         with site.not_running():
             await site.change("task", 2, name="rest")
             await quiet(page)
+
+
+async def test_a_group_compares_only_the_blocks_that_it_sends() -> None:
+    env = environment(page="{% block shared %}{{ a }}{% endblock %}{% block own %}{{ b }}{% endblock %}")
+    index = DependencyIndex(env)
+    index.register_template(env, "page.html")
+    whole, hub = registry_of(index), hub_of(ReactiveBus())
+    html = {"shared": "old", "own": "old"}
+
+    async def render(_paths: frozenset[str], blocks: list[BlockRef]) -> Rendered:
+        return {ref.key: html[ref.block_name] for ref in blocks}
+
+    own = whole.part({("page.html", "own")})
+    options = GroupOptions(hub, "s", own, render, 0, None, debug=False, tracked=whole.blocks())
+    reads = GroupReads(options, Alarm(hub, "s", None, None), GroupTraces(hub, "s", own), lambda: None)
+    with watch_misjudged() as found:
+        await reads.render((), 0, frozenset(), [])
+        html["shared"] = "new"
+        reads._net.rule_out(["db:task"])
+        await reads.render((), 0, frozenset(), [])
+        assert not found
+        html["own"] = "new"
+        reads._net.rule_out(["db:task"])
+        await reads.render((), 0, frozenset(), [])
+    (misjudged,) = found
+    assert [block.block_name for block in misjudged.blocks] == ["own"]
