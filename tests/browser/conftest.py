@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .support import Server, running_example, running_smallest
+from .support import Server, running_example, running_smallest, watched_pages
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 OpenPage = Callable[[str], "Page"]
 
@@ -41,18 +41,5 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def open_page(context: BrowserContext) -> Iterator[OpenPage]:
     """Return a function that opens an address in a new tab. Fail afterwards if a tab logged a warning or an error."""
-    complaints: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            complaints.append(f"{message.type}: {message.text}")
-
-    def open_page(url: str) -> Page:
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(url)
-        return page
-
-    yield open_page
-    assert not complaints
+    with watched_pages(context) as opened:
+        yield opened

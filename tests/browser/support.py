@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Playwright
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM_OPTIONS = (
@@ -36,6 +36,33 @@ CHROMIUM_OPTIONS = (
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LISTENING = re.compile(r"Uvicorn running on (http://\S+)")
+
+
+@contextmanager
+def watched_pages(
+    context: BrowserContext, is_expected: Callable[[ConsoleMessage], bool] = lambda _: False
+) -> Iterator[Callable[[str], Page]]:
+    """Give a function that opens an address in a new tab. Fail at the end if a tab logged a warning or an error.
+
+    Args:
+        context: The browser's window.
+        is_expected: Returns whether a warning or an error is no reason to fail.
+    """
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not is_expected(message):
+            complaints.append(f"{message.type}: {message.text}")
+
+    def open_page(url: str) -> Page:
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield open_page
+    assert not complaints
 
 
 def chromium_path() -> str | None:

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from starlette_reactive._cli.main import app
 
-from ..browser.support import ROOT, Server, running
+from ..browser.support import ROOT, Server, running, watched_pages
 from ..support import require
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, Page
 
 
 def new(folder: Path) -> str:
@@ -117,23 +117,10 @@ def server(project: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[[str], Page]]:
-    complaints: list[str] = []
     context = browser.new_context()
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and "422" not in message.text:
-            complaints.append(message.text)
-
-    def open_page(url: str) -> Page:
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(url)
-        return page
-
-    yield open_page
+    with watched_pages(context, lambda message: "422" in message.text) as opened:
+        yield opened
     context.close()
-    assert not complaints
 
 
 def test_two_windows_show_the_same_tasks(server: Server, open_page: Callable[[str], Page]) -> None:

@@ -14,7 +14,7 @@ pytest.importorskip("playwright", reason="the package playwright is missing")
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import context  # noqa: F401 - a fixture
-from tests.browser.support import Server, serving
+from tests.browser.support import Server, serving, watched_pages
 
 if TYPE_CHECKING:
     from playwright.sync_api import APIRequestContext, ConsoleMessage
@@ -39,23 +39,13 @@ def open_page(context: BrowserContext) -> Iterator[OpenPage]:  # noqa: F811 - th
 
     htmx 4 warns that the sink has the attributes of htmx 2 as well, which is intended.
     """
-    complaints: list[str] = []
 
-    def note(message: ConsoleMessage) -> None:
+    def is_expected(message: ConsoleMessage) -> bool:
         # htmx 2 logs an event whenever its EventSource connects again.
-        expected = message.text.startswith("htmx: [hx-sse] ") or message.text == "[object Event]"
-        if message.type in {"error", "warning"} and not expected:
-            complaints.append(message.text)
+        return message.text.startswith("htmx: [hx-sse] ") or message.text == "[object Event]"
 
-    def open_page(url: str) -> Page:
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(url)
-        return page
-
-    yield open_page
-    assert not complaints
+    with watched_pages(context, is_expected) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
